@@ -1,0 +1,191 @@
+"""What to load: a frozen ``ModelSpec`` with a text form for URLs and the command line."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal, cast, get_args
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from core import CoreError
+
+Source = Literal["packaged", "hub", "folder", "gguf"]
+DtypeChoice = Literal["auto", "float32", "bfloat16"]
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
+
+FORMS: Final = (
+    "packaged · hub:owner/name@revision · folder:/path · gguf:/path/x.gguf, each with options such "
+    "as ?untrained=0&dtype=bfloat16&device=cpu"
+)
+_REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_REVISION: Final = re.compile(r"[\w.-]+(/[\w.-]+)*")
+_SEED_LIMIT: Final = 2**63  # torch.manual_seed takes a signed 64-bit number
+
+
+class SpecError(CoreError):
+    """A model was asked for in a way that cannot mean anything."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What has to be known about a model before anything is read."""
+
+    source: Source = "packaged"
+    """Where it comes from: the installed packages, the Hugging Face hub, a folder, a GGUF file."""
+
+    location: str = ""
+    """Hub id ``owner/name``, or absolute path of the folder or GGUF file; empty for ``packaged``."""
+
+    revision: str = ""
+    """Branch, tag or commit of a hub model, ``main`` if empty; empty for every other source."""
+
+    untrained_seed: int | None = None
+    """Seed of an untrained control: same configuration, random weights. None: the real weights."""
+
+    dtype: DtypeChoice = "auto"
+    """Number format of weights and states; ``auto``: float32 on cpu, else bfloat16 if supported."""
+
+    device: DeviceChoice = "auto"
+    """Where it runs; ``auto``: cuda if there is one, else mps, else cpu."""
+
+    spread: bool = False
+    """Place the layers over all GPUs (``device_map="auto"``), for models larger than one."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot mean anything, with the reason."""
+        _check_choices(self)
+        _check_place(self)
+        seed = self.untrained_seed
+        if seed is not None and not 0 <= seed < _SEED_LIMIT:
+            raise SpecError(f"The seed of an untrained control is {seed}; use a number from 0 up.")
+        if self.source == "hub" and not self.revision:
+            object.__setattr__(self, "revision", "main")
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelSpec":
+        """Read the text form, the inverse of ``str``; relative paths are made absolute.
+
+        Raises:
+            SpecError: The text has none of the forms, or an option is unknown.
+        """
+        head, _, options = text.strip().partition("?")
+        source, colon, place = head.partition(":")
+        if source not in get_args(Source) or (source == "packaged") == bool(colon):
+            raise SpecError(f"Cannot read the model {text!r}. Forms: {FORMS}.")
+        place, revision = unquote(place), ""
+        if source == "hub":
+            place, _, revision = place.partition("@")
+        elif place:
+            place = str(Path(place).expanduser().absolute())
+        spec = cls(cast("Source", source), place, revision)
+        return _with_options(spec, dict(parse_qsl(options, keep_blank_values=True)))
+
+    def __str__(self) -> str:
+        """Return the text form, read back by ``parse``."""
+        place = quote(self.location, safe="/@:~+,=!$'()* ") + (
+            f"@{self.revision}" if self.source == "hub" else ""
+        )
+        options = {
+            "untrained": self.untrained_seed,
+            "dtype": None if self.dtype == "auto" else self.dtype,
+            "device": None if self.device == "auto" else self.device,
+            "spread": 1 if self.spread else None,
+        }
+        told = urlencode({name: value for name, value in options.items() if value is not None})
+        head = self.source if self.source == "packaged" else f"{self.source}:{place}"
+        return f"{head}?{told}" if told else head
+
+    @property
+    def label(self) -> str:
+        """Short name for people, such as ``gemma-3-270m, untrained 0``."""
+        name = Path(self.location).name if self.location else "gemma-3-270m (packaged)"
+        if self.revision not in ("", "main"):
+            name += f"@{self.revision[:12]}"
+        return name if self.untrained_seed is None else f"{name}, untrained {self.untrained_seed}"
+
+    def untrained(self, seed: int = 0) -> "ModelSpec":
+        """Return the spec of this model's untrained control."""
+        return replace(self, untrained_seed=seed)
+
+
+def _check_choices(spec: ModelSpec) -> None:
+    if spec.source not in get_args(Source):
+        raise SpecError(f"Unknown source {spec.source!r}. Possible: {', '.join(get_args(Source))}.")
+    if cast("str", spec.dtype) == "float16":
+        raise SpecError(
+            "float16 is refused: its largest number is 65,504 and Gemma's first token alone "
+            "reaches 88,064, so states would become infinite. Use bfloat16 or float32."
+        )
+    if spec.dtype not in get_args(DtypeChoice):
+        raise SpecError(
+            f"Unknown dtype {spec.dtype!r}. Possible: {', '.join(get_args(DtypeChoice))}."
+        )
+    if spec.device not in get_args(DeviceChoice):
+        raise SpecError(
+            f"Unknown device {spec.device!r}. Possible: {', '.join(get_args(DeviceChoice))}."
+        )
+    if spec.spread and spec.device not in ("auto", "cuda"):
+        raise SpecError("spread places layers over several GPUs; it needs device auto or cuda.")
+
+
+def _check_place(spec: ModelSpec) -> None:
+    place = spec.location
+    if spec.source == "packaged" and place:
+        raise SpecError("The packaged model has no location; ask for 'packaged' alone.")
+    if spec.source != "hub" and spec.revision:
+        raise SpecError("Only hub models have revisions; leave it out.")
+    if spec.source == "hub":
+        if not _REPO.fullmatch(place) or "--" in place or ".." in place:
+            raise SpecError(
+                f"{place!r} is not a hub id. Write owner/name, as in hub:google/gemma-3-270m."
+            )
+        if spec.revision and not _REVISION.fullmatch(spec.revision):
+            raise SpecError(f"{spec.revision!r} is no branch, tag or commit of a hub model.")
+    if spec.source in ("folder", "gguf") and not Path(place).is_absolute():
+        raise SpecError(f"Give the absolute path of the {spec.source}, not {place!r}.")
+
+
+def _with_options(spec: ModelSpec, options: Mapping[str, str]) -> ModelSpec:
+    unknown = sorted(set(options) - {"untrained", "dtype", "device", "spread"})
+    if unknown:
+        raise SpecError(f"Unknown option {', '.join(unknown)} of a model. Forms: {FORMS}.")
+    seed = options.get("untrained")
+    if seed is not None and not seed.isdecimal():
+        raise SpecError(f"untrained={seed}: give the seed as a whole number, as in untrained=0.")
+    if options.get("spread", "0") not in ("0", "1"):
+        raise SpecError("spread is 0 or 1.")
+    return replace(
+        spec,
+        untrained_seed=None if seed is None else int(seed),
+        dtype=cast("DtypeChoice", options.get("dtype", "auto")),
+        device=cast("DeviceChoice", options.get("device", "auto")),
+        spread=options.get("spread") == "1",
+    )
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """One entry of the picker."""
+
+    spec: ModelSpec
+    """What to load."""
+
+    note: str
+    """Size, licence and gating in one line."""
+
+
+_GEMMA: Final = "Gemma Terms of Use; gated: accept them on the hub and log in"
+#: Offered first in a picker; any other hub id, folder or GGUF file can be typed.
+KNOWN: Final[tuple[KnownModel, ...]] = (
+    KnownModel(ModelSpec(), "270M, 4-bit GGUF from its packages, no network; Gemma Terms of Use"),
+    KnownModel(ModelSpec("hub", "google/gemma-3-270m"), f"270M base; {_GEMMA}"),
+    KnownModel(ModelSpec("hub", "google/gemma-3-270m-it"), f"270M chat; {_GEMMA}"),
+    KnownModel(ModelSpec("hub", "Qwen/Qwen3-0.6B-Base"), "0.6B base; Apache 2.0, open"),
+    KnownModel(ModelSpec("hub", "Qwen/Qwen3-0.6B"), "0.6B chat; Apache 2.0, open"),
+    KnownModel(ModelSpec("hub", "Qwen/Qwen3-8B-Base"), "8B base, 16 GB; Apache 2.0, open"),
+    KnownModel(ModelSpec("hub", "Qwen/Qwen3-8B"), "8B chat, 16 GB; Apache 2.0, open"),
+    KnownModel(
+        ModelSpec("hub", "meta-llama/Llama-3.1-8B"),
+        "8B base, 16 GB; Llama 3.1 Community License; gated: ask for access on the hub and log in",
+    ),
+)
