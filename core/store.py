@@ -38,6 +38,8 @@ TABLE_FILE: Final = "table.parquet"
 KEY_FILE: Final = "key.json"
 #: Payloads up to this size are hashed at their first opening in a process; larger ones are sized.
 HASHED_BYTES: Final = 64 * 2**20
+#: An unfinished folder older than this belongs to no living writer.
+LEFTOVER_SECONDS: Final = 86_400
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +68,8 @@ def clear_disk_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CacheError(
-                f"The disk that holds {folder} is full. Nothing stored was lost: free some space or "
-                "set MORALSCOPE_CACHE to a folder on another disk, and try again."
+                f"The disk that holds {folder} is full. Nothing stored was lost: free some space "
+                "or set MORALSCOPE_CACHE to a folder on another disk, and try again."
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise CacheError(
@@ -255,6 +257,13 @@ class Store:
             if path.parent.parent.name != "damaged":
                 found.append(entry)
         return sorted(found, key=lambda entry: -entry.made)
+
+    def sweep(self) -> None:
+        """Remove folders that a killed writer left unfinished more than a day ago."""
+        for leftover in self.root.glob("*/.new-*"):
+            with contextlib.suppress(OSError):
+                if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+                    shutil.rmtree(leftover, ignore_errors=True)
 
     def delete(self, artefact: Artefact) -> None:
         """Remove one artefact; it is made again when it is next asked for."""

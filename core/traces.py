@@ -1,0 +1,67 @@
+"""Every nnsight trace of the project, and nothing else.
+
+nnsight compiles the source of a trace once per file and line and keeps it for the life of the
+process, so traces live together in one rarely edited module. Each runs under the model's lock,
+because nnsight is not thread-safe, and without gradients, because grad mode is per thread.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from core.prompts import Pooling
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.models import OpenModel
+
+
+def _pool(hidden: Any, masks: "dict[Pooling, torch.Tensor]") -> "list[torch.Tensor]":
+    """Average the selected tokens in float32.
+
+    Args:
+        hidden: Residual stream ``(batch, tokens, d_model)``, or a tuple that begins with it.
+        masks: For each pooling, which tokens count, bool ``(batch, tokens)``, at least one per row.
+
+    Returns:
+        One ``(batch, d_model)`` float32 tensor per pooling, in the order of ``masks``.
+    """
+    states = (hidden[0] if isinstance(hidden, tuple) else hidden).float()
+    pooled = []
+    for mask in masks.values():
+        here = mask.to(states.device)[..., None]
+        # Not a product: some attention kernels leave NaN at padding, and NaN * 0 is NaN.
+        total = states.masked_fill(~here, 0.0).sum(dim=1)
+        pooled.append(total / here.sum(dim=1))
+    return pooled
+
+
+def pooled_states(
+    model: "OpenModel",
+    batch: "dict[str, torch.Tensor]",
+    masks: "dict[Pooling, torch.Tensor]",
+) -> "torch.Tensor":
+    """Run one batch through the decoder and pool every layer's residual stream.
+
+    The vocabulary head is not run: the trace stops after the last layer.
+
+    Args:
+        model: An open model.
+        batch: ``input_ids``, ``attention_mask`` and ``position_ids``, each ``(batch, tokens)``.
+        masks: For each pooling, which tokens count, bool ``(batch, tokens)``.
+
+    Returns:
+        Float32 on the CPU, shape ``(n_layers + 1, n_poolings, batch, d_model)``. Entry 0 is the
+        embedding output (what layer 0 reads), entry ``k + 1`` the output of layer ``k``; the last
+        one is before the final norm, unlike the last of transformers' ``hidden_states``.
+    """
+    import torch
+
+    layers = model.lm.get(model.layers)
+    saved: list[Any] = []
+    with model.lock, torch.no_grad():
+        with model.lm.trace(batch) as tracer:  # pragma: no cover - runs under nnsight's own frame
+            saved.append(_pool(layers[0].input, masks))
+            for layer in layers:
+                saved.append(_pool(layer.output, masks))
+            tracer.stop()
+    return torch.stack([torch.stack([p.cpu() for p in pooled]) for pooled in saved])
