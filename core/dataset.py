@@ -4,27 +4,53 @@ A source (the built-in set, the official archive, a person's own table) becomes 
 per annotation and foundation, in an order that does not depend on the order of the source's rows.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from core.progress import Report, silent
-from core.store import Store
+from core import CoreError, archive
+from core.annotations import FILTER_VERSION, Annotations, read_annotations
+from core.items import Counts, Items, Provenance, UniqueTexts
+from core.itemtable import item_table
+from core.progress import Report, part, silent
+from core.sampling import diagnosis_rows, strata
+from core.store import TABLE_FILE, Artefact, Store, file_sha256
+from core.tablefiles import check_file
 from core.tables import ColumnMapping
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+__all__ = [
+    "Counts",
+    "ItemSpec",
+    "Items",
+    "Provenance",
+    "StoredSet",
+    "UniqueTexts",
+    "builtin",
+    "load_or_read",
+    "open_set",
+    "stored_sets",
+]
 
 Sample = Literal["all", "diagnosis"]
 Source = Literal["builtin", "file"]
 
 #: Kind of the artefact in the store.
 KIND: Final = "items"
+#: The set that comes with the project.
+BUILTIN_FILE: Final = Path(__file__).parent / "data" / "everyday.tsv"
+BUILTIN_NAME: Final = "Everyday actions (written for this project)"
+AUTHORED_NOTE: Final = "Written for this project, not human-annotated."
+SAMPLED_NOTE: Final = "A stratified sample: rare grades are oversampled, it is no population."
+
+#: Hex digits of a digest that ``open_set`` asks for at least.
+MIN_DIGITS: Final = 8
+
+_META: Final = b"moralscope"
 
 
 @dataclass(frozen=True)
@@ -59,130 +85,136 @@ class ItemSpec:
     """Keep the good rows of a person's own table and count the bad ones, instead of refusing."""
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How many rows went in, stayed, and why the others did not."""
+def load_or_read(store: Store, spec: ItemSpec, report: Report = silent) -> Items:
+    """Return the items, from the store if they were read before.
 
-    rows: int
-    """Rows read from the source."""
-
-    annotations: int
-    """Annotations kept by the filter (203,431 in the official table)."""
-
-    items: int
-    """Rows after flattening by foundation (251,334 in the official table), or after sampling."""
-
-    texts: int
-    """Different action texts."""
-
-    repeated_ids: int = 0
-    """Source rows whose id stood in an earlier row already."""
-
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    """Reason in words -> rows dropped for it; a row counts under its first reason."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a set comes from and what may be said about it."""
-
-    name: str
-    """Shown to people."""
-
-    kind: str
-    """``builtin``, ``official``, ``vectors`` or ``own``."""
-
-    licence: str
-    """Licence of the texts and labels."""
-
-    citation: str
-    """How to cite the source; empty where there is none."""
-
-    authored: bool
-    """True for labels written for this project: not human-annotated."""
-
-    note: str
-    """One sentence to stand beside every result from this set; empty where none is due."""
-
-    sha256: str
-    """SHA-256 of the source file."""
-
-    counts: Counts
-    """Rows read, kept, dropped."""
-
-
-class UniqueTexts(NamedTuple):
-    """The different texts of a set, so that a model reads each one once."""
-
-    texts: list[str]
-    """Sorted by code point, no repeats."""
-
-    index: NDArray[np.int64]
-    """Shape ``(n_items,)``: position of each item's text in ``texts``."""
-
-
-@dataclass(frozen=True, eq=False)
-class Items:
-    """Items in canonical order (by ``item``), whatever the order of the source's rows.
-
-    Columns of ``table``: ``item`` (stable id), ``annotation`` (the source's id, the only column
-    that may follow the source's row order), ``text``, ``text_group``, ``foundation`` (int8, index
-    into ``FOUNDATIONS``), ``pole``, ``grade`` (float32 in [0, 1]), ``judgement`` and ``agreement``
-    (float32, null where the source has none), ``vector`` (10 x float32), ``split``, ``words``.
+    Raises:
+        CoreError: The file cannot be read, or holds values that are not allowed.
     """
+    spec = _located(spec)
+    key = _key(spec)
+    table = store.open_table(KIND, key)
+    if table is None:
+        items = (
+            _sample(store, spec, report)
+            if spec.sample == "diagnosis"
+            else _read(store, spec, report)
+        )
+        store.save_table(KIND, key, _with_meta(items))
+    else:
+        items = _from_stored(table)
+    report(1.0, 1.0, "Items ready")
+    if spec.name and spec.name != items.provenance.name:
+        return replace(items, provenance=replace(items.provenance, name=spec.name))
+    return items
 
-    table: "pa.Table"
-    """One row per item."""
 
-    provenance: Provenance
-    """Where the set comes from."""
+def builtin(store: Store, report: Report = silent) -> Items:
+    """Return the set written for this project (not human-annotated); needs no file."""
+    return load_or_read(store, ItemSpec(source="builtin"), report)
 
-    digest: str
-    """SHA-256 (64 hex digits) of the content; other row order of the source, same digest."""
 
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
+def _located(spec: ItemSpec) -> ItemSpec:
+    """Return the spec with the path and the SHA-256 of its file filled in."""
+    path = BUILTIN_FILE if spec.source == "builtin" else spec.path
+    if path is not None and (path.exists() or not spec.sha256):
+        check_file(path)
+        return replace(spec, path=path, sha256=file_sha256(path))
+    if not spec.sha256:
+        raise CoreError(
+            "No table was named. Choose a file, or the set that comes with the project."
+        )
+    return spec
 
-    @cached_property
-    def item(self) -> NDArray[np.str_]:
-        """Stable ids, shape ``(n,)``: 16 hex digits, ``-2``, ``-3`` for exact repeats."""
-        raise NotImplementedError
 
-    @cached_property
-    def foundation(self) -> NDArray[np.int8]:
-        """Index into ``FOUNDATIONS``, shape ``(n,)``."""
-        raise NotImplementedError
+def _key(spec: ItemSpec) -> dict[str, Any]:
+    """Return what decides the content; the file's name and place do not."""
+    key: dict[str, Any] = {
+        "sha256": spec.sha256,
+        "source": spec.source,
+        "mapping": asdict(spec.mapping) if spec.mapping else None,
+        "filter": FILTER_VERSION,
+        "sample": spec.sample,
+        "split_seed": spec.split_seed,
+        "skip_bad_rows": spec.skip_bad_rows,
+    }
+    return key | ({"sample_seed": spec.sample_seed} if spec.sample == "diagnosis" else {})
 
-    @cached_property
-    def pole(self) -> NDArray[np.str_]:
-        """``virtue``, ``vice`` or ``neutral``, shape ``(n,)``."""
-        raise NotImplementedError
 
-    @cached_property
-    def grade(self) -> NDArray[np.float32]:
-        """Typicality in [0, 1] on the item's own foundation, shape ``(n,)``; neutral is 0."""
-        raise NotImplementedError
+def _read(store: Store, spec: ItemSpec, report: Report) -> Items:
+    if spec.path is None or not spec.path.exists():
+        raise CoreError(
+            f"The table {spec.name or spec.sha256[:12]} is no longer in the store. Name its file "
+            "again."
+        )
+    read = read_annotations(
+        spec.path,
+        store.root,
+        spec.mapping,
+        skip_bad_rows=spec.skip_bad_rows,
+        id_prefix="everyday" if spec.source == "builtin" else "socialchem",
+        report=part(report, 0.0, 0.7),
+    )
+    if not read.table.num_rows:
+        raise CoreError(f"No row of {read.name} passed the filter: {_reasons(read.dropped)}.")
+    report(0.7, 1.0, "Numbering and splitting")
+    table = item_table(read.table, spec.split_seed)
+    return Items.of(table, _provenance(spec, read))
 
-    @cached_property
-    def split(self) -> NDArray[np.str_]:
-        """``train``, ``validation`` or ``test``, shape ``(n,)``; no text stands in two splits."""
-        raise NotImplementedError
 
-    def texts(self) -> list[str]:
-        """Return the action texts as they stand in the source, one per item."""
-        raise NotImplementedError
+def _reasons(dropped: Mapping[str, int]) -> str:
+    return "; ".join(f"{reason}, {count:,}" for reason, count in dropped.items()) or "it has none"
 
-    def vectors(self) -> NDArray[np.float32]:
-        """Return the moral vectors, shape ``(n, 10)``, columns in ``DIMENSIONS`` order."""
-        raise NotImplementedError
 
-    def unique_texts(self) -> UniqueTexts:
-        """Return the sorted different texts and each item's position among them."""
-        raise NotImplementedError
+def _sample(store: Store, spec: ItemSpec, report: Report) -> Items:
+    whole = load_or_read(store, replace(spec, sample="all", name=""), part(report, 0.0, 0.9))
+    stratum = strata(whole.foundation, whole.pole, whole.grade)
+    sampled = whole.take(diagnosis_rows(whole.item, stratum, spec.sample_seed))
+    notes = [note for note in (sampled.provenance.note, SAMPLED_NOTE) if note]
+    note = " ".join(dict.fromkeys(notes))
+    return replace(sampled, provenance=replace(sampled.provenance, note=note))
 
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Items":
-        """Return the chosen items, in canonical order; the digest follows the content."""
-        raise NotImplementedError
+
+def _provenance(spec: ItemSpec, read: Annotations) -> Provenance:
+    counts = Counts(read.rows, read.kept, 0, 0, read.repeated_ids, read.dropped)
+    if spec.source == "builtin":
+        return Provenance(
+            name=BUILTIN_NAME,
+            kind="builtin",
+            licence="as the project",
+            citation="",
+            authored=True,
+            note=AUTHORED_NOTE,
+            sha256=spec.sha256,
+            counts=counts,
+        )
+    own = read.kind == "own"
+    return Provenance(
+        name=spec.name or read.name,
+        kind=read.kind,
+        licence="not stated" if own else archive.LICENCE,
+        citation="" if own else archive.CITATION,
+        authored=False,
+        note=SAMPLED_NOTE if read.drawn else "",
+        sha256=spec.sha256,
+        counts=counts,
+    )
+
+
+def _with_meta(items: Items) -> "pa.Table":
+    record = {"digest": items.digest, "provenance": asdict(items.provenance)}
+    return items.table.replace_schema_metadata({_META: json.dumps(record).encode()})
+
+
+def _read_meta(metadata: Mapping[bytes, bytes]) -> tuple[str, Provenance]:
+    record = json.loads(metadata[_META])
+    fields = record["provenance"]
+    return record["digest"], Provenance(**fields | {"counts": Counts(**fields["counts"])})
+
+
+def _from_stored(table: "pa.Table") -> Items:
+    digest, provenance = _read_meta(table.schema.metadata)
+    return Items(table.replace_schema_metadata(None), provenance, digest)
 
 
 @dataclass(frozen=True)
@@ -204,24 +236,27 @@ class StoredSet:
     made: float
     """Time of writing, seconds since 1970 UTC."""
 
-
-def load_or_read(store: Store, spec: ItemSpec, report: Report = silent) -> Items:
-    """Return the items, from the store if they were read before.
-
-    Raises:
-        CoreError: The file cannot be read, or holds values that are not allowed.
-    """
-    raise NotImplementedError
-
-
-def builtin(store: Store, report: Report = silent) -> Items:
-    """Return the set written for this project (not human-annotated); needs no file."""
-    return load_or_read(store, ItemSpec(source="builtin"), report)
+    artefact: Artefact
+    """The artefact, for ``Store.delete``."""
 
 
 def stored_sets(store: Store) -> list[StoredSet]:
-    """List every set of items in the store, newest first."""
-    raise NotImplementedError
+    """List every set of items in the store, newest first; what cannot be read is left out."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = []
+    for artefact in store.artefacts():
+        if artefact.kind != KIND:
+            continue
+        path = store.root / KIND / artefact.digest / TABLE_FILE
+        try:
+            digest, provenance = _read_meta(pq.read_schema(path).metadata)
+        except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
+            continue
+        sample = artefact.key["sample"]
+        found.append(StoredSet(digest, sample, provenance, artefact.size, artefact.made, artefact))
+    return found
 
 
 def open_set(store: Store, digest: str) -> Items:
@@ -230,4 +265,18 @@ def open_set(store: Store, digest: str) -> Items:
     Raises:
         CoreError: No stored set, or several, have this digest.
     """
-    raise NotImplementedError
+    matching = [
+        entry
+        for entry in stored_sets(store)
+        if len(digest) >= MIN_DIGITS and entry.digest.startswith(digest)
+    ]
+    if len({entry.digest for entry in matching}) > 1:
+        raise CoreError(f"Several stored sets begin with {digest}. Give more of its digits.")
+    for entry in matching:
+        table = store.open_table(KIND, entry.artefact.key)
+        if table is not None:
+            return _from_stored(table)
+    raise CoreError(
+        f"No stored set of items has the digest {digest}. Name its table again, or choose one of "
+        "the stored sets."
+    )
