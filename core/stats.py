@@ -1,0 +1,82 @@
+"""Intervals and chance bands: pure functions on arrays, seeded, no loops over draws.
+
+The bootstrap resamples groups (texts), not rows: rows that share a text are one observation.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    """The figure itself."""
+
+    low: float
+    """Lower end of the interval."""
+
+    high: float
+    """Upper end of the interval."""
+
+
+def group_numbers(groups: NDArray[Any]) -> NDArray[np.int64]:
+    """Number groups 0, 1, ... in sorted order, shape kept."""
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
+
+
+def bootstrap_mean(
+    values: NDArray[np.floating],
+    groups: NDArray[Any],
+    *,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Return the mean of all rows with a percentile bootstrap interval over groups.
+
+    Args:
+        values: Shape ``(n,)``; rows that are NaN are left out.
+        groups: Shape ``(n,)``; rows of one group are drawn together.
+        draws: Number of resamples.
+        level: Coverage of the interval, in (0, 1).
+        seed: Seed of the draws.
+
+    Returns:
+        NaN throughout if no row is left.
+
+    References:
+        Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13.
+    """
+    kept = ~np.isnan(values)
+    if not kept.any():
+        return Estimate(np.nan, np.nan, np.nan)
+    number = group_numbers(groups[kept])
+    sums = np.bincount(number, values[kept].astype(np.float64))
+    sizes = np.bincount(number).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
+    means = (weights @ sums) / (weights @ sizes)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(float(sums.sum() / sizes.sum()), float(low), float(high))
+
+
+def chance(samples: NDArray[np.floating], *, level: float = 0.95) -> Estimate:
+    """Return mean and central band of a figure under the null, from its samples ``(draws,)``."""
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(float(np.mean(samples)), float(low), float(high))
+
+
+def percentile_rank(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the mid-rank of each value as a share in (0, 1); ties share their middle.
+
+    Args:
+        values: Shape ``(n,)``, no NaN.
+    """
+    ordered = np.sort(values)
+    below = np.searchsorted(ordered, values, side="left")
+    not_above = np.searchsorted(ordered, values, side="right")
+    share: NDArray[np.float64] = (below + not_above) / (2 * max(len(values), 1))
+    return share
