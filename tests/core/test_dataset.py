@@ -127,6 +127,14 @@ def test_the_order_of_rows_does_not_matter_but_a_changed_label_does(store, tmp_p
     assert read(store, table(tmp_path / "c.tsv", rows)).digest != first.digest
 
 
+def test_repeats_with_the_same_vector_but_other_judgements_keep_their_numbers(store, tmp_path):
+    rows = [("x y", "care", "2", "1"), ("x y", "care", "1", "2"), ("x y", "care", "1", "2")]
+    first = read(store, table(tmp_path / "a.tsv", rows))
+    second = read(store, table(tmp_path / "b.tsv", rows[::-1]))
+    assert first.digest == second.digest
+    assert first.table["judgement"].to_pylist() == [1.0, 1.0, 2.0]
+
+
 def test_the_order_inside_a_foundation_cell_does_not_matter(store, tmp_path):
     first = read(store, table(tmp_path / "a.tsv", [("x y", "care|loyalty|authority", "1", "4")]))
     second = read(store, table(tmp_path / "b.tsv", [("x y", "subversion;loyalty,Care", "1", "4")]))
