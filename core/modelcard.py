@@ -1,16 +1,37 @@
 """What is known about a model before its weights are loaded: identity, size, device, licence."""
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Final
 
-from core import CoreError
-from core.modelspec import ModelSpec
-from core.store import Store
+from core import gguf, hub
+from core.devices import ITEM_BYTES, Device, Dtype, Place, choose_place, gigabytes, room
+from core.digests import content_sha256
+from core.ggufheader import GgufHeader, check_length, read_header
+from core.modelfolder import (
+    Shape,
+    check_folder,
+    count_from_config,
+    folder_digest,
+    licence_of,
+    read_config,
+    read_shape,
+    read_weights,
+    refuse_recurrent,
+    tokenizer_files,
+)
+from core.modelspec import ModelError, ModelSpec
+from core.progress import Report, silent
+from core.store import Store, fingerprint
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
-class ModelError(CoreError):
-    """A model cannot be found, or cannot be used here."""
+_GGUF_LICENCE: Final = "not stated in the file"
+#: Working space beside the weights: states, a batch's logits over a large vocabulary, libraries.
+_WORKSPACE_BYTES: Final = 600_000_000
+_WORKSPACE_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -54,10 +75,10 @@ class ModelCard:
     total_bytes: int
     """Memory of the chosen device in all."""
 
-    device: Literal["cpu", "cuda", "mps"]
+    device: Device
     """Device chosen."""
 
-    dtype: Literal["float32", "bfloat16"]
+    dtype: Dtype
     """Number format chosen."""
 
     reason: str
@@ -80,8 +101,22 @@ class ModelCard:
         return {"model": self.identity, "dtype": self.dtype}
 
 
-def describe(spec: ModelSpec, store: Store) -> ModelCard:
+@dataclass(frozen=True)
+class _Found:
+    """What a source tells about its model."""
+
+    identity: str
+    shape: Shape
+    n_parameters: int
+    licence: str
+    folder: Path | None
+
+
+def describe(spec: ModelSpec, store: Store, report: Report = silent) -> ModelCard:
     """Describe a model without loading its weights.
+
+    The first description of a large folder or GGUF file reads it once to identify it; the digest
+    is remembered in the store.
 
     Raises:
         ModelError: It is unknown, gated, out of reach offline, no causal language model, of an
@@ -89,4 +124,150 @@ def describe(spec: ModelSpec, store: Store) -> ModelCard:
             code, or too large for this machine.
         GgufError: The GGUF file or its packages cannot be used.
     """
-    raise NotImplementedError
+    place = choose_place(spec)
+    found = _SOURCES[spec.source](spec, store, report)
+    space = room(place.device, spread=spec.spread)
+    card = ModelCard(
+        spec=spec,
+        identity=_untrained_identity(spec, found) if _is_control(spec) else found.identity,
+        name=spec.label,
+        architecture=found.shape.architecture,
+        n_layers=found.shape.n_layers,
+        d_model=found.shape.d_model,
+        vocabulary=found.shape.vocabulary,
+        n_parameters=found.n_parameters,
+        weight_bytes=found.n_parameters * ITEM_BYTES[place.dtype],
+        needed_bytes=_needed_bytes(found.n_parameters, place, spec),
+        free_bytes=space.free,
+        total_bytes=space.total,
+        device=place.device,
+        dtype=place.dtype,
+        reason=place.reason,
+        licence=found.licence,
+        folder=found.folder,
+    )
+    _refuse_oversize(card)
+    return card
+
+
+def _is_control(spec: ModelSpec) -> bool:
+    return spec.untrained_seed is not None
+
+
+def _needed_bytes(n_parameters: int, place: Place, spec: ModelSpec) -> int:
+    """Estimate weights plus working space; random weights are first drawn in float32 on the CPU."""
+    drawn = _is_control(spec) and place.device == "cpu"
+    size = n_parameters * ITEM_BYTES["float32" if drawn else place.dtype]
+    return int(size * (1 + _WORKSPACE_SHARE)) + _WORKSPACE_BYTES
+
+
+def _refuse_oversize(card: ModelCard) -> None:
+    if card.needed_bytes > card.total_bytes:
+        raise ModelError(
+            f"{card.name} is too large for this machine: it needs about "
+            f"{gigabytes(card.needed_bytes)} on {card.device} in {card.dtype}, which has "
+            f"{gigabytes(card.total_bytes)}. Choose a smaller model{_lighter(card)}."
+        )
+
+
+def _lighter(card: ModelCard) -> str:
+    return ", or dtype=bfloat16 at half the size" if card.dtype == "float32" else ""
+
+
+def _untrained_identity(spec: ModelSpec, found: _Found) -> str:
+    """Identify random weights by what they are drawn from: model, seed, library versions."""
+    drawn = {
+        "from": found.identity,
+        "seed": spec.untrained_seed,
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }
+    return f"untrained:{fingerprint(drawn)}"
+
+
+def _find_packaged(spec: ModelSpec, store: Store, report: Report) -> _Found:
+    del report  # nothing large is read: the pieces are checked when they are converted
+    licence = gguf.packaged_licence().summary
+    return _from_header(spec, store, gguf.packaged_header(), gguf.PACKAGED_SHA256, licence)
+
+
+def _find_gguf(spec: ModelSpec, store: Store, report: Report) -> _Found:
+    path = Path(spec.location)
+    header = read_header(path)
+    check_length(path, header)
+    stated = header.fields.get("general.license")
+    licence = f"{stated.value} (stated in the file)" if stated else _GGUF_LICENCE
+    return _from_header(spec, store, header, content_sha256(store, path, report), licence)
+
+
+def _from_header(
+    spec: ModelSpec, store: Store, header: GgufHeader, sha256: str, licence: str
+) -> _Found:
+    folder = gguf.converted_folder(store, sha256)
+    if folder is None:  # what was converted once needs no check
+        gguf.check_architecture(header)
+    shape = Shape(
+        _architecture(header.architecture, spec.label),
+        header.number("block_count"),
+        header.number("embedding_length"),
+        header.number("vocab_size") or header.vocabulary,
+    )
+    return _Found(f"gguf:{sha256}", shape, header.n_parameters, licence, folder)
+
+
+def _architecture(kind: str, name: str) -> str:
+    """Return the class in transformers for llama.cpp's name of an architecture."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+
+    refuse_recurrent(kind, name)
+    spelled = kind.replace("-", "_")
+    aliases = (f"{spelled}_text", spelled, spelled.replace("moe", "_moe"))
+    found = next((CAUSAL[alias] for alias in aliases if alias in CAUSAL), None)
+    if found is None:
+        raise ModelError(
+            f"{name} is {kind}, not a causal language model. Choose one that predicts the next "
+            "token."
+        )
+    return str(found)
+
+
+def _find_folder(spec: ModelSpec, store: Store, report: Report) -> _Found:
+    folder = Path(spec.location)
+    check_folder(folder)
+    config = read_config(folder)
+    shape = read_shape(config, folder.name)
+    files = tokenizer_files(folder)
+    if _is_control(spec):
+        count = count_from_config(config)
+    else:
+        weights = read_weights(folder)
+        files, count = [*files, *weights.files], weights.n_parameters
+    digest = folder_digest(store, folder, files, report)
+    return _Found(f"folder:{digest}", shape, count, licence_of(folder), folder)
+
+
+def _find_hub(spec: ModelSpec, store: Store, report: Report) -> _Found:
+    del store
+    report(0, 1, f"Asking the hub for {spec.location}")
+    release = hub.find_release(spec, weights=not _is_control(spec))
+    config = read_config(hub.download_config(spec, release))
+    shape = read_shape(config, spec.location)
+    count = release.n_parameters
+    if count is None or _is_control(spec):
+        count = _count_hub(config, release.folder, control=_is_control(spec))
+    identity = f"hub:{spec.location}@{release.commit}"
+    return _Found(identity, shape, count, release.licence, release.folder)
+
+
+def _count_hub(config: "PretrainedConfig", folder: Path | None, *, control: bool) -> int:
+    if control or folder is None:
+        return count_from_config(config)
+    return read_weights(folder).n_parameters
+
+
+_SOURCES: Final = {
+    "packaged": _find_packaged,
+    "gguf": _find_gguf,
+    "folder": _find_folder,
+    "hub": _find_hub,
+}

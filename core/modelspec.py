@@ -22,7 +22,11 @@ _REVISION: Final = re.compile(r"[\w.-]+(/[\w.-]+)*")
 _SEED_LIMIT: Final = 2**63  # torch.manual_seed takes a signed 64-bit number
 
 
-class SpecError(CoreError):
+class ModelError(CoreError):
+    """A model cannot be found, or cannot be used here."""
+
+
+class SpecError(ModelError):
     """A model was asked for in a way that cannot mean anything."""
 
 
@@ -34,7 +38,7 @@ class ModelSpec:
     """Where it comes from: the installed packages, the Hugging Face hub, a folder, a GGUF file."""
 
     location: str = ""
-    """Hub id ``owner/name``, or absolute path of the folder or GGUF file; empty for ``packaged``."""
+    """Hub id ``owner/name``, absolute path of the folder or GGUF file, or empty (``packaged``)."""
 
     revision: str = ""
     """Branch, tag or commit of a hub model, ``main`` if empty; empty for every other source."""
