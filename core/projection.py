@@ -136,6 +136,7 @@ def project(
     *,
     metric: Metric = "cosine",
     anchor: NDArray[np.floating] | None = None,
+    start_at_anchor: bool = True,
 ) -> Layout:
     """Make a picture of some states.
 
@@ -144,6 +145,8 @@ def project(
         spec: How.
         metric: What near means for UMAP and for the trust figures.
         anchor: The same rows in the picture this one is registered to, ``(n, dims)``.
+        start_at_anchor: UMAP begins at the anchor's picture instead of PCA. Right between layers of
+            one model; wrong towards the human map, whose structure would leak into the model's.
 
     Raises:
         ValueError: There are fewer than four rows.
@@ -160,7 +163,7 @@ def project(
         width = min(spec.dims, components.shape[1])
         raw[:, :width] = reduced[:, :width]
     else:
-        raw = _umap(reduced, spec, metric, anchor)
+        raw = _umap(reduced, spec, metric, anchor if start_at_anchor else None)
     shift = raw.mean(axis=0)
     scale = float(np.sqrt(((raw - shift) ** 2).sum(axis=1).mean())) or 1.0
     points = (raw - shift) / scale

@@ -1,0 +1,190 @@
+"""Long work beside the screen: started once, watched by many, cancelled by anyone, heard of after.
+
+A job lives in the process, not in a page: it survives page changes, reruns and closed tabs. Jobs of
+one lane run one after the other (the lane ``model`` owns the model); lanes run side by side.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from core import CoreError
+from core.progress import Cancelled, Report
+
+Lane = Literal["model", "layout", "data"]
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+
+#: Finished jobs that are remembered.
+KEPT: Final = 50
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of long work. Read its fields; only the runner writes them."""
+
+    key: str
+    """Identity of the work: the same key is not run twice at once."""
+
+    title: str
+    """What is being done, for people."""
+
+    lane: Lane
+    """Jobs of one lane wait for each other."""
+
+    state: State = "queued"
+    """Where it stands."""
+
+    fraction: float = 0.0
+    """Share done, in [0, 1]."""
+
+    note: str = ""
+    """Present step."""
+
+    done: float = 0.0
+    """Units done in the present step."""
+
+    total: float = 0.0
+    """Units of the present step."""
+
+    started: float = 0.0
+    """Monotonic seconds at the start, 0 while queued."""
+
+    ended: float = 0.0
+    """Monotonic seconds at the end, 0 before."""
+
+    error: str = ""
+    """What went wrong, for people; empty unless failed."""
+
+    result: Any = field(default=None, repr=False)
+    """What the work returned."""
+
+    _stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    _step: tuple[str, float, float] = field(default=("", 0.0, 0.0), repr=False)
+
+    @property
+    def active(self) -> bool:
+        """Tell whether it waits or runs."""
+        return self.state in ("queued", "running")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds it has run."""
+        return (self.ended or time.monotonic()) - self.started if self.started else 0.0
+
+    @property
+    def rate(self) -> float:
+        """Units per second in the present step; 0 while unknown."""
+        _, since, first = self._step
+        passed = time.monotonic() - since
+        return (self.done - first) / passed if since and passed > 0.5 else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left in the present step, None while unknown."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
+    def cancel(self) -> None:
+        """Ask the work to stop at its next report; what it has stored stays."""
+        self._stop.set()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until it has ended, or the seconds have passed."""
+        end = time.monotonic() + (timeout if timeout is not None else float("inf"))
+        while self.active and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def _report(self, done: float, total: float, note: str) -> None:
+        if self._stop.is_set():
+            raise Cancelled
+        if note != self._step[0] or done < self.done:
+            self._step = (note, time.monotonic(), done)
+        self.note, self.done, self.total = note, done, total
+        self.fraction = min(done / total, 1.0) if total else 0.0
+
+
+class Runner:
+    """Runs jobs in one daemon thread per lane."""
+
+    def __init__(self) -> None:
+        """Start no thread until a lane has work."""
+        self._jobs: dict[str, Job] = {}
+        self._queues: dict[Lane, queue.Queue[tuple[Job, Callable[[Report], Any]]]] = {}
+        self._mutex = threading.Lock()
+
+    def submit(
+        self, key: str, title: str, work: Callable[[Report], Any], lane: Lane = "model"
+    ) -> Job:
+        """Queue some work, or return the job that already does it.
+
+        Args:
+            key: Identity of the work.
+            title: What is being done, for people.
+            work: Called with a report; what it returns becomes ``result``.
+            lane: Which jobs it waits for.
+        """
+        with self._mutex:
+            present = self._jobs.get(key)
+            if present is not None and present.active and not present._stop.is_set():
+                return present
+            job = Job(key, title, lane)
+            self._jobs.pop(key, None)
+            self._jobs[key] = job
+            self._forget()
+            if lane not in self._queues:
+                self._queues[lane] = queue.Queue()
+                threading.Thread(
+                    target=self._serve, args=(self._queues[lane],), name=f"lane-{lane}", daemon=True
+                ).start()
+            self._queues[lane].put((job, work))
+        return job
+
+    def get(self, key: str) -> Job | None:
+        """Return the latest job of that key, None if there was none."""
+        return self._jobs.get(key)
+
+    def jobs(self) -> list[Job]:
+        """List the jobs, newest first."""
+        with self._mutex:
+            return list(self._jobs.values())[::-1]
+
+    def ahead(self, job: Job) -> int:
+        """Return how many active jobs of its lane a queued job waits for."""
+        if job.state != "queued":
+            return 0
+        same = [other for other in self.jobs()[::-1] if other.lane == job.lane and other.active]
+        return same.index(job) if job in same else 0
+
+    def _forget(self) -> None:
+        ended = [key for key, job in self._jobs.items() if not job.active]
+        for key in ended[: max(0, len(ended) - KEPT)]:
+            del self._jobs[key]
+
+    @staticmethod
+    def _serve(waiting: "queue.Queue[tuple[Job, Callable[[Report], Any]]]") -> None:
+        while True:
+            job, work = waiting.get()
+            job.started = time.monotonic()
+            job.state = "running"
+            state: State = "failed"
+            try:
+                job._report(0.0, 0.0, "starting")
+                job.result = work(job._report)
+                job.fraction, state = 1.0, "done"
+            except Cancelled:
+                state = "cancelled"
+            except CoreError as error:
+                job.error = str(error)
+            except Exception as error:  # noqa: BLE001 - the lane must live on, whatever a job meets
+                _log.exception("job %s failed", job.title)
+                job.error = (
+                    f"{job.title} met an unexpected fault ({type(error).__name__}). What was "
+                    "stored before it is kept; the details are in the server's log."
+                )
+            job.ended = time.monotonic()
+            job.state = state  # last: who sees it sees everything else

@@ -1,0 +1,273 @@
+"""One item set as one model reads it: what a map page asks for, made once and kept.
+
+Pictures form a chain, so that all of them can be compared by eye: the human map first, the anchor
+layer turned onto it, every other layer turned onto the anchor.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import CoreError
+from core.activations import EMBEDDING, Plan, States, make_plan, open_states, read_texts
+from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.geometry import (
+    Labels,
+    Typicality,
+    centred,
+    closeness,
+    labels_of,
+    sentence_closeness,
+    typical_members,
+    typicality,
+)
+from core.items import Items
+from core.models import ModelCard, OpenModel
+from core.neighbours import nearest
+from core.projection import Layout, LayoutSpec, layout_key, open_layout, project, save_layout
+from core.prompts import Pooling, ReadSpec
+from core.stats import Estimate
+from core.store import Store
+
+#: A picture of fewer different texts than this shows nothing.
+FEWEST_TEXTS: Final = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Items, a described model and the plan that joins them. Opening it loads no weights."""
+
+    items: Items
+    """What people say."""
+
+    card: ModelCard
+    """Who reads it."""
+
+    plan: Plan
+    """How it is read; its rows are prompts, one or more items each."""
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels of the items."""
+        return labels_of(self.items)
+
+    @cached_property
+    def members(self) -> NDArray[np.bool_]:
+        """Which items make up each centre, ``(n, 10)``."""
+        return typical_members(self.labels)
+
+    @property
+    def anchor(self) -> int:
+        """The layer to whose picture all others are turned: the middle one."""
+        return self.card.n_layers // 2
+
+    @property
+    def first_rows(self) -> NDArray[np.int64]:
+        """An item of each prompt, shape ``(n_prompts,)``."""
+        return np.unique(self.plan.rows, return_index=True)[1].astype(np.int64)
+
+
+def open_study(items: Items, card: ModelCard, read: ReadSpec) -> Study:
+    """Join items and a model.
+
+    Raises:
+        CoreError: There are too few different texts for a map.
+    """
+    plan = make_plan(card, items.texts(), read)
+    if len(plan.prompts) < FEWEST_TEXTS:
+        raise CoreError(
+            f"A map needs at least {FEWEST_TEXTS} different actions; this set has "
+            f"{len(plan.prompts)}. Add rows to the table, or choose another set."
+        )
+    return Study(items, card, plan)
+
+
+def states_of(store: Store, study: Study) -> States:
+    """Return the stored states.
+
+    Raises:
+        CoreError: The model has not read these items yet.
+    """
+    states = open_states(store, study.plan)
+    if states is None:
+        raise CoreError(
+            f"{study.card.name} has not read {study.items.provenance.name} yet. Start the reading "
+            "first, on the map page or with: python -m core read."
+        )
+    return states
+
+
+# --- pictures ---
+
+
+def human_layout(store: Store, items: Items, spec: LayoutSpec) -> Layout:
+    """Return the picture of the human moral vectors, one row per item; ties share a place."""
+    key = layout_key(spec, {"vectors": items.digest}, "")
+    kept = open_layout(store, key)
+    if kept is not None:
+        return kept
+    vectors = items.vectors()
+    if spec.method == "umap":
+        layout = _human_umap(vectors, spec)
+    else:
+        layout = project(vectors, spec, metric="euclidean")
+    save_layout(store, key, layout)
+    return layout
+
+
+def _human_umap(vectors: NDArray[np.float32], spec: LayoutSpec) -> Layout:
+    """Run UMAP on the different vectors only: hundreds of equal rows have no neighbourhood."""
+    places, number = np.unique(vectors, axis=0, return_inverse=True)
+    if len(places) < FEWEST_TEXTS:
+        raise CoreError(
+            f"The labels of this set take only {len(places)} different values: too few for UMAP. "
+            "Choose PCA or moral axes for this set."
+        )
+    layout = project(places, spec, metric="euclidean")
+    return Layout(layout.points[number], layout.trust, layout.explained, None)
+
+
+def model_layout(
+    store: Store, study: Study, layer: int, pooling: Pooling, spec: LayoutSpec
+) -> Layout:
+    """Return a layer's picture, one row per prompt, turned onto the anchor's.
+
+    Raises:
+        CoreError: The states are not stored.
+    """
+    key = model_layout_key(study, layer, pooling, spec)
+    kept = open_layout(store, key)
+    if kept is not None:
+        return kept
+    states = states_of(store, study).prompt_states(layer, pooling)
+    if layer == study.anchor:
+        layout = project(
+            states, spec, anchor=_human_points(store, study, spec), start_at_anchor=False
+        )
+    else:
+        anchor = model_layout(store, study, study.anchor, pooling, spec)
+        layout = project(states, spec, anchor=anchor.points)
+    save_layout(store, key, layout)
+    return layout
+
+
+def model_layout_key(
+    study: Study, layer: int, pooling: Pooling, spec: LayoutSpec
+) -> dict[str, Any]:
+    """Return the content key of a layer's picture."""
+    source = study.plan.key(layer, pooling)
+    anchor = f"layer {study.anchor}" if layer != study.anchor else "human"
+    return layout_key(spec, source, f"{anchor} of {study.items.digest}")
+
+
+def _human_points(store: Store, study: Study, spec: LayoutSpec) -> NDArray[np.float64]:
+    """Return each prompt's mean place on the human map, ``(n_prompts, dims)``."""
+    points = human_layout(store, study.items, LayoutSpec(dims=spec.dims)).points
+    count = np.bincount(study.plan.rows, minlength=len(study.plan.prompts))
+    sums = [np.bincount(study.plan.rows, column, len(count)) for column in points.T]
+    return np.column_stack(sums) / count[:, None]
+
+
+# --- moral axes ---
+
+#: What an axis of the map can be: a pole's centre, or virtue minus vice of a foundation.
+AXES: Final[tuple[str, ...]] = (*FOUNDATIONS, *DIMENSIONS)
+
+
+def axis_values(axis: str, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return one coordinate from ten scores.
+
+    Args:
+        axis: One of ``AXES``.
+        scores: Moral vectors, or closeness to the ten centres; shape ``(n, 10)``.
+    """
+    if axis in FOUNDATIONS:
+        column = 2 * FOUNDATIONS.index(axis)
+        return np.asarray(scores[:, column] - scores[:, column + 1], np.float64)
+    return np.asarray(scores[:, DIMENSIONS.index(axis)], np.float64)
+
+
+class Reading(NamedTuple):
+    """How a layer's states stand to the ten centres."""
+
+    close: NDArray[np.float64]
+    """Cosine of each item to each centre, own text left out; ``(n, 10)``."""
+
+    typicality: Typicality
+    """Human and model typicality."""
+
+
+def reading(store: Store, study: Study, layer: int, pooling: Pooling) -> Reading:
+    """Return closeness and typicality of every item at a layer."""
+    states = centred(states_of(store, study).text_states(layer, pooling))
+    close = closeness(states, study.members, study.labels.group)
+    return Reading(close, typicality(close, study.labels))
+
+
+# --- a sentence of one's own ---
+
+
+class Placed(NamedTuple):
+    """Where a new sentence stands, at every layer."""
+
+    cosine: NDArray[np.float64]
+    """Cosine to the ten centres, ``(n_layers + 1, 10)``; row 0 is the embedding output."""
+
+    interval: NDArray[np.float64]
+    """Ends of its 95 % interval over the centres' members, ``(n_layers + 1, 10, 2)``."""
+
+    chance: NDArray[np.float64]
+    """95 % band for centres of random items, ``(n_layers + 1, 10, 2)``."""
+
+    states: NDArray[np.float32]
+    """The sentence's pooled state per layer, ``(n_layers + 1, d_model)``."""
+
+
+def place_sentence(
+    store: Store, study: Study, model: OpenModel, text: str, pooling: Pooling
+) -> Placed:
+    """Read a sentence and compare it with the items at every layer.
+
+    Args:
+        store: Where the items' states lie.
+        study: The items and how they were read.
+        model: The open model.
+        text: The sentence, not empty.
+        pooling: Which pooled state.
+    """
+    states = states_of(store, study)
+    which = study.plan.spec.poolings.index(pooling)
+    own = read_texts(model, [text], study.plan.spec)[:, which, 0]
+    rows: list[list[tuple[Estimate, Estimate]]] = []
+    for layer in study.plan.layers:
+        known = states.text_states(layer, pooling)
+        mean = known.mean(axis=0, dtype=np.float64)
+        rows.append(
+            sentence_closeness(own[layer - EMBEDDING] - mean, centred(known), study.members)
+        )
+    figures = np.array([[[*seen, *null] for seen, null in row] for row in rows])
+    return Placed(figures[..., 0], figures[..., 1:3], figures[..., 4:6], own)
+
+
+def nearest_items(
+    store: Store, study: Study, state: NDArray[np.floating], layer: int, pooling: Pooling, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the items nearest to a state at a layer, one per prompt, and their cosines.
+
+    Args:
+        store: Where the items' states lie.
+        study: The items.
+        state: A sentence's state, shape ``(d_model,)``.
+        layer: Which layer.
+        pooling: Which pooled state.
+        k: How many.
+    """
+    known = states_of(store, study).prompt_states(layer, pooling)
+    both = np.vstack([state[None], known])
+    moved = both - known.mean(axis=0, dtype=np.float64)
+    near = nearest(moved, min(k, len(known)))
+    rows = study.first_rows[near.rows[0] - 1]
+    return rows, 1.0 - near.distance[0].astype(np.float64)

@@ -1,0 +1,127 @@
+"""Everything one process holds: the store, the open models, the jobs. Pages and commands ask it."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core import archive, dataset
+from core.activations import load_or_extract, open_states
+from core.dataset import ItemSpec
+from core.items import Items
+from core.jobs import Job, Runner
+from core.models import ModelSpec, Shelf, describe
+from core.progress import Report, part
+from core.projection import LayoutSpec, open_layout
+from core.prompts import Pooling, ReadSpec
+from core.store import Store, default_root, fingerprint
+from core.study import Placed, Study, model_layout, model_layout_key, open_study, place_sentence
+
+#: Text form of the set that comes with the project; other sets are named by their digest.
+BUILTIN = "builtin"
+
+
+@dataclass(frozen=True, eq=False)
+class Workbench:
+    """The store, the open models and the jobs of this process."""
+
+    store: Store
+    """Artefacts on disk."""
+
+    shelf: Shelf
+    """Open models."""
+
+    runner: Runner
+    """Long work."""
+
+    @classmethod
+    def at(cls, root: Path | None = None) -> "Workbench":
+        """Open a cache folder, ``default_root()`` if none is named."""
+        store = Store(root or default_root())
+        store.sweep()
+        return cls(store, Shelf(store), Runner())
+
+    def items(self, name: str = BUILTIN) -> Items:
+        """Return a set by name: ``builtin`` or the digest of a stored set.
+
+        Raises:
+            CoreError: There is no such set.
+        """
+        if name == BUILTIN:
+            return dataset.builtin(self.store)
+        return dataset.open_set(self.store, name)
+
+    def study(self, items: Items, model: ModelSpec, read: ReadSpec) -> Study:
+        """Join a set and a model without loading weights.
+
+        Raises:
+            CoreError: The model cannot be described, or the set is too small.
+        """
+        return open_study(items, describe(model, self.store), read)
+
+    def is_read(self, study: Study) -> bool:
+        """Tell whether all states of a study are stored."""
+        return open_states(self.store, study.plan) is not None
+
+    def read(self, study: Study) -> Job:
+        """Start (or join) the job that lets the model read the items."""
+        key = fingerprint({**study.plan.base_key(), "poolings": study.plan.spec.poolings})
+        title = f"Reading {len(study.plan.prompts):,} texts with {study.card.name}"
+        return self.runner.submit(key, title, partial(self._read, study))
+
+    def _read(self, study: Study, report: Report) -> None:
+        # Opening the packaged model for the first time takes as long as reading a small set.
+        opening = 0.02 if self.shelf.is_open(study.card.spec) else 0.5
+        load_or_extract(
+            self.store,
+            study.plan,
+            lambda: self.shelf.get(study.card.spec, part(report, 0.0, opening)),
+            part(report, opening, 1.0),
+        )
+
+    def layouts(self, study: Study, pooling: Pooling, spec: LayoutSpec) -> Job | None:
+        """Start (or join) the job that draws every layer's picture; None if all are kept."""
+        missing = [
+            layer
+            for layer in (study.anchor, *study.plan.layers)
+            if open_layout(self.store, model_layout_key(study, layer, pooling, spec)) is None
+        ]
+        if not missing:
+            return None
+        key = fingerprint(model_layout_key(study, study.anchor, pooling, spec))
+        title = f"Drawing the {spec.dims}-D {spec.method.upper()} maps of {study.card.name}"
+        work = partial(self._layouts, study, pooling, spec, missing)
+        return self.runner.submit(key, title, work, lane="layout")
+
+    def _layouts(
+        self, study: Study, pooling: Pooling, spec: LayoutSpec, layers: list[int], report: Report
+    ) -> None:
+        for number, layer in enumerate(layers):
+            report(number, len(layers), "drawing layers")
+            model_layout(self.store, study, layer, pooling, spec)
+
+    def sentence(self, study: Study, text: str, pooling: Pooling) -> Job:
+        """Start (or join) the job that places a sentence among the items at every layer."""
+        key = fingerprint({**study.plan.base_key(), "sentence": text, "pooling": pooling})
+
+        def work(report: Report) -> Placed:
+            model = self.shelf.get(study.card.spec, report)
+            return place_sentence(self.store, study, model, text, pooling)
+
+        return self.runner.submit(key, "Reading your sentence", work)
+
+    def add_items(self, spec: ItemSpec) -> Job:
+        """Start the job that reads a table into a set of items; its result is the ``Items``."""
+        key = fingerprint({"items": str(spec)})
+        work = partial(dataset.load_or_read, self.store, spec)
+        return self.runner.submit(key, f"Reading {spec.name or spec.path}", work, lane="data")
+
+    def fetch_archive(self) -> Job:
+        """Start the job that fetches the official Social-Chemistry-101 archive and reads it."""
+
+        def work(report: Report) -> Any:
+            path = archive.fetch(self.store, part(report, 0.0, 0.7))
+            spec = ItemSpec("file", path, name="Social-Chemistry-101")
+            return dataset.load_or_read(self.store, spec, part(report, 0.7, 1.0))
+
+        return self.runner.submit("archive", "Fetching Social-Chemistry-101", work, lane="data")
