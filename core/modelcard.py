@@ -90,6 +90,9 @@ class ModelCard:
     folder: Path | None
     """Folder with the weights where they lie locally; None: conversion or download comes first."""
 
+    commit: str = ""
+    """Commit of a hub model, 40 hex digits; empty for every other source."""
+
     @property
     def fits(self) -> bool:
         """Tell whether it fits into what was free when the card was made."""
@@ -110,6 +113,7 @@ class _Found:
     n_parameters: int
     licence: str
     folder: Path | None
+    commit: str = ""
 
 
 def describe(spec: ModelSpec, store: Store, report: Report = silent) -> ModelCard:
@@ -145,6 +149,7 @@ def describe(spec: ModelSpec, store: Store, report: Report = silent) -> ModelCar
         reason=place.reason,
         licence=found.licence,
         folder=found.folder,
+        commit=found.commit,
     )
     _refuse_oversize(card)
     return card
@@ -256,7 +261,7 @@ def _find_hub(spec: ModelSpec, store: Store, report: Report) -> _Found:
     if count is None or _is_control(spec):
         count = _count_hub(config, release.folder, control=_is_control(spec))
     identity = f"hub:{spec.location}@{release.commit}"
-    return _Found(identity, shape, count, release.licence, release.folder)
+    return _Found(identity, shape, count, release.licence, release.folder, release.commit)
 
 
 def _count_hub(config: "PretrainedConfig", folder: Path | None, *, control: bool) -> int:

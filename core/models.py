@@ -96,8 +96,9 @@ def _fetch(card: ModelCard, store: Store, report: Report) -> Path:
         return gguf.convert_packaged(store, report)
     if card.spec.source == "gguf":
         return gguf.convert_file(Path(card.spec.location), store, report)
-    control = card.spec.untrained_seed is not None
-    return hub.download(card.spec, hub.find_release(card.spec, weights=not control), report)
+    exact = replace(card.spec, revision=card.commit)  # a branch may have moved since
+    weights = card.spec.untrained_seed is None
+    return hub.download(exact, hub.find_release(exact, weights=weights), report)
 
 
 def _check_free(card: ModelCard) -> None:

@@ -93,6 +93,56 @@ def test_the_hub_is_asked_which_commit_a_branch_means(downloaded, store, monkeyp
     assert "gated" in card.licence
 
 
+def test_what_is_missing_is_downloaded_once_at_the_described_commit(
+    tiny_llama_folder, tmp_path, store, monkeypatch
+):
+    snapshot = tmp_path / "hub" / "models--tiny--llama" / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    fetched: list[str] = []
+
+    def hf_hub_download(_repo: str, name: str, *, revision: str) -> str:
+        assert revision == COMMIT
+        if not (snapshot / name).exists():
+            fetched.append(name)
+            shutil.copy(tiny_llama_folder / name, snapshot / name)
+        return str(snapshot / name)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", hf_hub_download)
+    names = [*(path.name for path in tiny_llama_folder.iterdir()), "flax_model.msgpack"]
+    siblings = [SimpleNamespace(rfilename=name) for name in names]
+    total = SimpleNamespace(total=123)
+    hub_answers(
+        monkeypatch,
+        SimpleNamespace(
+            sha=COMMIT, siblings=siblings, card_data=None, gated=False, safetensors=total
+        ),
+    )
+    card = describe(HUB, store)
+    assert (card.folder, card.n_parameters, card.commit) == (None, 123, COMMIT)
+    assert fetched == ["config.json"]
+    notes: list[str] = []
+    model = open_model(card, store, lambda _done, _total, note: notes.append(note))
+    assert model.card.folder == snapshot
+    assert sorted(fetched) == sorted(set(names) - {"flax_model.msgpack"})
+    assert any("Downloading tiny/llama: model.safetensors" in note for note in notes)
+    assert describe(HUB, store).folder == snapshot
+
+
+def test_an_untrained_control_downloads_no_weights(downloaded, store, monkeypatch):
+    (downloaded / "model.safetensors").unlink()
+    files = [SimpleNamespace(rfilename=path.name) for path in downloaded.iterdir()]
+    files.append(SimpleNamespace(rfilename="model.safetensors"))
+    hub_answers(
+        monkeypatch,
+        SimpleNamespace(sha=COMMIT, siblings=files, card_data=None, gated=False, safetensors=None),
+    )
+    card = describe(HUB.untrained(), store)
+    assert card.folder == downloaded
+    assert card.identity.startswith("untrained:")
+    assert open_model(card, store).layers == "model.layers"
+
+
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
