@@ -5,6 +5,7 @@ float32, one memory-mapped array per layer and pooling under its content key.
 """
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -278,19 +279,23 @@ def _fill(
 ) -> None:
     """Run every batch that the journal does not name yet; a line is written after its rows are."""
     done = set(journal.read_text().split("\n")[:-1])  # a line without its end was cut by a kill
-    finished = 0
     budget = TOKEN_BUDGET.get(model.card.device, TOKEN_BUDGET["cpu"])
+    finished, read, began = 0, 0, time.monotonic()
     for number, rows in enumerate(batches([len(ids) for ids in encoded], budget)):
         if str(number) not in done:
-            report(finished, len(encoded), "reading texts")
+            rate = f" · {read / (time.monotonic() - began):.0f} per second" if read else ""
+            report(
+                finished, len(encoded), f"reading texts · {finished:,} of {len(encoded):,}{rate}"
+            )
             states = read_prompts(model, [encoded[row] for row in rows], plan.spec.poolings)
             for (layer, pooling), array in arrays.items():
                 entry = states[layer - EMBEDDING, plan.spec.poolings.index(pooling)]
                 array[rows] = to_stored(entry, plan.spec.dtype)
             with journal.open("a") as file:
                 file.write(f"{number}\n")
+            read += len(rows)
         finished += len(rows)
-    report(finished, len(encoded), "reading texts")
+    report(finished, len(encoded), "storing what was read")
 
 
 def _publish(

@@ -46,12 +46,6 @@ class Job:
     note: str = ""
     """Present step."""
 
-    done: float = 0.0
-    """Units done in the present step."""
-
-    total: float = 0.0
-    """Units of the present step."""
-
     started: float = 0.0
     """Monotonic seconds at the start, 0 while queued."""
 
@@ -78,16 +72,13 @@ class Job:
         return (self.ended or time.monotonic()) - self.started if self.started else 0.0
 
     @property
-    def rate(self) -> float:
-        """Units per second in the present step; 0 while unknown."""
-        _, since, first = self._step
-        passed = time.monotonic() - since
-        return (self.done - first) / passed if since and passed > 0.5 else 0.0
-
-    @property
     def left(self) -> float | None:
-        """Seconds left in the present step, None while unknown."""
-        return (self.total - self.done) / self.rate if self.rate > 0 else None
+        """Seconds left in the present step, from its pace so far; None while unknown."""
+        _, since, first = self._step
+        passed, gained = time.monotonic() - since, self.fraction - first
+        if not since or passed < 1 or gained <= 0:
+            return None
+        return passed * (1 - self.fraction) / gained
 
     def cancel(self) -> None:
         """Ask the work to stop at its next report; what it has stored stays."""
@@ -102,10 +93,11 @@ class Job:
     def _report(self, done: float, total: float, note: str) -> None:
         if self._stop.is_set():
             raise Cancelled
-        if note != self._step[0] or done < self.done:
-            self._step = (note, time.monotonic(), done)
-        self.note, self.done, self.total = note, done, total
         self.fraction = min(done / total, 1.0) if total else 0.0
+        self.note = note
+        step = note.partition(" · ")[0]  # behind the dot stand changing counts
+        if step != self._step[0]:
+            self._step = (step, time.monotonic(), self.fraction)
 
 
 class Runner:

@@ -63,6 +63,45 @@ def bootstrap_mean(
     return Estimate(float(sums.sum() / sizes.sum()), float(low), float(high))
 
 
+def bootstrap_correlation(
+    first: NDArray[np.floating],
+    second: NDArray[np.floating],
+    groups: NDArray[Any],
+    *,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Return Pearson's correlation with a percentile bootstrap interval over groups.
+
+    Args:
+        first: Shape ``(n,)``, no NaN; give ranks for a rank correlation.
+        second: Shape ``(n,)``, no NaN.
+        groups: Shape ``(n,)``; rows of one group are drawn together.
+        draws: Number of resamples.
+        level: Coverage of the interval, in (0, 1).
+        seed: Seed of the draws.
+
+    Returns:
+        NaN throughout if one side is constant.
+    """
+    x, y = first - np.mean(first), second - np.mean(second)
+    number = group_numbers(groups)
+    moments = [np.ones_like(x), x, y, x * x, y * y, x * y]
+    sums = np.column_stack([np.bincount(number, moment) for moment in moments])
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
+    drawn = np.vstack([sums.sum(axis=0), weights @ sums])
+    drawn /= drawn[:, :1]
+    _, mx, my, xx, yy, xy = drawn.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = (xy - mx * my) / np.sqrt((xx - mx**2) * (yy - my**2))
+    if not np.isfinite(values[0]):
+        return Estimate(np.nan, np.nan, np.nan)
+    low, high = np.nanquantile(values[1:], [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(float(values[0]), float(low), float(high))
+
+
 def chance(samples: NDArray[np.floating], *, level: float = 0.95) -> Estimate:
     """Return mean and central band of a figure under the null, from its samples ``(draws,)``."""
     low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])

@@ -17,7 +17,6 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import (
     Labels,
     Typicality,
-    centred,
     closeness,
     labels_of,
     sentence_closeness,
@@ -26,10 +25,10 @@ from core.geometry import (
 )
 from core.items import Items
 from core.models import ModelCard, OpenModel
-from core.neighbours import nearest
+from core.neighbours import normalised
 from core.projection import Layout, LayoutSpec, layout_key, open_layout, project, save_layout
 from core.prompts import Pooling, ReadSpec
-from core.stats import Estimate
+from core.scaling import Scaler, Scaling, fit_scaler
 from core.store import Store
 
 #: A picture of fewer different texts than this shows nothing.
@@ -100,6 +99,40 @@ def states_of(store: Store, study: Study) -> States:
     return states
 
 
+class LayerStates(NamedTuple):
+    """One layer's states as they are measured."""
+
+    states: NDArray[np.float32]
+    """Scaled, a row per prompt, shape ``(n_prompts, d_model)``."""
+
+    scaler: Scaler
+    """How a new sentence is scaled."""
+
+
+def layer_states(
+    store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling
+) -> LayerStates:
+    """Return a layer's scaled states.
+
+    Raises:
+        CoreError: The states are not stored, are not finite, or are the same for every prompt.
+    """
+    raw = states_of(store, study).prompt_states(layer, pooling)
+    where = "the embedding output" if layer == EMBEDDING else f"layer {layer}"
+    if not np.isfinite(raw).all():
+        raise CoreError(
+            f"The states of {where} hold numbers that are not finite. Read the model again with "
+            "dtype float32, or choose another layer."
+        )
+    if np.ptp(raw, axis=0).max() == 0:
+        raise CoreError(
+            f"At {where} the {pooling} state is the same for every text, so there is nothing to "
+            "draw or measure. Choose a later layer, or the mean over tokens."
+        )
+    scaler = fit_scaler(raw, scaling)
+    return LayerStates(scaler.apply(raw), scaler)
+
+
 # --- pictures ---
 
 
@@ -131,34 +164,34 @@ def _human_umap(vectors: NDArray[np.float32], spec: LayoutSpec) -> Layout:
 
 
 def model_layout(
-    store: Store, study: Study, layer: int, pooling: Pooling, spec: LayoutSpec
+    store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling, spec: LayoutSpec
 ) -> Layout:
     """Return a layer's picture, one row per prompt, turned onto the anchor's.
 
     Raises:
         CoreError: The states are not stored.
     """
-    key = model_layout_key(study, layer, pooling, spec)
+    key = model_layout_key(study, layer, pooling, scaling, spec)
     kept = open_layout(store, key)
     if kept is not None:
         return kept
-    states = states_of(store, study).prompt_states(layer, pooling)
+    states = layer_states(store, study, layer, pooling, scaling).states
     if layer == study.anchor:
         layout = project(
             states, spec, anchor=_human_points(store, study, spec), start_at_anchor=False
         )
     else:
-        anchor = model_layout(store, study, study.anchor, pooling, spec)
+        anchor = model_layout(store, study, study.anchor, pooling, scaling, spec)
         layout = project(states, spec, anchor=anchor.points)
     save_layout(store, key, layout)
     return layout
 
 
 def model_layout_key(
-    study: Study, layer: int, pooling: Pooling, spec: LayoutSpec
+    study: Study, layer: int, pooling: Pooling, scaling: Scaling, spec: LayoutSpec
 ) -> dict[str, Any]:
     """Return the content key of a layer's picture."""
-    source = study.plan.key(layer, pooling)
+    source = {**study.plan.key(layer, pooling), "scaling": scaling}
     anchor = f"layer {study.anchor}" if layer != study.anchor else "human"
     return layout_key(spec, source, f"{anchor} of {study.items.digest}")
 
@@ -200,9 +233,9 @@ class Reading(NamedTuple):
     """Human and model typicality."""
 
 
-def reading(store: Store, study: Study, layer: int, pooling: Pooling) -> Reading:
+def reading(store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling) -> Reading:
     """Return closeness and typicality of every item at a layer."""
-    states = centred(states_of(store, study).text_states(layer, pooling))
+    states = layer_states(store, study, layer, pooling, scaling).states[study.plan.rows]
     close = closeness(states, study.members, study.labels.group)
     return Reading(close, typicality(close, study.labels))
 
@@ -227,7 +260,7 @@ class Placed(NamedTuple):
 
 
 def place_sentence(
-    store: Store, study: Study, model: OpenModel, text: str, pooling: Pooling
+    store: Store, study: Study, model: OpenModel, text: str, pooling: Pooling, scaling: Scaling
 ) -> Placed:
     """Read a sentence and compare it with the items at every layer.
 
@@ -237,37 +270,49 @@ def place_sentence(
         model: The open model.
         text: The sentence, not empty.
         pooling: Which pooled state.
+        scaling: How states are scaled.
+
+    Returns:
+        NaN at layers where all texts have the same state.
     """
-    states = states_of(store, study)
     which = study.plan.spec.poolings.index(pooling)
     own = read_texts(model, [text], study.plan.spec)[:, which, 0]
-    rows: list[list[tuple[Estimate, Estimate]]] = []
-    for layer in study.plan.layers:
-        known = states.text_states(layer, pooling)
-        mean = known.mean(axis=0, dtype=np.float64)
-        rows.append(
-            sentence_closeness(own[layer - EMBEDDING] - mean, centred(known), study.members)
+    figures = np.full((len(study.plan.layers), len(DIMENSIONS), 6), np.nan)
+    for row, layer in enumerate(study.plan.layers):
+        try:
+            known = layer_states(store, study, layer, pooling, scaling)
+        except CoreError:
+            continue
+        seen = sentence_closeness(
+            known.scaler.apply(own[row]), known.states[study.plan.rows], study.members
         )
-    figures = np.array([[[*seen, *null] for seen, null in row] for row in rows])
+        figures[row] = [[*value, *null] for value, null in seen]
     return Placed(figures[..., 0], figures[..., 1:3], figures[..., 4:6], own)
 
 
 def nearest_items(
-    store: Store, study: Study, state: NDArray[np.floating], layer: int, pooling: Pooling, k: int
+    store: Store,
+    study: Study,
+    state: NDArray[np.floating],
+    layer: int,
+    pooling: Pooling,
+    scaling: Scaling,
+    k: int = 10,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the items nearest to a state at a layer, one per prompt, and their cosines.
 
     Args:
         store: Where the items' states lie.
         study: The items.
-        state: A sentence's state, shape ``(d_model,)``.
+        state: A sentence's state as read, shape ``(d_model,)``.
         layer: Which layer.
         pooling: Which pooled state.
+        scaling: How states are scaled.
         k: How many.
     """
-    known = states_of(store, study).prompt_states(layer, pooling)
-    both = np.vstack([state[None], known])
-    moved = both - known.mean(axis=0, dtype=np.float64)
-    near = nearest(moved, min(k, len(known)))
-    rows = study.first_rows[near.rows[0] - 1]
-    return rows, 1.0 - near.distance[0].astype(np.float64)
+    known = layer_states(store, study, layer, pooling, scaling)
+    cosine = (normalised(known.states) @ normalised(known.scaler.apply(state)[None])[0]).astype(
+        np.float64
+    )
+    rows = np.argsort(-cosine, kind="stable")[:k]
+    return study.first_rows[rows], cosine[rows]

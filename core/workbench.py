@@ -1,19 +1,21 @@
 """Everything one process holds: the store, the open models, the jobs. Pages and commands ask it."""
 
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core import archive, dataset
+from core import CoreError, archive, dataset
 from core.activations import load_or_extract, open_states
 from core.dataset import ItemSpec
 from core.items import Items
 from core.jobs import Job, Runner
 from core.models import ModelSpec, Shelf, describe
 from core.progress import Report, part
-from core.projection import LayoutSpec, open_layout
+from core.projection import LayoutSpec
 from core.prompts import Pooling, ReadSpec
+from core.scaling import Scaling
 from core.store import Store, default_root, fingerprint
 from core.study import Placed, Study, model_layout, model_layout_key, open_study, place_sentence
 
@@ -79,34 +81,52 @@ class Workbench:
             part(report, opening, 1.0),
         )
 
-    def layouts(self, study: Study, pooling: Pooling, spec: LayoutSpec) -> Job | None:
+    def layouts(
+        self, study: Study, pooling: Pooling, scaling: Scaling, spec: LayoutSpec
+    ) -> Job | None:
         """Start (or join) the job that draws every layer's picture; None if all are kept."""
         missing = [
             layer
             for layer in (study.anchor, *study.plan.layers)
-            if open_layout(self.store, model_layout_key(study, layer, pooling, spec)) is None
+            if not self.store.has("layout", model_layout_key(study, layer, pooling, scaling, spec))
         ]
         if not missing:
             return None
-        key = fingerprint(model_layout_key(study, study.anchor, pooling, spec))
+        key = fingerprint(model_layout_key(study, study.anchor, pooling, scaling, spec))
         title = f"Drawing the {spec.dims}-D {spec.method.upper()} maps of {study.card.name}"
-        work = partial(self._layouts, study, pooling, spec, missing)
+        work = partial(self._layouts, study, pooling, scaling, spec, missing)
         return self.runner.submit(key, title, work, lane="layout")
 
     def _layouts(
-        self, study: Study, pooling: Pooling, spec: LayoutSpec, layers: list[int], report: Report
+        self,
+        study: Study,
+        pooling: Pooling,
+        scaling: Scaling,
+        spec: LayoutSpec,
+        layers: list[int],
+        report: Report,
     ) -> None:
         for number, layer in enumerate(layers):
-            report(number, len(layers), "drawing layers")
-            model_layout(self.store, study, layer, pooling, spec)
+            report(number, len(layers), f"drawing layers · {number} of {len(layers)}")
+            # A layer where all texts have one state has no picture; the page says so when asked.
+            with contextlib.suppress(CoreError):
+                model_layout(self.store, study, layer, pooling, scaling, spec)
 
-    def sentence(self, study: Study, text: str, pooling: Pooling) -> Job:
+    def sentence(self, study: Study, text: str, pooling: Pooling, scaling: Scaling) -> Job:
         """Start (or join) the job that places a sentence among the items at every layer."""
-        key = fingerprint({**study.plan.base_key(), "sentence": text, "pooling": pooling})
+        key = fingerprint(
+            {
+                **study.plan.base_key(),
+                "items": study.items.digest,
+                "sentence": text,
+                "pooling": pooling,
+                "scaling": scaling,
+            }
+        )
 
         def work(report: Report) -> Placed:
             model = self.shelf.get(study.card.spec, report)
-            return place_sentence(self.store, study, model, text, pooling)
+            return place_sentence(self.store, study, model, text, pooling, scaling)
 
         return self.runner.submit(key, "Reading your sentence", work)
 

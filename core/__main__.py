@@ -1,0 +1,1 @@
+"""Moralscope without a browser: ``python -m core``."""

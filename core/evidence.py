@@ -1,0 +1,181 @@
+"""What the structure of a layer amounts to: three figures, each beside its controls.
+
+A map shows structure in anything. So beside each figure stand what shuffled labels give, and what a
+bag of words gives on the same texts; only what exceeds both speaks of more than words.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.geometry import Labels, closeness, typicality
+from core.lexical import bag_of_words
+from core.neighbours import label_agreement, nearest
+from core.prompts import Pooling
+from core.scaling import Scaling, fit_scaler
+from core.stats import Estimate, bootstrap_correlation, chance
+from core.store import Store
+from core.study import Study, layer_states
+
+#: Neighbours that are asked for their labels.
+ASKED: Final = 10
+
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One figure with interval and controls."""
+
+    name: str
+    """Short name."""
+
+    meaning: str
+    """One sentence: what it measures."""
+
+    observed: Estimate
+    """The model's figure, 95 % interval over texts."""
+
+    shuffled: Estimate
+    """The same with labels shuffled: mean and 95 % band."""
+
+    words: Estimate
+    """The same from a bag of words, 95 % interval over texts."""
+
+    @property
+    def verdict(self) -> str:
+        """What may be said, by one rule: intervals must not touch."""
+        if np.isnan(self.observed.value):
+            return "not computable"
+        if self.observed.low <= self.shuffled.high:
+            return "not distinguishable from chance"
+        if self.observed.low <= self.words.high:
+            return "no better than word counts"
+        return "beyond chance and word counts"
+
+
+_MEANINGS: Final = {
+    "Same foundation": "Share of an action's 10 nearest neighbours with its foundation",
+    "Same pole": "Share of an action's 10 nearest neighbours with its pole",
+    "Typicality": "Rank correlation of people's grade with closeness to the own centre",
+}
+
+
+def evidence(
+    store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling
+) -> list[Finding]:
+    """Return the three findings of a layer, kept on disk.
+
+    Raises:
+        CoreError: The states are not stored, or are the same for every text.
+    """
+    model_key = {**study.plan.key(layer, pooling), "scaling": scaling}
+    model = _load_or_measure(
+        store,
+        {"states": model_key, "items": study.items.digest},
+        study.labels,
+        study.members,
+        lambda: layer_states(store, study, layer, pooling, scaling).states[study.plan.rows],
+        study.items.foundation,
+    )
+    words = _load_or_measure(
+        store,
+        {"states": "bag of words", "items": study.items.digest},
+        study.labels,
+        study.members,
+        lambda: _word_states(study),
+        study.items.foundation,
+    )
+    return [
+        Finding(name, _MEANINGS[name], model[name][0], model[name][1], words[name][0])
+        for name in _MEANINGS
+    ]
+
+
+def _word_states(study: Study) -> NDArray[np.float32]:
+    counts = bag_of_words(study.plan.prompts)
+    return fit_scaler(counts, "centred").apply(counts)[study.plan.rows]
+
+
+def _load_or_measure(
+    store: Store,
+    source: dict[str, Any],
+    labels: Labels,
+    members: NDArray[np.bool_],
+    states: Any,
+    foundation: NDArray[np.int8],
+) -> dict[str, tuple[Estimate, Estimate]]:
+    """Return each figure and its shuffled control, from the store if measured before."""
+    key = {"format": _FORMAT, **source}
+    folder = store.open("evidence", key)
+    if folder is None:
+        figures = measure(states(), labels, members, foundation)
+        with store.writing("evidence", key) as target:
+            (target / "figures.json").write_text(json.dumps(figures))
+        return figures
+    kept = json.loads((folder / "figures.json").read_text())
+    return {name: (Estimate(*pair[0]), Estimate(*pair[1])) for name, pair in kept.items()}
+
+
+def measure(
+    states: NDArray[np.float32],
+    labels: Labels,
+    members: NDArray[np.bool_],
+    foundation: NDArray[np.int8],
+    *,
+    draws: int = 200,
+    seed: int = 0,
+) -> dict[str, tuple[Estimate, Estimate]]:
+    """Return (figure with interval, shuffled control) for each finding.
+
+    Args:
+        states: Scaled states, shape ``(n, d)``.
+        labels: Labels of the items.
+        members: Which items make up each centre, shape ``(n, 10)``.
+        foundation: Foundation of each item, shape ``(n,)``.
+        draws: Number of shuffles.
+        seed: Seed of shuffles and intervals.
+    """
+    near = nearest(states, ASKED, groups=labels.group).rows
+    sign = np.where(labels.dimension < 0, 2, labels.dimension % 2)
+    by_foundation = label_agreement(near, foundation, labels.group, draws=draws, seed=seed)
+    by_pole = label_agreement(near, sign, labels.group, draws=draws, seed=seed)
+    return {
+        "Same foundation": (by_foundation.observed, by_foundation.shuffled),
+        "Same pole": (by_pole.observed, by_pole.shuffled),
+        "Typicality": _typicality(states, labels, members, draws, seed),
+    }
+
+
+def _typicality(
+    states: NDArray[np.float32],
+    labels: Labels,
+    members: NDArray[np.bool_],
+    draws: int,
+    seed: int,
+) -> tuple[Estimate, Estimate]:
+    """Correlate human and model percentiles, the grades shuffled within their pole as control."""
+    ranks = typicality(closeness(states, members, labels.group), labels)
+    known = np.flatnonzero(~np.isnan(ranks.model))
+    nothing = Estimate(np.nan, np.nan, np.nan)
+    if len(known) < 3:
+        return nothing, nothing
+    human, model, pole = ranks.human[known], ranks.model[known], labels.dimension[known]
+    observed = bootstrap_correlation(human, model, labels.group[known], seed=seed)
+    rng = np.random.default_rng(seed)
+    order = np.argsort(pole, kind="stable")
+    null = np.empty(draws)
+    for draw in range(draws):
+        shuffled = np.empty(len(known), np.int64)
+        shuffled[order] = np.lexsort((rng.random(len(known)), pole))
+        null[draw] = _correlation(human[shuffled], model)
+    return observed, chance(null)
+
+
+def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    a, b = first - first.mean(), second - second.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / size if size > 0 else float("nan")

@@ -1,0 +1,318 @@
+"""Plotly figures from finished results. Nothing is computed here and nothing is shown."""
+
+from textwrap import wrap
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from core.foundations import DIMENSIONS, FOUNDATIONS, POLES
+from core.palette import (
+    CONTROL,
+    DIVERGING,
+    FADED,
+    FOUNDATION_COLOURS,
+    POLE_SYMBOLS,
+    SEQUENTIAL,
+)
+from core.view import Colouring, Picture
+
+#: Buttons of every chart; the camera saves a PNG at three times the screen's resolution.
+CONFIG: Final[dict[str, Any]] = {
+    "displaylogo": False,
+    "scrollZoom": True,
+    "modeBarButtonsToRemove": ["autoScale2d", "zoomIn2d", "zoomOut2d"],
+    "toImageButtonOptions": {"format": "png", "scale": 3, "filename": "moralscope"},
+}
+MAP_HEIGHT: Final = 520
+
+
+def hover_texts(table: pd.DataFrame) -> list[str]:
+    """Return what is read on a point: the action, wrapped, and its labels."""
+    rows = zip(table["text"], table["foundation"], table["pole"], table["grade"], strict=True)
+    return [
+        f"<b>{'<br>'.join(wrap(_safe(text), 46))}</b><br>{foundation} · {pole}"
+        + (f" · grade {grade:g}" if pole != "neutral" else "")
+        for text, foundation, pole, grade in rows
+    ]
+
+
+def _safe(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def map_figure(
+    picture: Picture,
+    colours: Colouring,
+    poles: NDArray[np.str_],
+    hover: list[str],
+    *,
+    chosen: NDArray[np.bool_] | None = None,
+    marked: NDArray[np.bool_] | None = None,
+    own: NDArray[np.floating] | None = None,
+    name: str = "map",
+) -> go.Figure:
+    """Draw one map.
+
+    Args:
+        picture: Where the items lie.
+        colours: What colours them.
+        poles: Pole of each item: its marker shape.
+        hover: What is read on each item.
+        chosen: Items of the selection; the rest turns grey. None or all False: no selection.
+        marked: Items to ring, such as the matches of a search.
+        own: Place of a sentence of one's own, shape ``(dims,)``.
+        name: Name of a downloaded file.
+    """
+    figure = go.Figure()
+    everything = np.ones(len(poles), bool)
+    lit = chosen if chosen is not None and chosen.any() else everything
+    if not lit.all():
+        _scatter(figure, picture, ~lit, poles, hover, color=FADED, size=6)
+    if colours.categories is not None:
+        for category, colour in colours.categories.items():
+            of_it = lit & (colours.data == category)
+            _scatter(figure, picture, of_it, poles, hover, color=colour, name=category)
+    else:
+        _numbers(figure, picture, colours, lit, poles, hover)
+    if marked is not None and marked.any():
+        _ring(figure, picture, marked)
+    if own is not None:
+        _star(figure, own)
+    _frame(figure, picture, name)
+    return figure
+
+
+def _numbers(
+    figure: go.Figure,
+    picture: Picture,
+    colours: Colouring,
+    lit: NDArray[np.bool_],
+    poles: NDArray[np.str_],
+    hover: list[str],
+) -> None:
+    """Draw points coloured by a number; points without one are grey."""
+    known = lit & ~np.isnan(colours.data)
+    _scatter(figure, picture, lit & ~known, poles, hover, color=FADED, size=6)
+    bar = {"title": {"text": colours.title, "side": "right"}, "thickness": 10, "len": 0.8}
+    scale: Any = [list(stop) for stop in DIVERGING] if colours.diverging else SEQUENTIAL
+    _scatter(
+        figure,
+        picture,
+        known,
+        poles,
+        hover,
+        color=colours.data[known],
+        colorscale=scale,
+        cmin=colours.span[0],
+        cmax=colours.span[1],
+        colorbar=bar,
+        showscale=True,
+    )
+
+
+def _scatter(
+    figure: go.Figure,
+    picture: Picture,
+    rows: NDArray[np.bool_],
+    poles: NDArray[np.str_],
+    hover: list[str],
+    *,
+    name: str = "",
+    size: int = 8,
+    **marker: Any,
+) -> None:
+    """Add the chosen rows; their row numbers travel as customdata, so a selection finds them."""
+    numbers = np.flatnonzero(rows)
+    if not len(numbers):
+        return
+    flat = picture.points.shape[1] == 2
+    places = {
+        axis: picture.points[numbers, column] for column, axis in enumerate("xyz"[: 2 + (not flat)])
+    }
+    symbols = [POLE_SYMBOLS[pole] for pole in poles[numbers]]
+    trace = go.Scattergl if flat else go.Scatter3d
+    figure.add_trace(
+        trace(
+            **places,
+            mode="markers",
+            name=name,
+            customdata=numbers,
+            text=[hover[row] for row in numbers],
+            hovertemplate="%{text}<extra></extra>",
+            marker={
+                "symbol": symbols,
+                "size": size if flat else size // 2,
+                "opacity": 0.8,
+                **marker,
+            },
+            showlegend=False,
+        )
+    )
+
+
+def _ring(figure: go.Figure, picture: Picture, rows: NDArray[np.bool_]) -> None:
+    if picture.points.shape[1] != 2:
+        return
+    figure.add_trace(
+        go.Scattergl(
+            x=picture.points[rows, 0],
+            y=picture.points[rows, 1],
+            mode="markers",
+            hoverinfo="skip",
+            showlegend=False,
+            marker={"symbol": "circle-open", "size": 15, "line": {"width": 2}, "color": "#E6007A"},
+        )
+    )
+
+
+def _star(figure: go.Figure, own: NDArray[np.floating]) -> None:
+    look = {
+        "symbol": "star",
+        "size": 18,
+        "color": "#E6007A",
+        "line": {"width": 1, "color": "white"},
+    }
+    if len(own) == 2:
+        mark: Any = go.Scatter(x=[own[0]], y=[own[1]], marker=look)
+    else:
+        look = {**look, "symbol": "cross", "size": 8}
+        mark = go.Scatter3d(x=[own[0]], y=[own[1]], z=[own[2]], marker=look)
+    mark.update(mode="markers+text", text=["you"], textposition="top center", showlegend=False)
+    mark.update(hovertemplate="your sentence<extra></extra>")
+    figure.add_trace(mark)
+
+
+def _frame(figure: go.Figure, picture: Picture, name: str) -> None:
+    """Axes, drag mode and margins of a map."""
+    figure.update_layout(
+        height=MAP_HEIGHT,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        dragmode="select" if picture.points.shape[1] == 2 else "orbit",
+        uirevision=name,
+        hoverlabel={"align": "left"},
+    )
+    if picture.points.shape[1] == 3:
+        bare = {"showticklabels": False, "title": "", "showbackground": False, "zeroline": False}
+        figure.update_layout(scene={"xaxis": bare, "yaxis": bare, "zaxis": bare})
+    elif picture.axes is None:
+        bare = {"visible": False}
+        figure.update_xaxes(**bare)
+        figure.update_yaxes(**bare, scaleanchor="x", scaleratio=1)
+    else:
+        figure.update_xaxes(title=picture.axes[0], zeroline=True, zerolinewidth=1)
+        figure.update_yaxes(title=picture.axes[1], zeroline=True, zerolinewidth=1)
+        figure.update_layout(margin={"l": 56, "b": 48})
+
+
+def distribution_figure(colours: Colouring, chosen: NDArray[np.bool_]) -> go.Figure:
+    """Draw how the colour's values are spread: the selection against all items, as shares."""
+    figure = go.Figure()
+    groups = [("all items", np.ones(len(chosen), bool), CONTROL)]
+    if chosen.any() and not chosen.all():
+        groups.append(("selection", chosen, "#E6007A"))
+    for name, rows, colour in groups:
+        if colours.categories is not None:
+            names = list(colours.categories)
+            share = [float((colours.data[rows] == one).mean()) for one in names]
+            figure.add_trace(go.Bar(x=names, y=share, name=name, marker_color=colour))
+        else:
+            low, high = colours.span
+            figure.add_trace(
+                go.Histogram(
+                    x=colours.data[rows & ~np.isnan(colours.data)],
+                    histnorm="probability",
+                    xbins={"start": low, "end": high + 1e-9, "size": (high - low) / 20 or 1},
+                    name=name,
+                    marker_color=colour,
+                    opacity=0.75,
+                )
+            )
+    figure.update_layout(
+        height=300,
+        barmode="group" if colours.categories is not None else "overlay",
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        legend={"orientation": "h", "y": 1.12},
+        xaxis_title=colours.title,
+        yaxis={"title": "share of items", "tickformat": ".0%"},
+    )
+    return figure
+
+
+def sentence_figure(
+    cosine: NDArray[np.floating], interval: NDArray[np.floating], chance: NDArray[np.floating]
+) -> go.Figure:
+    """Draw a sentence's cosine to the ten centres with interval, beside its chance band.
+
+    Args:
+        cosine: Shape ``(10,)``, in [-1, 1]; NaN where a centre has no member.
+        interval: Ends of the 95 % interval, shape ``(10, 2)``.
+        chance: Ends of the 95 % band of random centres, shape ``(10, 2)``.
+    """
+    names = list(DIMENSIONS)[::-1]
+    order = np.arange(len(names))[::-1]
+    figure = go.Figure()
+    figure.add_trace(
+        go.Bar(
+            y=names,
+            x=(chance[:, 1] - chance[:, 0])[order],
+            base=chance[order, 0],
+            orientation="h",
+            marker_color="rgba(140,140,140,0.35)",
+            name="centres of random items, 95 %",
+            hovertemplate="%{y}: chance %{base:.2f} to %{x:.2f}<extra></extra>",
+        )
+    )
+    colours = [FOUNDATION_COLOURS[FOUNDATIONS[number // 2]] for number in order]
+    symbols = [POLE_SYMBOLS[POLES[number % 2]] for number in order]
+    figure.add_trace(
+        go.Scatter(
+            y=names,
+            x=cosine[order],
+            mode="markers",
+            name="your sentence, 95 % interval",
+            marker={"color": colours, "symbol": symbols, "size": 11},
+            error_x={
+                "array": (interval[:, 1] - cosine)[order],
+                "arrayminus": (cosine - interval[:, 0])[order],
+                "thickness": 1.5,
+                "color": CONTROL,
+            },
+            hovertemplate="%{y}: cosine %{x:.3f}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=360,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        legend={"orientation": "h", "y": 1.1},
+        xaxis={"title": "cosine to the centre", "zeroline": True},
+    )
+    return figure
+
+
+def layers_heatmap(cosine: NDArray[np.floating], layers: list[str]) -> go.Figure:
+    """Draw a sentence's cosine to the ten centres at every layer.
+
+    Args:
+        cosine: Shape ``(n_layers + 1, 10)``.
+        layers: Names of the layers, the embedding output first.
+    """
+    limit = float(np.nanmax(np.abs(cosine))) if np.isfinite(cosine).any() else 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=cosine.T,
+            x=layers,
+            y=list(DIMENSIONS),
+            zmin=-limit,
+            zmax=limit,
+            colorscale=[list(stop) for stop in DIVERGING],
+            colorbar={"title": "cosine", "thickness": 10},
+            hovertemplate="%{y}, layer %{x}: %{z:.3f}<extra></extra>",
+        )
+    )
+    figure.update_layout(height=360, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(title="layer", type="category")
+    return figure

@@ -1,0 +1,33 @@
+"""Colours and shapes, once for all figures: safe for colour-blind readers, legible in both themes.
+
+Foundations carry the hue (Okabe & Ito 2008), poles carry the shape, so that no meaning rests on
+colour alone.
+"""
+
+from typing import Final
+
+from core.foundations import Foundation, Pole
+
+FOUNDATION_COLOURS: Final[dict[Foundation, str]] = {
+    "care-harm": "#D55E00",
+    "fairness-cheating": "#0072B2",
+    "loyalty-betrayal": "#009E73",
+    "authority-subversion": "#CC79A7",
+    "sanctity-degradation": "#E69F00",
+}
+POLE_COLOURS: Final[dict[Pole, str]] = {
+    "virtue": "#0072B2",
+    "vice": "#D55E00",
+    "neutral": "#8C8C8C",
+}
+#: Shapes that 2-D and 3-D charts share.
+POLE_SYMBOLS: Final[dict[Pole, str]] = {"virtue": "circle", "vice": "x", "neutral": "diamond-open"}
+POLE_SIGNS: Final[dict[Pole, str]] = {"virtue": "●", "vice": "✕", "neutral": "◇"}
+SPLIT_COLOURS: Final = {"train": "#0072B2", "validation": "#E69F00", "test": "#D55E00"}
+
+#: Points outside the selection.
+FADED: Final = "rgba(150,150,150,0.22)"
+#: Sequential and diverging scales that keep their order in grey and for colour-blind readers.
+SEQUENTIAL: Final = "Viridis"
+DIVERGING: Final = ((0.0, "#7B3294"), (0.5, "#BDBDBD"), (1.0, "#E08214"))
+CONTROL: Final = "#8C8C8C"
