@@ -66,10 +66,16 @@ def map_array_file(path: Path, *, writable: bool = False) -> NDArray[Any]:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= size - 8:
             raise ValueError(f"{path.name} is not a safetensors file")
-        entry = json.loads(file.read(length))["array"]
-    numpy_dtype = dict(_DTYPES.values())[entry["dtype"]]
+        header = file.read(length)
+    try:
+        entry = json.loads(header)["array"]
+        numpy_dtype, shape = dict(_DTYPES.values())[entry["dtype"]], tuple(entry["shape"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.name} is not a safetensors file of ours") from error
+    if size < 8 + length + int(np.prod(shape)) * numpy_dtype.itemsize:
+        raise ValueError(f"{path.name} is cut short")  # mapped for writing it would be filled up
     mapped: NDArray[Any] = np.memmap(
-        path, numpy_dtype, "r+" if writable else "r", offset=8 + length, shape=tuple(entry["shape"])
+        path, numpy_dtype, "r+" if writable else "r", offset=8 + length, shape=shape
     )
     return mapped
 
@@ -79,7 +85,9 @@ def to_stored(values: NDArray[np.float32], dtype: StoredDtype) -> NDArray[Any]:
     if dtype == "float32":
         return values
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    rounded[np.isnan(values)] = 0x7FC0  # rounding up would carry some NaN into a number
+    return rounded
 
 
 def to_float32(stored: NDArray[Any]) -> NDArray[np.float32]:

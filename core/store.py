@@ -40,6 +40,14 @@ KEY_FILE: Final = "key.json"
 HASHED_BYTES: Final = 64 * 2**20
 #: An unfinished folder older than this belongs to no living writer.
 LEFTOVER_SECONDS: Final = 86_400
+#: Trouble of this process or user while a file is checked: no sign of damage.
+_NOT_THE_FILES_FAULT: Final = (
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EACCES,
+    errno.EPERM,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -176,7 +184,8 @@ class Store:
         folder = self.folder(kind, key)
         if not folder.is_dir():
             return None
-        fault = self._fault(folder)
+        with clear_disk_errors(self.root):
+            fault = self._fault(folder)
         if fault is None:
             return folder
         self._set_aside(folder, fault)
@@ -196,12 +205,15 @@ class Store:
                     return f"{name} has changed since it was written"
                 self._checked.add(seen)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, OSError) and error.errno in _NOT_THE_FILES_FAULT:
+                raise
             return f"its record cannot be read ({type(error).__name__})"
         return None
 
     def _set_aside(self, folder: Path, fault: str) -> None:
         with self._mutex, clear_disk_errors(self.root):
-            if not folder.is_dir():
+            # Another process may have set it aside meanwhile, and even made it again.
+            if not folder.is_dir() or self._fault(folder) is None:
                 return
             aside = self.root / "damaged"
             aside.mkdir(exist_ok=True)
@@ -254,7 +266,8 @@ class Store:
                 )
             except (OSError, ValueError, KeyError, TypeError):
                 continue
-            if path.parent.parent.name != "damaged":
+            unfinished = path.parent.name.startswith(".new-")  # its writer was killed at the rename
+            if path.parent.parent.name != "damaged" and not unfinished:
                 found.append(entry)
         return sorted(found, key=lambda entry: -entry.made)
 
@@ -266,9 +279,16 @@ class Store:
                     shutil.rmtree(leftover, ignore_errors=True)
 
     def delete(self, artefact: Artefact) -> None:
-        """Remove one artefact; it is made again when it is next asked for."""
-        with clear_disk_errors(self.root):
-            shutil.rmtree(self.root / artefact.kind / artefact.digest, ignore_errors=True)
+        """Remove one artefact; it is made again when it is next asked for.
+
+        Raises:
+            CacheError: The folder cannot be written.
+        """
+        folder = self.root / artefact.kind / artefact.digest
+        with clear_disk_errors(self.root), contextlib.suppress(FileNotFoundError):
+            gone = folder.with_name(f".new-deleted-{artefact.digest[:12]}-{time.time_ns()}")
+            folder.rename(gone)  # first: a half-deleted artefact would look damaged to a reader
+            shutil.rmtree(gone)
 
 
 def default_root() -> Path:
