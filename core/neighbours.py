@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.stats import Estimate, bootstrap_mean, chance
+from core.stats import Estimate, bootstrap_mean, chance, group_numbers
 
 Metric = Literal["cosine", "euclidean"]
 
@@ -35,7 +35,7 @@ class Agreement(NamedTuple):
     """Mean share of neighbours with the row's own label, in [0, 1]; interval over texts."""
 
     shuffled: Estimate
-    """The same with labels shuffled among texts: mean and 95 % band."""
+    """The same with labels shuffled among texts of as many rows: mean and 95 % band."""
 
 
 def normalised(states: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -46,8 +46,12 @@ def normalised(states: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _distances(states: NDArray[np.floating], metric: Metric) -> Iterator[tuple[slice, Any]]:
-    """Yield blocks of rows with their distances to all rows, ``(block, n)`` float32."""
-    rows = normalised(states) if metric == "cosine" else states.astype(np.float32)
+    """Yield blocks of rows with their distances to all rows, ``(block, n)``.
+
+    Euclidean ones are float64: the difference of two squares leaves nothing of float32 where rows
+    lie close together and far from the origin.
+    """
+    rows = normalised(states) if metric == "cosine" else states.astype(np.float64)
     squares = np.einsum("nd,nd->n", rows, rows)
     for start in range(0, len(rows), BLOCK):
         block = slice(start, start + BLOCK)
@@ -88,16 +92,42 @@ def nearest(
     index = np.empty((len(states), k), np.int64)
     distance = np.empty((len(states), k), np.float32)
     for block, distances in _distances(states, metric):
-        rows = np.arange(len(states))[block]
-        shown = distances.copy()
+        own = np.arange(len(states))[block]
+        ranked = distances.copy()
         if groups is not None:
-            distances[groups[rows, None] == groups[None]] += 1e6  # behind all others, order kept
-        distances[np.arange(len(rows)), rows] = np.inf
-        near = np.sort(np.argpartition(distances, k - 1, axis=1)[:, :k], axis=1)
-        order = np.argsort(np.take_along_axis(distances, near, 1), axis=1, kind="stable")
-        index[block] = np.take_along_axis(near, order, 1)
-        distance[block] = np.take_along_axis(shown, index[block], 1)
+            ranked[groups[own, None] == groups[None]] = np.inf
+        ranked[np.arange(len(own)), own] = np.inf
+        near = _smallest(ranked, k)
+        order = np.argsort(np.take_along_axis(ranked, near, 1), axis=1, kind="stable")
+        near = np.take_along_axis(near, order, 1)
+        if groups is not None:
+            for row in np.flatnonzero(np.isinf(ranked[np.arange(len(own)), near[:, -1]])):
+                near[row] = _filled(distances[row], groups == groups[own[row]], own[row], k)
+        index[block] = near
+        distance[block] = np.take_along_axis(distances, near, 1)
     return Neighbours(index, np.maximum(distance, 0))
+
+
+def _smallest(values: NDArray[np.floating], k: int) -> NDArray[np.int64]:
+    """Return the columns of each row's ``k`` smallest values in column order, ``(n, k)``.
+
+    ``argpartition`` alone would pick any of several equal values at the border; here it is the
+    first ones, because moral vectors take few values and hundreds of rows are equally far.
+    """
+    border = np.partition(values, k - 1, axis=1)[:, k - 1 : k]
+    below, level = values < border, values == border
+    room = k - below.sum(axis=1, keepdims=True)
+    chosen = below | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
+    return np.nonzero(chosen)[1].reshape(len(values), k)
+
+
+def _filled(
+    distances: NDArray[np.floating], same: NDArray[np.bool_], row: int, k: int
+) -> NDArray[np.int64]:
+    """Return a row's neighbours, those of its own group behind all others, shape ``(k,)``."""
+    order = np.lexsort((distances, same))
+    nearest_first: NDArray[np.int64] = order[order != row][:k]
+    return nearest_first
 
 
 def overlap(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -125,9 +155,28 @@ def label_agreement(
         seed: Seed of shuffles and interval.
     """
     own = (labels[index] == labels[:, None]).mean(axis=1)
+    alike = _texts_by_size(groups)
     rng = np.random.default_rng(seed)
     null = np.empty(draws)
     for draw in range(draws):
-        mixed = rng.permutation(labels)
+        source = np.arange(len(labels))
+        for rows in alike:
+            source[rows] = rng.permutation(rows)
+        mixed = labels[source]
         null[draw] = (mixed[index] == mixed[:, None]).mean()
     return Agreement(bootstrap_mean(own, groups, seed=seed), chance(null))
+
+
+def _texts_by_size(groups: NDArray[Any]) -> list[NDArray[np.int64]]:
+    """Return the rows of all texts that have one row, two rows, ...: each ``(texts, rows)``.
+
+    Texts swap all their labels at once with another of as many rows. Rows shuffled one by one would
+    give too narrow a band, because the rows of a text lie in one place.
+    """
+    number = group_numbers(groups)
+    order = np.argsort(number, kind="stable")
+    sizes = np.bincount(number)
+    starts = np.cumsum(sizes) - sizes
+    return [
+        order[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes) if size
+    ]
