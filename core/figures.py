@@ -14,9 +14,11 @@ from core.palette import (
     DIVERGING,
     FADED,
     FOUNDATION_COLOURS,
+    OWN,
     POLE_SYMBOLS,
     SEQUENTIAL,
 )
+from core.stats import Estimate
 from core.view import Colouring, Picture
 
 #: Buttons of every chart; the camera saves a PNG at three times the screen's resolution.
@@ -163,7 +165,7 @@ def _ring(figure: go.Figure, picture: Picture, rows: NDArray[np.bool_]) -> None:
             mode="markers",
             hoverinfo="skip",
             showlegend=False,
-            marker={"symbol": "circle-open", "size": 15, "line": {"width": 2}, "color": "#E6007A"},
+            marker={"symbol": "circle-open", "size": 15, "line": {"width": 2}, "color": OWN},
         )
     )
 
@@ -172,7 +174,7 @@ def _star(figure: go.Figure, own: NDArray[np.floating]) -> None:
     look = {
         "symbol": "star",
         "size": 18,
-        "color": "#E6007A",
+        "color": OWN,
         "line": {"width": 1, "color": "white"},
     }
     if len(own) == 2:
@@ -212,45 +214,50 @@ def distribution_figure(colours: Colouring, chosen: NDArray[np.bool_]) -> go.Fig
     figure = go.Figure()
     groups = [("all items", np.ones(len(chosen), bool), CONTROL)]
     if chosen.any() and not chosen.all():
-        groups.append(("selection", chosen, "#E6007A"))
+        groups.append(("selection", chosen, OWN))
     for name, rows, colour in groups:
         if colours.categories is not None:
-            names = list(colours.categories)
+            names = list(colours.categories)[::-1]
             share = [float((colours.data[rows] == one).mean()) for one in names]
-            figure.add_trace(go.Bar(x=names, y=share, name=name, marker_color=colour))
+            trace: Any = go.Bar(y=names, x=share, orientation="h", name=name, marker_color=colour)
         else:
-            low, high = colours.span
-            figure.add_trace(
-                go.Histogram(
-                    x=colours.data[rows & ~np.isnan(colours.data)],
-                    histnorm="probability",
-                    xbins={"start": low, "end": high + 1e-9, "size": (high - low) / 20 or 1},
-                    name=name,
-                    marker_color=colour,
-                    opacity=0.75,
-                )
-            )
+            trace = _shares(colours, rows, name, colour)
+        figure.add_trace(trace)
+    categorical = colours.categories is not None
     figure.update_layout(
-        height=300,
-        barmode="group" if colours.categories is not None else "overlay",
+        height=330,
+        barmode="group" if categorical else "overlay",
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "y": 1.12},
-        xaxis_title=colours.title,
-        yaxis={"title": "share of items", "tickformat": ".0%"},
     )
+    share_axis = {"title": "share of items", "tickformat": ".0%"}
+    figure.update_xaxes(**share_axis) if categorical else figure.update_yaxes(**share_axis)
+    if not categorical:
+        figure.update_xaxes(title=colours.title)
     return figure
 
 
-def sentence_figure(
-    cosine: NDArray[np.floating], interval: NDArray[np.floating], chance: NDArray[np.floating]
-) -> go.Figure:
+def _shares(colours: Colouring, rows: NDArray[np.bool_], name: str, colour: str) -> go.Histogram:
+    low, high = colours.span
+    return go.Histogram(
+        x=colours.data[rows & ~np.isnan(colours.data)],
+        histnorm="probability",
+        xbins={"start": low, "end": high + 1e-9, "size": (high - low) / 20 or 1},
+        name=name,
+        marker_color=colour,
+        opacity=0.75,
+    )
+
+
+def sentence_figure(bands: list[tuple[Estimate, Estimate]]) -> go.Figure:
     """Draw a sentence's cosine to the ten centres with interval, beside its chance band.
 
     Args:
-        cosine: Shape ``(10,)``, in [-1, 1]; NaN where a centre has no member.
-        interval: Ends of the 95 % interval, shape ``(10, 2)``.
-        chance: Ends of the 95 % band of random centres, shape ``(10, 2)``.
+        bands: For each dimension: cosine with interval, and mean and band of random centres.
     """
+    cosine = np.array([value.value for value, _ in bands])
+    interval = np.array([[value.low, value.high] for value, _ in bands])
+    chance = np.array([[null.low, null.high] for _, null in bands])
     names = list(DIMENSIONS)[::-1]
     order = np.arange(len(names))[::-1]
     figure = go.Figure()
@@ -315,4 +322,29 @@ def layers_heatmap(cosine: NDArray[np.floating], layers: list[str]) -> go.Figure
     figure.update_layout(height=360, margin={"l": 8, "r": 8, "t": 8, "b": 8})
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title="layer", type="category")
+    return figure
+
+
+def strata_figure(counts: pd.DataFrame) -> go.Figure:
+    """Draw how many items each foundation has at each grade, vice to the left.
+
+    Args:
+        counts: As ``view.strata_counts`` returns it.
+    """
+    figure = go.Figure(
+        go.Heatmap(
+            z=counts.to_numpy(),
+            x=list(counts.columns),
+            y=[name.replace("-", " – ") for name in counts.index],
+            colorscale="Blues",
+            text=counts.to_numpy(),
+            texttemplate="%{text}",
+            showscale=False,
+            hovertemplate="%{y}, %{x}: %{z} items<extra></extra>",
+            xgap=2,
+            ygap=2,
+        )
+    )
+    figure.update_layout(height=360, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure.update_yaxes(autorange="reversed")
     return figure

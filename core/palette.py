@@ -31,3 +31,5 @@ FADED: Final = "rgba(150,150,150,0.22)"
 SEQUENTIAL: Final = "Viridis"
 DIVERGING: Final = ((0.0, "#7B3294"), (0.5, "#BDBDBD"), (1.0, "#E08214"))
 CONTROL: Final = "#8C8C8C"
+#: What the person added: selection, search matches, the own sentence.
+OWN: Final = "#E6007A"

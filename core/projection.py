@@ -7,6 +7,7 @@ rows. Each layout carries its trustworthiness and how many true neighbours it ke
 
 import json
 import threading
+import warnings
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, Final, Literal, NamedTuple
@@ -195,7 +196,8 @@ def _components(
     n, d = moved.shape
     wanted = min(wanted, n - 1, d)
     solver = "covariance_eigh" if d <= 1024 else "randomized"
-    fitted = PCA(wanted, svd_solver=solver, random_state=0).fit(moved.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # states that are all the same have no variance to share
+        fitted = PCA(wanted, svd_solver=solver, random_state=0).fit(moved.astype(np.float64))
     axes = fitted.components_.T
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(wanted)]
     shares = np.nan_to_num(fitted.explained_variance_ratio_)
@@ -209,6 +211,9 @@ def _umap(
     anchor: NDArray[np.floating] | None,
 ) -> NDArray[np.float64]:
     """Run UMAP on exact neighbours, begun from the anchor's picture so that layers compare."""
+    # It wants Tensorflow, and says that it cannot place new points; ``Layout.place`` does.
+    warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
+    warnings.filterwarnings("ignore", r"precomputed_knn\[2\]", UserWarning)
     import umap
 
     k = min(spec.neighbours, len(reduced) - 1)
@@ -259,7 +264,7 @@ def judge(states: NDArray[np.floating], points: Points, true: Neighbours, metric
     )
 
 
-def spread_ties(points: Points, *, room: float = 0.45) -> Points:
+def spread_ties(points: Points, *, spacing: float = 0.03) -> Points:
     """Move points that share one place apart, into a sunflower (or sphere) around it.
 
     Human moral vectors take few values, so hundreds of actions share one place; a picture must show
@@ -267,20 +272,15 @@ def spread_ties(points: Points, *, room: float = 0.45) -> Points:
 
     Args:
         points: Shape ``(n, dims)``, dims 2 or 3.
-        room: Radius of the fullest place, as a share of the median distance between places.
+        spacing: Distance between points that shared a place, in the picture's units. A place of
+            ``m`` points gets the radius ``spacing * m ** (1 / dims)``.
     """
-    places, number, count = np.unique(
-        points.round(5), axis=0, return_inverse=True, return_counts=True
-    )
-    if len(places) < 2 or count.max() == 1:
-        return points
-    gap = float(np.median(nearest(places, 1, metric="euclidean").distance))
+    _, number, count = np.unique(points.round(5), axis=0, return_inverse=True, return_counts=True)
     order = np.argsort(number, kind="stable")
     rank = np.empty(len(points))
     rank[order] = np.concatenate([np.arange(size) for size in count])
     dims = points.shape[1]
-    radius = room * gap * ((rank + 0.5) / count.max()) ** (1 / dims)
-    radius[count[number] == 1] = 0
+    radius = np.where(count[number] > 1, spacing * (rank + 0.5) ** (1 / dims), 0.0)
     return np.asarray(points + radius[:, None] * _golden(rank, dims), np.float32)
 
 

@@ -17,6 +17,7 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import (
     Labels,
     Typicality,
+    centres,
     closeness,
     labels_of,
     sentence_closeness,
@@ -29,6 +30,7 @@ from core.neighbours import normalised
 from core.projection import Layout, LayoutSpec, layout_key, open_layout, project, save_layout
 from core.prompts import Pooling, ReadSpec
 from core.scaling import Scaler, Scaling, fit_scaler
+from core.stats import Estimate
 from core.store import Store
 
 #: A picture of fewer different texts than this shows nothing.
@@ -244,16 +246,10 @@ def reading(store: Store, study: Study, layer: int, pooling: Pooling, scaling: S
 
 
 class Placed(NamedTuple):
-    """Where a new sentence stands, at every layer."""
+    """A new sentence, read and compared with the centres at every layer."""
 
     cosine: NDArray[np.float64]
     """Cosine to the ten centres, ``(n_layers + 1, 10)``; row 0 is the embedding output."""
-
-    interval: NDArray[np.float64]
-    """Ends of its 95 % interval over the centres' members, ``(n_layers + 1, 10, 2)``."""
-
-    chance: NDArray[np.float64]
-    """95 % band for centres of random items, ``(n_layers + 1, 10, 2)``."""
 
     states: NDArray[np.float32]
     """The sentence's pooled state per layer, ``(n_layers + 1, d_model)``."""
@@ -262,7 +258,7 @@ class Placed(NamedTuple):
 def place_sentence(
     store: Store, study: Study, model: OpenModel, text: str, pooling: Pooling, scaling: Scaling
 ) -> Placed:
-    """Read a sentence and compare it with the items at every layer.
+    """Read a sentence and compare it with the centres at every layer.
 
     Args:
         store: Where the items' states lie.
@@ -273,21 +269,33 @@ def place_sentence(
         scaling: How states are scaled.
 
     Returns:
-        NaN at layers where all texts have the same state.
+        Cosines are NaN at layers where all texts have the same state.
     """
     which = study.plan.spec.poolings.index(pooling)
     own = read_texts(model, [text], study.plan.spec)[:, which, 0]
-    figures = np.full((len(study.plan.layers), len(DIMENSIONS), 6), np.nan)
+    cosine = np.full((len(study.plan.layers), len(DIMENSIONS)), np.nan)
     for row, layer in enumerate(study.plan.layers):
         try:
             known = layer_states(store, study, layer, pooling, scaling)
         except CoreError:
             continue
-        seen = sentence_closeness(
-            known.scaler.apply(own[row]), known.states[study.plan.rows], study.members
-        )
-        figures[row] = [[*value, *null] for value, null in seen]
-    return Placed(figures[..., 0], figures[..., 1:3], figures[..., 4:6], own)
+        middle = centres(known.states[study.plan.rows], study.members)
+        cosine[row] = normalised(middle) @ normalised(known.scaler.apply(own[row])[None])[0]
+    return Placed(cosine, own)
+
+
+def sentence_bands(
+    store: Store, study: Study, placed: Placed, layer: int, pooling: Pooling, scaling: Scaling
+) -> list[tuple[Estimate, Estimate]]:
+    """Return a placed sentence's cosine to each centre at one layer, with interval and control.
+
+    Returns:
+        For each dimension: cosine with 95 % interval over the centre's members, and mean and 95 %
+        band for centres of equally many random items.
+    """
+    known = layer_states(store, study, layer, pooling, scaling)
+    own = known.scaler.apply(placed.states[layer - EMBEDDING])
+    return sentence_closeness(own, known.states[study.plan.rows], study.members)
 
 
 def nearest_items(

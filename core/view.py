@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.activations import EMBEDDING
-from core.foundations import DIMENSIONS, FOUNDATIONS, POLES
+from core.foundations import DIMENSIONS, FOUNDATIONS, GRADES
 from core.items import Items
 from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
 from core.projection import LayoutSpec, Points, Trust, spread_ties
@@ -16,10 +16,12 @@ from core.prompts import Pooling
 from core.scaling import Scaling
 from core.store import Store
 from core.study import (
+    Placed,
     Reading,
     Study,
     axis_values,
     human_layout,
+    layer_states,
     model_layout,
     reading,
 )
@@ -113,7 +115,7 @@ def human_picture(store: Store, items: Items, spec: ViewSpec) -> Picture:
         vectors = items.vectors()
         points = np.column_stack([axis_values(spec.x, vectors), axis_values(spec.y, vectors)])
         return Picture(
-            spread_ties(points.astype(np.float32), room=0.9),
+            spread_ties(points.astype(np.float32), spacing=0.008),
             None,
             float("nan"),
             (axis_title(spec.x, "people"), axis_title(spec.y, "people")),
@@ -216,6 +218,43 @@ def layer_reading(store: Store, study: Study, spec: ViewSpec) -> Reading:
     return reading(store, study, spec.layer, spec.pooling, spec.scaling)
 
 
-def pole_counts(items: Items) -> dict[str, int]:
-    """Return how many items each pole has."""
-    return {pole: int((items.pole == pole).sum()) for pole in POLES}
+def strata_counts(items: Items) -> pd.DataFrame:
+    """Return how many items each foundation has at each grade.
+
+    Returns:
+        One row per foundation; columns ``vice 1`` ... ``vice 0.125``, ``neutral``, ``virtue 0.125``
+        ... ``virtue 1``. Grades between these count toward the nearest.
+    """
+    nearest = np.array(GRADES)[np.abs(items.grade[:, None] - np.array(GRADES)).argmin(axis=1)]
+    signed = np.select([items.pole == "virtue", items.pole == "vice"], [nearest, -nearest], 0.0)
+    steps = [-grade for grade in GRADES[::-1]] + [0.0, *GRADES]
+    counts = [
+        [int(((items.foundation == number) & (signed == step)).sum()) for step in steps]
+        for number in range(len(FOUNDATIONS))
+    ]
+    return pd.DataFrame(counts, index=list(FOUNDATIONS), columns=[_step(step) for step in steps])
+
+
+def _step(step: float) -> str:
+    if step == 0:
+        return "neutral"
+    return f"{'virtue' if step > 0 else 'vice'} {abs(step):g}"
+
+
+def place_on(
+    store: Store, study: Study, placed: Placed, spec: ViewSpec
+) -> NDArray[np.float64] | None:
+    """Return a sentence's place on the model's map, shape ``(dims,)``.
+
+    Returns:
+        None where an axis cannot be computed.
+    """
+    row = spec.layer - EMBEDDING
+    if spec.method == "axes":
+        scores = placed.cosine[row][None]
+        place = np.array([axis_values(spec.x, scores)[0], axis_values(spec.y, scores)[0]])
+        return place if np.isfinite(place).all() else None
+    known = layer_states(store, study, spec.layer, spec.pooling, spec.scaling)
+    layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout)
+    own = known.scaler.apply(placed.states[row])[None]
+    return np.asarray(layout.place(own, known.states)[0], np.float64)

@@ -4,11 +4,10 @@ import contextlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from core import CoreError, archive, dataset
 from core.activations import load_or_extract, open_states
-from core.dataset import ItemSpec
+from core.dataset import ItemSpec, Sample
 from core.items import Items
 from core.jobs import Job, Runner
 from core.models import ModelSpec, Shelf, describe
@@ -65,11 +64,14 @@ class Workbench:
         """Tell whether all states of a study are stored."""
         return open_states(self.store, study.plan) is not None
 
+    def read_key(self, study: Study) -> str:
+        """Return the key of the job that reads a study."""
+        return fingerprint({**study.plan.base_key(), "poolings": study.plan.spec.poolings})
+
     def read(self, study: Study) -> Job:
         """Start (or join) the job that lets the model read the items."""
-        key = fingerprint({**study.plan.base_key(), "poolings": study.plan.spec.poolings})
         title = f"Reading {len(study.plan.prompts):,} texts with {study.card.name}"
-        return self.runner.submit(key, title, partial(self._read, study))
+        return self.runner.submit(self.read_key(study), title, partial(self._read, study))
 
     def _read(self, study: Study, report: Report) -> None:
         # Opening the packaged model for the first time takes as long as reading a small set.
@@ -124,6 +126,10 @@ class Workbench:
             }
         )
 
+        present = self.runner.get(key)
+        if present is not None and present.state == "done":
+            return present
+
         def work(report: Report) -> Placed:
             model = self.shelf.get(study.card.spec, report)
             return place_sentence(self.store, study, model, text, pooling, scaling)
@@ -136,12 +142,14 @@ class Workbench:
         work = partial(dataset.load_or_read, self.store, spec)
         return self.runner.submit(key, f"Reading {spec.name or spec.path}", work, lane="data")
 
-    def fetch_archive(self) -> Job:
+    def fetch_archive(self, sample: Sample = "all") -> Job:
         """Start the job that fetches the official Social-Chemistry-101 archive and reads it."""
 
-        def work(report: Report) -> Any:
+        def work(report: Report) -> Items:
             path = archive.fetch(self.store, part(report, 0.0, 0.7))
-            spec = ItemSpec("file", path, name="Social-Chemistry-101")
+            spec = ItemSpec("file", path, name="Social-Chemistry-101", sample=sample)
             return dataset.load_or_read(self.store, spec, part(report, 0.7, 1.0))
 
-        return self.runner.submit("archive", "Fetching Social-Chemistry-101", work, lane="data")
+        return self.runner.submit(
+            f"archive {sample}", "Fetching Social-Chemistry-101", work, lane="data"
+        )

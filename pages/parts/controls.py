@@ -1,0 +1,106 @@
+"""The map's controls. Each value lives in the URL and comes back from it."""
+
+from typing import Any, cast
+
+import streamlit as st
+
+from core.activations import EMBEDDING
+from core.prompts import Pooling
+from core.scaling import Scaling
+from core.study import AXES, Study
+from core.view import COLOURS, Colour, MapMethod, ViewSpec
+from pages.parts.address import bound
+
+_METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}
+_POOLINGS: dict[str, str] = {
+    "mean": "Mean of tokens",
+    "last": "Last token",
+    "mean_all": "Mean with first token",
+}
+_SCALINGS: dict[str, str] = {"standardised": "Standardised", "centred": "Centred (paper)"}
+_EMB = "emb"
+
+
+def layer_names(study: Study) -> list[str]:
+    """Return the layers as the slider and the URL call them."""
+    return [_EMB if layer == EMBEDDING else str(layer) for layer in study.plan.layers]
+
+
+def map_controls(study: Study) -> tuple[ViewSpec, Colour]:
+    """Draw the controls and return the view they ask for."""
+    names = layer_names(study)
+    top = st.columns([3.2, 2.2, 1.2, 2.2], vertical_alignment="bottom")
+    layer = top[0].select_slider(
+        "Layer",
+        names,
+        help="Output of a decoder layer, before the final norm; emb is what layer 0 reads.",
+        **bound("layer", str(study.anchor), names),
+    )
+    method = top[1].segmented_control(
+        "Picture",
+        list(_METHODS),
+        required=True,
+        format_func=_METHODS.__getitem__,
+        help="PCA: linear. UMAP: keeps neighbourhoods. Moral axes: x and y have a meaning.",
+        **bound("method", "pca", list(_METHODS)),
+    )
+    dims = top[2].segmented_control(
+        "Dimensions",
+        [2, 3],
+        required=True,
+        format_func=lambda n: f"{n}-D",
+        disabled=method == "axes",
+        **bound("dims", 2, [2, 3]),
+    )
+    colour = top[3].selectbox(
+        "Colour",
+        list(COLOURS),
+        format_func=lambda one: COLOURS[one],
+        **bound("colour", "foundation", list(COLOURS)),
+    )
+    pooling, scaling, x, y = _second_row(study, with_axes=method == "axes")
+    spec = ViewSpec(
+        layer=EMBEDDING if layer == _EMB else int(layer),
+        pooling=pooling,
+        scaling=scaling,
+        method=cast("MapMethod", method),
+        dims=3 if dims == 3 and method != "axes" else 2,
+        x=x,
+        y=y,
+    )
+    return spec, colour
+
+
+def _second_row(study: Study, *, with_axes: bool) -> tuple[Pooling, Scaling, str, str]:
+    row = st.columns(4, vertical_alignment="bottom")
+    poolings = list(study.plan.spec.poolings)
+    pooling = row[0].selectbox(
+        "State of a text",
+        poolings,
+        format_func=_POOLINGS.__getitem__,
+        help="Mean over its tokens (the first one, an attention sink, left out) or the last token.",
+        **bound("pooling", poolings[0], poolings),
+    )
+    scaling = row[1].selectbox(
+        "Scaling",
+        list(_SCALINGS),
+        format_func=_SCALINGS.__getitem__,
+        help="A few coordinates are hundreds of times larger than the rest and own every cosine. "
+        "Standardised: each coordinate has unit variance. Centred: only the mean is taken off.",
+        **bound("scaling", "standardised", list(_SCALINGS)),
+    )
+    x, y = "care-harm", "fairness-cheating"
+    if with_axes:
+        x = _axis(row[2], "Horizontal axis", "x", x)
+        y = _axis(row[3], "Vertical axis", "y", y)
+    return pooling, cast("Scaling", scaling), x, y
+
+
+def _axis(column: Any, label: str, key: str, start: str) -> str:
+    axis: str = column.selectbox(
+        label,
+        AXES,
+        format_func=lambda name: name.replace("-", " − "),
+        **bound(key, start, AXES),
+    )
+    return axis

@@ -1,0 +1,54 @@
+"""The model's side before it has read the items: start, watch, or say what it would cost."""
+
+import streamlit as st
+
+from core.activations import EMBEDDING
+from core.study import Study
+from core.view import ViewSpec
+from pages.parts import progress
+from pages.parts.bench import bench
+
+#: The packaged model reads this many texts without being asked: about a minute on two cores.
+UNASKED = 4000
+
+
+def layer_title(spec: ViewSpec) -> str:
+    """Return the layer's name for people."""
+    return "embedding output" if spec.layer == EMBEDDING else f"layer {spec.layer}"
+
+
+def panel(study: Study) -> bool:
+    """Return True if the items were read; else show the reading, or offer it."""
+    work = bench()
+    if work.is_read(study):
+        return True
+    job = work.runner.get(work.read_key(study))
+    unasked = study.card.spec.source == "packaged" and len(study.plan.prompts) <= UNASKED
+    if job is None and unasked:
+        job = work.read(study)
+    if job is not None and job.active:
+        progress.watch(job.key)
+        st.caption(
+            "The first time, the model is unpacked into the cache (about 20 s); later it opens "
+            "in seconds. You may leave this page: the reading goes on."
+        )
+        return False
+    if job is not None:
+        progress.ended(job)
+    with st.container(border=True):
+        st.markdown(f"**{study.card.name}** has not read these actions yet.")
+        st.caption(
+            f"{len(study.plan.prompts):,} texts · {study.card.n_layers} layers × "
+            f"{study.card.d_model} · {study.plan.size / 1e6:,.0f} MB on disk · needs about "
+            f"{study.card.needed_bytes / 1e9:.1f} GB of memory ({study.card.reason})"
+        )
+        if st.button("Read them", type="primary", icon=":material/play_arrow:"):
+            work.read(study)
+            st.rerun()
+    return False
+
+
+def draw_ahead(study: Study, spec: ViewSpec) -> None:
+    """Draw the other layers' pictures beside the page, so that the slider answers at once."""
+    if spec.method != "axes":
+        bench().layouts(study, spec.pooling, spec.scaling, spec.layout)

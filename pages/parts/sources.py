@@ -1,0 +1,159 @@
+"""Ways to bring data: the official archive, an upload, a file on this machine."""
+
+import hashlib
+from pathlib import Path
+
+import streamlit as st
+
+from core import archive
+from core.dataset import ItemSpec
+from core.items import Items
+from core.jobs import Job
+from core.tables import ColumnMapping, TableShape, inspect_table
+from core.uploads import keep_upload
+from pages.parts import progress
+from pages.parts.bench import bench
+
+_WAYS = ("Upload a table", "A file on this machine", "Social-Chemistry-101")
+_JOB = "data-job"
+_MISSING = "—"
+
+
+def show() -> None:
+    """Draw the ways; a running reading replaces them."""
+    job = bench().runner.get(st.session_state.get(_JOB, ""))
+    if job is not None and job.active:
+        progress.watch(job.key)
+        return
+    if job is not None:
+        _finished(job)
+    way = st.segmented_control("From", _WAYS, default=_WAYS[0], required=True, key="way")
+    if way == _WAYS[0]:
+        _upload()
+    elif way == _WAYS[1]:
+        _local()
+    else:
+        _official()
+
+
+def _finished(job: Job) -> None:
+    progress.ended(job)
+    if job.state == "done" and isinstance(job.result, Items):
+        items = job.result
+        st.success(f"{items.provenance.name} is ready: {len(items):,} items.")
+        if st.button("Use it now", type="primary"):
+            st.session_state["set"] = items.digest[:12]
+            st.rerun()
+
+
+def _start(spec: ItemSpec) -> None:
+    st.session_state[_JOB] = bench().add_items(spec).key
+    st.rerun()
+
+
+def _upload() -> None:
+    st.caption(
+        "CSV, TSV, Parquet or JSONL with an action, its foundation(s), and a judgement −2 to 2 "
+        "(with agreement 0 to 4 if you have it) or a score from −1 to 1; a moral-vector table; or "
+        "the Social-Chemistry-101 TSV or zip. Up to 200 MB; it stays on this machine."
+    )
+    given = st.file_uploader(
+        "Table",
+        type=["csv", "tsv", "txt", "parquet", "jsonl", "zip"],
+        key="upload",
+        label_visibility="collapsed",
+    )
+    if given is not None:
+        path = keep_upload(bench().store, given.name, given.getvalue())
+        _describe(path, Path(given.name).stem)
+
+
+def _local() -> None:
+    typed = st.text_input(
+        "Path", key="local-path", max_chars=500, placeholder="/data/social-chem-101.v1.0.tsv"
+    )
+    if typed:
+        path = Path(typed.strip()).expanduser()
+        _describe(path, path.stem)
+
+
+def _describe(path: Path, name: str) -> None:
+    """Show what was recognised, offer the mapping where names do not match, and read."""
+    shape = inspect_table(path)
+    st.dataframe(
+        shape.preview,
+        hide_index=True,
+        key="preview",
+        alt="The first rows of the table.",
+    )
+    key = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    mapping = _mapping(shape, key) if shape.kind == "own" else None
+    row = st.columns([2, 1, 1], vertical_alignment="bottom")
+    title = row[0].text_input("Name", value=name[:80], max_chars=80, key=f"name-{key}")
+    sample = row[1].toggle(
+        "Diagnosis sample",
+        key=f"sample-{key}",
+        help="The paper's stratified sample: per foundation and pole up to 300 of each grade, 150 "
+        "typical ones, 300 neutral.",
+    )
+    skip = row[2].toggle(
+        "Skip bad rows",
+        key=f"skip-{key}",
+        help="Count rows with impossible values instead of refusing.",
+    )
+    if st.button("Read the table", type="primary", key=f"read-{key}"):
+        if shape.kind == "own" and mapping is None:
+            st.error("Choose the columns first: action, foundations, and judgement or score.")
+            return
+        _start(
+            ItemSpec(
+                "file",
+                path,
+                name=title,
+                mapping=mapping,
+                sample="diagnosis" if sample else "all",
+                skip_bad_rows=skip,
+            )
+        )
+
+
+def _mapping(shape: TableShape, key: str) -> ColumnMapping | None:
+    st.caption("Which column holds what? Either a judgement or a score is needed.")
+    options = [_MISSING, *shape.columns]
+    chosen = {}
+    wanted = ("action", "foundations", "judgement", "agreement", "score")
+    for column, name in zip(st.columns(len(wanted)), wanted, strict=True):
+        guess = shape.guessed.get(name, "")
+        value = column.selectbox(
+            name.capitalize(),
+            options,
+            index=options.index(guess) if guess in options else 0,
+            key=f"map-{name}-{key}",
+        )
+        chosen[name] = "" if value == _MISSING else value
+    if not (chosen["action"] and chosen["foundations"]):
+        return None
+    if bool(chosen["judgement"]) == bool(chosen["score"]):
+        return None
+    return ColumnMapping(**chosen)
+
+
+def _official() -> None:
+    st.markdown(
+        f"The table of **Social-Chemistry-101**: 292,000 rules of thumb with {archive.LICENCE} "
+        f"([licence]({archive.LICENCE_URL}))."
+    )
+    st.caption(archive.CITATION)
+    sample = st.toggle(
+        "Diagnosis sample",
+        value=True,
+        key="official-sample",
+        help="About 16,000 items, as in the paper; the whole table has 251,334.",
+    )
+    if st.button("Fetch and read (28 MB)", type="primary", icon=":material/cloud_download:"):
+        st.session_state[_JOB] = bench().fetch_archive("diagnosis" if sample else "all").key
+        st.rerun()
+    st.caption(
+        f"Without a network: fetch {archive.ARCHIVE_URL} elsewhere and put it at "
+        f"{archive.archive_path(bench().store)}, or upload it."
+    )

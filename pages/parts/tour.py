@@ -1,0 +1,83 @@
+"""The three-minute tour: seven steps, each with the button that shows it."""
+
+from typing import Any
+
+import streamlit as st
+
+from pages.parts import routes
+
+#: Title, text, page, settings of its widgets.
+_STEPS: tuple[tuple[str, str, Any, dict[str, Any]], ...] = (
+    (
+        "Two maps of the same actions",
+        "Each point is an action. Left, its place follows from what people say: which of five "
+        "foundations it touches, virtue or vice, how strongly. Right, from what one layer of the "
+        "model makes of the words. Colour is the foundation, shape the pole.",
+        routes.map_page,
+        {},
+    ),
+    (
+        "Walk through the layers",
+        "Move the layer slider. Every layer is turned onto the same frame, so what moves has moved "
+        "in the model. Under the maps stand three figures, each beside shuffled labels and word "
+        "counts: only what exceeds both says more than words.",
+        routes.map_page,
+        {"layer": "emb", "method": "umap"},
+    ),
+    (
+        "Axes that mean something",
+        "Choose moral axes: x is care minus harm, y fairness minus cheating, on both sides. A "
+        "model that graded as people do would show the left picture on the right.",
+        routes.map_page,
+        {"method": "axes"},
+    ),
+    (
+        "Where it disagrees with people",
+        "Colour by residual: orange, people find the action typical and the model does not; "
+        "purple, the other way round. Drag a box to read them in the table.",
+        routes.map_page,
+        {"colour": "residual", "method": "axes"},
+    ),
+    (
+        "Your own sentence",
+        "Type one. It appears as a star, with its cosine to the ten centres beside what random "
+        "centres would give, at every layer.",
+        routes.map_page,
+        {"say": "Returning a lost wallet with all the money in it"},
+    ),
+    (
+        "The control that must fail",
+        "Switch on the untrained control: the same architecture with random weights. What it still "
+        "shows comes from the words, not from training.",
+        routes.map_page,
+        {"untrained": True},
+    ),
+    (
+        "Your own data",
+        "Bring Social-Chemistry-101 or a table of your own; it goes through the same page.",
+        routes.data,
+        {},
+    ),
+)
+
+
+#: Steps in one row.
+_PER_ROW = 4
+
+
+def show() -> None:
+    """Draw the tour."""
+    st.subheader("Three-minute tour")
+    for start in range(0, len(_STEPS), _PER_ROW):
+        columns = st.columns(_PER_ROW)
+        for number in range(start, min(start + _PER_ROW, len(_STEPS))):
+            with columns[number - start].container(border=True, height="stretch"):
+                _step(number)
+
+
+def _step(number: int) -> None:
+    title, text, page, settings = _STEPS[number]
+    st.markdown(f"**{number + 1} · {title}**")
+    st.caption(text)
+    if st.button("Show me", key=f"tour-{number}", icon=":material/arrow_forward:"):
+        routes.go(page(), settings)
