@@ -4,9 +4,10 @@ What is kept: the residual stream after every decoder layer and the embedding ou
 float32, one memory-mapped array per layer and pooling under its content key.
 """
 
+import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -206,13 +207,20 @@ def load_or_extract(
     states = open_states(store, plan)
     if states is not None:
         return states
-    run = fingerprint(
-        {**plan.base_key(), "poolings": plan.spec.poolings, "stored": plan.spec.dtype}
-    )
     model = open_model()
+    budget = TOKEN_BUDGET.get(model.card.device, TOKEN_BUDGET["cpu"])
+    # The budget cuts the batches that the journal numbers: another one is another run.
+    run = fingerprint(
+        {
+            **plan.base_key(),
+            "poolings": plan.spec.poolings,
+            "stored": plan.spec.dtype,
+            "budget": budget,
+        }
+    )
     with _only_one(store, f"acts-{run[:16]}", report, len(plan.prompts)):
         if open_states(store, plan) is None:
-            _extract(store, plan, model, store.root / "partial" / run, report)
+            _extract(store, plan, model, store.root / "partial" / run, budget, report)
     return States(plan, store)
 
 
@@ -232,7 +240,9 @@ def _only_one(store: Store, name: str, report: Report, total: int) -> Iterator[N
         lock.release()
 
 
-def _extract(store: Store, plan: Plan, model: "OpenModel", folder: Path, report: Report) -> None:
+def _extract(
+    store: Store, plan: Plan, model: "OpenModel", folder: Path, budget: int, report: Report
+) -> None:
     """Fill the missing arrays batch by batch in ``folder``, then publish them."""
     missing = [
         (layer, pooling)
@@ -244,8 +254,8 @@ def _extract(store: Store, plan: Plan, model: "OpenModel", folder: Path, report:
     with clear_disk_errors(store.root):
         folder.mkdir(parents=True, exist_ok=True)
         arrays = _open_partial(folder, plan, missing)
-        journal = folder / "batches.txt"
-        _fill(plan, model, encoded, arrays, journal, report)
+        cut = batches([len(ids) for ids in encoded], budget)
+        _fill(plan, model, encoded, cut, arrays, folder / "batches.txt", report)
         arrays.clear()
     _publish(store, plan, missing, folder)
 
@@ -273,15 +283,18 @@ def _fill(
     plan: Plan,
     model: "OpenModel",
     encoded: Sequence[list[int]],
+    cut: Iterable[list[int]],
     arrays: dict[tuple[int, Pooling], NDArray[Any]],
     journal: Path,
     report: Report,
 ) -> None:
     """Run every batch that the journal does not name yet; a line is written after its rows are."""
-    done = set(journal.read_text().split("\n")[:-1])  # a line without its end was cut by a kill
-    budget = TOKEN_BUDGET.get(model.card.device, TOKEN_BUDGET["cpu"])
+    whole, _, torn = journal.read_text().rpartition("\n")
+    if torn:  # a full disk cut it: the next number must not be written onto its end
+        os.truncate(journal, journal.stat().st_size - len(torn))
+    done = set(whole.split("\n"))
     finished, read, began = 0, 0, time.monotonic()
-    for number, rows in enumerate(batches([len(ids) for ids in encoded], budget)):
+    for number, rows in enumerate(cut):
         if str(number) not in done:
             rate = f" · {read / (time.monotonic() - began):.0f} per second" if read else ""
             report(

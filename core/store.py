@@ -126,10 +126,16 @@ class Store:
         return (self.folder(kind, key) / KEY_FILE).is_file()
 
     def lock(self, name: str) -> FileLock:
-        """Return a lock between processes; held by the one that makes the artefact ``name``."""
+        """Return a lock between processes; held by the one that makes the artefact ``name``.
+
+        Raises:
+            CacheError: The folder cannot be written.
+        """
         folder = self.root / "locks"
         with clear_disk_errors(self.root):
             folder.mkdir(parents=True, exist_ok=True)
+            with (folder / f"{name}.lock").open("a"):  # FileLock's own refusal names no way out
+                pass
         return FileLock(folder / f"{name}.lock")
 
     @contextlib.contextmanager
