@@ -12,36 +12,41 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, TextIO, get_args
 
 from core import CoreError, commands
 from core.commands import Asked, Desk
-from core.dataset import Sample
+from core.dataset import ItemSpec, Sample
 from core.jobs import Job
-from core.modelspec import FORMS
+from core.modelspec import FORMS, ModelSpec
 from core.projection import LayoutSpec, Method
 from core.prompts import PRESETS, Pooling
 from core.scaling import Scaling
+from core.tables import ColumnMapping, inspect_table
 from core.workbench import BUILTIN, Workbench
 
-#: Exit statuses: what a person can mend; Ctrl-C, as shells count it.
+#: Exit statuses: what a person can mend; Ctrl-C and a closed pipe, as shells count them.
 MENDABLE: Final = 2
 STOPPED: Final = 130
+CLOSED: Final = 141
+KEPT: Final = "Stopped. What was finished is kept: the same command goes on from there."
 
-#: Seconds before a job is worth a line.
-GRACE: Final = 1.0
 #: Seconds between two looks at a job.
 LOOK: Final = 0.1
+#: Seconds before a job is worth a line that stays; importing torch takes two.
+GRACE: Final = 3.0
 #: Seconds between two lines where they pile up in a file or a log.
 PLAIN_PAUSE: Final = 5.0
 
+_MEANINGS: Final = (
+    f"MODEL: {FORMS}\nSET: builtin · digest of a stored set (see 'items') · path of a table"
+)
+#: A chosen column takes the place of guessed ones.
+_INSTEAD: Final = {"score": ("judgement", "agreement"), "judgement": ("score",)}
+
 Command = Callable[[Desk, argparse.Namespace], Iterable[str]]
-
-
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C was pressed during a job, and the job has come to rest."""
 
 
 # --- progress ---
@@ -57,18 +62,17 @@ class ProgressLine:
         self._titled = False
 
     def show(self) -> None:
-        """Show how far the job is, if it is time for it."""
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + (LOOK if self._live else PLAIN_PAUSE)
-        if not self._titled:
+        """Show how far the job is, where it is time for it."""
+        due = time.monotonic() >= self._next
+        if due and not self._titled:
             self.say(self._job.title)
             self._titled = True
         if self._live:
-            self._write("\r\x1b[K" + progress_text(self._job)[: _columns() - 1])
-        else:
+            columns = shutil.get_terminal_size().columns
+            self._write("\r\x1b[K" + progress_text(self._job)[: columns - 1])
+        elif due:
             self.say(progress_text(self._job))
+            self._next = time.monotonic() + PLAIN_PAUSE
 
     def say(self, text: str) -> None:
         """Write a line that stays."""
@@ -85,16 +89,12 @@ class ProgressLine:
         self._stream.flush()
 
 
-def _columns() -> int:
-    return shutil.get_terminal_size().columns
-
-
 def progress_text(job: Job) -> str:
     """Write how far a job is: ``43 % · reading texts · 20 s left``."""
-    parts = [f"{int(100 * job.fraction):3d} %", job.note or "waiting"]
-    left = job.left
-    if left is not None:
-        parts.append(f"{commands.duration(left)} left")
+    note = job.note if job.note not in ("", "starting") else job.title
+    parts = [f"{int(100 * job.fraction):3d} %", note]
+    if job.left is not None:
+        parts.append(f"{commands.duration(job.left)} left")
     return " · ".join(parts)
 
 
@@ -103,7 +103,7 @@ def watch(job: Job) -> Any:
 
     Raises:
         CoreError: It failed.
-        Stopped: Ctrl-C was pressed; a second one leaves without waiting for the job.
+        KeyboardInterrupt: Ctrl-C; the job has come to rest, unless it was pressed twice.
     """
     line = ProgressLine(job, sys.stderr)
     try:
@@ -114,30 +114,78 @@ def watch(job: Job) -> Any:
         job.cancel()
         line.say("Stopping after the present step. Ctrl-C again leaves at once.")
         job.wait()
-        raise Stopped from None
+        raise
     finally:
         line.clear()
     if job.state == "cancelled":
-        raise Stopped
+        raise KeyboardInterrupt
     if job.state == "failed":
         raise CoreError(job.error)
     return job.result
 
 
-# --- commands ---
+# --- from words to what they mean ---
 
 
 def _asked(args: argparse.Namespace) -> Asked:
-    return Asked(args.model, args.items, args.preset, args.template, args.untrained)
+    model, read = ModelSpec.parse(args.model), PRESETS[args.preset]
+    if args.untrained is not None:
+        model = model.untrained(args.untrained)
+    if args.template is not None:
+        read = replace(read, template=args.template)
+    return Asked(model, args.items, read)
+
+
+def _item_spec(args: argparse.Namespace) -> ItemSpec:
+    options: dict[str, Any] = {
+        "name": args.name,
+        "sample": args.sample,
+        "skip_bad_rows": args.skip_bad_rows,
+    }
+    if args.file == BUILTIN:
+        if args.map:
+            raise CoreError("The built-in set has its own columns. Leave --map out.")
+        return ItemSpec(**options)
+    path = Path(args.file).expanduser()
+    return ItemSpec("file", path, mapping=_mapping(path, args.map), **options)
+
+
+def _mapping(path: Path, pairs: Sequence[str]) -> ColumnMapping | None:
+    """Return the columns that were chosen, over those guessed; None if none was chosen."""
+    if not pairs:
+        return None
+    roles = [field.name for field in fields(ColumnMapping)]
+    chosen = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(chosen) < len(pairs) or not set(chosen) <= set(roles):
+        raise CoreError(f"Write --map ROLE=COLUMN; a role is one of: {', '.join(roles)}.")
+    guessed = inspect_table(path).guessed
+    for role, others in _INSTEAD.items():
+        for other in others if role in chosen else ():
+            guessed.pop(other, None)
+    return ColumnMapping(**({"action": "", "foundations": ""} | guessed | chosen))
+
+
+# --- commands ---
 
 
 def _items(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    if args.file is None:
-        if args.name or args.map or args.skip_bad_rows or args.sample != "all":
-            raise CoreError("Name the FILE that these options are for, or 'builtin'.")
-        return commands.list_items(desk)
-    spec = commands.item_spec(args.file, args.name, args.sample, dict(args.map))
-    return commands.add_items(desk, replace(spec, skip_bad_rows=args.skip_bad_rows))
+    if args.file is not None:
+        return commands.add_items(desk, _item_spec(args))
+    if args.name or args.map or args.skip_bad_rows or args.sample != "all":
+        raise CoreError("Name the FILE that these options are for, or 'builtin'.")
+    return commands.list_items(desk)
+
+
+def _fetch(desk: Desk, _: argparse.Namespace) -> Iterable[str]:
+    return commands.fetch(desk)
+
+
+def _describe(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    return commands.describe_model(desk, ModelSpec.parse(args.model))
+
+
+def _read(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    return commands.read(desk, _asked(args))
 
 
 def _maps(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
@@ -153,9 +201,9 @@ def _evidence(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 
 
 def _cache(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    return (
-        commands.list_cache(desk) if args.clear is None else commands.clear_cache(desk, args.clear)
-    )
+    if args.clear is not None:
+        return commands.clear_cache(desk, args.clear)
+    return commands.list_cache(desk)
 
 
 # --- arguments ---
@@ -166,42 +214,165 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "python -m core",
         description="Moralscope without a browser. Results go to stdout, progress to stderr.",
-        epilog=f"MODEL is {FORMS}.\nSET is 'builtin', a digest of a stored set, or a table's path."
-        "\n\nexample:\n  python -m core evidence packaged",
+        epilog=f"{_MEANINGS}\n\nexample:\n  python -m core evidence packaged",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = top.add_subparsers(metavar="COMMAND", required=True)
     _add_items(add)
-    _add(
-        add,
-        "fetch",
-        lambda desk, _: commands.fetch(desk),
-        "fetch the official Social-Chemistry-101 archive and read it",
-        "fetch",
+    _add(add, "fetch", _fetch, "fetch the official Social-Chemistry-101 archive and read it", "")
+    told = "tell what is known about a model before its weights are loaded"
+    _add(add, "describe", _describe, told, "hub:Qwen/Qwen3-0.6B-Base").add_argument(
+        "model", metavar="MODEL"
     )
-    _add_describe(add)
-    _add_reading(
-        add,
-        "read",
-        lambda d, a: commands.read(d, _asked(a)),
-        "let a model read the items",
-        "read packaged --items builtin",
-    )
+    _add_reading(add, "read", _read, "let a model read the items", "packaged --items builtin")
     _add_maps(add)
     _add_evidence(add)
     _add_cache(add)
     return top
 
 
-def _add(
-    subparsers: Any, name: str, run: Command, summary: str, example: str
-) -> argparse.ArgumentParser:
-    added: argparse.ArgumentParser = subparsers.add_parser(
+def _add(add: Any, name: str, run: Command, summary: str, example: str) -> argparse.ArgumentParser:
+    """Add a command; ``example`` is what stands behind its name."""
+    added: argparse.ArgumentParser = add.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=f"example:\n  python -m core {example}",
+        epilog=f"{_MEANINGS}\n\nexample:\n  python -m core {name} {example}".rstrip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     added.set_defaults(run=run)
     return added
+
+
+def _add_items(add: Any) -> None:
+    summary = "read a table into a stored set of items, or list the stored sets"
+    example = "my.csv --name 'My survey' --map action=sentence judgement=verdict"
+    items = _add(add, "items", _items, summary, example)
+    items.add_argument("file", nargs="?", metavar="FILE", help="a table, or 'builtin'")
+    items.add_argument("--name", default="", help="shown to people instead of the file's name")
+    items.add_argument(
+        "--sample",
+        choices=get_args(Sample),
+        default="all",
+        help="'diagnosis' draws the paper's stratified sample",
+    )
+    items.add_argument(
+        "--map",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ROLE=COL",
+        help="which column holds what, where the names do not tell",
+    )
+    items.add_argument(
+        "--skip-bad-rows", action="store_true", help="count bad rows instead of refusing the table"
+    )
+
+
+def _add_reading(
+    add: Any, name: str, run: Command, summary: str, example: str
+) -> argparse.ArgumentParser:
+    """Add a command that says which items a model reads, and how."""
+    added = _add(add, name, run, summary, example)
+    added.add_argument("model", metavar="MODEL")
+    added.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    added.add_argument(
+        "--preset", choices=tuple(PRESETS), default="default", help="'paper': its own choices"
+    )
+    added.add_argument(
+        "--template", help="what the model reads, such as '{action} is morally' (the default)"
+    )
+    added.add_argument(
+        "--untrained", type=int, metavar="SEED", help="read with the model's untrained control"
+    )
+    return added
+
+
+def _add_states(added: argparse.ArgumentParser) -> None:
+    """Add the choice of states to a command that measures what was read."""
+    added.add_argument(
+        "--pooling", choices=get_args(Pooling), help="default: the first that the preset reads"
+    )
+    added.add_argument("--scaling", choices=get_args(Scaling), default="standardised")
+
+
+def _add_maps(add: Any) -> None:
+    summary = "draw every layer's map and tell how far to trust each"
+    maps = _add_reading(add, "maps", _maps, summary, "packaged --method umap --dims 3")
+    _add_states(maps)
+    maps.add_argument("--method", choices=get_args(Method), default="pca")
+    maps.add_argument("--dims", type=int, choices=(2, 3), default=2)
+
+
+def _add_evidence(add: Any) -> None:
+    summary = "measure what each layer's structure amounts to, beside its controls"
+    evidence = _add_reading(add, "evidence", _evidence, summary, "packaged --layer 9 --json")
+    _add_states(evidence)
+    evidence.add_argument(
+        "--layer",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="only this layer, -1 is the embedding output; may be given several times",
+    )
+    form = evidence.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    form.add_argument("--csv", type=Path, metavar="FILE", help="write a CSV file")
+
+
+def _add_cache(add: Any) -> None:
+    cache = _add(add, "cache", _cache, "tell what is stored, or remove one kind", "--clear layout")
+    cache.add_argument("--clear", metavar="KIND", help="remove all that is stored of this kind")
+
+
+# --- running ---
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: What stands behind ``python -m core``; None: as the process was started.
+
+    Returns:
+        Exit status: 0, 2 for what a person can mend, 130 after Ctrl-C.
+    """
+    args = parser().parse_args(argv)
+    _forgive_characters()
+    try:
+        for line in args.run(Desk(Workbench.at(), watch), args):
+            print(line, flush=True)
+    except CoreError as error:
+        print(error, file=sys.stderr)
+        return MENDABLE
+    except KeyboardInterrupt:
+        print(KEPT, file=sys.stderr)
+        return STOPPED
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+    except OSError as error:
+        print(f"{error.filename or 'The system'}: {error.strerror}.", file=sys.stderr)
+        return MENDABLE
+    return 0
+
+
+def _forgive_characters() -> None:
+    """Write a question mark where a terminal's alphabet lacks a letter, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _run() -> None:
+    """Run the command the process was started for, and end the process."""
+    status = main()
+    if status == STOPPED:  # a job may still hold threads of torch, which would abort the exit
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    _run()

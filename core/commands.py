@@ -6,19 +6,17 @@ to ``watch``, which shows its progress.
 
 import contextlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from filelock import Timeout
 
 from core import CoreError, archive, dataset
 from core.activations import EMBEDDING
-from core.dataset import ItemSpec, Sample
+from core.dataset import ItemSpec
 from core.devices import gigabytes
 from core.evidence import Finding, evidence
 from core.items import Items
@@ -26,12 +24,11 @@ from core.jobs import Job, Lane
 from core.models import ModelCard, ModelSpec, describe
 from core.progress import Report
 from core.projection import LayoutSpec
-from core.prompts import PRESETS, Pooling, ReadSpec
+from core.prompts import Pooling, ReadSpec
 from core.scaling import Scaling
 from core.stats import Estimate
-from core.store import CacheError, Store, clear_disk_errors, fingerprint
+from core.store import CacheError, Store, fingerprint
 from core.study import Study, model_layout, open_study
-from core.tables import ColumnMapping, inspect_table
 from core.workbench import BUILTIN, Workbench
 
 #: Shows a job's progress until it ends and returns its result; raises what it failed with.
@@ -42,9 +39,9 @@ Lines = Iterator[str]
 PUBLISHED: Final = (203_431, 251_334)
 #: Folders of the cache beside the artefacts.
 SIDE_FOLDERS: Final = {
-    "partial": "readings that were stopped and can go on",
+    "partial": "readings that are under way, or were stopped and can go on",
     "downloads": "the fetched archive",
-    "damaged": "set aside as damaged; made again when asked for",
+    "damaged": "what was set aside as damaged; it can be deleted by hand",
 }
 #: Digits of a digest that are shown.
 SHOWN_DIGITS: Final = 12
@@ -68,34 +65,16 @@ class Desk:
 
 
 class Asked(NamedTuple):
-    """Which items a person wants read by which model, and how, in the words of the command line."""
+    """Which items are read by which model, and how."""
 
-    model: str
-    """Text form of a ``ModelSpec``."""
+    model: ModelSpec
+    """Who reads."""
 
-    items: str = BUILTIN
+    items: str
     """``builtin``, a digest, or the path of a table."""
 
-    preset: str = "default"
-    """Key of ``PRESETS``."""
-
-    template: str | None = None
-    """Replaces the preset's template."""
-
-    untrained: int | None = None
-    """Seed of an untrained control that reads in the model's place."""
-
-    @property
-    def spec(self) -> ModelSpec:
-        """The model."""
-        spec = ModelSpec.parse(self.model)
-        return spec if self.untrained is None else spec.untrained(self.untrained)
-
-    @property
-    def read(self) -> ReadSpec:
-        """How texts are read."""
-        read = PRESETS[self.preset]
-        return read if self.template is None else replace(read, template=self.template)
+    read: ReadSpec
+    """How."""
 
 
 # --- text ---
@@ -172,34 +151,6 @@ def list_items(desk: Desk) -> Lines:
     yield from aligned(head, rows, left=(0, 1, 5, 6))
 
 
-def item_spec(file: str, name: str, sample: Sample, chosen: Mapping[str, str]) -> ItemSpec:
-    """Return what to read: ``builtin``, or a table with columns chosen over the guessed ones.
-
-    Raises:
-        CoreError: The chosen columns cannot mean anything, or the table cannot be read.
-    """
-    if file != BUILTIN:
-        path = Path(file).expanduser()
-        mapping = _mapping(path, chosen) if chosen else None
-        return ItemSpec("file", path, name=name, mapping=mapping, sample=sample)
-    if chosen:
-        raise CoreError("The built-in set has its own columns. Leave --map out.")
-    return ItemSpec(name=name, sample=sample)
-
-
-def _mapping(path: Path, chosen: Mapping[str, str]) -> ColumnMapping:
-    roles = [field.name for field in fields(ColumnMapping)]
-    lost = sorted(set(chosen) - set(roles))
-    if lost:
-        raise CoreError(f"--map knows no {lost[0]!r}. A column can be: {', '.join(roles)}.")
-    guessed = inspect_table(path).guessed
-    instead = {"score": ("judgement", "agreement"), "judgement": ("score",)}
-    for role in chosen:
-        for other in instead.get(role, ()):
-            guessed.pop(other, None)
-    return ColumnMapping(**({"action": "", "foundations": ""} | guessed | dict(chosen)))
-
-
 def add_items(desk: Desk, spec: ItemSpec) -> Lines:
     """Read a table into a stored set and tell what became of its rows."""
     yield from _items_told(desk.watch(desk.bench.add_items(spec)))
@@ -264,9 +215,9 @@ def _is_digest(name: str) -> bool:
 # --- models and readings ---
 
 
-def describe_model(desk: Desk, text: str) -> Lines:
+def describe_model(desk: Desk, spec: ModelSpec) -> Lines:
     """Tell what is known about a model before its weights are loaded."""
-    card = _card(desk, ModelSpec.parse(text))
+    card = _card(desk, spec)
     room = "fits" if card.fits else "does NOT fit now: close other programs"
     yield from facts(
         {
@@ -302,9 +253,8 @@ def _card(desk: Desk, spec: ModelSpec) -> ModelCard:
 
 
 def _study(desk: Desk, asked: Asked) -> Study:
-    spec, read = asked.spec, asked.read  # refused before anything is read
     items = _find_items(desk, asked.items)
-    return open_study(items, _card(desk, spec), read)
+    return open_study(items, _card(desk, asked.model), asked.read)
 
 
 def _make_read(desk: Desk, study: Study) -> bool:
@@ -324,9 +274,9 @@ def read(desk: Desk, asked: Asked) -> Lines:
         yield f"{name} has read {texts} in {duration(time.monotonic() - began)}."
     else:
         yield f"{name} has read these {texts} before: nothing to do."
-    yield from _heading(study)
     yield from facts(
-        {
+        _heading(study)
+        | {
             "kept": f"{bytes_text(study.plan.size)}: {len(study.plan.layers)} layers with the "
             f"embedding output, {study.card.d_model:,} wide, {study.plan.spec.dtype}",
             "poolings": ", ".join(study.plan.spec.poolings),
@@ -342,17 +292,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _heading(study: Study) -> Lines:
+def _heading(study: Study) -> dict[str, str]:
     source = study.items.provenance
-    yield from facts(
-        {
-            "model": f"{study.card.name} · {study.card.identity}",
-            "items": f"{source.name} · {study.items.digest[:SHOWN_DIGITS]} · "
-            f"{len(study.items):,} rows, {source.counts.texts:,} texts",
-            "note": source.note,
-            "prompt": study.plan.spec.template,
-        }
-    )
+    return {
+        "model": f"{study.card.name} · {study.card.identity}",
+        "items": f"{source.name} · {study.items.digest[:SHOWN_DIGITS]} · "
+        f"{len(study.items):,} rows, {source.counts.texts:,} texts",
+        "note": source.note,
+        "prompt": study.plan.spec.template,
+    }
 
 
 def _pooling(study: Study, pooling: Pooling | None) -> Pooling:
@@ -381,8 +329,8 @@ def maps(
     job = desk.bench.layouts(study, pooling, scaling, spec)
     if job is not None:
         desk.watch(job)
-    yield from _heading(study)
-    yield f"{spec.dims}-D {spec.method.upper()}, pooling {pooling}, {scaling}"
+    told = {"maps": f"{spec.dims}-D {spec.method.upper()}, pooling {pooling}, {scaling}"}
+    yield from facts(_heading(study) | told)
     yield ""
     rows, problems = [], []
     for layer in study.plan.layers:
@@ -441,8 +389,8 @@ class Evidence:
 
     def table(self) -> Lines:
         """Yield the findings as an aligned table."""
-        yield from _heading(self.study)
-        yield f"pooling {self.pooling}, {self.scaling}; 95 % intervals in brackets"
+        told = {"states": f"pooling {self.pooling}, {self.scaling}; 95 % intervals in brackets"}
+        yield from facts(_heading(self.study) | told)
         yield ""
         pairs = [(layer, finding) for layer, found in self.findings.items() for finding in found]
         rows = [
@@ -486,7 +434,7 @@ class Evidence:
             "scaling": self.scaling,
             "meanings": {f.name: f.meaning for found in self.findings.values() for f in found},
             "findings": [
-                {name: None if value != value else value for name, value in row.items()}  # noqa: PLR0124 - NaN
+                {name: None if value != value else value for name, value in row.items()}
                 for row in self.records()
             ],
             "problems": self.problems,
@@ -520,17 +468,19 @@ def measure(
             f"{study.card.n_layers - 1}, and {EMBEDDING} for the embedding output."
         )
     _make_read(desk, study)
-    measured = Evidence(study, pooling, scaling, {}, {})
-    desk.job(
-        {"evidence": chosen, "pooling": pooling, "scaling": scaling, **study.plan.base_key()},
+    blank = Evidence(study, pooling, scaling, {}, {})
+    key = {"evidence": chosen, "pooling": pooling, "scaling": scaling}
+    measured: Evidence = desk.job(
+        {**key, **study.plan.base_key(), "items": study.items.digest},
         f"Measuring {len(chosen)} layers of {study.card.name}",
-        lambda report: _measure(desk.bench.store, measured, chosen, report),
+        lambda report: _measure(desk.bench.store, blank, chosen, report),
         "layout",
     )
     return measured
 
 
-def _measure(store: Store, into: Evidence, layers: Sequence[int], report: Report) -> None:
+def _measure(store: Store, into: Evidence, layers: Sequence[int], report: Report) -> Evidence:
+    """Fill in what the layers amount to."""
     for number, layer in enumerate(layers):
         report(number, len(layers), f"measuring layers · {number} of {len(layers)}")
         try:
@@ -541,6 +491,7 @@ def _measure(store: Store, into: Evidence, layers: Sequence[int], report: Report
             into.problems[layer] = str(problem)
         else:
             into.findings[layer] = found
+    return into
 
 
 def write_csv(measured: Evidence, path: Path) -> Lines:
@@ -570,74 +521,51 @@ def write_csv(measured: Evidence, path: Path) -> Lines:
 def list_cache(desk: Desk) -> Lines:
     """Tell what is stored, by kind, the largest first."""
     store = desk.bench.store
-    count, size = _kinds(store)
-    rows = [(kind, f"{count[kind]:,}", bytes_text(size[kind]), "") for kind in count]
-    for kind, meaning in SIDE_FOLDERS.items():
-        files, total = _side(store, kind)
-        if files:
-            rows.append((kind, f"{files:,}", bytes_text(total), meaning))
+    rows = [
+        (kind, f"{len(sizes):,}", bytes_text(sum(sizes))) for kind, sizes in _kinds(store).items()
+    ]
     yield f"Cache folder {store.root.resolve()}"
-    if not rows:
-        yield "It is empty."
-        return
-    yield ""
-    yield from aligned(("kind", "number", "size", ""), rows, left=(0, 3))
-    yield ""
-    yield "Remove one kind with: python -m core cache --clear KIND. It is made again when needed."
+    if rows:
+        yield ""
+        yield from aligned(("kind", "number", "size"), rows, left=(0,))
+        yield ""
+        yield "Remove one kind with --clear KIND; it is made again when it is needed."
+    else:
+        yield "Nothing is stored."
+    for folder, meaning in SIDE_FOLDERS.items():
+        size = _bytes_in(store.root / folder)
+        if size:
+            yield f"Besides, {folder}/ holds {bytes_text(size)}: {meaning}."
 
 
-def _kinds(store: Store) -> tuple[dict[str, int], dict[str, int]]:
-    """Return number and bytes of the artefacts of each kind, the largest kind first."""
-    artefacts = store.artefacts()
-    size: dict[str, int] = {}
-    for entry in artefacts:
-        size[entry.kind] = size.get(entry.kind, 0) + entry.size
-    order = sorted(size, key=lambda kind: -size[kind])
-    return {kind: sum(entry.kind == kind for entry in artefacts) for kind in order}, size
+def _kinds(store: Store) -> dict[str, list[int]]:
+    """Return the size of every artefact by kind, the largest kind first."""
+    sizes: dict[str, list[int]] = {}
+    for entry in store.artefacts():
+        sizes.setdefault(entry.kind, []).append(entry.size)
+    return dict(sorted(sizes.items(), key=lambda pair: -sum(pair[1])))
 
 
-def _side(store: Store, kind: str) -> tuple[int, int]:
-    """Return number and bytes of the files in a folder beside the artefacts."""
-    sizes = []
-    for path in (store.root / kind).rglob("*"):
+def _bytes_in(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # another process may be done with it
-            sizes += [path.stat().st_size] if path.is_file() else []
-    return len(sizes), sum(sizes)
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def clear_cache(desk: Desk, kind: str) -> Lines:
-    """Remove all that is stored of one kind.
+    """Remove every artefact of one kind.
 
     Raises:
-        CoreError: Nothing of that kind is stored, or another process uses it.
+        CoreError: There is none.
     """
     store = desk.bench.store
     artefacts = [entry for entry in store.artefacts() if entry.kind == kind]
-    files, size = _side(store, kind) if kind in SIDE_FOLDERS else (0, 0)
-    if not artefacts and not files:
-        known = [*_kinds(store)[0], *(name for name in SIDE_FOLDERS if _side(store, name)[0])]
-        raise CoreError(
-            f"Nothing of the kind {kind!r} is stored. Stored: {', '.join(known) or 'nothing'}."
-        )
+    if not artefacts:
+        known = ", ".join(_kinds(store)) or "nothing"
+        raise CoreError(f"Nothing of the kind {kind!r} is stored. Stored kinds: {known}.")
     for entry in artefacts:
         store.delete(entry)
-    if files:
-        _clear_side(store, kind)
-    size += sum(entry.size for entry in artefacts)
-    yield f"Removed {len(artefacts) + files:,} of the kind {kind}, {bytes_text(size)}."
-
-
-def _clear_side(store: Store, kind: str) -> None:
-    """Remove a folder beside the artefacts, unless another process works in it."""
-    folder = store.root / kind
-    runs = {path: f"acts-{path.name[:16]}" for path in folder.iterdir()}
-    locks = {"partial": runs, "downloads": {folder: "download"}, "damaged": {folder: "damaged"}}
-    for path, lock in locks[kind].items():
-        try:
-            with clear_disk_errors(store.root), store.lock(lock).acquire(timeout=0):
-                shutil.rmtree(path)
-        except Timeout as error:
-            raise CoreError(
-                f"Another process uses {path} right now. Stop it there first, or wait until it "
-                "is done."
-            ) from error
+    size = bytes_text(sum(entry.size for entry in artefacts))
+    yield f"Removed {len(artefacts):,} of the kind {kind}, {size}."

@@ -1,0 +1,545 @@
+"""The command line: run in-process on tiny models; what stands in stdout, stderr and the status."""
+
+import _thread
+import csv
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from core import __main__ as command_line
+from core import activations, archive, commands, dataset
+from core.__main__ import ProgressLine, main, progress_text, watch
+from core.commands import bytes_text, duration
+from core.foundations import FOUNDATIONS
+from core.jobs import Job, Runner
+from core.models import Shelf
+
+REPO = Path(__file__).resolve().parents[2]
+COMMANDS = ("items", "fetch", "describe", "read", "maps", "evidence", "cache")
+TINY_ROWS = 60
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Give each test a cache of its own."""
+    root = tmp_path / "cache"
+    monkeypatch.setenv("MORALSCOPE_CACHE", str(root))
+    return root
+
+
+@pytest.fixture(scope="module")
+def actions(tmp_path_factory):
+    """Return a table of actions with every foundation and judgement."""
+    draw = random.Random(0)
+    words = ["help", "lie", "guests", "at", "the", "old", "bridge", "letters", "keep", "quietly"]
+    lines = ["action,foundation,judgement,agreement"]
+    for number in range(TINY_ROWS):
+        text = " ".join(draw.sample(words, 4)) + f" {number}"
+        lines.append(f"{text},{FOUNDATIONS[number % 5]},{number % 5 - 2},{draw.randint(1, 4)}")
+    path = tmp_path_factory.mktemp("tables") / "actions.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def model(tiny_llama_folder):
+    return f"folder:{tiny_llama_folder}?device=cpu"
+
+
+@pytest.fixture
+def run(capsys):
+    """Return a function that runs a command: (status, stdout, stderr)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        status = main([str(word) for word in words])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setitem(activations.TOKEN_BUDGET, "cpu", 128)
+
+
+def no_weights(*_):
+    raise AssertionError("the weights must not be opened")
+
+
+def value_of(out: str, name: str) -> str:
+    """Return what stands behind a name in a list of facts."""
+    return next(
+        line.removeprefix(name).strip() for line in out.splitlines() if line.startswith(f"{name} ")
+    )
+
+
+def python(*words: str, **options) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=REPO,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+# Help and start ---------------------------------------------------------------------------------
+
+
+def test_help_loads_no_torch_and_the_spin_count_is_set_before_it():
+    code = (
+        "import os, sys, core.__main__ as m\n"
+        "try: m.main(['--help'])\n"
+        "except SystemExit as end: print(end.code, {'torch', 'pandas'} & set(sys.modules))\n"
+        "print(os.environ['GOMP_SPINCOUNT'])"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    out, _ = python("-c", code, env=env).communicate()
+    assert out.splitlines()[-2:] == ["0 set()", "1000"]
+
+
+def test_a_spin_count_of_ones_own_stays():
+    code = "import os, core.__main__; print(os.environ['GOMP_SPINCOUNT'])"
+    out, _ = python("-c", code, env=os.environ | {"GOMP_SPINCOUNT": "7"}).communicate()
+    assert out == "7\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    out = capsys.readouterr().out
+    assert end.value.code == 0
+    assert f"example:\n  python -m core {name}" in out
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["dance"], ["cache", "--clear"], ["maps", "m", "--dims", "4"]]
+)
+def test_what_is_no_command_ends_with_status_2(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    out, err = capsys.readouterr()
+    assert (end.value.code, out) == (2, "")
+    assert "usage:" in err
+
+
+# Items ------------------------------------------------------------------------------------------
+
+
+def test_a_table_becomes_a_stored_set_that_its_digest_opens(run, actions):
+    status, out, err = run("items", actions, "--name", "Mine")
+    assert (status, err) == (0, "")
+    digest = value_of(out, "digest")
+    assert (value_of(out, "name"), value_of(out, "rows read")) == ("Mine", str(TINY_ROWS))
+    assert value_of(out, "licence") == "not stated"
+    _, listed, _ = run("items")
+    assert digest[:12] in listed
+    assert "Mine" in listed
+    assert run("read", "folder:/nowhere", "--items", digest[:12])[2].startswith(
+        "There is no folder"
+    )
+
+
+def test_no_stored_set_is_said_so(run):
+    assert run("items")[1].startswith("No set is stored yet.")
+
+
+def test_the_builtin_set_says_that_it_is_authored(run):
+    _, out, _ = run("items", "builtin", "--sample", "diagnosis")
+    assert dataset.AUTHORED_NOTE in value_of(out, "note")
+    assert dataset.SAMPLED_NOTE in value_of(out, "note")
+    assert "diagnosis" in run("items")[1]
+
+
+def test_columns_can_be_mapped_over_the_guessed_ones(run, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text("sentence,foundation,verdict,pull\nlie to me,harm,-1,0.5\nhelp me,care,2,1\n")
+    _, guessed, _ = run("items", path)
+    _, mapped, _ = run("items", path, "--map", "score=pull")
+    assert value_of(mapped, "rows read") == "2"
+    assert value_of(guessed, "digest") != value_of(mapped, "digest")
+    path.write_text("what,foundation,verdict\nlie to me,harm,-1\n")
+    assert run("items", path)[0] == 2
+    assert run("items", path, "--map", "action=what")[0] == 0
+
+
+def test_bad_rows_are_refused_or_counted(run, tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("action,foundation,judgement\nlie,harm,-1\nhelp,care,9\n")
+    status, out, err = run("items", path)
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    _, out, _ = run("items", path, "--skip-bad-rows")
+    assert value_of(out, "dropped") == "1"
+    assert "  1  " in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--name", "x"], "Name the FILE"),
+        (["builtin", "--map", "action=a"], "has its own columns"),
+        (["TABLE", "--map", "mood=a"], "a role is one of: action"),
+        (["TABLE", "--map", "action"], "Write --map ROLE=COLUMN"),
+        (["TABLE", "--map", "action=nowhere"], "no column 'nowhere'"),
+        (["/nowhere.csv"], "/nowhere.csv"),
+    ],
+)
+def test_items_that_cannot_be_read_are_one_sentence(words, said, run, actions):
+    status, out, err = run("items", *[actions if word == "TABLE" else word for word in words])
+    assert (status, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_fetch_tells_the_licence_first_and_counts_beside_the_published(run, monkeypatch):
+    monkeypatch.setattr(archive, "fetch", lambda store, report: dataset.BUILTIN_FILE)
+    status, out, _ = run("fetch")
+    assert status == 0
+    assert out.index(archive.CITATION) < out.index("digest")
+    assert out.splitlines()[0].endswith(f"{archive.LICENCE} ({archive.LICENCE_URL})")
+    assert "203,431 annotations and 251,334 rows: NOT the same" in out
+
+
+def test_fetch_without_a_network_has_told_the_licence(run, monkeypatch):
+    def fail(*_):
+        raise archive.FetchError("The archive cannot be reached.")
+
+    monkeypatch.setattr(archive, "fetch", fail)
+    status, out, err = run("fetch")
+    assert (status, err) == (2, "The archive cannot be reached.\n")
+    assert archive.CITATION in out
+
+
+# Models and readings ----------------------------------------------------------------------------
+
+
+def test_a_model_is_described_without_its_weights(run, model, monkeypatch):
+    monkeypatch.setattr(Shelf, "get", no_weights)
+    status, out, err = run("describe", model)
+    assert (status, err) == (0, "")
+    assert value_of(out, "architecture") == "LlamaForCausalLM"
+    assert value_of(out, "layers").startswith("3 ")
+    assert value_of(out, "width") == "32"
+    assert value_of(out, "identity").startswith("folder:")
+    assert "free: fits" in value_of(out, "memory")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["describe", "gpt"], "Cannot read the model 'gpt'"),
+        (["describe", "folder:/nowhere"], "There is no folder /nowhere"),
+        (["read", "packaged", "--items", "nothing"], "There is no set 'nothing'"),
+        (["read", "packaged", "--items", "0123456789"], "No stored set"),
+        (["read", "packaged", "--items", "x" * 300], "File name too long"),
+        (["read", "packaged", "--template", "morally"], "exactly once"),
+        (["read", "packaged", "--untrained", "-3"], "use a number from 0 up"),
+        (["cache", "--clear", "acts"], "Nothing of the kind 'acts' is stored. Stored kinds: noth"),
+    ],
+)
+def test_what_is_not_there_is_one_sentence_and_status_2(words, said, run):
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_reading_a_second_time_costs_nothing_and_says_so(run, model, actions, monkeypatch):
+    status, out, err = run("read", model, "--items", actions)
+    assert (status, err) == (0, "")
+    assert f"has read {TINY_ROWS} texts in" in out
+    assert value_of(out, "poolings") == "mean, last"
+    monkeypatch.setattr(Shelf, "get", no_weights)
+    status, out, _ = run("read", model, "--items", actions)
+    assert status == 0
+    assert "before: nothing to do" in out
+
+
+def test_preset_template_and_control_are_readings_of_their_own(run, model, actions):
+    run("read", model, "--items", actions)
+    for words in (["--preset", "paper"], ["--template", "{action} is"], ["--untrained", "0"]):
+        _, out, _ = run("read", model, "--items", actions, *words)
+        assert "nothing to do" not in out
+    assert "untrained 0" in value_of(out, "model")
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(run, model, actions, monkeypatch):
+    read_prompts, cancel = activations.read_prompts, Job.cancel
+    told, batches = threading.Event(), []
+
+    def cancelled(job):
+        cancel(job)
+        told.set()
+
+    def interrupting(*args):
+        batches.append(len(args[1]))
+        if len(batches) == 3:
+            _thread.interrupt_main()
+            assert told.wait(10)
+        return read_prompts(*args)
+
+    monkeypatch.setattr(Job, "cancel", cancelled)
+    monkeypatch.setattr(activations, "read_prompts", interrupting)
+    status, out, err = run("read", model, "--items", actions)
+    assert (status, out) == (130, "")
+    assert "Stopping after the present step" in err
+    assert err.endswith(
+        "Stopped. What was finished is kept: the same command goes on from there.\n"
+    )
+    assert "partial/ holds" in run("cache")[1]
+    assert len(batches) == 3
+    status, _, _ = run("read", model, "--items", actions)
+    assert status == 0
+    assert sum(batches) == TINY_ROWS
+
+
+def test_ctrl_c_between_jobs_ends_with_130(run, monkeypatch):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "list_items", stop)
+    assert run("items")[0] == 130
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_job(capsys, monkeypatch):
+    begun, free = threading.Event(), threading.Event()
+
+    def work(_):
+        begun.set()
+        free.wait(10)
+
+    def impatient(*_):
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "wait", impatient)
+    job = Runner().submit("k", "Stubborn work", work)
+    with pytest.raises(KeyboardInterrupt):
+        watch(job)
+    assert job.active
+    free.set()
+    assert "leaves at once" in capsys.readouterr().err
+
+
+def test_a_stopped_process_leaves_whatever_its_threads_do():
+    code = "import core.__main__ as m; m.main = lambda: 130; m._run()"
+    process = python("-c", code)
+    assert process.communicate() == ("", "")
+    assert process.returncode == 130
+
+
+# Progress ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_progress_stands_in_stderr_line_by_line_when_it_is_no_terminal(
+    run, model, actions, monkeypatch
+):
+    monkeypatch.setattr(command_line, "GRACE", 0)
+    monkeypatch.setattr(command_line, "PLAIN_PAUSE", 0)
+    _, out, err = run("read", model, "--items", actions)
+    assert f"Reading {TINY_ROWS} texts with" in err
+    assert any(line[3:].startswith(" % · ") for line in err.splitlines())
+    assert "\r" not in err
+    assert "%" not in out
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def half_done() -> Job:
+    return Job("k", "Reading", "model", "running", fraction=0.499, note="reading texts · 4 of 9")
+
+
+def test_progress_on_a_terminal_is_one_line_that_goes_away(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "20")
+    screen = Terminal()
+    line = ProgressLine(half_done(), screen)
+    line.show()
+    line.show()
+    line.clear()
+    assert screen.getvalue() == 2 * "\r\x1b[K 49 % · reading tex" + "\r\x1b[K"
+
+
+def test_long_work_gets_its_title_once(monkeypatch):
+    monkeypatch.setattr(command_line, "GRACE", 0)
+    screen = Terminal()
+    line = ProgressLine(half_done(), screen)
+    line.show()
+    line.show()
+    assert screen.getvalue().count("Reading\n") == 1
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(command_line, "GRACE", 0)
+    screen = Terminal()
+    ProgressLine(half_done(), screen).show()
+    assert screen.getvalue() == "Reading\n 49 % · reading texts · 4 of 9\n"
+
+
+def test_time_left_is_told_once_it_is_known(monkeypatch):
+    monkeypatch.setattr(Job, "left", 150.0)
+    assert progress_text(half_done()) == " 49 % · reading texts · 4 of 9 · 2 min left"
+    assert progress_text(Job("k", "Reading", "model")).startswith("  0 % · Reading")
+
+
+def test_sizes_and_times_are_written_for_people():
+    assert [bytes_text(size) for size in (0, 12_345, 3_400_000, 2_600_000_000)] == [
+        "0 kB",
+        "12 kB",
+        "3.4 MB",
+        "2.6 GB",
+    ]
+    assert [duration(seconds) for seconds in (4.6, 150, 7500)] == ["5 s", "2 min", "2 h 5 min"]
+
+
+def test_a_reader_that_has_seen_enough_causes_no_traceback():
+    process = python("-m", "core", "cache")
+    process.stdout.close()
+    _, err = process.communicate()
+    assert (process.returncode, err) == (141, "")
+
+
+# Maps -------------------------------------------------------------------------------------------
+
+
+def test_maps_tell_the_trust_of_every_layer_beside_chance(run, model, actions, monkeypatch):
+    status, out, err = run("maps", model, "--items", actions, "--dims", "3")
+    assert (status, err) == (0, "")
+    assert value_of(out, "maps") == "3-D PCA, pooling mean, standardised"
+    rows = [line.split() for line in out.splitlines() if line.strip()]
+    table = {row[0]: row[1:] for row in rows if row[0] in ("embedding", "0", "1", "2")}
+    assert list(table) == ["embedding", "0", "1", "2"]
+    for trust, null, kept, chance, shown in table.values():
+        assert (null, chance) == ("0.500", f"{10 / (TINY_ROWS - 1):.3f}")
+        assert 0.5 < float(trust) <= 1
+        assert float(chance) < float(kept) <= 1
+        assert 0 < float(shown) < 1
+    monkeypatch.setattr(Shelf, "get", no_weights)
+    assert run("maps", model, "--items", actions, "--dims", "3")[1] == out
+
+
+def test_a_layer_without_a_picture_says_why(run, model, actions):
+    _, out, _ = run("maps", model, "--items", actions, "--pooling", "last")
+    assert "At the embedding output the last state is the same for every text" in out
+    assert len([line for line in out.splitlines() if line[:2] in ("0 ", "1 ", "2 ")]) == 3
+
+
+# Evidence ---------------------------------------------------------------------------------------
+
+
+def test_evidence_is_an_aligned_table_of_three_findings_a_layer(run, model, actions):
+    status, out, err = run("evidence", model, "--items", actions)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    head = next(line for line in lines if line.startswith("layer "))
+    table = lines[lines.index(head) + 1 : lines.index("", lines.index(head))]
+    assert len(table) == 4 * 3
+    assert {line[head.index("finding") :][:15].strip() for line in table} == {
+        "Same foundation",
+        "Same pole",
+        "Typicality",
+    }
+    verdicts = {line[head.index("verdict") :] for line in table}
+    assert verdicts <= {
+        "not distinguishable from chance",
+        "no better than word counts",
+        "beyond chance and word counts",
+        "not computable",
+    }
+    assert lines[-1].startswith("Typicality  ")
+
+
+def test_evidence_as_json_and_csv_hold_the_same_numbers(run, model, actions, tmp_path):
+    call = ("evidence", model, "--items", actions, "--layer", "-1", "--layer", "2")
+    status, out, err = run(*call, "--json")
+    assert (status, err) == (0, "")
+    record = json.loads(out)
+    assert record["model"]["model"].startswith("folder:")
+    assert [row["layer"] for row in record["findings"]] == [-1] * 3 + [2] * 3
+    target = tmp_path / "found.csv"
+    status, out, _ = run(*call, "--csv", target)
+    assert out == f"Wrote 6 findings to {target}.\n"
+    rows = list(csv.DictReader(target.read_text().splitlines()))
+    for row, same in zip(rows, record["findings"], strict=True):
+        assert row["verdict"] == same["verdict"]
+        assert float(row["observed_high"]) == pytest.approx(same["observed_high"])
+        assert same["words_low"] <= same["words"] <= same["words_high"]
+
+
+def test_what_cannot_be_computed_is_null_in_json(run, model, tmp_path):
+    path = tmp_path / "neutral.csv"
+    rows = [f"walking past house number {number},care-harm,0" for number in range(12)]
+    path.write_text("\n".join(["action,foundation,judgement", *rows]) + "\n")
+    record = json.loads(run("evidence", model, "--items", path, "--layer", 1, "--json")[1])
+    typicality = record["findings"][2]
+    assert (typicality["observed"], typicality["verdict"]) == (None, "not computable")
+    assert " – " in run("evidence", model, "--items", path, "--layer", 1)[1]
+
+
+def test_a_layer_that_cannot_be_measured_says_why(run, model, actions):
+    _, out, _ = run("evidence", model, "--items", actions, "--pooling", "last", "--json")
+    record = json.loads(out)
+    assert "same for every text" in record["problems"]["-1"]
+    assert {row["layer"] for row in record["findings"]} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--layer", "7"], "has no layer 7. Its layers are 0 to 2, and -1"),
+        (["--preset", "paper", "--pooling", "mean"], "reads the poolings mean_all and last, not"),
+    ],
+)
+def test_a_wrong_choice_is_refused_before_anything_is_read(
+    words, said, run, model, actions, monkeypatch
+):
+    monkeypatch.setattr(Shelf, "get", no_weights)
+    status, out, err = run("evidence", model, "--items", actions, *words)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+def test_a_csv_that_cannot_be_written_is_one_sentence(run, model, actions, tmp_path):
+    path = tmp_path / "no" / "found.csv"
+    status, _, err = run("evidence", model, "--items", actions, "--layer", 0, "--csv", path)
+    assert (status, err) == (
+        2,
+        f"{path} cannot be written: No such file or directory. Name another file.\n",
+    )
+
+
+# Cache ------------------------------------------------------------------------------------------
+
+
+def test_the_cache_is_listed_by_kind_and_cleared_by_kind_alone(run, model, actions):
+    assert "Nothing is stored." in run("cache")[1]
+    run("maps", model, "--items", actions)
+    _, listed, _ = run("cache")
+    assert {line.split()[0] for line in listed.splitlines() if line.endswith("kB")} >= {
+        "items",
+        "acts",
+        "layout",
+    }
+    status, out, _ = run("cache", "--clear", "layout")
+    assert status == 0
+    assert out.startswith("Removed 5 of the kind layout, ")
+    _, listed, _ = run("cache")
+    assert "layout" not in listed
+    assert "acts" in listed
+    assert "nothing to do" in run("read", model, "--items", actions)[1]
