@@ -16,7 +16,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, TextIO, get_args
 
-from core import CoreError, commands
+from core import CoreError, commands, evidencetable, plaintext
 from core.commands import Asked, Desk
 from core.dataset import ItemSpec, Sample
 from core.jobs import Job
@@ -94,7 +94,7 @@ def progress_text(job: Job) -> str:
     note = job.note if job.note not in ("", "starting") else job.title
     parts = [f"{int(100 * job.fraction):3d} %", note]
     if job.left is not None:
-        parts.append(f"{commands.duration(job.left)} left")
+        parts.append(f"{plaintext.duration(job.left)} left")
     return " · ".join(parts)
 
 
@@ -196,7 +196,7 @@ def _maps(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 def _evidence(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     measured = commands.measure(desk, _asked(args), args.pooling, args.scaling, args.layer)
     if args.csv is not None:
-        return commands.write_csv(measured, args.csv)
+        return evidencetable.write_csv(measured, args.csv)
     return [measured.json()] if args.json else measured.table()
 
 

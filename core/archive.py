@@ -34,6 +34,9 @@ CITATION: Final = (
     "Learning to Reason about Social and Moral Norms. EMNLP 2020."
 )
 
+#: What the paper's filter keeps of the official table: annotations, and rows by foundation.
+PUBLISHED: Final = (203_431, 251_334)
+
 _CHUNK: Final = 256 * 1024
 _TIMEOUT: Final = 30.0
 _ATTEMPTS: Final = 3

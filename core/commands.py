@@ -5,46 +5,46 @@ to ``watch``, which shows its progress.
 """
 
 import contextlib
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-
-import numpy as np
 
 from core import CoreError, archive, dataset
 from core.activations import EMBEDDING
 from core.dataset import ItemSpec
-from core.devices import gigabytes
-from core.evidence import Finding, evidence
+from core.evidence import evidence
+from core.evidencetable import Evidence, heading
 from core.items import Items
 from core.jobs import Job, Lane
 from core.models import ModelCard, ModelSpec, describe
+from core.plaintext import (
+    SHOWN_DIGITS,
+    Lines,
+    aligned,
+    bytes_text,
+    duration,
+    facts,
+    layer_text,
+    number_text,
+)
 from core.progress import Report
 from core.projection import LayoutSpec
 from core.prompts import Pooling, ReadSpec
 from core.scaling import Scaling
-from core.stats import Estimate
 from core.store import CacheError, Store, fingerprint
 from core.study import Study, model_layout, open_study
 from core.workbench import BUILTIN, Workbench
 
 #: Shows a job's progress until it ends and returns its result; raises what it failed with.
 Watch = Callable[[Job], Any]
-Lines = Iterator[str]
-
-#: What the paper's filter keeps of the official table: annotations, and rows by foundation.
-PUBLISHED: Final = (203_431, 251_334)
 #: Folders of the cache beside the artefacts.
 SIDE_FOLDERS: Final = {
     "partial": "readings that are under way, or were stopped and can go on",
     "downloads": "the fetched archive",
     "damaged": "what was set aside as damaged; it can be deleted by hand",
 }
-#: Digits of a digest that are shown.
-SHOWN_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,55 +75,6 @@ class Asked(NamedTuple):
 
     read: ReadSpec
     """How."""
-
-
-# --- text ---
-
-
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> Lines:
-    """Yield a table, columns two blanks apart.
-
-    Args:
-        head: Column titles.
-        rows: Cells.
-        left: Numbers of the columns set to the left; the others are set to the right.
-    """
-    lines = [tuple(head), *map(tuple, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [
-            cell.ljust(width) if number in left else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
-
-
-def facts(pairs: Mapping[str, str]) -> Lines:
-    """Yield one line for each fact that is known, names padded to one width."""
-    known = {name: text for name, text in pairs.items() if text}
-    width = max(map(len, known), default=0)
-    yield from (f"{name.ljust(width)}  {text}" for name, text in known.items())
-
-
-def bytes_text(size: int) -> str:
-    """Write a size for people: ``12 kB``, ``3.4 MB``, ``2.6 GB``."""
-    if size >= 1e9:
-        return gigabytes(size)
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
-
-
-def layer_text(layer: int) -> str:
-    """Write a layer for people."""
-    return "embedding" if layer == EMBEDDING else str(layer)
-
-
-def _number(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.3f}"
-
-
-def _interval(estimate: Estimate) -> str:
-    value, low, high = map(_number, estimate)
-    return value if np.isnan(estimate.value) else f"{value} [{low}, {high}]"
 
 
 # --- items ---
@@ -165,9 +116,10 @@ def fetch(desk: Desk) -> Lines:
     items: Items = desk.watch(desk.bench.fetch_archive())
     yield from _items_told(items)
     counts = items.provenance.counts
-    same = (counts.annotations, counts.items) == PUBLISHED
+    same = (counts.annotations, counts.items) == archive.PUBLISHED
     yield (
-        f"The published table gives {PUBLISHED[0]:,} annotations and {PUBLISHED[1]:,} rows: "
+        f"The published table gives {archive.PUBLISHED[0]:,} annotations and "
+        f"{archive.PUBLISHED[1]:,} rows: "
         f"{'the same' if same else 'NOT the same; this is another version of it'}."
     )
 
@@ -275,32 +227,13 @@ def read(desk: Desk, asked: Asked) -> Lines:
     else:
         yield f"{name} has read these {texts} before: nothing to do."
     yield from facts(
-        _heading(study)
+        heading(study)
         | {
             "kept": f"{bytes_text(study.plan.size)}: {len(study.plan.layers)} layers with the "
             f"embedding output, {study.card.d_model:,} wide, {study.plan.spec.dtype}",
             "poolings": ", ".join(study.plan.spec.poolings),
         }
     )
-
-
-def duration(seconds: float) -> str:
-    """Write a time for people: ``5 s``, ``12 min``, ``2 h 5 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _heading(study: Study) -> dict[str, str]:
-    source = study.items.provenance
-    return {
-        "model": f"{study.card.name} · {study.card.identity}",
-        "items": f"{source.name} · {study.items.digest[:SHOWN_DIGITS]} · "
-        f"{len(study.items):,} rows, {source.counts.texts:,} texts",
-        "note": source.note,
-        "prompt": study.plan.spec.template,
-    }
 
 
 def _pooling(study: Study, pooling: Pooling | None) -> Pooling:
@@ -330,7 +263,7 @@ def maps(
     if job is not None:
         desk.watch(job)
     told = {"maps": f"{spec.dims}-D {spec.method.upper()}, pooling {pooling}, {scaling}"}
-    yield from facts(_heading(study) | told)
+    yield from facts(heading(study) | told)
     yield ""
     rows, problems = [], []
     for layer in study.plan.layers:
@@ -357,97 +290,12 @@ def _map_row(
     trust = layout.trust
     return (
         layer_text(layer),
-        _number(trust.trustworthiness),
+        number_text(trust.trustworthiness),
         "0.500",
-        _number(trust.kept),
-        _number(trust.chance),
-        _number(layout.explained),
+        number_text(trust.kept),
+        number_text(trust.chance),
+        number_text(layout.explained),
     )
-
-
-# --- evidence ---
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """The findings of some layers, ready to be written down."""
-
-    study: Study
-    """What was measured."""
-
-    pooling: Pooling
-    """Which pooled state."""
-
-    scaling: Scaling
-    """How states were scaled."""
-
-    findings: dict[int, list[Finding]]
-    """Layer -> its findings."""
-
-    problems: dict[int, str]
-    """Layer -> why nothing can be measured there."""
-
-    def table(self) -> Lines:
-        """Yield the findings as an aligned table."""
-        told = {"states": f"pooling {self.pooling}, {self.scaling}; 95 % intervals in brackets"}
-        yield from facts(_heading(self.study) | told)
-        yield ""
-        pairs = [(layer, finding) for layer, found in self.findings.items() for finding in found]
-        rows = [
-            (
-                layer_text(layer),
-                finding.name,
-                *map(_interval, (finding.observed, finding.shuffled, finding.words)),
-                finding.verdict,
-            )
-            for layer, finding in pairs
-        ]
-        head = ("layer", "finding", "model", "labels shuffled", "word counts", "verdict")
-        yield from aligned(head, rows, left=(0, 1, 5))
-        yield from self.problems.values()
-        yield ""
-        yield from facts({finding.name: finding.meaning for _, finding in pairs})
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return one flat record per layer and finding; NaN where nothing can be computed."""
-        return [
-            {
-                "layer": layer,
-                "finding": finding.name,
-                **_parts("observed", finding.observed),
-                **_parts("shuffled", finding.shuffled),
-                **_parts("words", finding.words),
-                "verdict": finding.verdict,
-            }
-            for layer, found in self.findings.items()
-            for finding in found
-        ]
-
-    def json(self) -> str:
-        """Return everything as one JSON object; what cannot be computed is null."""
-        study, source = self.study, self.study.items.provenance
-        record = {
-            "model": {"spec": str(study.card.spec), "name": study.card.name, **study.card.key},
-            "items": {"name": source.name, "digest": study.items.digest, "note": source.note},
-            "read": asdict(study.plan.spec),
-            "pooling": self.pooling,
-            "scaling": self.scaling,
-            "meanings": {f.name: f.meaning for found in self.findings.values() for f in found},
-            "findings": [
-                {name: None if value != value else value for name, value in row.items()}
-                for row in self.records()
-            ],
-            "problems": self.problems,
-        }
-        return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def _parts(name: str, estimate: Estimate) -> dict[str, float]:
-    return {
-        name: estimate.value,
-        f"{name}_low": estimate.low,
-        f"{name}_high": estimate.high,
-    }
 
 
 def measure(
@@ -492,27 +340,6 @@ def _measure(store: Store, into: Evidence, layers: Sequence[int], report: Report
         else:
             into.findings[layer] = found
     return into
-
-
-def write_csv(measured: Evidence, path: Path) -> Lines:
-    """Write the findings into a file, one row per layer and finding.
-
-    Raises:
-        CoreError: It cannot be written.
-    """
-    import pandas as pd
-
-    from core.exports import csv_bytes
-
-    table = pd.DataFrame(measured.records())
-    try:
-        path.write_bytes(csv_bytes(table))
-    except OSError as error:
-        raise CoreError(
-            f"{path} cannot be written: {error.strerror}. Name another file."
-        ) from error
-    yield f"Wrote {len(table)} findings to {path}."
-    yield from measured.problems.values()
 
 
 # --- cache ---

@@ -176,7 +176,7 @@ class Runner:
                 _log.exception("job %s failed", job.title)
                 job.error = (
                     f"{job.title} met an unexpected fault ({type(error).__name__}). What was "
-                    "stored before it is kept; the details are in the server's log."
+                    "stored before it is kept; the details are in the log."
                 )
             job.ended = time.monotonic()
             job.state = state  # last: who sees it sees everything else

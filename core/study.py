@@ -135,6 +135,12 @@ def layer_states(
     return LayerStates(scaler.apply(raw), scaler)
 
 
+def has_picture(store: Store, study: Study, layer: int, pooling: Pooling) -> bool:
+    """Tell whether the texts' states differ at a layer; the last token's embedding never does."""
+    raw = states_of(store, study).prompt_states(layer, pooling)
+    return bool(np.ptp(raw, axis=0).max() > 0)
+
+
 # --- pictures ---
 
 

@@ -1,11 +1,10 @@
 """Everything one process holds: the store, the open models, the jobs. Pages and commands ask it."""
 
-import contextlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from core import CoreError, archive, dataset
+from core import archive, dataset
 from core.activations import load_or_extract, open_states
 from core.dataset import ItemSpec, Sample
 from core.items import Items
@@ -16,7 +15,15 @@ from core.projection import LayoutSpec
 from core.prompts import Pooling, ReadSpec
 from core.scaling import Scaling
 from core.store import Store, default_root, fingerprint
-from core.study import Placed, Study, model_layout, model_layout_key, open_study, place_sentence
+from core.study import (
+    Placed,
+    Study,
+    has_picture,
+    model_layout,
+    model_layout_key,
+    open_study,
+    place_sentence,
+)
 
 #: Text form of the set that comes with the project; other sets are named by their digest.
 BUILTIN = "builtin"
@@ -91,6 +98,7 @@ class Workbench:
             layer
             for layer in (study.anchor, *study.plan.layers)
             if not self.store.has("layout", model_layout_key(study, layer, pooling, scaling, spec))
+            and has_picture(self.store, study, layer, pooling)
         ]
         if not missing:
             return None
@@ -110,9 +118,7 @@ class Workbench:
     ) -> None:
         for number, layer in enumerate(layers):
             report(number, len(layers), f"drawing layers · {number} of {len(layers)}")
-            # A layer where all texts have one state has no picture; the page says so when asked.
-            with contextlib.suppress(CoreError):
-                model_layout(self.store, study, layer, pooling, scaling, spec)
+            model_layout(self.store, study, layer, pooling, scaling, spec)
 
     def sentence(self, study: Study, text: str, pooling: Pooling, scaling: Scaling) -> Job:
         """Start (or join) the job that places a sentence among the items at every layer."""

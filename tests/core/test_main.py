@@ -16,10 +16,10 @@ import pytest
 from core import __main__ as command_line
 from core import activations, archive, commands, dataset
 from core.__main__ import ProgressLine, main, progress_text, watch
-from core.commands import bytes_text, duration
 from core.foundations import FOUNDATIONS
 from core.jobs import Job, Runner
 from core.models import Shelf
+from core.plaintext import bytes_text, duration
 
 REPO = Path(__file__).resolve().parents[2]
 COMMANDS = ("items", "fetch", "describe", "read", "maps", "evidence", "cache")

@@ -1,0 +1,71 @@
+"""Words and figures as aligned plain text."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from core.activations import EMBEDDING
+from core.devices import gigabytes
+from core.stats import Estimate
+
+Lines = Iterator[str]
+
+#: Digits of a digest that are shown.
+SHOWN_DIGITS: Final = 12
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> Lines:
+    """Yield a table, columns two blanks apart.
+
+    Args:
+        head: Column titles.
+        rows: Cells.
+        left: Numbers of the columns set to the left; the others are set to the right.
+    """
+    lines = [tuple(head), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [
+            cell.ljust(width) if number in left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def facts(pairs: Mapping[str, str]) -> Lines:
+    """Yield one line for each fact that is known, names padded to one width."""
+    known = {name: text for name, text in pairs.items() if text}
+    width = max(map(len, known), default=0)
+    yield from (f"{name.ljust(width)}  {text}" for name, text in known.items())
+
+
+def bytes_text(size: int) -> str:
+    """Write a size for people: ``12 kB``, ``3.4 MB``, ``2.6 GB``."""
+    if size >= 1e9:
+        return gigabytes(size)
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
+def layer_text(layer: int) -> str:
+    """Write a layer for people."""
+    return "embedding" if layer == EMBEDDING else str(layer)
+
+
+def number_text(value: float) -> str:
+    """Write a figure with three decimals; a dash where there is none."""
+    return "–" if np.isnan(value) else f"{value:.3f}"
+
+
+def interval_text(estimate: Estimate) -> str:
+    """Write a figure with its interval in brackets."""
+    value, low, high = map(number_text, estimate)
+    return value if np.isnan(estimate.value) else f"{value} [{low}, {high}]"
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people: ``5 s``, ``12 min``, ``2 h 5 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
