@@ -108,6 +108,12 @@ def test_linear_reproduces_the_points_and_places_a_new_state_exactly(spec, regis
     np.testing.assert_allclose(middle, layout.points[:2].mean(axis=0)[None], atol=1e-2)
 
 
+def test_an_unregistered_pictures_axes_point_to_their_largest_weight(spec):
+    for seed in range(5):
+        weights = project(states_of(seed=seed), spec).linear[:-1]
+        assert (weights[np.abs(weights).argmax(axis=0), range(spec.dims)] > 0).all()
+
+
 def test_states_with_fewer_coordinates_than_the_picture_leave_the_rest_flat():
     layout = project(states_of(d=2), LayoutSpec(dims=3))
     assert layout.points.shape == (120, 3)

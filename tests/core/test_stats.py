@@ -82,6 +82,11 @@ def test_without_rows_there_is_no_figure(nothing):
     assert np.isnan(estimate).all()
 
 
+def test_groups_of_different_size_add_no_spread_where_all_values_agree():
+    groups = np.array([0, 1, 1, 1, 2, 2])
+    assert bootstrap_mean(np.full(6, 5.0), groups) == pytest.approx((5, 5, 5))
+
+
 def test_one_group_alone_has_no_spread():
     assert bootstrap_mean(np.array([1.0, 3.0]), np.array([4, 4])) == (2.0, 2.0, 2.0)
 

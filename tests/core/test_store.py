@@ -280,6 +280,14 @@ def test_damage_is_noticed_set_aside_with_a_notice_and_made_again(store, caplog,
     assert len(store.notices) == 1
 
 
+def test_of_a_file_too_large_to_be_hashed_a_wrong_size_is_still_noticed(store, monkeypatch):
+    monkeypatch.setattr(store_module, "HASHED_BYTES", 10)
+    store.save_array("acts", KEY, VALUES)
+    cut_short(store.folder("acts", KEY) / ARRAY_FILE)
+    assert store.open("acts", KEY) is None
+    assert "bytes instead of" in store.notices[0]
+
+
 def test_a_damaged_table_is_made_again(store):
     store.save_table("items", KEY, pa.table({"x": [1, 2]}))
     flip_a_byte(store.folder("items", KEY) / "table.parquet")
@@ -448,6 +456,13 @@ def test_a_file_that_is_no_array_file_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="is not a safetensors file"):
         map_array_file(path)
+
+
+@pytest.mark.parametrize("shape", [(7,), (12, 3), (100, 3), (1, 2, 3)])
+def test_the_data_begins_on_eight_bytes_as_the_format_asks(tmp_path, shape):
+    path = tmp_path / "a.safetensors"
+    create_array_file(path, shape, "float32")
+    assert int.from_bytes(path.read_bytes()[:8], "little") % 8 == 0
 
 
 def test_an_array_filled_row_by_row_is_what_a_reader_sees(tmp_path):
