@@ -59,6 +59,7 @@ class Job:
     """What the work returned."""
 
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _step: tuple[str, float, float] = field(default=("", 0.0, 0.0), repr=False)
 
     @property
@@ -76,19 +77,30 @@ class Job:
         """Seconds left in the present step, from its pace so far; None while unknown."""
         _, since, first = self._step
         passed, gained = time.monotonic() - since, self.fraction - first
-        if not since or passed < 1 or gained <= 0:
+        if not self.active or not since or passed < 1 or gained <= 0:
             return None
         return passed * (1 - self.fraction) / gained
 
     def cancel(self) -> None:
-        """Ask the work to stop at its next report; what it has stored stays."""
+        """Ask the work to stop at its next report; what it has stored stays. Queued, it ends now."""
         self._stop.set()
+        with self._turn:
+            if self.state == "queued":
+                self.ended, self.state = time.monotonic(), "cancelled"
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until it has ended, or the seconds have passed."""
         end = time.monotonic() + (timeout if timeout is not None else float("inf"))
         while self.active and time.monotonic() < end:
             time.sleep(0.02)
+
+    def _begin(self) -> bool:
+        """Go from queued to running; False if it was cancelled while it waited."""
+        with self._turn:
+            if self.state != "queued":
+                return False
+            self.started, self.state = time.monotonic(), "running"
+            return True
 
     def _report(self, done: float, total: float, note: str) -> None:
         if self._stop.is_set():
@@ -160,23 +172,27 @@ class Runner:
     @staticmethod
     def _serve(waiting: "queue.Queue[tuple[Job, Callable[[Report], Any]]]") -> None:
         while True:
-            job, work = waiting.get()
-            job.started = time.monotonic()
-            job.state = "running"
-            state: State = "failed"
-            try:
-                job._report(0.0, 0.0, "starting")
-                job.result = work(job._report)
-                job.fraction, state = 1.0, "done"
-            except Cancelled:
-                state = "cancelled"
-            except CoreError as error:
-                job.error = str(error)
-            except Exception as error:  # noqa: BLE001 - the lane must live on, whatever a job meets
-                _log.exception("job %s failed", job.title)
-                job.error = (
-                    f"{job.title} met an unexpected fault ({type(error).__name__}). What was "
-                    "stored before it is kept; the details are in the log."
-                )
-            job.ended = time.monotonic()
-            job.state = state  # last: who sees it sees everything else
+            _run(*waiting.get())  # no name here: an idle lane must not hold what a job worked on
+
+
+def _run(job: Job, work: Callable[[Report], Any]) -> None:
+    """Do a job's work and write down how it ended, whatever it meets."""
+    if not job._begin():
+        return
+    state: State = "failed"
+    try:
+        job._report(0.0, 0.0, "starting")
+        job.result = work(job._report)
+        job.fraction, state = 1.0, "done"
+    except Cancelled:
+        state = "cancelled"
+    except CoreError as error:
+        job.error = str(error)
+    except BaseException as error:  # noqa: BLE001 - the lane must live on, even through SystemExit
+        _log.exception("job %s failed", job.title)
+        job.error = (
+            f"{job.title} met an unexpected fault ({type(error).__name__}). What was "
+            "stored before it is kept; the details are in the server's log."
+        )
+    job.ended = time.monotonic()
+    job.state = state  # last: who sees it sees everything else
