@@ -82,7 +82,7 @@ class Job:
         return passed * (1 - self.fraction) / gained
 
     def cancel(self) -> None:
-        """Ask the work to stop at its next report; what it has stored stays. Queued, it ends now."""
+        """Ask the work to stop at its next report; what it stored stays. Queued, it ends now."""
         self._stop.set()
         with self._turn:
             if self.state == "queued":
