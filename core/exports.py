@@ -1,20 +1,34 @@
 """Files from finished results: tables as CSV and Parquet, figures as one HTML page."""
 
+import csv
 import io
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
+#: What a spreadsheet may run: begins like a formula (full-width signs too) and is no plain number.
+_FORMULA: Final = re.compile(
+    r"(?!-[\d.]+(?:[eE][+-]?\d+)?$)(?:[\t\r\n]|\s*[-=+@\uff0d\uff1d\uff0b\uff20])"
+)
+
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """Return a table as CSV, UTF-8; cells that a spreadsheet would run as a formula are quoted."""
-    safe = table.copy()
-    for name in safe.columns[[str(kind) in ("object", "str", "string") for kind in safe.dtypes]]:
-        risky = safe[name].astype(str).str.match(r"[=+@\t\r]|-(?![\d.])")
-        safe.loc[risky, name] = "'" + safe.loc[risky, name].astype(str)
-    data: bytes = safe.to_csv(index=False).encode()
+    """Return a table as CSV, UTF-8; cells that a spreadsheet would run begin with an apostrophe.
+
+    Every text is in quotes: a bare carriage return or semicolon inside one would begin a new cell.
+    """
+    safe = table.rename(columns=_harmless)
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = safe[name].astype(object).map(_harmless)
+    data: bytes = safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode()
     return data
+
+
+def _harmless(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def parquet_bytes(table: pd.DataFrame) -> bytes:
