@@ -3,6 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
+from uuid import uuid4
 
 from core import CoreError
 from core.store import Store, clear_disk_errors
@@ -34,8 +35,12 @@ def keep_upload(store: Store, name: str, content: bytes) -> Path:
     target = folder / safe
     with clear_disk_errors(store.root):
         folder.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            part = target.with_suffix(target.suffix + ".part")
-            part.write_bytes(content)
-            part.replace(target)
+        if not target.exists() or target.stat().st_size != len(content):
+            # A name of its own: another browser may send the same file at this moment.
+            part = folder / f".{uuid4().hex}.part"
+            try:
+                part.write_bytes(content)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
     return target
