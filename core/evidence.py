@@ -23,7 +23,14 @@ from core.study import Study, layer_states
 #: Neighbours that are asked for their labels.
 ASKED: Final = 10
 
-_FORMAT: Final = 1
+#: How a verdict follows, in words for the page.
+RULE: Final = (
+    "Rule: “beyond chance and word counts” only if the model's whole 95 % interval lies above the "
+    "shuffled band and above the interval of a bag of words on the same texts. An untrained model "
+    "sees the words too: compare with the control in the sidebar."
+)
+
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def map_figure(
     chosen: NDArray[np.bool_] | None = None,
     marked: NDArray[np.bool_] | None = None,
     own: NDArray[np.floating] | None = None,
+    scale: bool = True,
     name: str = "map",
 ) -> go.Figure:
     """Draw one map.
@@ -66,6 +67,7 @@ def map_figure(
         chosen: Items of the selection; the rest turns grey. None or all False: no selection.
         marked: Items to ring, such as the matches of a search.
         own: Place of a sentence of one's own, shape ``(dims,)``.
+        scale: Show the colour scale of a numeric colouring.
         name: Name of a downloaded file.
     """
     figure = go.Figure()
@@ -78,7 +80,7 @@ def map_figure(
             of_it = lit & (colours.data == category)
             _scatter(figure, picture, of_it, poles, hover, color=colour, name=category)
     else:
-        _numbers(figure, picture, colours, lit, poles, hover)
+        _numbers(figure, picture, colours, lit, poles, hover, scale=scale)
     if marked is not None and marked.any():
         _ring(figure, picture, marked)
     if own is not None:
@@ -94,12 +96,14 @@ def _numbers(
     lit: NDArray[np.bool_],
     poles: NDArray[np.str_],
     hover: list[str],
+    *,
+    scale: bool,
 ) -> None:
     """Draw points coloured by a number; points without one are grey."""
     known = lit & ~np.isnan(colours.data)
     _scatter(figure, picture, lit & ~known, poles, hover, color=FADED, size=6)
     bar = {"title": {"text": colours.title, "side": "right"}, "thickness": 10, "len": 0.8}
-    scale: Any = [list(stop) for stop in DIVERGING] if colours.diverging else SEQUENTIAL
+    stops: Any = [list(stop) for stop in DIVERGING] if colours.diverging else SEQUENTIAL
     _scatter(
         figure,
         picture,
@@ -107,11 +111,11 @@ def _numbers(
         poles,
         hover,
         color=colours.data[known],
-        colorscale=scale,
+        colorscale=stops,
         cmin=colours.span[0],
         cmax=colours.span[1],
         colorbar=bar,
-        showscale=True,
+        showscale=scale,
     )
 
 
@@ -146,7 +150,7 @@ def _scatter(
             hovertemplate="%{text}<extra></extra>",
             marker={
                 "symbol": symbols,
-                "size": size if flat else size // 2,
+                "size": size if flat else size * 0.35,
                 "opacity": 0.8,
                 **marker,
             },

@@ -81,11 +81,12 @@ class _UnreachableError(Exception):
 @contextlib.contextmanager
 def _clear_hub_errors(spec: ModelSpec) -> Iterator[None]:
     """Turn the hub's refusals into sentences; raises ``_UnreachableError`` if it did not answer."""
+    import httpx2  # what huggingface_hub speaks through; its errors are not OSErrors
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
         yield
-    except (OSError, EntryNotFoundError) as error:  # every error of the hub is one of the two
+    except (OSError, EntryNotFoundError, httpx2.HTTPError) as error:
         refusal = _refusal(spec, error)
         if refusal is None:
             raise _UnreachableError(str(error)) from error

@@ -29,7 +29,7 @@ JUDGED_ROWS: Final = 2000
 #: Components handed to UMAP: 96 % of the variance, a third of the time.
 UMAP_COMPONENTS: Final = 50
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _umap_lock = threading.Lock()
 
 

@@ -150,6 +150,11 @@ def human_layout(store: Store, items: Items, spec: LayoutSpec) -> Layout:
     kept = open_layout(store, key)
     if kept is not None:
         return kept
+    if len(items) < FEWEST_TEXTS:
+        raise CoreError(
+            f"A map needs at least {FEWEST_TEXTS} actions; this set has {len(items)}. Add rows to "
+            "the table, or choose another set."
+        )
     vectors = items.vectors()
     if spec.method == "umap":
         layout = _human_umap(vectors, spec)
@@ -301,7 +306,9 @@ def sentence_bands(
     """
     known = layer_states(store, study, layer, pooling, scaling)
     own = known.scaler.apply(placed.states[layer - EMBEDDING])
-    return sentence_closeness(own, known.states[study.plan.rows], study.members)
+    return sentence_closeness(
+        own, known.states[study.plan.rows], study.members, group=study.labels.group
+    )
 
 
 def nearest_items(

@@ -115,7 +115,7 @@ def human_picture(store: Store, items: Items, spec: ViewSpec) -> Picture:
         vectors = items.vectors()
         points = np.column_stack([axis_values(spec.x, vectors), axis_values(spec.y, vectors)])
         return Picture(
-            spread_ties(points.astype(np.float32), spacing=0.008),
+            spread_ties(points.astype(np.float32), spacing=0.005),
             None,
             float("nan"),
             (axis_title(spec.x, "people"), axis_title(spec.y, "people")),

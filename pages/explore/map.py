@@ -1,11 +1,21 @@
 """Page: the human map and the model's map of the same actions, side by side."""
 
-import numpy as np
 import streamlit as st
 
 from core import CoreError, view
-from pages.parts import bench, controls, frame, maps, reading, selection, sentence
-from pages.parts.address import bound
+from pages.parts import (
+    bench,
+    controls,
+    details,
+    findings,
+    frame,
+    maps,
+    reading,
+    search,
+    selection,
+    sentence,
+    sidebar,
+)
 
 frame.heading(
     "Map",
@@ -13,62 +23,43 @@ frame.heading(
     "Drag a box on either map: the rest turns grey on both.",
 )
 try:
-    choice = frame.choice()
-    items = bench.items(choice.set_name)
-    study = bench.study(choice.set_name, choice.model, choice.read)
-    frame.provenance_note(choice.set_name)
+    set_name = sidebar.set_name()
+    items = bench.items(set_name)
+    frame.provenance_note(set_name)
+    study = reading.study(set_name)
     spec, colour = controls.map_controls(study)
-    ready = bench.bench().is_read(study)
-    seen = bench.reading(study, choice.key, spec) if ready else None
-    colours = view.colouring(items, colour, seen)
-    table = bench.facts(study if ready else None, choice.key, choice.set_name, spec)
-    ask = st.columns(2)
-    with ask[0]:
-        words = st.text_input(
-            "Search the actions",
-            **bound("q", ""),
-            max_chars=100,
-            placeholder="a word, or several",
-            help="Matches are ringed on both maps.",
-        )
-    with ask[1]:
+    ready = study is not None and bench.bench().is_read(study)
+    seen = bench.reading(study, spec) if study is not None and ready else None
+    boxes, placed = st.columns(2), None
+    with boxes[0]:
+        marked = search.box(items)
+    with boxes[1]:
         own = sentence.ask()
-    chosen, marked = selection.chosen(items), view.matching(items, words or "")
-    if words:
-        st.caption(f"{int(marked.sum()):,} actions contain “{words}”.")
-    placed = sentence.place(study, own, spec) if own and ready else None
-    maps.legend(colours)
+    look = maps.Look(
+        items,
+        bench.facts(set_name, study if ready else None, spec),
+        view.colouring(items, colour, seen),
+        selection.chosen(items),
+        marked,
+    )
+    frame.legend(look.colours)
     left, right = st.columns(2)
     with left:
-        human = maps.draw(
-            "people",
-            f"People · {items.provenance.name}",
-            bench.human_picture(choice.set_name, spec),
-            colours,
-            items,
-            table,
-            chosen=chosen,
-            marked=marked,
-        )
+        people = bench.human_picture(set_name, spec)
+        charts = [maps.draw("people", f"People · {items.provenance.name}", people, look)]
     with right:
-        if not reading.panel(study):
-            st.stop()
-        model = maps.draw(
-            "model",
-            f"{study.card.name} · {reading.layer_title(spec)}",
-            bench.model_picture(study, choice.key, spec),
-            colours,
-            items,
-            table,
-            chosen=chosen,
-            marked=marked,
-            own=sentence.star(study, placed, spec),
-        )
-    maps.findings(bench.findings(study, choice.key, spec))
-    if placed is not None:
-        sentence.panel(study, placed, spec)
-    maps.details(items, colours, colour, table, np.asarray(chosen))
-    maps.files(table, chosen, [human, model])
-    reading.draw_ahead(study, spec)
+        if study is not None and reading.panel(study):
+            placed = sentence.place(study, own, spec) if own else None
+            star = sentence.star(study, placed, spec)
+            title = f"{study.card.name} · {reading.layer_title(spec)}"
+            picture = bench.model_picture(study, spec)
+            charts.append(maps.draw("model", title, picture, look, star))
+    if study is not None and ready:
+        findings.show(bench.findings(study, spec))
+        if placed is not None:
+            sentence.panel(study, placed, spec)
+        reading.draw_ahead(study, spec)
+    details.show(look)
+    details.files(look, charts)
 except CoreError as error:
     st.error(str(error))

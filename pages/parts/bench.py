@@ -1,6 +1,7 @@
 """What pages share of core: one workbench per process, and results kept between reruns.
 
 The only home of ``st.cache_*``. Everything cached here is immutable or guarded by its own lock.
+Arguments that begin with an underscore are not hashed; ``key`` stands for them.
 """
 
 import pandas as pd
@@ -11,6 +12,7 @@ from core.evidence import Finding, evidence
 from core.items import Items
 from core.modelspec import ModelSpec
 from core.prompts import ReadSpec
+from core.store import fingerprint
 from core.study import Reading, Study
 from core.view import Picture, ViewSpec
 from core.workbench import Workbench
@@ -40,26 +42,54 @@ def human_picture(set_name: str, spec: ViewSpec) -> Picture:
     return view.human_picture(bench().store, items(set_name), spec)
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
-def reading(_study: Study, key: str, spec: ViewSpec) -> Reading:  # noqa: ARG001 - key names the study
+def _key(study: Study) -> str:
+    return fingerprint({**study.plan.base_key(), "items": study.items.digest})
+
+
+def reading(study: Study, spec: ViewSpec) -> Reading:
     """Return a layer's reading."""
+    return _reading(study, _key(study), spec)
+
+
+@st.cache_resource(show_spinner="Comparing with the centres …", max_entries=64)
+def _reading(_study: Study, key: str, spec: ViewSpec) -> Reading:
+    del key
     return view.layer_reading(bench().store, _study, spec)
 
 
-@st.cache_resource(show_spinner="Drawing the layer …", max_entries=128)
-def model_picture(_study: Study, key: str, spec: ViewSpec) -> Picture:
+def model_picture(study: Study, spec: ViewSpec) -> Picture:
     """Return a layer's map."""
-    return view.model_picture(bench().store, _study, spec, reading(_study, key, spec))
+    return _model_picture(study, _key(study), spec)
+
+
+@st.cache_resource(show_spinner="Drawing the layer …", max_entries=128)
+def _model_picture(_study: Study, key: str, spec: ViewSpec) -> Picture:
+    return view.model_picture(bench().store, _study, spec, _reading(_study, key, spec))
+
+
+def findings(study: Study, spec: ViewSpec) -> list[Finding]:
+    """Return a layer's findings beside their controls."""
+    return _findings(study, _key(study), spec)
 
 
 @st.cache_resource(show_spinner="Measuring against controls …", max_entries=128)
-def findings(_study: Study, key: str, spec: ViewSpec) -> list[Finding]:  # noqa: ARG001 - as above
-    """Return a layer's findings beside their controls."""
+def _findings(_study: Study, key: str, spec: ViewSpec) -> list[Finding]:
+    del key
     return evidence(bench().store, _study, spec.layer, spec.pooling, spec.scaling)
 
 
+def facts(set_name: str, study: Study | None, spec: ViewSpec) -> pd.DataFrame:
+    """Return the table twin of the maps; without a study, the human side alone."""
+    if study is None:
+        return _human_facts(set_name)
+    return _facts(study, _key(study), spec)
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _human_facts(set_name: str) -> pd.DataFrame:
+    return view.facts(items(set_name), None)
+
+
 @st.cache_data(show_spinner=False, max_entries=16)
-def facts(_study: Study | None, key: str, set_name: str, spec: ViewSpec | None) -> pd.DataFrame:
-    """Return the table twin of the maps."""
-    seen = None if _study is None or spec is None else reading(_study, key, spec)
-    return view.facts(items(set_name), seen)
+def _facts(_study: Study, key: str, spec: ViewSpec) -> pd.DataFrame:
+    return view.facts(_study.items, _reading(_study, key, spec))

@@ -19,6 +19,7 @@ _POOLINGS: dict[str, str] = {
 }
 _SCALINGS: dict[str, str] = {"standardised": "Standardised", "centred": "Centred (paper)"}
 _EMB = "emb"
+_FIRST: Pooling = "mean"
 
 
 def layer_names(study: Study) -> list[str]:
@@ -26,16 +27,12 @@ def layer_names(study: Study) -> list[str]:
     return [_EMB if layer == EMBEDDING else str(layer) for layer in study.plan.layers]
 
 
-def map_controls(study: Study) -> tuple[ViewSpec, Colour]:
-    """Draw the controls and return the view they ask for."""
-    names = layer_names(study)
+def map_controls(study: Study | None) -> tuple[ViewSpec, Colour]:
+    """Draw the controls and return the view they ask for; without a study, the human side's."""
     top = st.columns([3.2, 2.2, 1.2, 2.2], vertical_alignment="bottom")
-    layer = top[0].select_slider(
-        "Layer",
-        names,
-        help="Output of a decoder layer, before the final norm; emb is what layer 0 reads.",
-        **bound("layer", str(study.anchor), names),
-    )
+    layer, pooling = EMBEDDING, _FIRST
+    if study is not None:
+        layer = _layer(top[0], study)
     method = top[1].segmented_control(
         "Picture",
         list(_METHODS),
@@ -58,9 +55,16 @@ def map_controls(study: Study) -> tuple[ViewSpec, Colour]:
         format_func=lambda one: COLOURS[one],
         **bound("colour", "foundation", list(COLOURS)),
     )
-    pooling, scaling, x, y = _second_row(study, with_axes=method == "axes")
+    row = st.columns(4, vertical_alignment="bottom")
+    if study is not None:
+        pooling = _pooling(row[0], study)
+    scaling = _scaling(row[1])
+    x, y = "care-harm", "fairness-cheating"
+    if method == "axes":
+        x = _axis(row[2], "Horizontal axis", "x", x)
+        y = _axis(row[3], "Vertical axis", "y", y)
     spec = ViewSpec(
-        layer=EMBEDDING if layer == _EMB else int(layer),
+        layer=layer,
         pooling=pooling,
         scaling=scaling,
         method=cast("MapMethod", method),
@@ -71,17 +75,31 @@ def map_controls(study: Study) -> tuple[ViewSpec, Colour]:
     return spec, colour
 
 
-def _second_row(study: Study, *, with_axes: bool) -> tuple[Pooling, Scaling, str, str]:
-    row = st.columns(4, vertical_alignment="bottom")
+def _layer(column: Any, study: Study) -> int:
+    names = layer_names(study)
+    name = column.select_slider(
+        "Layer",
+        names,
+        help="Output of a decoder layer, before the final norm; emb is what layer 0 reads.",
+        **bound("layer", str(study.anchor), names),
+    )
+    return EMBEDDING if name == _EMB else int(name)
+
+
+def _pooling(column: Any, study: Study) -> Pooling:
     poolings = list(study.plan.spec.poolings)
-    pooling = row[0].selectbox(
+    chosen: Pooling = column.selectbox(
         "State of a text",
         poolings,
         format_func=_POOLINGS.__getitem__,
         help="Mean over its tokens (the first one, an attention sink, left out) or the last token.",
         **bound("pooling", poolings[0], poolings),
     )
-    scaling = row[1].selectbox(
+    return chosen
+
+
+def _scaling(column: Any) -> Scaling:
+    chosen: Scaling = column.selectbox(
         "Scaling",
         list(_SCALINGS),
         format_func=_SCALINGS.__getitem__,
@@ -89,11 +107,7 @@ def _second_row(study: Study, *, with_axes: bool) -> tuple[Pooling, Scaling, str
         "Standardised: each coordinate has unit variance. Centred: only the mean is taken off.",
         **bound("scaling", "standardised", list(_SCALINGS)),
     )
-    x, y = "care-harm", "fairness-cheating"
-    if with_axes:
-        x = _axis(row[2], "Horizontal axis", "x", x)
-        y = _axis(row[3], "Vertical axis", "y", y)
-    return pooling, cast("Scaling", scaling), x, y
+    return chosen
 
 
 def _axis(column: Any, label: str, key: str, start: str) -> str:

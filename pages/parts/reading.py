@@ -2,14 +2,25 @@
 
 import streamlit as st
 
+from core import CoreError
 from core.activations import EMBEDDING
 from core.study import Study
 from core.view import ViewSpec
-from pages.parts import progress
+from pages.parts import bench as cached
+from pages.parts import progress, sidebar
 from pages.parts.bench import bench
 
 #: The packaged model reads this many texts without being asked: about a minute on two cores.
 UNASKED = 4000
+
+
+def study(set_name: str) -> Study | None:
+    """Return the study of the sidebar's set and model; say why there is none."""
+    try:
+        return cached.study(set_name, *sidebar.model_choice())
+    except CoreError as error:
+        st.error(str(error))
+        return None
 
 
 def layer_title(spec: ViewSpec) -> str:

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from pages.parts import frame, routes
+from pages.parts import frame, routes, sidebar
 
 st.set_page_config(page_title="Moralscope", page_icon=":material/explore:", layout="wide")
 page = st.navigation(
     {"Start": [routes.overview(), routes.data()], "Explore": [routes.map_page()]},
 )
 frame.style()
-frame.sidebar()
+sidebar.show()
 page.run()

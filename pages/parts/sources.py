@@ -1,6 +1,5 @@
 """Ways to bring data: the official archive, an upload, a file on this machine."""
 
-import hashlib
 from pathlib import Path
 
 import streamlit as st
@@ -9,14 +8,12 @@ from core import archive
 from core.dataset import ItemSpec
 from core.items import Items
 from core.jobs import Job
-from core.tables import ColumnMapping, TableShape, inspect_table
 from core.uploads import keep_upload
-from pages.parts import progress
+from pages.parts import progress, tableform
 from pages.parts.bench import bench
 
 _WAYS = ("Upload a table", "A file on this machine", "Social-Chemistry-101")
 _JOB = "data-job"
-_MISSING = "—"
 
 
 def show() -> None:
@@ -41,12 +38,16 @@ def _finished(job: Job) -> None:
     if job.state == "done" and isinstance(job.result, Items):
         items = job.result
         st.success(f"{items.provenance.name} is ready: {len(items):,} items.")
-        if st.button("Use it now", type="primary"):
-            st.session_state["set"] = items.digest[:12]
-            st.rerun()
+        st.button("Use it now", type="primary", on_click=_use, args=(items.digest[:12],))
 
 
-def _start(spec: ItemSpec) -> None:
+def _use(name: str) -> None:
+    st.session_state["set"] = name
+
+
+def _start(spec: ItemSpec | None) -> None:
+    if spec is None:
+        return
     st.session_state[_JOB] = bench().add_items(spec).key
     st.rerun()
 
@@ -65,7 +66,7 @@ def _upload() -> None:
     )
     if given is not None:
         path = keep_upload(bench().store, given.name, given.getvalue())
-        _describe(path, Path(given.name).stem)
+        _start(tableform.ask(path, Path(given.name).stem))
 
 
 def _local() -> None:
@@ -74,68 +75,7 @@ def _local() -> None:
     )
     if typed:
         path = Path(typed.strip()).expanduser()
-        _describe(path, path.stem)
-
-
-def _describe(path: Path, name: str) -> None:
-    """Show what was recognised, offer the mapping where names do not match, and read."""
-    shape = inspect_table(path)
-    st.dataframe(
-        shape.preview,
-        hide_index=True,
-        key="preview",
-        alt="The first rows of the table.",
-    )
-    key = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    mapping = _mapping(shape, key) if shape.kind == "own" else None
-    row = st.columns([2, 1, 1], vertical_alignment="bottom")
-    title = row[0].text_input("Name", value=name[:80], max_chars=80, key=f"name-{key}")
-    sample = row[1].toggle(
-        "Diagnosis sample",
-        key=f"sample-{key}",
-        help="The paper's stratified sample: per foundation and pole up to 300 of each grade, 150 "
-        "typical ones, 300 neutral.",
-    )
-    skip = row[2].toggle(
-        "Skip bad rows",
-        key=f"skip-{key}",
-        help="Count rows with impossible values instead of refusing.",
-    )
-    if st.button("Read the table", type="primary", key=f"read-{key}"):
-        if shape.kind == "own" and mapping is None:
-            st.error("Choose the columns first: action, foundations, and judgement or score.")
-            return
-        _start(
-            ItemSpec(
-                "file",
-                path,
-                name=title,
-                mapping=mapping,
-                sample="diagnosis" if sample else "all",
-                skip_bad_rows=skip,
-            )
-        )
-
-
-def _mapping(shape: TableShape, key: str) -> ColumnMapping | None:
-    st.caption("Which column holds what? Either a judgement or a score is needed.")
-    options = [_MISSING, *shape.columns]
-    chosen = {}
-    wanted = ("action", "foundations", "judgement", "agreement", "score")
-    for column, name in zip(st.columns(len(wanted)), wanted, strict=True):
-        guess = shape.guessed.get(name, "")
-        value = column.selectbox(
-            name.capitalize(),
-            options,
-            index=options.index(guess) if guess in options else 0,
-            key=f"map-{name}-{key}",
-        )
-        chosen[name] = "" if value == _MISSING else value
-    if not (chosen["action"] and chosen["foundations"]):
-        return None
-    if bool(chosen["judgement"]) == bool(chosen["score"]):
-        return None
-    return ColumnMapping(**chosen)
+        _start(tableform.ask(path, path.stem))
 
 
 def _official() -> None:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core import CoreError
-from pages.parts import bench, frame, itemset, sources
+from pages.parts import bench, frame, itemset, sidebar, sources
 
 frame.heading(
     "Data",
@@ -11,7 +11,7 @@ frame.heading(
     "numbers per action follow from it.",
 )
 try:
-    items = bench.items(frame.choice().set_name)
+    items = bench.items(sidebar.set_name())
     itemset.summary(items)
     itemset.strata(items)
     itemset.browse(items)

@@ -67,6 +67,14 @@ def test_refusals_of_the_hub_say_what_to_do(name, status, reason, store, monkeyp
     assert reason in refusal(HUB, store)
 
 
+def test_a_name_that_does_not_resolve_is_no_network(store, monkeypatch, tmp_path):
+    import httpx2
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    hub_answers(monkeypatch, httpx2.ConnectError("Name or service not known"))
+    assert "cannot be reached" in refusal(HUB, store)
+
+
 def test_without_network_a_folder_is_proposed(store, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     message = refusal(HUB, store)
