@@ -136,9 +136,9 @@ def layer_states(
 
 
 def has_picture(store: Store, study: Study, layer: int, pooling: Pooling) -> bool:
-    """Tell whether the texts' states differ at a layer; the last token's embedding never does."""
+    """Tell whether the texts' states are finite and differ; last tokens' embeddings never do."""
     raw = states_of(store, study).prompt_states(layer, pooling)
-    return bool(np.ptp(raw, axis=0).max() > 0)
+    return bool(np.isfinite(raw).all() and np.ptp(raw, axis=0).max() > 0)
 
 
 # --- pictures ---
@@ -280,16 +280,18 @@ def place_sentence(
         scaling: How states are scaled.
 
     Returns:
-        Cosines are NaN at layers where all texts have the same state.
+        Cosines are NaN at layers where all texts have the same state, or one is not finite.
+
+    Raises:
+        CoreError: The items were not read, or a layer's states are not stored any more.
     """
     which = study.plan.spec.poolings.index(pooling)
     own = read_texts(model, [text], study.plan.spec)[:, which, 0]
     cosine = np.full((len(study.plan.layers), len(DIMENSIONS)), np.nan)
     for row, layer in enumerate(study.plan.layers):
-        try:
-            known = layer_states(store, study, layer, pooling, scaling)
-        except CoreError:
+        if not has_picture(store, study, layer, pooling):
             continue
+        known = layer_states(store, study, layer, pooling, scaling)
         middle = centres(known.states[study.plan.rows], study.members)
         cosine[row] = normalised(middle) @ normalised(known.scaler.apply(own[row])[None])[0]
     return Placed(cosine, own)
