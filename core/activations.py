@@ -186,6 +186,20 @@ def read_texts(model: "OpenModel", texts: Sequence[str], spec: ReadSpec) -> NDAr
     return read_prompts(model, encoded, spec.poolings)
 
 
+def check_model(model: "OpenModel", plan: Plan) -> None:
+    """Refuse a model that is no longer the one planned for: its states would bear a wrong name.
+
+    Raises:
+        CoreError: A folder or file has changed since it was described.
+    """
+    card = model.card
+    if (card.identity, f"{card.device} {card.dtype}") != (plan.model, plan.compute):
+        raise CoreError(
+            f"{card.name} has changed since it was last looked at, so what it says now cannot be "
+            "put beside what was read before. Start Moralscope again to read it as a new model."
+        )
+
+
 def load_or_extract(
     store: Store, plan: Plan, open_model: "Callable[[], OpenModel]", report: Report = silent
 ) -> States:
@@ -202,12 +216,14 @@ def load_or_extract(
 
     Raises:
         CacheError: The disk is full or cannot be written.
+        CoreError: The model has changed since the plan was made.
         Cancelled: The person cancelled; batches done so far stay.
     """
     states = open_states(store, plan)
     if states is not None:
         return states
     model = open_model()
+    check_model(model, plan)
     budget = TOKEN_BUDGET.get(model.card.device, TOKEN_BUDGET["cpu"])
     # The budget cuts the batches that the journal numbers: another one is another run.
     run = fingerprint(

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import CoreError
-from core.activations import EMBEDDING, Plan, States, make_plan, open_states, read_texts
+from core.activations import (
+    EMBEDDING,
+    Plan,
+    States,
+    check_model,
+    make_plan,
+    open_states,
+    read_texts,
+)
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import (
     Labels,
@@ -283,8 +291,10 @@ def place_sentence(
         Cosines are NaN at layers where all texts have the same state, or one is not finite.
 
     Raises:
-        CoreError: The items were not read, or a layer's states are not stored any more.
+        CoreError: The items were not read, a layer's states are not stored any more, or the model
+            has changed since.
     """
+    check_model(model, study.plan)
     which = study.plan.spec.poolings.index(pooling)
     own = read_texts(model, [text], study.plan.spec)[:, which, 0]
     cosine = np.full((len(study.plan.layers), len(DIMENSIONS)), np.nan)

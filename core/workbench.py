@@ -73,7 +73,10 @@ class Workbench:
 
     def read_key(self, study: Study) -> str:
         """Return the key of the job that reads a study."""
-        return fingerprint({**study.plan.base_key(), "poolings": study.plan.spec.poolings})
+        spec = study.plan.spec
+        return fingerprint(
+            {**study.plan.base_key(), "poolings": spec.poolings, "stored": spec.dtype}
+        )
 
     def read(self, study: Study) -> Job:
         """Start (or join) the job that lets the model read the items."""
@@ -96,7 +99,7 @@ class Workbench:
         """Start (or join) the job that draws every layer's picture; None if all are kept."""
         missing = [
             layer
-            for layer in (study.anchor, *study.plan.layers)
+            for layer in dict.fromkeys((study.anchor, *study.plan.layers))  # the anchor first
             if not self.store.has("layout", model_layout_key(study, layer, pooling, scaling, spec))
             and has_picture(self.store, study, layer, pooling)
         ]
