@@ -11,8 +11,35 @@ import os
 # set before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
 
-app = st.App(Path(__file__).resolve().parent / "pages" / "parts" / "router.py")
+#: What the first visit would wait for; imported while the visitor reads the overview.
+HEAVY = (
+    "plotly.graph_objects",
+    "sklearn.decomposition",
+    "sklearn.manifold",
+    "torch",
+    "transformers",
+)
+
+
+def warm_up() -> None:
+    """Import the heavy libraries."""
+    for name in HEAVY:
+        import_module(name)
+
+
+@asynccontextmanager
+async def lifespan(_: st.App) -> AsyncIterator[None]:
+    """Begin the imports when the server starts."""
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    yield
+
+
+app = st.App(Path(__file__).resolve().parent / "pages" / "parts" / "router.py", lifespan=lifespan)

@@ -60,6 +60,7 @@ class Job:
 
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
     _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _heard: float = field(default=0.0, repr=False)
     _step: tuple[str, float, float] = field(default=("", 0.0, 0.0), repr=False)
 
     @property
@@ -76,10 +77,11 @@ class Job:
     def left(self) -> float | None:
         """Seconds left in the present step, from its pace so far; None while unknown."""
         _, since, first = self._step
-        passed, gained = time.monotonic() - since, self.fraction - first
+        passed, gained = self._heard - since, self.fraction - first
         if not self.active or not since or passed < 1 or gained <= 0:
             return None
-        return passed * (1 - self.fraction) / gained
+        # Counted down between reports, so that it does not grow while a long batch runs.
+        return max(passed * (1 - self.fraction) / gained - (time.monotonic() - self._heard), 0.0)
 
     def cancel(self) -> None:
         """Ask the work to stop at its next report; what it stored stays. Queued, it ends now."""
@@ -107,9 +109,10 @@ class Job:
             raise Cancelled
         self.fraction = min(done / total, 1.0) if total else 0.0
         self.note = note
+        self._heard = time.monotonic()
         step = note.partition(" · ")[0]  # behind the dot stand changing counts
         if step != self._step[0]:
-            self._step = (step, time.monotonic(), self.fraction)
+            self._step = (step, self._heard, self.fraction)
 
 
 class Runner:
