@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.geometry import Labels, closeness, typicality
 from core.lexical import bag_of_words
-from core.neighbours import label_agreement, nearest
+from core.neighbours import label_agreement, nearest, texts_by_size
 from core.prompts import Pooling
 from core.scaling import Scaling, fit_scaler
 from core.stats import Estimate, bootstrap_correlation, chance
@@ -30,7 +30,7 @@ RULE: Final = (
     "sees the words too: compare with the control in the sidebar."
 )
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,12 @@ class Finding:
     @property
     def verdict(self) -> str:
         """What may be said, by one rule: intervals must not touch."""
-        if np.isnan(self.observed.value):
+        if np.isnan([self.observed.low, self.shuffled.high]).any():
             return "not computable"
         if self.observed.low <= self.shuffled.high:
             return "not distinguishable from chance"
+        if np.isnan(self.words.high):  # comparing with NaN would be a claim without a control
+            return "word counts not computable"
         if self.observed.low <= self.words.high:
             return "no better than word counts"
         return "beyond chance and word counts"
@@ -90,10 +92,15 @@ def evidence(
     )
     words = _load_or_measure(
         store,
-        {"states": "bag of words", "items": study.items.digest},
+        {
+            "states": "bag of words",
+            "scaling": scaling,
+            "prompts": study.plan.digest,
+            "items": study.items.digest,
+        },
         study.labels,
         study.members,
-        lambda: _word_states(study),
+        lambda: _word_states(study, scaling),
         study.items.foundation,
     )
     return [
@@ -102,9 +109,12 @@ def evidence(
     ]
 
 
-def _word_states(study: Study) -> NDArray[np.float32]:
+def _word_states(study: Study, scaling: Scaling) -> NDArray[np.float32]:
+    """Return the bag of words of each item, scaled as the model's states are."""
     counts = bag_of_words(study.plan.prompts)
-    return fit_scaler(counts, "centred").apply(counts)[study.plan.rows]
+    if np.ptp(counts, axis=0).max() == 0:  # only the template's words are shared
+        return np.zeros((len(study.items), 1), np.float32)
+    return fit_scaler(counts, scaling).apply(counts)[study.plan.rows]
 
 
 def _load_or_measure(
@@ -164,7 +174,10 @@ def _typicality(
     draws: int,
     seed: int,
 ) -> tuple[Estimate, Estimate]:
-    """Correlate human and model percentiles, the grades shuffled within their pole as control."""
+    """Correlate human and model percentiles, the grades shuffled within their pole as control.
+
+    As in ``label_agreement``, texts swap the grades of all their rows at once.
+    """
     ranks = typicality(closeness(states, members, labels.group), labels)
     known = np.flatnonzero(~np.isnan(ranks.model))
     nothing = Estimate(np.nan, np.nan, np.nan)
@@ -173,11 +186,16 @@ def _typicality(
     human, model, pole = ranks.human[known], ranks.model[known], labels.dimension[known]
     observed = bootstrap_correlation(human, model, labels.group[known], seed=seed)
     rng = np.random.default_rng(seed)
-    order = np.argsort(pole, kind="stable")
+    alike = [
+        own[texts]
+        for own in (np.flatnonzero(pole == one) for one in np.unique(pole))
+        for texts in texts_by_size(labels.group[known][own])
+    ]
     null = np.empty(draws)
+    shuffled = np.arange(len(known))
     for draw in range(draws):
-        shuffled = np.empty(len(known), np.int64)
-        shuffled[order] = np.lexsort((rng.random(len(known)), pole))
+        for rows in alike:
+            shuffled[rows] = rng.permutation(rows)
         null[draw] = _correlation(human[shuffled], model)
     return observed, chance(null)
 

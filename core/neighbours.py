@@ -155,7 +155,7 @@ def label_agreement(
         seed: Seed of shuffles and interval.
     """
     own = (labels[index] == labels[:, None]).mean(axis=1)
-    alike = _texts_by_size(groups)
+    alike = texts_by_size(groups)
     rng = np.random.default_rng(seed)
     null = np.empty(draws)
     for draw in range(draws):
@@ -167,7 +167,7 @@ def label_agreement(
     return Agreement(bootstrap_mean(own, groups, seed=seed), chance(null))
 
 
-def _texts_by_size(groups: NDArray[Any]) -> list[NDArray[np.int64]]:
+def texts_by_size(groups: NDArray[Any]) -> list[NDArray[np.int64]]:
     """Return the rows of all texts that have one row, two rows, ...: each ``(texts, rows)``.
 
     Texts swap all their labels at once with another of as many rows. Rows shuffled one by one would
