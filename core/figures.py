@@ -160,16 +160,20 @@ def _scatter(
 
 
 def _ring(figure: go.Figure, picture: Picture, rows: NDArray[np.bool_]) -> None:
-    if picture.points.shape[1] != 2:
-        return
+    flat = picture.points.shape[1] == 2
+    places = {axis: picture.points[rows, column] for column, axis in enumerate("xyz"[: 3 - flat])}
     figure.add_trace(
-        go.Scattergl(
-            x=picture.points[rows, 0],
-            y=picture.points[rows, 1],
+        (go.Scattergl if flat else go.Scatter3d)(
+            **places,
             mode="markers",
             hoverinfo="skip",
             showlegend=False,
-            marker={"symbol": "circle-open", "size": 15, "line": {"width": 2}, "color": OWN},
+            marker={
+                "symbol": "circle-open",
+                "size": 15 if flat else 8,
+                "line": {"width": 2},
+                "color": OWN,
+            },
         )
     )
 
@@ -335,20 +339,23 @@ def strata_figure(counts: pd.DataFrame) -> go.Figure:
     Args:
         counts: As ``view.strata_counts`` returns it.
     """
+    steps = [name.replace("vice ", "−").replace("virtue ", "") for name in counts.columns]
     figure = go.Figure(
         go.Heatmap(
             z=counts.to_numpy(),
-            x=list(counts.columns),
+            x=["0" if step == "neutral" else step for step in steps],
             y=[name.replace("-", " – ") for name in counts.index],
+            customdata=np.tile(np.array(counts.columns, object), (len(counts), 1)),
             colorscale="Blues",
             text=counts.to_numpy(),
             texttemplate="%{text}",
             showscale=False,
-            hovertemplate="%{y}, %{x}: %{z} items<extra></extra>",
+            hovertemplate="%{y}, %{customdata}: %{z} items<extra></extra>",
             xgap=2,
             ygap=2,
         )
     )
-    figure.update_layout(height=360, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure.update_layout(height=320, margin={"l": 8, "r": 8, "t": 8, "b": 8})
     figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(title="← vice · grade · virtue →", type="category")
     return figure

@@ -277,6 +277,22 @@ class Store:
                 found.append(entry)
         return sorted(found, key=lambda entry: -entry.made)
 
+    def prepare(self) -> None:
+        """Make the folder and tidy it; say at once if it cannot be a cache.
+
+        Raises:
+            CacheError: The path is no folder, or cannot be made one.
+        """
+        try:
+            with clear_disk_errors(self.root):
+                self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CacheError(
+                f"{self.root} cannot be the cache folder ({error.strerror}). Set MORALSCOPE_CACHE "
+                "to a folder that can be made and written."
+            ) from error
+        self.sweep()
+
     def sweep(self) -> None:
         """Remove folders that a killed writer left unfinished more than a day ago."""
         for leftover in self.root.glob("*/.new-*"):

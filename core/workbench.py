@@ -46,7 +46,7 @@ class Workbench:
     def at(cls, root: Path | None = None) -> "Workbench":
         """Open a cache folder, ``default_root()`` if none is named."""
         store = Store(root or default_root())
-        store.sweep()
+        store.prepare()
         return cls(store, Shelf(store), Runner())
 
     def items(self, name: str = BUILTIN) -> Items:

@@ -10,6 +10,7 @@ from pages.parts import (
     findings,
     frame,
     maps,
+    modelcard,
     reading,
     search,
     selection,
@@ -27,6 +28,8 @@ try:
     items = bench.items(set_name)
     frame.provenance_note(set_name)
     study = reading.study(set_name)
+    if study is not None:
+        modelcard.show(study)
     spec, colour = controls.map_controls(study)
     ready = study is not None and bench.bench().is_read(study)
     seen = bench.reading(study, spec) if study is not None and ready else None

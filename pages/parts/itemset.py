@@ -50,19 +50,14 @@ def strata(items: Items) -> None:
     """Draw how many actions each foundation, pole and grade has."""
     st.markdown("**How the actions are spread**")
     counts = view.strata_counts(items)
-    left, right = st.columns([1.2, 1])
-    left.plotly_chart(
+    st.plotly_chart(
         figures.strata_figure(counts),
         key="strata",
         config=figures.CONFIG,
         alt="Number of actions per foundation and grade, vice to the left, virtue to the right.",
     )
-    right.dataframe(
-        counts,
-        height=360,
-        key="strata-table",
-        alt="The same numbers as a table.",
-    )
+    with st.expander("The same as a table"):
+        st.dataframe(counts, key="strata-table", alt="Number of actions per foundation and grade.")
     st.caption(
         "Grade = |judgement| / 2 × agreement / 4; 1 is a typical member, and low grades are "
         "contested rather than mild. Care and harm are separate axes: an action has a share of "

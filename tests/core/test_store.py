@@ -471,3 +471,9 @@ def test_an_array_filled_row_by_row_is_what_a_reader_sees(tmp_path):
     for row in (2, 0, 1):
         target[row] = VALUES[row]
     np.testing.assert_array_equal(map_array_file(path), VALUES)
+
+
+def test_a_path_that_cannot_be_a_folder_is_said_at_once(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(CacheError, match="MORALSCOPE_CACHE"):
+        Store(tmp_path / "file" / "cache").prepare()

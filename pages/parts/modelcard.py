@@ -1,0 +1,41 @@
+"""What is known about the model before its weights are loaded, and its terms."""
+
+import streamlit as st
+
+from core import CoreError
+from core.gguf import packaged_licence
+from core.study import Study
+
+
+def show(study: Study) -> None:
+    """Draw the card behind a popover: identity, size, device, licence."""
+    card = study.card
+    with st.popover("About this model", icon=":material/info:"):
+        facts = {
+            "Model": card.name,
+            "Identity": f"`{card.identity[:40]}…`",
+            "Architecture": f"{card.architecture}, {card.n_layers} layers × {card.d_model}",
+            "Parameters": f"{card.n_parameters / 1e6:,.0f} M",
+            "Memory": f"about {card.needed_bytes / 1e9:.1f} of {card.free_bytes / 1e9:.1f} GB free",
+            "Runs on": f"{card.device}, {card.dtype}: {card.reason}",
+            "Licence": card.licence,
+        }
+        st.markdown("\n".join(f"- **{name}** {text}" for name, text in facts.items()))
+        if card.spec.source == "packaged":
+            _terms()
+
+
+def _terms() -> None:
+    try:
+        licence = packaged_licence()
+    except CoreError as error:
+        st.error(str(error))
+        return
+    st.download_button(
+        "The full Gemma terms",
+        licence.terms.read_bytes(),
+        "GEMMA_TERMS.html",
+        "text/html",
+        icon=":material/gavel:",
+        on_click="ignore",
+    )
