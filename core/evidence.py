@@ -81,10 +81,9 @@ def evidence(
     Raises:
         CoreError: The states are not stored, or are the same for every text.
     """
-    model_key = {**study.plan.key(layer, pooling), "scaling": scaling}
     model = _load_or_measure(
         store,
-        {"states": model_key, "items": study.items.digest},
+        _model_key(study, layer, pooling, scaling),
         study.labels,
         study.members,
         lambda: layer_states(store, study, layer, pooling, scaling).states[study.plan.rows],
@@ -109,6 +108,20 @@ def evidence(
     ]
 
 
+def _model_key(study: Study, layer: int, pooling: Pooling, scaling: Scaling) -> dict[str, Any]:
+    states = {**study.plan.key(layer, pooling), "scaling": scaling}
+    return {"states": states, "items": study.items.digest}
+
+
+def is_measured(store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling) -> bool:
+    """Tell whether a layer's findings are kept on disk."""
+    return store.has("evidence", _stored_key(_model_key(study, layer, pooling, scaling)))
+
+
+def _stored_key(source: dict[str, Any]) -> dict[str, Any]:
+    return {"format": _FORMAT, **source}
+
+
 def _word_states(study: Study, scaling: Scaling) -> NDArray[np.float32]:
     """Return the bag of words of each item, scaled as the model's states are."""
     counts = bag_of_words(study.plan.prompts)
@@ -126,7 +139,7 @@ def _load_or_measure(
     foundation: NDArray[np.int8],
 ) -> dict[str, tuple[Estimate, Estimate]]:
     """Return each figure and its shuffled control, from the store if measured before."""
-    key = {"format": _FORMAT, **source}
+    key = _stored_key(source)
     folder = store.open("evidence", key)
     if folder is None:
         figures = measure(states(), labels, members, foundation)

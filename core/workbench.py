@@ -7,6 +7,7 @@ from pathlib import Path
 from core import archive, dataset
 from core.activations import load_or_extract, open_states
 from core.dataset import ItemSpec, Sample
+from core.evidence import evidence, is_measured
 from core.items import Items
 from core.jobs import Job, Runner
 from core.models import ModelSpec, Shelf, describe
@@ -122,6 +123,28 @@ class Workbench:
         for number, layer in enumerate(layers):
             report(number, len(layers), f"drawing layers · {number} of {len(layers)}")
             model_layout(self.store, study, layer, pooling, scaling, spec)
+
+    def measure(self, study: Study, pooling: Pooling, scaling: Scaling) -> Job | None:
+        """Start (or join) the job that measures every layer; None if all findings are kept."""
+        missing = [
+            layer
+            for layer in study.plan.layers
+            if not is_measured(self.store, study, layer, pooling, scaling)
+            and has_picture(self.store, study, layer, pooling)
+        ]
+        if not missing:
+            return None
+
+        def work(report: Report) -> None:
+            for number, layer in enumerate(missing):
+                report(number, len(missing), f"measuring layers · {number} of {len(missing)}")
+                evidence(self.store, study, layer, pooling, scaling)
+
+        key = {**study.plan.key(study.anchor, pooling), "scaling": scaling, "measure": "evidence"}
+        title = f"Measuring the layers of {study.card.name}"
+        return self.runner.submit(
+            fingerprint({**key, "items": study.items.digest}), title, work, lane="layout"
+        )
 
     def sentence(self, study: Study, text: str, pooling: Pooling, scaling: Scaling) -> Job:
         """Start (or join) the job that places a sentence among the items at every layer."""

@@ -60,6 +60,7 @@ def panel(study: Study) -> bool:
 
 
 def draw_ahead(study: Study, spec: ViewSpec) -> None:
-    """Draw the other layers' pictures beside the page, so that the slider answers at once."""
+    """Draw and measure the other layers beside the page, so that the slider answers at once."""
+    bench().measure(study, spec.pooling, spec.scaling)
     if spec.method != "axes":
         bench().layouts(study, spec.pooling, spec.scaling, spec.layout)

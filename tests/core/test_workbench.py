@@ -9,6 +9,7 @@ import pytest
 from core import CoreError, workbench
 from core.activations import EMBEDDING, open_states
 from core.dataset import ItemSpec
+from core.evidence import evidence
 from core.foundations import FOUNDATIONS
 from core.models import Shelf
 from core.projection import LayoutSpec
@@ -251,6 +252,16 @@ def test_other_pictures_are_other_jobs(bench, study):
 def test_layouts_of_an_unread_study_are_refused(bench, study):
     with pytest.raises(CoreError, match="has not read"):
         bench.layouts(study, *STANDARD, PCA)
+
+
+def test_measuring_covers_every_layer_once(bench, study, monkeypatch):
+    done(bench.read(study))
+    done(bench.measure(study, "last", "standardised"))
+    assert bench.measure(study, "last", "standardised") is None
+    monkeypatch.setattr("core.evidence.measure", None)  # so that measuring anything would fail
+    for layer in range(study.card.n_layers):
+        assert len(evidence(bench.store, study, layer, "last", "standardised")) == 3
+    assert bench.measure(study, *STANDARD) is not None
 
 
 # A sentence -------------------------------------------------------------------------------------
