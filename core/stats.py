@@ -3,10 +3,13 @@
 The bootstrap resamples groups (texts), not rows: rows that share a text are one observation.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: Weights held at once by a bootstrap: 2**24 cells are 128 MB.
+_BLOCK_CELLS: Final = 2**24
 
 
 class Estimate(NamedTuple):
@@ -56,11 +59,25 @@ def bootstrap_mean(
     number = group_numbers(groups[kept])
     sums = np.bincount(number, values[kept].astype(np.float64))
     sizes = np.bincount(number).astype(np.float64)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
-    means = (weights @ sums) / (weights @ sizes)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    drawn = _resampled(np.column_stack([sums, sizes]), draws, seed)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(sums.sum() / sizes.sum()), float(low), float(high))
+
+
+def _resampled(sums: NDArray[np.float64], draws: int, seed: int) -> NDArray[np.float64]:
+    """Return the column totals of resampled groups, ``(draws, k)``, in blocks of bounded memory.
+
+    Args:
+        sums: Each group's sums, shape ``(n_groups, k)``.
+        draws: Number of resamples.
+        seed: Seed of the draws.
+    """
+    n = len(sums)
+    rng = np.random.default_rng(seed)
+    block = max(1, _BLOCK_CELLS // n)
+    sizes = [min(block, draws - start) for start in range(0, draws, block)]
+    share = np.full(n, 1 / n)
+    return np.vstack([rng.multinomial(n, share, size=size) @ sums for size in sizes])
 
 
 def bootstrap_correlation(
@@ -88,10 +105,8 @@ def bootstrap_correlation(
     x, y = first - np.mean(first), second - np.mean(second)
     number = group_numbers(groups)
     moments = [np.ones_like(x), x, y, x * x, y * y, x * y]
-    sums = np.column_stack([np.bincount(number, moment) for moment in moments])
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
-    drawn = np.vstack([sums.sum(axis=0), weights @ sums])
+    sums = np.column_stack([np.bincount(number, one) for one in moments]).astype(np.float64)
+    drawn = np.vstack([sums.sum(axis=0), _resampled(sums, draws, seed)])
     drawn /= drawn[:, :1]
     _, mx, my, xx, yy, xy = drawn.T
     with np.errstate(invalid="ignore", divide="ignore"):

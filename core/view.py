@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core import CoreError
 from core.activations import EMBEDDING
 from core.foundations import DIMENSIONS, FOUNDATIONS, GRADES
 from core.items import Items
@@ -38,6 +39,8 @@ COLOURS: Final[dict[Colour, str]] = {
     "split": "Split",
     "length": "Length in words",
 }
+#: A map of more items is a smear, and its exact neighbours would take hours.
+MOST_ITEMS: Final = 20_000
 #: Colourings that need a model's states.
 MODEL_COLOURS: Final[frozenset[Colour]] = frozenset({"typicality", "residual"})
 
@@ -107,6 +110,20 @@ class Colouring(NamedTuple):
 
     diverging: bool = False
     """True if zero is the middle."""
+
+
+def check_size(items: Items) -> None:
+    """Refuse a set that is too large for a map.
+
+    Raises:
+        CoreError: It has more than ``MOST_ITEMS`` items; says what to do.
+    """
+    if len(items) > MOST_ITEMS:
+        raise CoreError(
+            f"A map shows at most {MOST_ITEMS:,} items; {items.provenance.name} has "
+            f"{len(items):,}. Read the same table once more on the Data page with 'Diagnosis "
+            "sample' switched on: the paper's stratified sample has about 16,000."
+        )
 
 
 def human_picture(store: Store, items: Items, spec: ViewSpec) -> Picture:

@@ -27,6 +27,7 @@ try:
     set_name = sidebar.set_name()
     items = bench.items(set_name)
     frame.provenance_note(set_name)
+    view.check_size(items)
     study = reading.study(set_name)
     if study is not None:
         modelcard.show(study)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core import view
+from core import CoreError, view
 from core.activations import EMBEDDING
 from core.dataset import ItemSpec, builtin, load_or_read
 from core.foundations import DIMENSIONS, FOUNDATIONS
@@ -351,3 +351,10 @@ def test_a_sentence_among_scaled_states_is_scaled_with_them(store, study):
         layout.place(known.scaler.apply(placed.states[2])[None], known.states)[0],
         atol=1e-5,
     )
+
+
+def test_a_set_too_large_for_a_map_is_refused_with_the_way_out(items, monkeypatch):
+    view.check_size(items)
+    monkeypatch.setattr(view, "MOST_ITEMS", len(items) - 1)
+    with pytest.raises(CoreError, match="Diagnosis"):
+        view.check_size(items)
