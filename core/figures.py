@@ -1,6 +1,6 @@
 """Plotly figures from finished results. Nothing is computed here and nothing is shown."""
 
-from textwrap import wrap
+from textwrap import shorten, wrap
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from core.palette import (
     OWN,
     POLE_SYMBOLS,
     SEQUENTIAL,
+    UNKNOWN,
 )
 from core.stats import Estimate
 from core.view import Colouring, Picture
@@ -29,14 +30,22 @@ CONFIG: Final[dict[str, Any]] = {
     "toImageButtonOptions": {"format": "png", "scale": 3, "filename": "moralscope"},
 }
 MAP_HEIGHT: Final = 520
+#: Characters of an action that a hover shows; the table has all.
+HOVERED: Final = 240
+
+
+def config(name: str) -> dict[str, Any]:
+    """Return ``CONFIG`` with a name for the PNG that the camera saves."""
+    image = {**CONFIG["toImageButtonOptions"], "filename": name}
+    return {**CONFIG, "toImageButtonOptions": image}
 
 
 def hover_texts(table: pd.DataFrame) -> list[str]:
     """Return what is read on a point: the action, wrapped, and its labels."""
     rows = zip(table["text"], table["foundation"], table["pole"], table["grade"], strict=True)
     return [
-        f"<b>{'<br>'.join(wrap(_safe(text), 46))}</b><br>{foundation} · {pole}"
-        + (f" · grade {grade:g}" if pole != "neutral" else "")
+        f"<b>{'<br>'.join(map(_safe, wrap(shorten(text, HOVERED, placeholder=' …'), 46)))}</b>"
+        f"<br>{foundation} · {pole}" + (f" · grade {grade:g}" if pole != "neutral" else "")
         for text, foundation, pole, grade in rows
     ]
 
@@ -68,7 +77,7 @@ def map_figure(
         marked: Items to ring, such as the matches of a search.
         own: Place of a sentence of one's own, shape ``(dims,)``.
         scale: Show the colour scale of a numeric colouring.
-        name: Name of a downloaded file.
+        name: Identity of the view: zoom and camera stay while it does.
     """
     figure = go.Figure()
     everything = np.ones(len(poles), bool)
@@ -101,7 +110,7 @@ def _numbers(
 ) -> None:
     """Draw points coloured by a number; points without one are grey."""
     known = lit & ~np.isnan(colours.data)
-    _scatter(figure, picture, lit & ~known, poles, hover, color=FADED, size=6)
+    _scatter(figure, picture, lit & ~known, poles, hover, color=UNKNOWN, size=6)
     bar = {"title": {"text": colours.title, "side": "right"}, "thickness": 10, "len": 0.8}
     stops: Any = [list(stop) for stop in DIVERGING] if colours.diverging else SEQUENTIAL
     _scatter(

@@ -27,6 +27,8 @@ SPLIT_COLOURS: Final = {"train": "#0072B2", "validation": "#E69F00", "test": "#D
 
 #: Points outside the selection.
 FADED: Final = "rgba(150,150,150,0.22)"
+#: Points that have no value of the colour, such as neutral ones without a residual.
+UNKNOWN: Final = "rgba(120,120,120,0.6)"
 #: Sequential and diverging scales that keep their order in grey and for colour-blind readers.
 SEQUENTIAL: Final = "Viridis"
 DIVERGING: Final = ((0.0, "#7B3294"), (0.5, "#BDBDBD"), (1.0, "#E08214"))

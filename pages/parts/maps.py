@@ -60,7 +60,7 @@ def draw(
         key=key if flat else f"{key}-3d",
         on_select=(lambda: selection.from_chart(key, look.items)) if flat else "ignore",
         selection_mode=("points", "box", "lasso"),
-        config=figures.CONFIG,
+        config=figures.config(f"moralscope-{side}"),
         alt=f"{title}: scatter of {len(look.items)} actions; the table below holds the same.",
     )
     st.caption(trust_line(picture))
