@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core import CoreError, view
+from core import view
 from pages.parts import (
     bench,
     controls,
@@ -23,7 +23,7 @@ frame.heading(
     "Left, how people grade actions; right, how one layer of the model lays out the same actions. "
     "Drag a box on either map: the rest turns grey on both.",
 )
-try:
+with frame.told():
     set_name = sidebar.set_name()
     items = bench.items(set_name)
     frame.provenance_note(set_name)
@@ -32,38 +32,37 @@ try:
     if study is not None:
         modelcard.show(study)
     spec, colour = controls.map_controls(study)
-    ready = study is not None and bench.bench().is_read(study)
-    seen = bench.reading(study, spec) if study is not None and ready else None
-    boxes, placed = st.columns(2), None
+    seen, placed, charts = None, None, []
+    with frame.told():
+        seen = reading.seen(study, spec)
+    boxes = st.columns(2)
     with boxes[0]:
         marked = search.box(items)
     with boxes[1]:
         own = sentence.ask()
     look = maps.Look(
         items,
-        bench.facts(set_name, study if ready else None, spec),
+        bench.facts(set_name, study if seen else None, spec),
         view.colouring(items, colour, seen),
         selection.chosen(items),
         marked,
     )
     frame.legend(look.colours)
     left, right = st.columns(2)
-    with left:
+    with left, frame.told():
         people = bench.human_picture(set_name, spec)
-        charts = [maps.draw("people", f"People · {items.provenance.name}", people, look)]
-    with right:
-        if study is not None and reading.panel(study):
+        charts.append(maps.draw("people", f"People · {items.provenance.name}", people, look))
+    with right, frame.told():
+        if study is not None and reading.panel(study) and seen is not None:
             placed = sentence.place(study, own, spec) if own else None
             star = sentence.star(study, placed, spec)
             title = f"{study.card.name} · {reading.layer_title(spec)}"
             picture = bench.model_picture(study, spec)
             charts.append(maps.draw("model", title, picture, look, star))
-    if study is not None and ready:
+    if study is not None and seen is not None:
         findings.show(bench.findings(study, spec))
         if placed is not None:
             sentence.panel(study, placed, spec)
         reading.draw_ahead(study, spec)
     details.show(look)
     details.files(look, charts)
-except CoreError as error:
-    st.error(str(error))

@@ -1,7 +1,11 @@
 """The frame around every page: style, headings, notes, legends."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import streamlit as st
 
+from core import CoreError
 from core.palette import POLE_SIGNS
 from core.view import Colouring
 from pages.parts.bench import items
@@ -24,6 +28,15 @@ _STYLE = """
 def style() -> None:
     """Add the few rules that the theme cannot express."""
     st.html(_STYLE)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Show what the person can mend and go on behind the block."""
+    try:
+        yield
+    except CoreError as error:
+        st.error(str(error))
 
 
 def heading(title: str, lead: str) -> None:

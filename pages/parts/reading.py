@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import CoreError
 from core.activations import EMBEDDING
-from core.study import Study
+from core.study import Reading, Study
 from core.view import ViewSpec
 from pages.parts import bench as cached
 from pages.parts import progress, sidebar
@@ -21,6 +21,13 @@ def study(set_name: str) -> Study | None:
     except CoreError as error:
         st.error(str(error))
         return None
+
+
+def seen(study: Study | None, spec: ViewSpec) -> Reading | None:
+    """Return the layer's reading, None while the model has not read the items."""
+    if study is None or not bench().is_read(study):
+        return None
+    return cached.reading(study, spec)
 
 
 def layer_title(spec: ViewSpec) -> str:

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core import CoreError
 from pages.parts import bench, frame, itemset, sidebar, sources
 
 frame.heading(
@@ -10,16 +9,12 @@ frame.heading(
     "What people say about actions: which moral foundation, virtue or vice, how strongly. Ten "
     "numbers per action follow from it.",
 )
-try:
+with frame.told():
     items = bench.items(sidebar.set_name())
     itemset.summary(items)
     itemset.strata(items)
     itemset.browse(items)
-except CoreError as error:
-    st.error(str(error))
 
 st.subheader("Bring data")
-try:
+with frame.told():
     sources.show()
-except CoreError as error:
-    st.error(str(error))

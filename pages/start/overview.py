@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from core import CoreError
-from pages.parts import routes, storage, tour
+from pages.parts import frame, routes, storage, tour
 
 st.title("Moralscope")
 st.html(
@@ -21,10 +20,8 @@ st.caption(
 tour.show()
 
 st.subheader("What is stored here")
-try:
+with frame.told():
     storage.show()
-except CoreError as error:
-    st.error(str(error))
 
 st.subheader("What this cannot show")
 st.markdown(
