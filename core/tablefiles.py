@@ -29,6 +29,8 @@ PREVIEW_ROWS: Final = 8
 
 _CHUNK: Final = 2**20
 _ACCEPTED: Final = "Possible are TSV, CSV, Parquet, JSON Lines, and a zip with one .tsv file."
+#: Characters of a path that a message repeats.
+_SHOWN_PATH: Final = 120
 
 
 @contextlib.contextmanager
@@ -65,8 +67,13 @@ def check_file(path: Path) -> None:
     Raises:
         TableError: It is missing, a folder, no regular file, unreadable or empty.
     """
-    if not path.exists():
-        raise TableError(f"There is no file {path}. Check the path, or upload the file.")
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL
+        there = False
+    if not there:
+        shown = str(path) if len(str(path)) <= _SHOWN_PATH else f"{str(path)[:_SHOWN_PATH]} …"
+        raise TableError(f"There is no file {shown}. Check the path, or upload the file.")
     if path.is_dir():
         raise TableError(f"{path} is a folder. Name the table file inside it.")
     if not path.is_file():

@@ -30,8 +30,7 @@ def map_page() -> Any:
     )
 
 
-def go(page: Any, settings: Mapping[str, Any]) -> None:
-    """Open a page with some of its bound widgets set."""
+def set_widgets(settings: Mapping[str, Any]) -> None:
+    """Set bound widgets (a callback: before the run, when no widget holds its key yet)."""
     for key, value in settings.items():
         st.session_state[key] = value
-    st.switch_page(page)

@@ -61,6 +61,15 @@ _STEPS: tuple[tuple[str, str, Any, dict[str, Any]], ...] = (
 )
 
 
+#: What a step sets back if it does not set it itself.
+_PLAIN: dict[str, Any] = {
+    "method": "pca",
+    "dims": 2,
+    "colour": "foundation",
+    "say": "",
+    "q": "",
+    "untrained": False,
+}
 #: Steps in one row.
 _PER_ROW = 4
 
@@ -79,5 +88,11 @@ def _step(number: int) -> None:
     title, text, page, settings = _STEPS[number]
     st.markdown(f"**{number + 1} · {title}**")
     st.caption(text)
-    if st.button("Show me", key=f"tour-{number}", icon=":material/arrow_forward:"):
-        routes.go(page(), settings)
+    if st.button(
+        "Show me",
+        key=f"tour-{number}",
+        icon=":material/arrow_forward:",
+        on_click=routes.set_widgets,
+        args=({**_PLAIN, **settings},),
+    ):
+        st.switch_page(page())

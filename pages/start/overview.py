@@ -11,7 +11,7 @@ st.html(
     "layer, and puts each figure next to what chance and mere words would give.</p>"
 )
 if st.button("Open the moral map", type="primary", icon=":material/play_arrow:"):
-    routes.go(routes.map_page(), {})
+    st.switch_page(routes.map_page())
 st.caption(
     "The packaged model, Gemma 3 270M, reads 1,640 everyday actions in about a minute, on this "
     "machine. Nothing leaves it."
