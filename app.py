@@ -11,6 +11,7 @@ import os
 # set before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,4 +43,11 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     yield
 
 
-app = st.App(Path(__file__).resolve().parent / "pages" / "parts" / "router.py", lifespan=lifespan)
+ROUTER = Path(__file__).resolve().parent / "pages" / "parts" / "router.py"
+
+# Streamlit puts the script's folder in front of sys.path for every run and takes it out afterwards.
+# A job that imports meanwhile walks a list that moves under it and misses an entry: "No package
+# metadata was found for transformers". A folder that is there for good is left alone.
+sys.path.append(str(ROUTER.parent))
+
+app = st.App(ROUTER, lifespan=lifespan)

@@ -1,10 +1,15 @@
 """Script: the frame around every page, and which page the address names."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.parts import frame, routes, sidebar
 
-st.set_page_config(page_title="Moralscope", page_icon=":material/explore:", layout="wide")
+# A file of ours: named icons and emoji would be fetched from another machine.
+ICON = Path(__file__).resolve().parent / "icon.png"
+
+st.set_page_config(page_title="Moralscope", page_icon=ICON, layout="wide")
 page = st.navigation(
     {"Start": [routes.overview(), routes.data()], "Explore": [routes.map_page()]},
 )

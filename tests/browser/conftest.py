@@ -1,0 +1,295 @@
+"""Fixtures of the browser tests: the real server on loopback, headless Chromium, one tab per test.
+
+Everything is skipped with a reason where there is no Chromium or no Playwright.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+#: For one thing to appear, on two cores that others use too.
+PATIENCE_MS = 60_000
+WIDE = {"width": 1400, "height": 1000}
+
+#: How a map looks from inside: per trace its name, number of points and whether it is greyed.
+_TRACES = """(chart, faded) => chart._fullData.map(trace => ({
+    name: trace.name, points: trace.x.length, symbol: trace.marker.symbol,
+    faded: trace.marker.color === faded, text: trace.text,
+}))"""
+
+_SHOW = """one => new Promise(done => {
+    one.scrollIntoView({block: 'center', behavior: 'instant'});
+    requestAnimationFrame(() => requestAnimationFrame(done));
+})"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything in this folder."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
+# --- the server ---
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    pytest.fail(f"The server did not start:\n{log.read_text()[-2000:]}")
+
+
+@contextmanager
+def _served(cache: Path, log: Path) -> Iterator[str]:
+    """Run the server with a cache folder; yield its address; stop it at the end."""
+    port = _free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    environment = {**os.environ, "MORALSCOPE_CACHE": str(cache)}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment, stdout=out, stderr=subprocess.STDOUT
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _await_health(url, process, log)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class Prepared(NamedTuple):
+    """A cache in which the tiny Llama has read a small set and the built-in one."""
+
+    cache: Path
+    """Its folder."""
+
+    few: dict[str, str]
+    """Query that names the tiny Llama and the small set."""
+
+    model: str
+    """The tiny Llama as the address names it."""
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory, tiny_llama_folder: Path) -> Prepared:
+    """Return the cache of the server, with everything read."""
+    from core.dataset import BUILTIN_FILE, ItemSpec
+    from core.modelspec import ModelSpec
+    from core.prompts import ReadSpec
+    from core.workbench import Workbench
+
+    folder = tmp_path_factory.mktemp("browser")
+    head, *lines = BUILTIN_FILE.read_text(encoding="utf-8").splitlines()
+    table = folder / "few.tsv"
+    table.write_text("\n".join([head, *lines[::8]]) + "\n", encoding="utf-8")
+    work = Workbench.at(folder / "cache")
+    added = work.add_items(ItemSpec("file", table, name="Few actions"))
+    added.wait(60)
+    assert added.state == "done", added.error
+    model = f"folder:{tiny_llama_folder}"
+    for items in (added.result, work.items()):
+        job = work.read(work.study(items, ModelSpec.parse(model), ReadSpec()))
+        job.wait(120)
+        assert job.state == "done", job.error
+    few = {"model": model, "set": added.result.digest[:12]}
+    return Prepared(work.store.root, few, model)
+
+
+@pytest.fixture(scope="session")
+def server(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a server that all tests share."""
+    with _served(prepared.cache, tmp_path_factory.mktemp("server") / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Callable[[Path], Any]:
+    """Return a function that runs a fresh server with a cache folder, to be used with ``with``."""
+    return lambda cache: _served(cache, tmp_path / "log.txt")
+
+
+# --- the browser ---
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Return headless Chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = os.environ.get("MORALSCOPE_CHROMIUM") or shutil.which("chromium")
+    if found is None:
+        pytest.skip("there is no chromium here: apt-get install chromium")
+    sync_api.expect.set_options(timeout=PATIENCE_MS)
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Screen:
+    """One tab on the app, and what a person does and sees there."""
+
+    def __init__(self, page: "Page", url: str) -> None:
+        self.page = page
+        self.url = url
+        self.troubles: list[str] = []
+        self.outside: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: self.troubles.append(f"exception: {error}"))
+        page.on("console", self._console)
+        page.on("request", self._request)
+
+    def _console(self, message: "ConsoleMessage") -> None:
+        where = message.location["url"]
+        # Streamlit asks below a deep link's path first and then at the root: two harmless 404.
+        asking = "/_stcore/" in where and "404" in message.text
+        # What leaves this machine is in ``outside``.
+        if message.type == "error" and not asking and where.startswith(self.url):
+            self.troubles.append(f"console: {message.text} ({where})")
+
+    def _request(self, request: Any) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in ("http", "https", "ws", "wss") and address.hostname != "127.0.0.1":
+            self.outside.append(request.url)
+
+    def open(self, path: str = "", **query: object) -> "Screen":
+        """Visit a page by its address, as a fresh session."""
+        self.page.goto(f"{self.url}/{path}?{urlencode(query)}")
+        return self.settle()
+
+    def settle(self) -> "Screen":
+        """Wait until the page has a heading and the script has come to its end."""
+        self.page.locator("h1").first.wait_for()
+        self.page.locator("[data-test-script-state=notRunning]").first.wait_for()
+        return self
+
+    def text(self, words: str) -> "Locator":
+        """Return the first place where some words stand, below the sidebar."""
+        return self.page.get_by_test_id("stMain").get_by_text(words).first
+
+    def key(self, key: str) -> "Locator":
+        """Return the element of a key."""
+        return self.page.locator(f".st-key-{key}")
+
+    def chart(self, key: str) -> "Locator":
+        """Return the Plotly chart of a key."""
+        return self.key(key).locator(".js-plotly-plot")
+
+    def traces(self, key: str) -> list[dict[str, Any]]:
+        """Return what a map is made of."""
+        from core.palette import FADED
+
+        self.chart(key).locator(".main-svg").first.wait_for()
+        found: list[dict[str, Any]] = self.chart(key).evaluate(_TRACES, FADED)
+        return found
+
+    def lit(self, key: str) -> int:
+        """Return how many points of a map are not greyed."""
+        rings = ("circle-open", "star")
+        return sum(
+            one["points"]
+            for one in self.traces(key)
+            if not one["faded"] and one["symbol"] not in rings
+        )
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose an option of a select box."""
+        box = self.page.get_by_role("combobox", name=label, exact=True)
+        box.evaluate(_SHOW)  # first, for a list closes when the page scrolls
+        box.click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def type(self, label: str, words: str) -> None:
+        """Type into a box and press Enter."""
+        box = self.page.get_by_role("textbox", name=label, exact=True)
+        box.fill(words)
+        box.press("Enter")
+
+    def box(self, key: str, share: float = 0.5) -> None:
+        """Draw a box with the mouse over the left part of a map."""
+        self.chart(key).scroll_into_view_if_needed()
+        area = self.chart(key).locator(".nsewdrag").bounding_box()
+        assert area is not None
+        mouse, x, y = self.page.mouse, area["x"], area["y"]
+        mouse.move(x + 3, y + 3)
+        mouse.down()
+        mouse.move(x + area["width"] * share / 2, y + area["height"] / 2, steps=4)
+        mouse.move(x + area["width"] * share, y + area["height"] - 3, steps=4)
+        mouse.up()
+
+    def check(self) -> None:
+        """Fail if the page met an exception, the console tells of one, or another machine was asked."""
+        assert self.troubles == []
+        assert self.outside == []
+        assert self.page.get_by_test_id("stException").count() == 0
+
+
+OpenScreen = Callable[..., Screen]
+
+
+@pytest.fixture
+def new_screen(browser: "Browser", server: str) -> Iterator[OpenScreen]:
+    """Return a function that opens a tab in a context of its own; all are checked at the end."""
+    contexts: list[BrowserContext] = []
+    screens: list[Screen] = []
+
+    def opened(url: str = server, **options: Any) -> Screen:
+        context = browser.new_context(**{"viewport": WIDE, "locale": "en-GB", **options})
+        contexts.append(context)
+        screens.append(Screen(context.new_page(), url))
+        return screens[-1]
+
+    yield opened
+    try:
+        for screen in screens:
+            screen.check()
+    finally:
+        for context in contexts:
+            context.close()
+
+
+@pytest.fixture
+def screen(new_screen: OpenScreen) -> Screen:
+    """Return one tab on the shared server."""
+    return new_screen()
+
+
+@pytest.fixture
+def few_map(screen: Screen, prepared: Prepared) -> Screen:
+    """Return a tab with the map of the small set, both sides drawn."""
+    screen.open("map", **prepared.few)
+    screen.traces("chart-people")
+    screen.traces("chart-model")
+    return screen

@@ -1,0 +1,172 @@
+"""All pages in a real browser: phone, themes, names for screen readers, navigation, privacy."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = sync_api.expect
+
+PAGES = ["", "data", "map"]
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+#: Elements that stick out of the window; a table may scroll within itself.
+_WIDE = """() => [...document.querySelectorAll('[data-testid=stMain] [class*=st-key-], h1, h2, h3, p')]
+    .filter(one => one.getBoundingClientRect().right > window.innerWidth + 1
+                   && one.getBoundingClientRect().width > 0)
+    .map(one => one.className + ': ' + one.innerText.slice(0, 60))"""
+_SCROLL = """() => [document.scrollingElement, document.querySelector('[data-testid=stMain]')]
+    .map(one => one.scrollWidth - one.clientWidth)"""
+_FILL = "one => getComputedStyle(one).fill"
+_COLOURS = """() => {
+    const style = getComputedStyle(document.querySelector('[data-testid=stApp]'));
+    return [style.backgroundColor, style.color];
+}"""
+
+
+def query(screen: Any) -> dict[str, str]:
+    return {name: one[0] for name, one in parse_qs(urlsplit(screen.page.url).query).items()}
+
+
+def go(screen: Any, name: str) -> None:
+    screen.page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+    heading = "Moralscope" if name == "Overview" else name
+    expect(screen.page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+    screen.settle()
+
+
+def brightness(colour: str) -> float:
+    red, green, blue = (int(one) for one in re.findall(r"\d+", colour)[:3])
+    return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
+
+
+def test_a_phone_never_scrolls_sideways(new_screen, prepared):
+    screen = new_screen(**PHONE)
+    for page in PAGES:
+        screen.open(page, **prepared.few)
+        if page == "map":
+            screen.traces("chart-model")
+        assert screen.page.evaluate(_SCROLL) == [0, 0], page
+        assert screen.page.evaluate(_WIDE) == [], page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_both_themes_can_be_read(new_screen, prepared, scheme):
+    screen = new_screen(color_scheme=scheme).open("map", **prepared.few)
+    screen.traces("chart-model")
+    ground, ink = (brightness(one) for one in screen.page.evaluate(_COLOURS))
+    assert (ground > 0.8) == (scheme == "light")
+    assert abs(ground - ink) > 0.6
+    label = screen.chart("distribution").locator(".ytick text, .xtick text").first
+    label.wait_for()
+    assert abs(brightness(label.evaluate(_FILL)) - ground) > 0.35
+    for name in ("Data", "Overview"):
+        go(screen, name)
+        assert brightness(screen.page.evaluate(_COLOURS)[0]) == ground
+
+
+def test_every_chart_has_a_name_and_a_table_beside_it(screen, prepared):
+    screen.open("map", **prepared.few, say="Lying to a friend")
+    expect(screen.text("Nearest actions")).to_be_visible()
+    screen.settle()
+    check_names(screen, charts=5, tables=2)
+    go(screen, "Data")
+    check_names(screen, charts=1, tables=2)
+
+
+def check_names(screen: Any, charts: int, tables: int) -> None:
+    plots = screen.page.locator(".js-plotly-plot")
+    expect(plots).to_have_count(charts)
+    figures = screen.page.get_by_role("figure", name=re.compile(r"\w{3,}"))
+    expect(figures.filter(has=plots)).to_have_count(charts)
+    frames = screen.page.get_by_test_id("stDataFrame")
+    assert frames.count() >= tables
+    named = screen.page.get_by_role("region", name=re.compile(r"\w{3,}"))
+    expect(
+        named.and_(frames).or_(named.filter(has=frames)).or_(frames.filter(has=named))
+    ).not_to_have_count(0)
+
+
+def test_choices_of_the_sidebar_hold_while_pages_change(screen, prepared):
+    screen.open("map", **prepared.few)
+    screen.page.get_by_text("Untrained control").click()
+    expect(screen.page).to_have_url(re.compile("untrained=1"))
+    for name in ("Data", "Overview", "Map"):
+        go(screen, name)
+        expect(screen.page.get_by_role("switch", name="Untrained control")).to_be_checked()
+        assert {**prepared.few, "untrained": "1"}.items() <= query(screen).items()
+
+
+def test_choices_of_the_map_hold_while_pages_change(screen, prepared):
+    screen.open("map", **prepared.few, layer="2", colour="pole", q="the")
+    go(screen, "Data")
+    go(screen, "Map")
+    screen.traces("chart-model")
+    assert {"layer": "2", "colour": "pole", "q": "the"}.items() <= query(screen).items()
+    expect(screen.page.get_by_role("combobox", name="Colour")).to_have_value("Pole")
+
+
+def test_the_way_back_leads_to_the_page_before(screen, prepared):
+    screen.open("map", **prepared.few)
+    go(screen, "Data")
+    heading = screen.page.get_by_role("heading", name="Map", level=1)
+    for _ in range(4):  # each choice in the address may be a step of its own
+        screen.page.go_back()
+        screen.page.wait_for_timeout(300)
+        screen.settle()
+        if heading.is_visible():
+            break
+    expect(heading).to_be_visible()
+
+
+def test_one_button_begins(screen, prepared):
+    screen.open("", **prepared.few)
+    screen.page.get_by_role("button", name="Open the moral map").click()
+    expect(screen.page.get_by_role("heading", name="Map", level=1)).to_be_visible()
+    screen.traces("chart-model")
+    assert prepared.few.items() <= query(screen).items()
+
+
+#: Some steps of the tour, and what the address holds afterwards.
+_STEPS: list[tuple[int, str, dict[str, str]]] = [
+    (2, "Map", {"method": "axes"}),
+    (5, "Map", {"untrained": "1"}),
+    (6, "Data", {}),
+]
+
+
+@pytest.mark.parametrize(("step", "title", "wanted"), _STEPS, ids=lambda one: str(one)[:24])
+def test_a_step_of_the_tour_lands_with_its_settings(screen, prepared, step, title, wanted):
+    screen.open("", **prepared.few)
+    screen.key(f"tour-{step}").get_by_role("button").click()
+    expect(screen.page.get_by_role("heading", name=title, level=1)).to_be_visible()
+    for name, value in wanted.items():
+        expect(screen.page).to_have_url(re.compile(rf"[?&]{name}={value}"))
+    screen.settle()
+    assert prepared.few.items() <= query(screen).items()
+
+
+def test_a_table_is_uploaded_read_and_used(screen, prepared):
+    screen.open("data", **prepared.few)
+    rows = "\n".join(f"helping neighbour {n},care-harm,{n % 5 - 2},4" for n in range(20))
+    screen.page.locator("input[type=file]").set_input_files(
+        {
+            "name": "mine.csv",
+            "mimeType": "text/csv",
+            "buffer": f"action,foundation,judgement,agreement\n{rows}\n".encode(),
+        }
+    )
+    screen.page.get_by_role("button", name="Read the table").click()
+    screen.page.get_by_role("button", name="Use it now").click()
+    expect(screen.page.get_by_role("heading", name="mine")).to_be_visible()
+    expect(screen.page).not_to_have_url(re.compile(prepared.few["set"]))
+
+
+def test_an_address_without_a_page_still_leads_into_the_app(screen):
+    screen.page.goto(f"{screen.url}/nowhere")
+    expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(3)
+    screen.settle()
+    assert all("does not seem to exist" in one for one in screen.troubles)
+    screen.troubles.clear()

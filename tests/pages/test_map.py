@@ -1,0 +1,312 @@
+"""The map page: reading, controls, selection, search, a sentence of one's own."""
+
+import json
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core import activations
+from core.selections import save_selection
+
+COLOURS = ["foundation", "pole", "grade", "typicality", "residual", "split", "length"]
+
+
+@pytest.fixture
+def five(few, work):
+    """Return the name of a stored selection of five items."""
+    return save_selection(work.store, [str(one) for one in few.item[:5]])
+
+
+def chart(app: Any, key: str) -> dict[str, Any]:
+    (found,) = [one for one in app.get("plotly_chart") if one.key == key]
+    figure: dict[str, Any] = json.loads(found.proto.spec)
+    return figure
+
+
+def keys(app: Any) -> list[str]:
+    return [one.key for one in app.get("plotly_chart")]
+
+
+def words(app: Any) -> str:
+    return "\n".join(str(one.value) for one in (*app.markdown, *app.caption, *app.info))
+
+
+def button(app: Any, label: str) -> Any:
+    (found,) = [one for one in app.button if label in one.label]
+    return found
+
+
+def numbers(trace: dict[str, Any], name: str) -> np.ndarray:
+    """Return a trace's numbers; Plotly sends arrays as base64."""
+    import base64
+
+    value = trace[name]
+    if isinstance(value, dict):
+        return np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
+    return np.array(value)
+
+
+def test_the_model_reads_the_set_at_a_button(open_page, model_text, work, complaints):
+    app = open_page("map", model=model_text)
+    assert keys(app)[0] == "chart-people"
+    assert "chart-model" not in keys(app)
+    button(app, "Read").click().run()
+    (job,) = [one for one in work.runner.jobs() if one.lane == "model"]
+    job.wait(60)
+    app.run()
+    assert complaints(app) == []
+    assert keys(app)[:2] == ["chart-people", "chart-model"]
+    for name in ("Same foundation", "Same pole", "Typicality", "shuffled", "word counts"):
+        assert name in words(app)
+    assert "model_typicality" in app.dataframe[0].value.columns
+    assert len(app.dataframe[0].value) < len(work.items())
+    assert "rows are shown" in words(app)
+
+
+def test_nothing_is_read_unasked_but_the_packaged_model(open_page, model_text, work):
+    open_page("map", model=model_text)
+    assert work.runner.jobs() == []
+
+
+def test_both_maps_hold_every_action_once(open_map, few):
+    app = open_map()
+    for key in ("chart-people", "chart-model"):
+        rows = [numbers(trace, "customdata") for trace in chart(app, key)["data"]]
+        assert sorted(np.concatenate(rows)) == list(range(len(few)))
+
+
+def test_every_map_says_how_far_to_trust_it(open_map):
+    told = [one.value for one in open_map().caption if "Trustworthiness" in one.value]
+    assert len(told) == 2
+    assert all("random" in one and "mean nothing" in one for one in told)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_colour_comes_from_the_address_and_goes_into_it(open_map, complaints, colour):
+    app = open_map()
+    app.selectbox(key="colour").set_value(colour).run()
+    assert complaints(app) == []
+    assert app.query_params.get("colour", "foundation") == colour
+    again = open_map(colour=colour)
+    assert complaints(again) == []
+    assert again.selectbox(key="colour").value == colour
+    assert [one["name"] for one in chart(app, "chart-model")["data"]] == [
+        one["name"] for one in chart(again, "chart-model")["data"]
+    ]
+
+
+@pytest.mark.parametrize("layer", ["emb", "0", "2"])
+def test_a_layer_comes_from_the_address_and_goes_into_it(open_map, complaints, layer):
+    app = open_map()
+    before = chart(app, "chart-model")["data"]
+    app.select_slider(key="layer").set_value(layer).run()
+    assert complaints(app) == []
+    assert app.query_params["layer"] == layer
+    assert chart(app, "chart-model")["data"] != before
+    assert open_map(layer=layer).select_slider(key="layer").value == layer
+
+
+def test_moral_axes_have_titles_and_can_be_chosen(open_map, complaints):
+    app = open_map(method="axes", x="care", y="purity-degradation")
+    assert complaints(app) == []
+    assert app.selectbox(key="x").value == "care"
+    app.selectbox(key="y").set_value("harm").run()
+    assert app.query_params["y"] == "harm"
+    for key in ("chart-people", "chart-model"):
+        layout = chart(app, key)["layout"]
+        assert "care" in str(layout["xaxis"]["title"])
+        assert "harm" in str(layout["yaxis"]["title"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("scaling", "centred"), ("pooling", "last"), ("colour", "typicality")]
+)
+def test_a_change_of_measure_changes_the_picture(open_map, complaints, key, value):
+    app = open_map()
+    before = chart(app, "chart-model")["data"]
+    app.selectbox(key=key).set_value(value).run()
+    assert complaints(app) == []
+    assert app.query_params[key] == value
+    assert chart(app, "chart-model")["data"] != before
+
+
+def test_the_last_token_of_the_embedding_gets_a_sentence_and_keeps_the_human_map(
+    open_map, complaints
+):
+    app = open_map(layer="emb", pooling="last")
+    told = complaints(app)
+    assert len(told) == 1
+    assert "same for every text" in told[0]
+    assert "chart-people" in keys(app)
+    assert app.dataframe
+
+
+def test_three_dimensions_are_looked_at_not_selected(open_map, complaints):
+    app = open_map(dims="3")
+    assert complaints(app) == []
+    kinds = {trace["type"] for key in keys(app)[:2] for trace in chart(app, key)["data"]}
+    assert kinds == {"scatter3d"}
+
+
+def test_a_selection_comes_from_the_address(open_map, five, complaints):
+    app = open_map(sel=five)
+    assert complaints(app) == []
+    assert "Selection" in words(app)
+    assert len(app.dataframe[0].value) == 5
+    lit = [trace for trace in chart(app, "chart-people")["data"] if trace.get("name")]
+    assert sum(len(numbers(trace, "customdata")) for trace in lit) == 5
+
+
+def test_a_selection_survives_layer_colour_and_page(open_map, five, complaints):
+    app = open_map(sel=five)
+    app.select_slider(key="layer").set_value("2").run()
+    app.selectbox(key="colour").set_value("residual").run()
+    app.switch_page("../start/data.py").run()
+    app.switch_page("../explore/map.py").run()
+    assert complaints(app) == []
+    assert app.query_params["sel"] == five
+    assert len(app.dataframe[0].value) == 5
+    button(app, "Clear selection").click().run()
+    assert "sel" not in app.query_params
+    assert len(app.dataframe[0].value) > 5
+
+
+def test_an_unknown_selection_is_left_out_with_a_notice(open_map, complaints):
+    app = open_map(sel="0123456789ab")
+    assert complaints(app) == []
+    assert any("selection" in one.value for one in app.toast)
+    assert "sel" not in app.query_params
+
+
+def test_search_counts_and_rings_matches(open_map, few, complaints):
+    app = open_map()
+    plain = len(chart(app, "chart-model")["data"])
+    app.text_input(key="q").set_value("friend").run()
+    assert complaints(app) == []
+    assert app.query_params["q"] == "friend"
+    assert "friend" in words(app)
+    for key in ("chart-people", "chart-model"):
+        ring = chart(app, key)["data"][-1]
+        assert len(chart(app, key)["data"]) == plain + 1
+        assert len(numbers(ring, "x")) == sum("friend" in text.casefold() for text in few.texts())
+
+
+@pytest.mark.parametrize("typed", ["", "   ", "zzzzqqq", "*" * 100, "<b>x</b>", "\\(['\"%"])
+def test_search_takes_whatever_is_typed(open_map, complaints, typed):
+    app = open_map()
+    app.text_input(key="q").set_value(typed).run()
+    assert complaints(app) == []
+    assert len(app.get("plotly_chart")) == 3
+
+
+def test_a_sentence_of_ones_own_is_placed_and_measured(open_map, complaints):
+    app = open_map()
+    app.text_input(key="say").set_value("Giving a lost child shelter").run()
+    assert complaints(app) == []
+    assert app.query_params["say"] == "Giving a lost child shelter"
+    star = [one for one in chart(app, "chart-model")["data"] if one.get("text") == ["you"]]
+    assert len(star) == 1
+    assert {"sentence-bands", "sentence-layers"} <= set(keys(app))
+    near = [one.value for one in app.dataframe if "action" in one.value.columns]
+    assert len(near[0]) == 10
+    assert near[0]["cosine"].is_monotonic_decreasing
+
+
+def test_a_sentence_keeps_its_place_at_every_layer_and_method(open_map, complaints):
+    app = open_map(say="Giving a lost child shelter")
+    for layer in ("emb", "2"):
+        app.select_slider(key="layer").set_value(layer).run()
+        assert complaints(app) == []
+        assert any(one.get("text") == ["you"] for one in chart(app, "chart-model")["data"])
+    app.segmented_control(key="method").set_value("axes").run()
+    assert complaints(app) == []
+    assert any(one.get("text") == ["you"] for one in chart(app, "chart-model")["data"])
+
+
+@pytest.mark.parametrize("typed", ["", "   \t ", ".", "a", "{action}", "é世🙂" * 130, "\x00 \x07"])
+def test_a_sentence_may_be_anything(open_map, complaints, typed):
+    app = open_map()
+    app.text_input(key="say").set_value(typed[:400]).run()
+    assert len(complaints(app)) <= 1
+    assert "chart-model" in keys(app)
+
+
+def test_a_sentence_that_is_in_the_set_is_nearest_to_itself(open_map, few):
+    text = str(few.texts()[0])
+    app = open_map(say=text)
+    (near,) = [one.value for one in app.dataframe if "action" in one.value.columns]
+    assert near["cosine"].iloc[0] == pytest.approx(1, abs=2e-3)
+
+
+def test_an_untrained_control_is_a_model_of_its_own(open_map, complaints):
+    app = open_map()
+    app.toggle(key="untrained").set_value(True).run()
+    assert complaints(app) == []
+    assert app.query_params["untrained"] == "1"
+    assert "untrained" in words(app)
+    assert "chart-model" not in keys(app)
+    assert button(app, "Read")
+
+
+def test_a_cancelled_reading_goes_on_where_it_stopped(
+    open_page, model_text, work, complaints, monkeypatch
+):
+    rows: list[int] = []
+    held, go_on = threading.Event(), threading.Event()
+    real = activations.pooled_states
+
+    def slow(model: Any, batch: Any, masks: Any) -> Any:
+        if len(rows) == 4:
+            held.set()
+            assert go_on.wait(60)
+        rows.append(len(batch["input_ids"]))
+        return real(model, batch, masks)
+
+    monkeypatch.setattr(activations, "pooled_states", slow)
+    app = open_page("map", model=model_text)
+    button(app, "Read").click().run()
+    assert held.wait(60)
+    app.run()
+    assert app.get("progress")
+    button(app, "Cancel").click().run()
+    go_on.set()
+    (job,) = [one for one in work.runner.jobs() if one.lane == "model"]
+    job.wait(60)
+    assert job.state == "cancelled"
+    app.run()
+    assert complaints(app) == []
+    assert "Cancelled" in words(app)
+    before = len(rows)
+    button(app, "Read").click().run()
+    next(one for one in work.runner.jobs() if one.lane == "model").wait(60)
+    app.run()
+    assert complaints(app) == []
+    assert "chart-model" in keys(app)
+    texts = len(set(work.items().texts()))
+    assert sum(rows[before:]) < texts
+    assert sum(rows) <= texts + max(rows[:before])
+
+
+def test_a_reading_that_fails_says_why_and_can_be_tried_again(
+    open_page, model_text, work, complaints, monkeypatch
+):
+    from core import CoreError
+
+    def broken(*_: Any) -> Any:
+        raise CoreError("The memory is full. Close something.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(activations, "pooled_states", broken)
+        app = open_page("map", model=model_text)
+        button(app, "Read").click().run()
+        work.runner.jobs()[0].wait(60)
+        app.run()
+    assert complaints(app) == ["The memory is full. Close something."]
+    assert "chart-people" in keys(app)
+    button(app, "Read").click().run()
+    work.runner.jobs()[0].wait(60)
+    app.run()
+    assert complaints(app) == []
+    assert "chart-model" in keys(app)

@@ -1,0 +1,153 @@
+"""Every page: it opens, it survives any address, and its choices hold on the others."""
+
+import re
+from typing import Any
+
+import pytest
+
+PAGES = ["", "data", "map"]
+TITLES = {"": "Moralscope", "data": "Data", "map": "Map"}
+#: One clear sentence, perhaps with one of advice; not a dump.
+LONGEST = 400
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_opens_on_an_empty_cache(open_page, model_text, complaints, page):
+    app = open_page(page, model=model_text)
+    assert complaints(app) == []
+    assert app.title[0].value == TITLES[page]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_opens_on_a_full_cache(open_read, complaints, page):
+    app = open_read(page)
+    assert complaints(app) == []
+    assert app.title[0].value == TITLES[page]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_chart_and_table_has_a_name(open_read, page):
+    app = open_read(page)
+    charts = app.get("plotly_chart")
+    assert len(charts) == {"": 0, "data": 1, "map": 3}[page]
+    assert all(len(chart.proto.alt) > 20 for chart in charts)
+    assert app.dataframe, "what a chart shows must stand in a table too"
+    assert all(len(table.proto.alt) > 10 for table in app.dataframe)
+
+
+HARMLESS = [
+    {"layer": "999"},
+    {"layer": "-7"},
+    {"layer": "1; drop table"},
+    {"method": "foo"},
+    {"method": ""},
+    {"dims": "7"},
+    {"dims": "3", "method": "axes"},
+    {"colour": "ultraviolet"},
+    {"colour": ["pole", "grade"]},
+    {"pooling": "max"},
+    {"scaling": "huge"},
+    {"method": "axes", "x": "north", "y": "south"},
+    {"untrained": "maybe"},
+    {"preset": "foo"},
+    {"sel": "unknown"},
+    {"sel": "../../../etc/passwd"},
+    {"q": "(((" * 30},
+    {"unheard_of": "1"},
+    {"template": ""},
+]
+
+
+@pytest.mark.parametrize("query", HARMLESS, ids=str)
+def test_an_impossible_value_in_the_address_is_as_good_as_none(open_map, complaints, query):
+    app = open_map(**query)
+    assert complaints(app) == []
+    assert len(app.get("plotly_chart")) == 3
+
+
+REFUSED = [
+    ({"model": "nonsense"}, "nonsense"),
+    ({"model": ""}, None),
+    ({"model": "hub:nobody/no-such-model"}, "no-such-model"),
+    ({"model": "folder:/no/such/folder"}, "/no/such/folder"),
+    ({"model": "gguf:/no/such/file.gguf"}, "/no/such/file.gguf"),
+    ({"model": "packaged?untrained=x"}, "untrained"),
+    ({"template": "no place for it"}, "{action}"),
+    ({"template": "{action} and {action}"}, "{action}"),
+]
+
+
+@pytest.mark.parametrize(("query", "named"), REFUSED, ids=str)
+def test_what_cannot_be_read_gets_one_clear_sentence(open_read, complaints, query, named):
+    app = open_read("map", **query)
+    told = complaints(app)
+    if named is None:
+        return
+    assert len(told) == 1
+    assert named in told[0]
+    assert len(told[0]) < LONGEST
+    assert "Traceback" not in told[0]
+
+
+@pytest.mark.parametrize("page", ["", "data"])
+@pytest.mark.parametrize("query", [query for query, _ in REFUSED], ids=str)
+def test_other_pages_do_not_mind_a_model_that_cannot_be_read(open_read, complaints, page, query):
+    assert complaints(open_read(page, **query)) == []
+
+
+def test_the_human_map_is_shown_whatever_the_model(open_read):
+    app = open_read("map", model="nonsense")
+    assert [chart.key for chart in app.get("plotly_chart")][0] == "chart-people"
+    assert len(app.dataframe) == 1
+
+
+def test_choices_of_the_sidebar_hold_on_every_page(open_read, model_text):
+    app = open_read("map", template="{action} is plainly")
+    app.switch_page("../start/data.py").run()
+    app.switch_page("../explore/map.py").run()
+    assert app.selectbox(key="model").value == model_text
+    assert app.text_input(key="template").value == "{action} is plainly"
+    assert app.query_params["template"] == "{action} is plainly"
+
+
+@pytest.mark.parametrize("page", ["data", "map"])
+@pytest.mark.parametrize("name", ["0123456789ab", "zzz", "../../etc/passwd", ""])
+def test_a_set_that_is_not_there_falls_back_to_the_built_in_one(open_read, complaints, page, name):
+    app = open_read(page, set=name)
+    assert complaints(app) == []
+    assert "set" not in app.query_params
+    assert app.selectbox(key="set").value == "builtin"
+
+
+def test_the_overview_says_what_is_stored_and_clears_it(open_read, work, complaints):
+    app = open_read("")
+    assert any(re.search(r"GB in .*cache", one.value) for one in app.caption)
+    held = sum(one.kind == "acts" for one in work.store.artefacts())
+    assert held
+    app.selectbox(key="clear-kind").set_value("acts").run()
+    app.button(key="clear-button").click().run()
+    assert complaints(app) == []
+    assert not any(one.kind == "acts" for one in work.store.artefacts())
+
+
+def test_the_button_of_the_overview_opens_the_map(open_read, complaints):
+    app = open_read("")
+    next(one for one in app.button if "map" in one.label).click().run()
+    assert complaints(app) == []
+    assert app.title[0].value == "Map"
+
+
+def _tour_buttons(app: Any) -> list[str]:
+    return [one.key for one in app.button if str(one.key).startswith("tour-")]
+
+
+def test_every_step_of_the_tour_lands_with_its_settings(open_read, complaints):
+    keys = _tour_buttons(open_read(""))
+    landed: dict[str, Any] = {}
+    for key in keys:
+        app = open_read("")
+        app.button(key=key).click().run()
+        assert complaints(app) == []
+        assert app.title[0].value in ("Map", "Data")
+        landed |= app.query_params
+    assert {"method", "colour", "say", "untrained"} <= set(landed)
