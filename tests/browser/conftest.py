@@ -250,7 +250,7 @@ class Screen:
         mouse.up()
 
     def check(self) -> None:
-        """Fail if the page met an exception, the console tells of one, or another machine was asked."""
+        """Fail if the page or the console met an exception, or another machine was asked."""
         assert self.troubles == []
         assert self.outside == []
         assert self.page.get_by_test_id("stException").count() == 0

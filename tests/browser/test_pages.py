@@ -13,7 +13,8 @@ PAGES = ["", "data", "map"]
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 #: Elements that stick out of the window; a table may scroll within itself.
-_WIDE = """() => [...document.querySelectorAll('[data-testid=stMain] [class*=st-key-], h1, h2, h3, p')]
+_WIDE = """() => [
+    ...document.querySelectorAll('[data-testid=stMain] [class*=st-key-], h1, h2, h3, p')]
     .filter(one => one.getBoundingClientRect().right > window.innerWidth + 1
                    && one.getBoundingClientRect().width > 0)
     .map(one => one.className + ': ' + one.innerText.slice(0, 60))"""

@@ -97,7 +97,7 @@ def test_other_pages_do_not_mind_a_model_that_cannot_be_read(open_read, complain
 
 def test_the_human_map_is_shown_whatever_the_model(open_read):
     app = open_read("map", model="nonsense")
-    assert [chart.key for chart in app.get("plotly_chart")][0] == "chart-people"
+    assert next(chart.key for chart in app.get("plotly_chart")) == "chart-people"
     assert len(app.dataframe) == 1
 
 
