@@ -237,8 +237,9 @@ def test_a_reading_is_watched_and_ends_in_a_map(few_map):
 
 @pytest.mark.gemma
 @pytest.mark.slow
-def test_the_packaged_model_reads_by_itself(gemma, serve, new_screen):
-    with serve(gemma_cache()) as url:
+@pytest.mark.usefixtures("gemma")  # unpacked once, into the cache that the server uses
+def test_the_packaged_model_reads_by_itself(cache_root, serve, new_screen):
+    with serve(cache_root) as url:
         screen = new_screen(url)
         screen.page.set_default_timeout(180_000)
         screen.page.goto(f"{url}/map?layer=9")
@@ -252,9 +253,3 @@ def test_the_packaged_model_reads_by_itself(gemma, serve, new_screen):
         screen.settle()
         assert query(screen).get("layer", "9") == "9"
         screen.check()
-
-
-def gemma_cache() -> Path:
-    from core.store import default_root
-
-    return default_root()
