@@ -20,25 +20,25 @@ from pathlib import Path
 
 import streamlit as st
 
-#: What the first visit would wait for; imported while the visitor reads the overview.
-HEAVY = (
-    "plotly.graph_objects",
-    "sklearn.decomposition",
-    "sklearn.manifold",
-    "torch",
-    "transformers",
-)
+#: Imported while the visitor reads the overview.
+LATER = ("plotly.graph_objects", "sklearn.decomposition", "sklearn.manifold", "nnsight")
 
 
 def warm_up() -> None:
-    """Import the heavy libraries."""
-    for name in HEAVY:
+    """Import what the first visit would wait for."""
+    for name in LATER:
         import_module(name)
 
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
-    """Begin the imports when the server starts."""
+    """Import torch and transformers before the first visit, the rest beside it.
+
+    transformers swaps its own module while it loads: a page and a job that import it at the same
+    time find it half made ("cannot import name 'CONFIG_MAPPING'").
+    """
+    import_module("torch")
+    import_module("transformers.models.auto")
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     yield
 

@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
+
+    from core.dataset import ItemSpec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: For one thing to appear, on two cores that others use too.
@@ -33,6 +35,10 @@ _TRACES = """(chart, faded) => chart._fullData.map(trace => ({
     faded: trace.marker.color === faded, text: trace.text,
 }))"""
 
+_HOLDS = """([name, value]) => {
+    const held = new URLSearchParams(location.search).get(name);
+    return held !== null && (value === '' || held === value);
+}"""
 _SHOW = """one => new Promise(done => {
     one.scrollIntoView({block: 'center', behavior: 'instant'});
     requestAnimationFrame(() => requestAnimationFrame(done));
@@ -104,19 +110,27 @@ class Prepared(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory, tiny_llama_folder: Path) -> Prepared:
-    """Return the cache of the server, with everything read."""
+def few_spec(tmp_path_factory: pytest.TempPathFactory) -> "ItemSpec":
+    """Return a table of every eighth built-in action."""
     from core.dataset import BUILTIN_FILE, ItemSpec
+
+    head, *lines = BUILTIN_FILE.read_text(encoding="utf-8").splitlines()
+    table = tmp_path_factory.mktemp("few") / "few.tsv"
+    table.write_text("\n".join([head, *lines[::8]]) + "\n", encoding="utf-8")
+    return ItemSpec("file", table, name="Few actions")
+
+
+@pytest.fixture(scope="session")
+def prepared(
+    tmp_path_factory: pytest.TempPathFactory, tiny_llama_folder: Path, few_spec: "ItemSpec"
+) -> Prepared:
+    """Return the cache of the server, with everything read."""
     from core.modelspec import ModelSpec
     from core.prompts import ReadSpec
     from core.workbench import Workbench
 
-    folder = tmp_path_factory.mktemp("browser")
-    head, *lines = BUILTIN_FILE.read_text(encoding="utf-8").splitlines()
-    table = folder / "few.tsv"
-    table.write_text("\n".join([head, *lines[::8]]) + "\n", encoding="utf-8")
-    work = Workbench.at(folder / "cache")
-    added = work.add_items(ItemSpec("file", table, name="Few actions"))
+    work = Workbench.at(tmp_path_factory.mktemp("browser") / "cache")
+    added = work.add_items(few_spec)
     added.wait(60)
     assert added.state == "done", added.error
     model = f"folder:{tiny_llama_folder}"
@@ -223,6 +237,16 @@ class Screen:
             for one in self.traces(key)
             if not one["faded"] and one["symbol"] not in rings
         )
+
+    def query(self) -> dict[str, str]:
+        """Return what the address holds behind the question mark."""
+        return dict(parse_qsl(urlsplit(self.page.url).query, keep_blank_values=True))
+
+    def await_query(self, **wanted: str) -> "Screen":
+        """Wait until the address holds some values; an empty one stands for any."""
+        for name, value in wanted.items():
+            self.page.wait_for_function(_HOLDS, arg=[name, value])
+        return self
 
     def choose(self, label: str, option: str) -> None:
         """Choose an option of a select box."""

@@ -4,10 +4,12 @@ import io
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
 import pytest
+
+from core.dataset import load_or_read
+from core.store import Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
@@ -15,17 +17,8 @@ expect = sync_api.expect
 MAPS = ("chart-people", "chart-model")
 
 
-def query(screen: Any) -> dict[str, str]:
-    return {name: one[0] for name, one in parse_qs(urlsplit(screen.page.url).query).items()}
-
-
 def slider(screen: Any) -> Any:
     return screen.key("layer").get_by_role("slider")
-
-
-def await_query(screen: Any, name: str, value: str = "") -> str:
-    expect(screen.page).to_have_url(re.compile(rf"[?&]{name}={re.escape(value)}"))
-    return query(screen)[name]
 
 
 def await_lit(screen: Any, key: str, wanted: Any) -> int:
@@ -50,7 +43,7 @@ def select_some(screen: Any) -> int:
     """Select by mouse on the human map; return how many."""
     total = screen.lit("chart-people")
     screen.box("chart-people")
-    await_query(screen, "sel")
+    screen.await_query(sel="")
     expect(screen.text("Selection")).to_be_visible()
     screen.settle()
     count = await_lit(screen, "chart-people", lambda lit: 0 < lit < total)
@@ -70,7 +63,7 @@ def test_the_very_first_visit_may_be_a_deep_link(serve, prepared, new_screen):
         expect(slider(screen)).to_have_attribute("aria-valuetext", "0")
         expect(screen.page.get_by_role("radio", name="Moral axes")).to_be_checked()
         expect(screen.page.get_by_role("combobox", name="Colour")).to_have_value("Pole")
-        assert wanted.items() <= query(screen).items()
+        assert wanted.items() <= screen.query().items()
         expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(3)
         screen.check()
 
@@ -78,16 +71,16 @@ def test_the_very_first_visit_may_be_a_deep_link(serve, prepared, new_screen):
 def test_a_box_greys_the_rest_on_both_maps_fills_the_table_and_survives(few_map):
     everything = few_map.lit("chart-model")
     count = select_some(few_map)
-    name = query(few_map)["sel"]
+    name = few_map.query()["sel"]
     assert count < everything
     assert shown(few_map) == count
     assert any(one["faded"] for one in few_map.traces("chart-model"))
     slider(few_map).press("ArrowRight")
-    await_query(few_map, "layer", "2")
+    few_map.await_query(layer="2")
     few_map.choose("Colour", "Pole")
-    await_query(few_map, "colour", "pole")
+    few_map.await_query(colour="pole")
     few_map.settle()
-    assert query(few_map)["sel"] == name
+    assert few_map.query()["sel"] == name
     for key in MAPS:
         await_lit(few_map, key, lambda lit: lit == count)
     assert shown(few_map) == count
@@ -101,13 +94,13 @@ def test_a_selection_comes_back_in_another_browser(few_map, new_screen):
     for key in MAPS:
         await_lit(other, key, lambda lit: lit == count)
     assert shown(other) == count
-    assert query(other)["sel"] == query(few_map)["sel"]
+    assert other.query()["sel"] == few_map.query()["sel"]
 
 
 def test_a_selection_on_the_models_map_is_the_same_selection(few_map):
     total = few_map.lit("chart-model")
     few_map.box("chart-model")
-    await_query(few_map, "sel")
+    few_map.await_query(sel="")
     few_map.settle()
     count = await_lit(few_map, "chart-model", lambda lit: 0 < lit < total)
     await_lit(few_map, "chart-people", lambda lit: lit == count)
@@ -117,7 +110,7 @@ def test_a_selection_on_the_models_map_is_the_same_selection(few_map):
 def test_a_second_box_replaces_the_first_and_clear_takes_it_away(few_map):
     total = few_map.lit("chart-people")
     first = select_some(few_map)
-    name = query(few_map)["sel"]
+    name = few_map.query()["sel"]
     few_map.box("chart-people", share=0.25)
     expect(few_map.page).not_to_have_url(re.compile(name))
     few_map.settle()
@@ -130,25 +123,25 @@ def test_a_second_box_replaces_the_first_and_clear_takes_it_away(few_map):
     for key in MAPS:
         await_lit(few_map, key, lambda lit: lit == total)
     few_map.choose("Colour", "Pole")  # a stale event of the chart must not bring it back
-    await_query(few_map, "colour", "pole")
+    few_map.await_query(colour="pole")
     few_map.settle()
-    assert "sel" not in query(few_map)
+    assert "sel" not in few_map.query()
     assert shown(few_map) == total
 
 
 def test_the_layer_moves_by_keyboard(few_map):
     slider(few_map).press("ArrowRight")
-    await_query(few_map, "layer", "2")
+    few_map.await_query(layer="2")
     expect(few_map.text("layer 2")).to_be_visible()
     slider(few_map).press("ArrowLeft")
     slider(few_map).press("ArrowLeft")
-    await_query(few_map, "layer", "0")
+    few_map.await_query(layer="0")
     expect(few_map.text("layer 0")).to_be_visible()
 
 
 def test_search_rings_the_matches(few_map):
     few_map.type("Search the actions", "the")
-    await_query(few_map, "q", "the")
+    few_map.await_query(q="the")
     expect(few_map.text("contain")).to_be_visible()
     few_map.settle()
     rings = [[one for one in few_map.traces(key) if one["symbol"] == "circle-open"] for key in MAPS]
@@ -158,7 +151,7 @@ def test_search_rings_the_matches(few_map):
 
 def test_a_sentence_of_ones_own_lands_as_a_star_with_its_figures(few_map):
     few_map.type("Your own sentence", "Giving a lost child shelter")
-    await_query(few_map, "say")
+    few_map.await_query(say="")
     for words in ("Cosine to the ten centres", "every layer", "Nearest actions"):
         expect(few_map.text(words)).to_be_visible()
     few_map.settle()
@@ -174,11 +167,11 @@ def test_a_sentence_of_ones_own_lands_as_a_star_with_its_figures(few_map):
 
 def test_the_page_comes_back_after_a_reload(few_map):
     few_map.choose("Colour", "Residual (people − model)")
-    await_query(few_map, "colour", "residual")
+    few_map.await_query(colour="residual")
     few_map.page.get_by_role("radio", name="Moral axes").click()
-    await_query(few_map, "method", "axes")
+    few_map.await_query(method="axes")
     few_map.choose("Horizontal axis", "loyalty − betrayal")
-    await_query(few_map, "x", "loyalty-betrayal")
+    few_map.await_query(x="loyalty-betrayal")
     few_map.settle()
     before = few_map.page.url
     few_map.page.reload()
@@ -219,17 +212,17 @@ def test_two_people_at_once_do_not_see_each_other(new_screen, prepared):
         expect(screen.text("Nearest actions")).to_be_visible()
     select_some(first)
     second.choose("Scaling", "Centred (paper)")
-    await_query(second, "scaling", "centred")
-    assert "sel" not in query(second)
-    assert query(first)["layer"] == "0"
-    assert query(second)["layer"] == "2"
-    assert "colour" not in query(first)
-    assert query(second)["say"] == "Feeding the hungry"
+    second.await_query(scaling="centred")
+    assert "sel" not in second.query()
+    assert first.query()["layer"] == "0"
+    assert second.query()["layer"] == "2"
+    assert "colour" not in first.query()
+    assert second.query()["say"] == "Feeding the hungry"
 
 
 def test_a_reading_is_watched_and_ends_in_a_map(few_map):
     few_map.page.get_by_text("Untrained control").click()
-    await_query(few_map, "untrained", "1")
+    few_map.await_query(untrained="1")
     few_map.page.get_by_role("button", name="Read").click()
     expect(few_map.chart("chart-model").locator(".main-svg").first).to_be_visible()
     expect(few_map.text("untrained 0")).to_be_visible()
@@ -238,18 +231,18 @@ def test_a_reading_is_watched_and_ends_in_a_map(few_map):
 @pytest.mark.gemma
 @pytest.mark.slow
 @pytest.mark.usefixtures("gemma")  # unpacked once, into the cache that the server uses
-def test_the_packaged_model_reads_by_itself(cache_root, serve, new_screen):
+def test_the_packaged_model_reads_by_itself(cache_root, few_spec, serve, new_screen):
+    few = load_or_read(Store(cache_root), few_spec).digest[:12]
     with serve(cache_root) as url:
         screen = new_screen(url)
-        screen.page.set_default_timeout(180_000)
-        screen.page.goto(f"{url}/map?layer=9")
+        screen.page.goto(f"{url}/map?layer=12&set={few}")
         expect(screen.chart("chart-people").locator(".main-svg").first).to_be_visible()
         expect(screen.chart("chart-model").locator(".main-svg").first).to_be_visible(
             timeout=180_000
         )
-        expect(screen.text("layer 9")).to_be_visible()
+        expect(screen.text("layer 12")).to_be_visible()
         expect(screen.text("Same foundation")).to_be_visible()
         expect(screen.text("word counts")).to_be_visible()
         screen.settle()
-        assert query(screen).get("layer", "9") == "9"
+        assert screen.query()["layer"] == "12"
         screen.check()

@@ -2,7 +2,6 @@
 
 import re
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -25,10 +24,6 @@ _COLOURS = """() => {
     const style = getComputedStyle(document.querySelector('[data-testid=stApp]'));
     return [style.backgroundColor, style.color];
 }"""
-
-
-def query(screen: Any) -> dict[str, str]:
-    return {name: one[0] for name, one in parse_qs(urlsplit(screen.page.url).query).items()}
 
 
 def go(screen: Any, name: str) -> None:
@@ -93,11 +88,11 @@ def check_names(screen: Any, charts: int, tables: int) -> None:
 def test_choices_of_the_sidebar_hold_while_pages_change(screen, prepared):
     screen.open("map", **prepared.few)
     screen.page.get_by_text("Untrained control").click()
-    expect(screen.page).to_have_url(re.compile("untrained=1"))
+    screen.await_query(untrained="1")
     for name in ("Data", "Overview", "Map"):
         go(screen, name)
         expect(screen.page.get_by_role("switch", name="Untrained control")).to_be_checked()
-        assert {**prepared.few, "untrained": "1"}.items() <= query(screen).items()
+        screen.await_query(**prepared.few, untrained="1")
 
 
 def test_choices_of_the_map_hold_while_pages_change(screen, prepared):
@@ -105,7 +100,7 @@ def test_choices_of_the_map_hold_while_pages_change(screen, prepared):
     go(screen, "Data")
     go(screen, "Map")
     screen.traces("chart-model")
-    assert {"layer": "2", "colour": "pole", "q": "the"}.items() <= query(screen).items()
+    screen.await_query(layer="2", colour="pole", q="the")
     expect(screen.page.get_by_role("combobox", name="Colour")).to_have_value("Pole")
 
 
@@ -127,7 +122,7 @@ def test_one_button_begins(screen, prepared):
     screen.page.get_by_role("button", name="Open the moral map").click()
     expect(screen.page.get_by_role("heading", name="Map", level=1)).to_be_visible()
     screen.traces("chart-model")
-    assert prepared.few.items() <= query(screen).items()
+    screen.await_query(**prepared.few)
 
 
 #: Some steps of the tour, and what the address holds afterwards.
@@ -143,10 +138,7 @@ def test_a_step_of_the_tour_lands_with_its_settings(screen, prepared, step, titl
     screen.open("", **prepared.few)
     screen.key(f"tour-{step}").get_by_role("button").click()
     expect(screen.page.get_by_role("heading", name=title, level=1)).to_be_visible()
-    for name, value in wanted.items():
-        expect(screen.page).to_have_url(re.compile(rf"[?&]{name}={value}"))
-    screen.settle()
-    assert prepared.few.items() <= query(screen).items()
+    screen.await_query(**prepared.few, **wanted)
 
 
 def test_a_table_is_uploaded_read_and_used(screen, prepared):
