@@ -90,7 +90,7 @@ def test_what_cannot_be_read_gets_one_clear_sentence(open_read, complaints, quer
 
 
 @pytest.mark.parametrize("page", ["", "data"])
-@pytest.mark.parametrize("query", [query for query, _ in REFUSED], ids=str)
+@pytest.mark.parametrize("query", [REFUSED[0][0], REFUSED[3][0], REFUSED[-1][0]], ids=str)
 def test_other_pages_do_not_mind_a_model_that_cannot_be_read(open_read, complaints, page, query):
     assert complaints(open_read(page, **query)) == []
 
