@@ -24,7 +24,9 @@ def show() -> None:
         return
     if job is not None:
         _finished(job)
-    way = st.segmented_control("From", _WAYS, default=_WAYS[0], required=True, key="way")
+    way = st.segmented_control(
+        "From", _WAYS, default=_WAYS[0], required=True, key="way", persist_state="session"
+    )
     if way == _WAYS[0]:
         _upload()
     elif way == _WAYS[1]:
@@ -71,7 +73,11 @@ def _upload() -> None:
 
 def _local() -> None:
     typed = st.text_input(
-        "Path", key="local-path", max_chars=500, placeholder="/data/social-chem-101.v1.0.tsv"
+        "Path",
+        key="local-path",
+        persist_state="session",
+        max_chars=500,
+        placeholder="/data/social-chem-101.v1.0.tsv",
     )
     if typed:
         path = Path(typed.strip()).expanduser()

@@ -27,12 +27,14 @@ def ask(path: Path, name: str) -> ItemSpec | None:
     sample = row[1].toggle(
         "Diagnosis sample",
         key=f"sample-{key}",
+        persist_state="session",
         help="The paper's stratified sample: per foundation and pole up to 300 of each grade, 150 "
         "typical ones, 300 neutral.",
     )
     skip = row[2].toggle(
         "Skip bad rows",
         key=f"skip-{key}",
+        persist_state="session",
         help="Count rows with impossible values instead of refusing.",
     )
     if not st.button("Read the table", type="primary", key=f"read-{key}"):
@@ -62,6 +64,7 @@ def _mapping(shape: TableShape, key: str) -> ColumnMapping | None:
             options,
             index=options.index(guess) if guess in options else 0,
             key=f"map-{name}-{key}",
+            persist_state="session",
         )
         chosen[name] = "" if value == _MISSING else value
     if not (chosen["action"] and chosen["foundations"]):
