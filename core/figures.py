@@ -308,9 +308,9 @@ def sentence_figure(bands: list[tuple[Estimate, Estimate]]) -> go.Figure:
         )
     )
     figure.update_layout(
-        height=360,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        legend={"orientation": "h", "y": 1.1},
+        height=390,
+        margin={"l": 8, "r": 8, "t": 56, "b": 8},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         xaxis={"title": "cosine to the centre", "zeroline": True},
     )
     return figure
