@@ -1,8 +1,8 @@
 """Items that are measured together, and how they are resampled and shuffled.
 
 Texts are the unit of both: rows that share a text are drawn together and swap their labels
-together. Shuffles stay within a foundation, so that the topic, which words give away, stays where it
-is and only pole and grade move.
+together. Shuffles stay within a foundation, so that the topic, which words give away, stays where
+it is and only pole and grade move.
 """
 
 from dataclasses import dataclass, replace
@@ -112,7 +112,9 @@ class Cohort:
         """Return some of the rows as a cohort of their own; other fields as ``changes`` says."""
         return replace(
             self,
-            labels=Labels(*(field[rows] for field in self.labels)),
+            labels=Labels(
+                self.labels.dimension[rows], self.labels.grade[rows], self.labels.group[rows]
+            ),
             foundation=self.foundation[rows],
             vectors=self.vectors[rows],
             members=self.members[rows],

@@ -160,3 +160,11 @@ def release(device: Device) -> None:
 def gigabytes(size: int) -> str:
     """Write a size in bytes for people: ``2.6 GB``."""
     return f"{size / 1e9:.1f} GB" if size < 1e11 else f"{size / 1e9:.0f} GB"
+
+
+def working_device() -> Device:
+    """Return where large matrix products run: a CUDA device if there is one, else the CPU.
+
+    Not MPS: it has no float64, which centres and penalties need.
+    """
+    return "cuda" if "cuda" in _available() else "cpu"

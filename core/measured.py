@@ -1,12 +1,12 @@
 """What a test of moral structure returns: figures, each with its interval and its shuffled control.
 
-Four tests, after the four indifferences of arXiv 2603.15615. Each has one headline figure, for which
-the resampled and the shuffled values are kept as well; all figures are larger where a model tells
-more apart.
+Four tests, after the four indifferences of arXiv 2603.15615. Each has one headline figure, for
+which the resampled and the shuffled values are kept as well; headlines are larger where a model
+tells more apart.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,22 @@ def estimate(value: float, draws: NDArray[np.floating]) -> Estimate:
         return Estimate(float(value) if np.isfinite(value) else np.nan, np.nan, np.nan)
     low, high = np.quantile(known, [0.025, 0.975])
     return Estimate(float(value), float(low), float(high))
+
+
+def flat(figure: Figure) -> dict[str, Any]:
+    """Return a figure as one flat record."""
+    return {
+        "test": figure.test,
+        "name": figure.name,
+        "part": figure.part,
+        "n": figure.n,
+        "value": figure.observed.value,
+        "low": figure.observed.low,
+        "high": figure.observed.high,
+        "shuffled": figure.shuffled.value,
+        "shuffled_low": figure.shuffled.low,
+        "shuffled_high": figure.shuffled.high,
+    }
 
 
 def band(null: NDArray[np.floating]) -> Estimate:

@@ -1,0 +1,306 @@
+"""The four tests at every layer of a model, beside everything that could explain them away.
+
+Each layer is measured on all texts; besides, its headline figures are taken on two halves of the
+texts, so that a layer can be chosen on the one and reported on the other. A result is a small table
+on disk under the key of all it depends on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import CoreError, clusters, gradients, opposition, probes
+from core.activations import EMBEDDING
+from core.cohort import DRAWS, Cohort, cohort_of
+from core.layerdiagnosis import LayerDiagnosis, is_kept, open_kept, save
+from core.lexical import bag_of_words, sentence_length
+from core.measured import NOTHING, TESTS, Figure, Measured, Test, band
+from core.progress import Report, silent
+from core.prompts import Pooling
+from core.scaling import Scaling, fit_scaler
+from core.stats import Estimate
+from core.store import Store
+from core.study import Study, has_picture, layer_states, states_of
+
+#: What is measured beside the layers: word counts and the length of the sentence.
+Baseline = Literal["words", "length"]
+BASELINES: Final[tuple[Baseline, ...]] = ("words", "length")
+#: Words of the bag; more than enough for short actions, few enough to be whitened.
+_MOST_WORDS: Final = 2048
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class DiagnosisSpec:
+    """How layers are measured."""
+
+    pooling: Pooling = "mean"
+    """Which pooled state."""
+
+    scaling: Scaling = "centred"
+    """What is taken off the states; the probe standardises its coordinates in any case."""
+
+    draws: int = DRAWS
+    """Resamples of texts behind each interval."""
+
+    shuffles: int = DRAWS
+    """Shuffles of labels behind each band."""
+
+    seed: int = 0
+    """Seed of resamples, shuffles, halves, folds and clusters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """A model's layers and their baselines."""
+
+    study: Study
+    """Who read what."""
+
+    spec: DiagnosisSpec
+    """How it was measured."""
+
+    layers: Mapping[int, LayerDiagnosis]
+    """Layer -> its tests; ``EMBEDDING`` first."""
+
+    baselines: Mapping[Baseline, LayerDiagnosis]
+    """Word counts and length, measured the same way on the same prompts."""
+
+    @cached_property
+    def chosen(self) -> dict[Test, int]:
+        """The decoder layer with the highest headline on the first half, for each test.
+
+        Tests that no layer can compute are left out.
+        """
+        chosen: dict[Test, int] = {}
+        for test in TESTS:
+            values = {
+                layer: one.first.get(test, np.nan)
+                for layer, one in self.layers.items()
+                if layer != EMBEDDING
+            }
+            known = {layer: value for layer, value in values.items() if np.isfinite(value)}
+            if known:
+                chosen[test] = max(known, key=lambda layer: (known[layer], -layer))
+        return chosen
+
+    def highest_by_chance(self, test: Test) -> Estimate:
+        """Return mean and 95 % band of the highest decoder layer's headline, labels shuffled."""
+        nulls = [
+            one.whole[test].null
+            for layer, one in self.layers.items()
+            if layer != EMBEDDING and test in one.whole and len(one.whole[test].null)
+        ]
+        return band(np.max(nulls, axis=0)) if nulls else NOTHING
+
+
+# --- measuring ---
+
+
+def load_or_diagnose(
+    store: Store, study: Study, spec: DiagnosisSpec, layer: int, cohort: Cohort | None = None
+) -> LayerDiagnosis:
+    """Return the four tests at a layer, measured only if they are not stored.
+
+    Args:
+        store: Where states and results lie.
+        study: Who read what.
+        spec: How to measure.
+        layer: Decoder layer or ``EMBEDDING``.
+        cohort: ``study_cohort``'s, if it is at hand: its shuffles are drawn once.
+
+    Raises:
+        CoreError: The states are not stored.
+    """
+    keys = _layer_keys(study, spec, layer)
+    kept = open_kept(store, keys)
+    if kept is not None:
+        return kept
+    if not has_picture(store, study, layer, spec.pooling):
+        return _problem(store, study, spec, layer, keys)
+    cohort = cohort or study_cohort(study, spec)
+    if not is_kept(store, keys[0]):
+        states = layer_states(store, study, layer, spec.pooling, spec.scaling).states
+        save(store, keys[0], _geometry(states[study.plan.rows], cohort))
+    if not is_kept(store, keys[1]):
+        raw = states_of(store, study).prompt_states(layer, spec.pooling)
+        save(store, keys[1], _decoding(raw[study.plan.rows], cohort))
+    return open_kept(store, keys) or _lost()
+
+
+def load_or_measure_baseline(
+    store: Store, study: Study, spec: DiagnosisSpec, name: Baseline, cohort: Cohort | None = None
+) -> LayerDiagnosis:
+    """Return the four tests on word counts or on the sentence's length; the same prompts."""
+    keys = _baseline_keys(study, spec, name)
+    kept = open_kept(store, keys)
+    if kept is not None:
+        return kept
+    cohort = cohort or study_cohort(study, spec)
+    prompts = study.plan.prompts
+    plain = (
+        bag_of_words(prompts, max_words=_MOST_WORDS)
+        if name == "words"
+        else sentence_length(prompts)
+    )
+    scaled = fit_scaler(plain, spec.scaling).apply(plain)
+    rows = study.plan.rows
+    save(store, keys[0], _geometry(scaled[rows], cohort))
+    # Rare words blown up to unit variance would make the control weak.
+    save(store, keys[1], _decoding(plain[rows], cohort, standardise=name == "length"))
+    return open_kept(store, keys) or _lost()
+
+
+def study_cohort(study: Study, spec: DiagnosisSpec) -> Cohort:
+    """Return all items of a study as one cohort."""
+    return cohort_of(study.items, draws=spec.draws, shuffles=spec.shuffles, seed=spec.seed)
+
+
+def diagnose(store: Store, study: Study, spec: DiagnosisSpec, report: Report = silent) -> Diagnosis:
+    """Return the diagnosis of all layers and baselines; what is stored is not measured again.
+
+    Raises:
+        CoreError: The states are not stored.
+        Cancelled: The person cancelled; layers done so far stay.
+    """
+    cohort = study_cohort(study, spec)
+    steps = len(BASELINES) + len(study.plan.layers)
+    baselines, layers = {}, {}
+    for number, name in enumerate(BASELINES):
+        report(number, steps, "measuring what words alone can do")
+        baselines[name] = load_or_measure_baseline(store, study, spec, name, cohort)
+    for number, layer in enumerate(study.plan.layers):
+        report(
+            number + len(BASELINES),
+            steps,
+            f"measuring layers · {number} of {len(study.plan.layers)}",
+        )
+        layers[layer] = load_or_diagnose(store, study, spec, layer, cohort)
+    return Diagnosis(study, spec, layers, baselines)
+
+
+def open_diagnosis(store: Store, study: Study, spec: DiagnosisSpec) -> Diagnosis | None:
+    """Return a diagnosis if all of it is stored, else None. Needs no states."""
+    baselines, layers = {}, {}
+    for name in BASELINES:
+        kept = open_kept(store, _baseline_keys(study, spec, name))
+        if kept is None:
+            return None
+        baselines[name] = kept
+    for layer in study.plan.layers:
+        kept = open_kept(store, _layer_keys(study, spec, layer))
+        if kept is None:
+            return None
+        layers[layer] = kept
+    return Diagnosis(study, spec, layers, baselines)
+
+
+def is_diagnosed(store: Store, study: Study, spec: DiagnosisSpec) -> bool:
+    """Tell whether all of a diagnosis is stored."""
+    keys = [_baseline_keys(study, spec, name) for name in BASELINES]
+    keys += [_layer_keys(study, spec, layer) for layer in study.plan.layers]
+    return all(is_kept(store, key) for pair in keys for key in pair)
+
+
+def _geometry(states: NDArray[np.float32], cohort: Cohort) -> LayerDiagnosis:
+    """Measure what depends on distances: the first three tests."""
+    first, second = cohort.first_half, ~cohort.first_half
+    clustering = clusters.cluster(states, cohort)
+    whole: dict[Test, Measured] = {
+        "categorical": opposition.measure(states, cohort),
+        "gradient": gradients.measure(states, cohort),
+        "structural": clusters.measure(clustering, cohort),
+    }
+    quick = cohort.take(first, draws=0, shuffles=0)
+    headline = gradients.VARIANTS[:1]
+    chooses: dict[Test, float] = {
+        "categorical": _value(opposition.measure(states[first], quick)),
+        "gradient": _value(gradients.measure(states[first], quick, variants=headline)),
+        "structural": _value(clusters.headline(clustering, _quick(cohort), first)),
+    }
+    half = cohort.take(second)
+    reports: dict[Test, Figure] = {
+        "categorical": opposition.measure(states[second], half).headline,
+        "gradient": gradients.measure(states[second], half, variants=headline).headline,
+        "structural": clusters.headline(clustering, cohort, second).headline,
+    }
+    return LayerDiagnosis(whole, chooses, reports)
+
+
+def _decoding(
+    states: NDArray[np.float32], cohort: Cohort, *, standardise: bool = True
+) -> LayerDiagnosis:
+    """Measure the fourth test."""
+    first = cohort.first_half
+    probe = probes.fit(states, cohort, standardise=standardise)
+    chooses = _value(probes.headline(probe, _quick(cohort), first))
+    reports = probes.headline(probe, cohort, ~first).headline
+    return LayerDiagnosis(
+        {"dimensional": probes.measure(probe, cohort)},
+        {"dimensional": chooses},
+        {"dimensional": reports},
+    )
+
+
+def _quick(cohort: Cohort) -> Cohort:
+    return cohort.take(np.ones(len(cohort), bool), draws=0, shuffles=0)
+
+
+def _value(measured: Measured) -> float:
+    return measured.headline.observed.value
+
+
+# --- on disk ---
+
+
+def _layer_keys(study: Study, spec: DiagnosisSpec, layer: int) -> tuple[dict[str, Any], ...]:
+    source = {"states": study.plan.key(layer, spec.pooling)}
+    return _keys(source, study, spec)
+
+
+def _baseline_keys(study: Study, spec: DiagnosisSpec, name: Baseline) -> tuple[dict[str, Any], ...]:
+    return _keys({"states": name, "prompts": study.plan.digest}, study, spec)
+
+
+def _keys(
+    source: Mapping[str, Any], study: Study, spec: DiagnosisSpec
+) -> tuple[dict[str, Any], ...]:
+    """Return the keys of the first three tests and of the probe, which no scaling changes."""
+    shared = {
+        "format": _FORMAT,
+        **source,
+        "items": study.items.digest,
+        "draws": spec.draws,
+        "shuffles": spec.shuffles,
+        "seed": spec.seed,
+    }
+    geometry = {**shared, "tests": list(TESTS[:3]), "scaling": spec.scaling}
+    return geometry, {**shared, "tests": list(TESTS[3:])}
+
+
+def _problem(
+    store: Store,
+    study: Study,
+    spec: DiagnosisSpec,
+    layer: int,
+    keys: tuple[dict[str, Any], ...],
+) -> LayerDiagnosis:
+    """Write down why a layer cannot be measured: it is a result, too."""
+    try:
+        layer_states(store, study, layer, spec.pooling, spec.scaling)
+    except CoreError as error:
+        nothing = LayerDiagnosis({}, {}, {}, str(error))
+        for key in keys:
+            save(store, key, nothing)
+        return nothing
+    return _lost()
+
+
+def _lost() -> LayerDiagnosis:
+    raise CoreError(
+        "A result that was just stored is gone: another process cleared the cache. Start again."
+    )
