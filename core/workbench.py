@@ -1,12 +1,13 @@
 """Everything one process holds: the store, the open models, the jobs. Pages and commands ask it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from core import archive, dataset
 from core.activations import load_or_extract, open_states
 from core.dataset import ItemSpec, Sample
+from core.diagnosis import DiagnosisSpec, diagnose, is_diagnosed
 from core.evidence import evidence, is_measured
 from core.items import Items
 from core.jobs import Job, Runner
@@ -144,6 +145,33 @@ class Workbench:
         title = f"Measuring the layers of {study.card.name}"
         return self.runner.submit(
             fingerprint({**key, "items": study.items.digest}), title, work, lane="layout"
+        )
+
+    def untrained(self, study: Study) -> Study | None:
+        """Return the study of the untrained copy of a model; None if it is one itself."""
+        if study.card.spec.untrained_seed is not None:
+            return None
+        spec = study.card.spec.untrained()
+        return open_study(study.items, describe(spec, self.store), study.plan.spec)
+
+    def diagnose_key(self, study: Study, spec: DiagnosisSpec) -> str:
+        """Return the key of the job that diagnoses a study."""
+        base = {
+            **study.plan.base_key(),
+            "items": study.items.digest,
+            "stored": study.plan.spec.dtype,
+        }
+        return fingerprint({**base, "diagnosis": asdict(spec)})
+
+    def diagnose(self, study: Study, spec: DiagnosisSpec) -> Job | None:
+        """Start (or join) the job that runs the four tests; None if all results are kept."""
+        if is_diagnosed(self.store, study, spec):
+            return None
+        return self.runner.submit(
+            self.diagnose_key(study, spec),
+            f"Four tests at {len(study.plan.layers)} layers of {study.card.name}",
+            partial(diagnose, self.store, study, spec),
+            lane="layout",
         )
 
     def sentence(self, study: Study, text: str, pooling: Pooling, scaling: Scaling) -> Job:
