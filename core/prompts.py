@@ -70,7 +70,7 @@ class ReadSpec:
 #: ``paper``: the released code's own choices, kept so that the effect of each repair can be seen.
 PRESETS: Final = {
     "default": ReadSpec(),
-    "paper": ReadSpec(strip=False, poolings=("mean_all", "last"), max_tokens=128),
+    "paper": ReadSpec(strip=False, poolings=("mean_all", "last", "mean"), max_tokens=128),
 }
 
 

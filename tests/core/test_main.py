@@ -503,7 +503,7 @@ def test_a_layer_that_cannot_be_measured_says_why(run, model, actions):
     ("words", "said"),
     [
         (["--layer", "7"], "has no layer 7. Its layers are 0 to 2, and -1"),
-        (["--preset", "paper", "--pooling", "mean"], "reads the poolings mean_all and last, not"),
+        (["--pooling", "mean_all"], "reads the poolings mean and last, not"),
     ],
 )
 def test_a_wrong_choice_is_refused_before_anything_is_read(

@@ -70,7 +70,7 @@ def test_stripping_can_be_switched_off_and_the_template_changed():
 def test_the_papers_preset_keeps_punctuation_and_every_token():
     paper = PRESETS["paper"]
     assert paper.prompt("lying.") == "lying. is morally"
-    assert set(paper.poolings) == {"mean_all", "last"}
+    assert paper.poolings[:2] == ("mean_all", "last")
 
 
 @pytest.mark.parametrize("filler", [" ", ".", ". "])
