@@ -18,7 +18,7 @@ from core.activations import EMBEDDING
 from core.cohort import DRAWS, Cohort, cohort_of
 from core.layerdiagnosis import LayerDiagnosis, is_kept, open_kept, save
 from core.lexical import bag_of_words, sentence_length
-from core.measured import NOTHING, TESTS, Figure, Measured, Test, band
+from core.measured import NOTHING, TESTS, Measured, Test, band
 from core.progress import Report, silent
 from core.prompts import Pooling
 from core.scaling import Scaling, fit_scaler
@@ -141,12 +141,7 @@ def load_or_measure_baseline(
     if kept is not None:
         return kept
     cohort = cohort or study_cohort(study, spec)
-    prompts = study.plan.prompts
-    plain = (
-        bag_of_words(prompts, max_words=_MOST_WORDS)
-        if name == "words"
-        else sentence_length(prompts)
-    )
+    plain = word_states(study) if name == "words" else sentence_length(study.plan.prompts)
     scaled = fit_scaler(plain, spec.scaling).apply(plain)
     rows = study.plan.rows
     save(store, keys[0], _geometry(scaled[rows], cohort))
@@ -208,27 +203,26 @@ def is_diagnosed(store: Store, study: Study, spec: DiagnosisSpec) -> bool:
 
 def _geometry(states: NDArray[np.float32], cohort: Cohort) -> LayerDiagnosis:
     """Measure what depends on distances: the first three tests."""
-    first, second = cohort.first_half, ~cohort.first_half
     clustering = clusters.cluster(states, cohort)
-    whole: dict[Test, Measured] = {
-        "categorical": opposition.measure(states, cohort),
-        "gradient": gradients.measure(states, cohort),
-        "structural": clusters.measure(clustering, cohort),
-    }
-    quick = cohort.take(first, draws=0, shuffles=0)
-    headline = gradients.VARIANTS[:1]
-    chooses: dict[Test, float] = {
-        "categorical": _value(opposition.measure(states[first], quick)),
-        "gradient": _value(gradients.measure(states[first], quick, variants=headline)),
-        "structural": _value(clusters.headline(clustering, _quick(cohort), first)),
-    }
-    half = cohort.take(second)
-    reports: dict[Test, Figure] = {
-        "categorical": opposition.measure(states[second], half).headline,
-        "gradient": gradients.measure(states[second], half, variants=headline).headline,
-        "structural": clusters.headline(clustering, cohort, second).headline,
-    }
-    return LayerDiagnosis(whole, chooses, reports)
+    first, quick = cohort.first_half, _quick(cohort)
+    half, headline = quick.take(first), gradients.VARIANTS[:1]
+    return LayerDiagnosis(
+        {
+            "categorical": opposition.measure(states, cohort),
+            "gradient": gradients.measure(states, cohort),
+            "structural": clusters.measure(clustering, cohort),
+        },
+        {
+            "categorical": _value(opposition.measure(states[first], half)),
+            "gradient": _value(gradients.measure(states[first], half, variants=headline)),
+            "structural": _value(clusters.headline(clustering, quick, first)),
+        },
+        {
+            "categorical": second_half("categorical", states, cohort).headline,
+            "gradient": second_half("gradient", states, cohort).headline,
+            "structural": clusters.headline(clustering, cohort, ~first).headline,
+        },
+    )
 
 
 def _decoding(
@@ -237,16 +231,42 @@ def _decoding(
     """Measure the fourth test."""
     first = cohort.first_half
     probe = probes.fit(states, cohort, standardise=standardise)
-    chooses = _value(probes.headline(probe, _quick(cohort), first))
-    reports = probes.headline(probe, cohort, ~first).headline
     return LayerDiagnosis(
         {"dimensional": probes.measure(probe, cohort)},
-        {"dimensional": chooses},
-        {"dimensional": reports},
+        {"dimensional": _value(probes.headline(probe, _quick(cohort), first))},
+        {"dimensional": probes.headline(probe, cohort, ~first).headline},
     )
 
 
+def second_half(
+    test: Test, states: NDArray[np.float32], cohort: Cohort, *, standardise: bool = True
+) -> Measured:
+    """Return a test's headline on the half of the texts that chooses no layer.
+
+    Args:
+        test: Which test.
+        states: States of all rows; scaled, except for the probe.
+        cohort: All rows.
+        standardise: Whether the probe standardises its coordinates.
+    """
+    second = ~cohort.first_half
+    if test == "categorical":
+        return opposition.measure(states[second], cohort.take(second))
+    if test == "gradient":
+        variants = gradients.VARIANTS[:1]
+        return gradients.measure(states[second], cohort.take(second), variants=variants)
+    if test == "structural":
+        return clusters.headline(clusters.cluster(states, cohort), cohort, second)
+    return probes.headline(probes.fit(states, cohort, standardise=standardise), cohort, second)
+
+
+def word_states(study: Study) -> NDArray[np.float32]:
+    """Return the bag of words of each prompt, the same prompts as the model's."""
+    return bag_of_words(study.plan.prompts, max_words=_MOST_WORDS)
+
+
 def _quick(cohort: Cohort) -> Cohort:
+    """Return the cohort without intervals and bands."""
     return cohort.take(np.ones(len(cohort), bool), draws=0, shuffles=0)
 
 

@@ -79,6 +79,35 @@ def measure(
     )
 
 
+class ByPole(NamedTuple):
+    """A variant's correlation for each pole."""
+
+    values: NDArray[np.float64]
+    """Spearman's correlation, shape ``(10,)``; NaN where it cannot be computed."""
+
+    draws: NDArray[np.float64]
+    """The same for each resample of texts, shape ``(draws, 10)``."""
+
+    weights: NDArray[np.float64]
+    """Fisher's weights for their mean: texts - 3, shape ``(10,)``; 0 where there is no value."""
+
+
+def by_pole(close: NDArray[np.float64], cohort: Cohort, variant: str) -> ByPole:
+    """Return a variant's correlation for each pole from closeness measured in any way.
+
+    Args:
+        close: Closeness of each row to the ten centres, shape ``(n, 10)``.
+        cohort: Labels of the rows.
+        variant: One of ``VARIANTS``.
+    """
+    graded = [_graded(close, cohort, column, variant) for column in range(len(DIMENSIONS))]
+    return ByPole(
+        np.array([np.nan if one is None else one.value for one in graded]),
+        np.stack([_draws(one, cohort) for one in graded], axis=1),
+        np.array([0.0 if one is None else max(one.texts - 3, 1) for one in graded]),
+    )
+
+
 def _graded(close: NDArray[np.float64], cohort: Cohort, column: int, variant: str) -> Graded | None:
     """Return what is correlated for one pole; None if nothing can be."""
     own = cohort.labels.dimension == column
