@@ -8,19 +8,18 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import argparse
 import io
-import shutil
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Final, TextIO, get_args
+from typing import Any, Final, get_args
 
-from core import CoreError, commands, evidencetable, plaintext
+from core import CoreError, commands, diagnosistable, evidencetable, measurecommands
 from core.commands import Asked, Desk
 from core.dataset import ItemSpec, Sample
-from core.jobs import Job
+from core.diagnosis import DiagnosisSpec
 from core.modelspec import FORMS, ModelSpec
+from core.progressline import watch
 from core.projection import LayoutSpec, Method
 from core.prompts import PRESETS, Pooling
 from core.scaling import Scaling
@@ -33,13 +32,6 @@ STOPPED: Final = 130
 CLOSED: Final = 141
 KEPT: Final = "Stopped. What was finished is kept: the same command goes on from there."
 
-#: Seconds between two looks at a job.
-LOOK: Final = 0.1
-#: Seconds before a job is worth a line that stays; importing torch takes two.
-GRACE: Final = 3.0
-#: Seconds between two lines where they pile up in a file or a log.
-PLAIN_PAUSE: Final = 5.0
-
 _MEANINGS: Final = (
     f"MODEL: {FORMS}\nSET: builtin · digest of a stored set (see 'items') · path of a table"
 )
@@ -47,81 +39,6 @@ _MEANINGS: Final = (
 _INSTEAD: Final = {"score": ("judgement", "agreement"), "judgement": ("score",)}
 
 Command = Callable[[Desk, argparse.Namespace], Iterable[str]]
-
-
-# --- progress ---
-
-
-class ProgressLine:
-    """One line on a terminal that is written over; elsewhere a plain line every few seconds."""
-
-    def __init__(self, job: Job, stream: TextIO) -> None:
-        self._job, self._stream = job, stream
-        self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._next = time.monotonic() + GRACE
-        self._titled = False
-
-    def show(self) -> None:
-        """Show how far the job is, where it is time for it."""
-        due = time.monotonic() >= self._next
-        if due and not self._titled:
-            self.say(self._job.title)
-            self._titled = True
-        if self._live:
-            columns = shutil.get_terminal_size().columns
-            self._write("\r\x1b[K" + progress_text(self._job)[: columns - 1])
-        elif due:
-            self.say(progress_text(self._job))
-            self._next = time.monotonic() + PLAIN_PAUSE
-
-    def say(self, text: str) -> None:
-        """Write a line that stays."""
-        self.clear()
-        self._write(f"{text}\n")
-
-    def clear(self) -> None:
-        """Take the line off the terminal."""
-        if self._live:
-            self._write("\r\x1b[K")
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
-
-
-def progress_text(job: Job) -> str:
-    """Write how far a job is: ``43 % · reading texts · 20 s left``."""
-    note = job.note if job.note not in ("", "starting") else job.title
-    parts = [f"{int(100 * job.fraction):3d} %", note]
-    if job.left is not None:
-        parts.append(f"{plaintext.duration(job.left)} left")
-    return " · ".join(parts)
-
-
-def watch(job: Job) -> Any:
-    """Show a job's progress on stderr until it ends, and return its result.
-
-    Raises:
-        CoreError: It failed.
-        KeyboardInterrupt: Ctrl-C; the job has come to rest, unless it was pressed twice.
-    """
-    line = ProgressLine(job, sys.stderr)
-    try:
-        while job.active:
-            line.show()
-            job.wait(LOOK)
-    except KeyboardInterrupt:
-        job.cancel()
-        line.say("Stopping after the present step. Ctrl-C again leaves at once.")
-        job.wait()
-        raise
-    finally:
-        line.clear()
-    if job.state == "cancelled":
-        raise KeyboardInterrupt
-    if job.state == "failed":
-        raise CoreError(job.error)
-    return job.result
 
 
 # --- from words to what they mean ---
@@ -194,10 +111,32 @@ def _maps(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 
 
 def _evidence(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    measured = commands.measure(desk, _asked(args), args.pooling, args.scaling, args.layer)
+    measured = measurecommands.measure(desk, _asked(args), args.pooling, args.scaling, args.layer)
     if args.csv is not None:
         return evidencetable.write_csv(measured, args.csv)
     return [measured.json()] if args.json else measured.table()
+
+
+def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    spec = DiagnosisSpec(
+        scaling=args.scaling, draws=args.draws, shuffles=args.shuffles, seed=args.seed
+    )
+    found = measurecommands.diagnose(
+        desk, _asked(args), args.pooling, spec, control=not args.no_control
+    )
+    if args.receipt is not None:
+        diagnosistable.write_receipt(found.several, args.receipt)
+    if args.json:
+        yield diagnosistable.json_text(found.several)
+        return
+    if found.kept:
+        yield "All of this was measured before: nothing to do."
+    if args.csv is not None:
+        yield from diagnosistable.write_csv(found.several, args.csv)
+    else:
+        yield from diagnosistable.text(found.several, figures=args.table)
+    if args.receipt is not None:
+        yield f"Wrote the receipt to {args.receipt}."
 
 
 def _cache(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
@@ -227,6 +166,7 @@ def parser() -> argparse.ArgumentParser:
     _add_reading(add, "read", _read, "let a model read the items", "packaged --items builtin")
     _add_maps(add)
     _add_evidence(add)
+    _add_diagnose(add)
     _add_cache(add)
     return top
 
@@ -283,7 +223,12 @@ def _add_reading(
         "--template", help="what the model reads, such as '{action} is morally' (the default)"
     )
     added.add_argument(
-        "--untrained", type=int, metavar="SEED", help="read with the model's untrained control"
+        "--untrained",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="SEED",
+        help="take the model's untrained control instead; without SEED, 0",
     )
     return added
 
@@ -319,6 +264,40 @@ def _add_evidence(add: Any) -> None:
     form = evidence.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     form.add_argument("--csv", type=Path, metavar="FILE", help="write a CSV file")
+
+
+def _add_diagnose(add: Any) -> None:
+    summary = "run the four tests of indifference at every layer, each beside all its controls"
+    diagnose = _add_reading(add, "diagnose", _diagnose, summary, "packaged --receipt receipt.json")
+    plain = DiagnosisSpec()
+    diagnose.add_argument(
+        "--pooling",
+        choices=(*get_args(Pooling), "both"),
+        help="default: the first that the preset reads; 'both': one after the other",
+    )
+    diagnose.add_argument("--scaling", choices=get_args(Scaling), default=plain.scaling)
+    diagnose.add_argument(
+        "--no-control", action="store_true", help="leave the untrained copy of the model out"
+    )
+    for name, meaning in (
+        ("draws", "resamples of texts behind each interval"),
+        ("shuffles", "shuffles of labels behind each chance band"),
+        ("seed", "seed of everything random"),
+    ):
+        diagnose.add_argument(
+            f"--{name}",
+            type=int,
+            default=getattr(plain, name),
+            metavar="N",
+            help=f"{meaning}; default: %(default)s",
+        )
+    form = diagnose.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    form.add_argument("--csv", type=Path, metavar="FILE", help="write every figure as a CSV row")
+    form.add_argument("--table", action="store_true", help="every figure below the text")
+    diagnose.add_argument(
+        "--receipt", type=Path, metavar="FILE", help="write all that the figures depend on as JSON"
+    )
 
 
 def _add_cache(add: Any) -> None:

@@ -6,16 +6,14 @@ to ``watch``, which shows its progress.
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from core import CoreError, archive, dataset
-from core.activations import EMBEDDING
 from core.dataset import ItemSpec
-from core.evidence import evidence
-from core.evidencetable import Evidence, heading
+from core.evidencetable import heading
 from core.items import Items
 from core.jobs import Job, Lane
 from core.models import ModelCard, ModelSpec, describe
@@ -204,12 +202,17 @@ def _card(desk: Desk, spec: ModelSpec) -> ModelCard:
     return card
 
 
-def _study(desk: Desk, asked: Asked) -> Study:
+def study_of(desk: Desk, asked: Asked) -> Study:
+    """Join the items and the model, both read into the cache as far as need be.
+
+    Raises:
+        CoreError: There are no such items, no such model, or too few texts.
+    """
     items = _find_items(desk, asked.items)
     return open_study(items, _card(desk, asked.model), asked.read)
 
 
-def _make_read(desk: Desk, study: Study) -> bool:
+def make_read(desk: Desk, study: Study) -> bool:
     """Let the model read what it has not read; tell whether there was anything to do."""
     if desk.bench.is_read(study):
         return False
@@ -219,10 +222,10 @@ def _make_read(desk: Desk, study: Study) -> bool:
 
 def read(desk: Desk, asked: Asked) -> Lines:
     """Let a model read the items."""
-    study = _study(desk, asked)
+    study = study_of(desk, asked)
     name, texts = study.card.name, f"{len(study.plan.prompts):,} texts"
     began = time.monotonic()
-    if _make_read(desk, study):
+    if make_read(desk, study):
         yield f"{name} has read {texts} in {duration(time.monotonic() - began)}."
     else:
         yield f"{name} has read these {texts} before: nothing to do."
@@ -236,8 +239,12 @@ def read(desk: Desk, asked: Asked) -> Lines:
     )
 
 
-def _pooling(study: Study, pooling: Pooling | None) -> Pooling:
-    """Return the pooling that was asked for, else the first that was read."""
+def chosen_pooling(study: Study, pooling: Pooling | None) -> Pooling:
+    """Return the pooling that was asked for, else the first that the preset reads.
+
+    Raises:
+        CoreError: The preset does not read it.
+    """
     read = study.plan.spec.poolings
     if pooling is None:
         return read[0]
@@ -256,9 +263,9 @@ def maps(
     desk: Desk, asked: Asked, pooling: Pooling | None, scaling: Scaling, spec: LayoutSpec
 ) -> Lines:
     """Draw every layer's map and tell how far to trust each."""
-    study = _study(desk, asked)
-    pooling = _pooling(study, pooling)
-    _make_read(desk, study)
+    study = study_of(desk, asked)
+    pooling = chosen_pooling(study, pooling)
+    make_read(desk, study)
     job = desk.bench.layouts(study, pooling, scaling, spec)
     if job is not None:
         desk.watch(job)
@@ -296,50 +303,6 @@ def _map_row(
         number_text(trust.chance),
         number_text(layout.explained),
     )
-
-
-def measure(
-    desk: Desk, asked: Asked, pooling: Pooling | None, scaling: Scaling, layers: Sequence[int]
-) -> Evidence:
-    """Measure some layers, all of them if none is named.
-
-    Raises:
-        CoreError: A layer or pooling does not exist, or the model cannot read the items.
-    """
-    study = _study(desk, asked)
-    pooling = _pooling(study, pooling)
-    chosen = sorted(set(layers)) or list(study.plan.layers)
-    lost = [layer for layer in chosen if layer not in study.plan.layers]
-    if lost:
-        raise CoreError(
-            f"{study.card.name} has no layer {lost[0]}. Its layers are 0 to "
-            f"{study.card.n_layers - 1}, and {EMBEDDING} for the embedding output."
-        )
-    _make_read(desk, study)
-    blank = Evidence(study, pooling, scaling, {}, {})
-    key = {"evidence": chosen, "pooling": pooling, "scaling": scaling}
-    measured: Evidence = desk.job(
-        {**key, **study.plan.base_key(), "items": study.items.digest},
-        f"Measuring {len(chosen)} layers of {study.card.name}",
-        lambda report: _measure(desk.bench.store, blank, chosen, report),
-        "layout",
-    )
-    return measured
-
-
-def _measure(store: Store, into: Evidence, layers: Sequence[int], report: Report) -> Evidence:
-    """Fill in what the layers amount to."""
-    for number, layer in enumerate(layers):
-        report(number, len(layers), f"measuring layers · {number} of {len(layers)}")
-        try:
-            found = evidence(store, into.study, layer, into.pooling, into.scaling)
-        except CacheError:
-            raise
-        except CoreError as problem:  # such as: the state is the same for every text
-            into.problems[layer] = str(problem)
-        else:
-            into.findings[layer] = found
-    return into
 
 
 # --- cache ---

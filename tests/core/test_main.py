@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from core import __main__ as command_line
-from core import activations, archive, commands, dataset
-from core.__main__ import ProgressLine, main, progress_text, watch
+from core import activations, archive, commands, dataset, progressline
+from core.__main__ import main
 from core.foundations import FOUNDATIONS
 from core.jobs import Job, Runner
 from core.models import Shelf
 from core.plaintext import bytes_text, duration
+from core.progressline import ProgressLine, progress_text, watch
 
 REPO = Path(__file__).resolve().parents[2]
-COMMANDS = ("items", "fetch", "describe", "read", "maps", "evidence", "cache")
+COMMANDS = ("items", "fetch", "describe", "read", "maps", "evidence", "diagnose", "cache")
 TINY_ROWS = 60
 
 
@@ -346,8 +346,8 @@ def test_a_stopped_process_leaves_whatever_its_threads_do():
 def test_progress_stands_in_stderr_line_by_line_when_it_is_no_terminal(
     run, model, actions, monkeypatch
 ):
-    monkeypatch.setattr(command_line, "GRACE", 0)
-    monkeypatch.setattr(command_line, "PLAIN_PAUSE", 0)
+    monkeypatch.setattr(progressline, "GRACE", 0)
+    monkeypatch.setattr(progressline, "PLAIN_PAUSE", 0)
     _, out, err = run("read", model, "--items", actions)
     assert f"Reading {TINY_ROWS} texts with" in err
     assert any(line[3:].startswith(" % · ") for line in err.splitlines())
@@ -376,7 +376,7 @@ def test_progress_on_a_terminal_is_one_line_that_goes_away(monkeypatch):
 
 
 def test_long_work_gets_its_title_once(monkeypatch):
-    monkeypatch.setattr(command_line, "GRACE", 0)
+    monkeypatch.setattr(progressline, "GRACE", 0)
     screen = Terminal()
     line = ProgressLine(half_done(), screen)
     line.show()
@@ -386,7 +386,7 @@ def test_long_work_gets_its_title_once(monkeypatch):
 
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setattr(command_line, "GRACE", 0)
+    monkeypatch.setattr(progressline, "GRACE", 0)
     screen = Terminal()
     ProgressLine(half_done(), screen).show()
     assert screen.getvalue() == "Reading\n 49 % · reading texts · 4 of 9\n"

@@ -1,0 +1,268 @@
+"""A diagnosis as text for people, as flat records, as one JSON object and as a CSV file."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from core import CoreError
+from core.diagnosis import Diagnosis
+from core.evidencetable import heading
+from core.layerdiagnosis import LayerDiagnosis
+from core.measured import ALL, HEADLINES, NOTHING, TESTS, Figure, Test, flat
+from core.plaintext import Lines, aligned, facts, interval_text, layer_text
+from core.receipt import as_json, receipt
+from core.stats import Estimate
+from core.verdicts import CONTROLS, RULE, Level, Score, Verdict, layer_verdict, scorecard
+
+#: A verdict where many stand side by side.
+BRIEF: Final[dict[Level, str]] = {
+    "beyond": "beyond",
+    "partly": "partly",
+    "control": "control",
+    "chance": "chance",
+    "nothing": "",
+}
+_LEGEND: Final = (
+    "beyond: structure beyond all controls; partly: beyond chance and words, no untrained copy "
+    "measured; control: no better than one of the controls; chance: not distinguishable from chance"
+)
+_BASELINES: Final = {"words": "word counts", "length": "length"}
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosed:
+    """A model's diagnosis beside its untrained copy's, ready to be written down."""
+
+    diagnosis: Diagnosis
+    """The model's."""
+
+    untrained: Diagnosis | None
+    """Its untrained copy's; None if it was not measured, or the model is one itself."""
+
+    @cached_property
+    def scores(self) -> list[Score]:
+        """The scorecard."""
+        return scorecard(self.diagnosis, self.untrained)
+
+    @cached_property
+    def receipt(self) -> dict[str, Any]:
+        """All that the figures depend on."""
+        return receipt(self.diagnosis, self.untrained)
+
+    @property
+    def problems(self) -> dict[int, str]:
+        """Layer -> why it could not be measured."""
+        layers = self.diagnosis.layers
+        return {layer: one.problem for layer, one in layers.items() if one.problem}
+
+    def text(self) -> Lines:
+        """Yield heading, scorecard, every layer's headlines, problems, and the rule."""
+        spec = self.diagnosis.spec
+        told = {
+            "states": f"pooling {spec.pooling}, {spec.scaling}; 95 % intervals in brackets",
+            "random": f"{spec.draws:,} resamples of texts, {spec.shuffles:,} shuffles of labels, "
+            f"seed {spec.seed}",
+            "figures": f"sha256 {self.receipt['figures']}",
+        }
+        yield from facts(heading(self.diagnosis.study) | told)
+        yield ""
+        yield from self._scorecard()
+        yield ""
+        yield from self._layers()
+        yield from self.problems.values()
+        yield ""
+        yield f"Layers: {_LEGEND}."
+        yield RULE
+
+    def _scorecard(self) -> Lines:
+        if not self.scores:
+            yield "No layer can be measured."
+            return
+        head = ("test", "figure", "layer", "model", "labels shuffled", *CONTROLS.values())
+        rows = [
+            (
+                score.test,
+                score.figure.name,
+                layer_text(score.layer),
+                interval_text(score.figure.observed),
+                interval_text(score.figure.shuffled),
+                *(interval_text(score.controls.get(name, NOTHING)) for name in CONTROLS),
+                interval_text(score.highest_by_chance),
+                score.verdict.words,
+            )
+            for score in self.scores
+        ]
+        titles = (*head, "highest layer by chance", "verdict")
+        yield from aligned(titles, rows, left=(0, 1, len(titles) - 1))
+
+    def _layers(self) -> Lines:
+        rows = [
+            (layer_text(layer), *self._brief(one, layer))
+            for layer, one in self.diagnosis.layers.items()
+        ]
+        rows += [
+            (_BASELINES[name], *self._brief(one)) for name, one in self.diagnosis.baselines.items()
+        ]
+        head = ["layer"]
+        for test in TESTS:
+            head += [f"{test}: {HEADLINES[test]}", ""]
+        yield from aligned(head, rows, left=(0, 2, 4, 6, 8))
+
+    def _brief(self, one: LayerDiagnosis, layer: int | None = None) -> Iterator[str]:
+        for test in TESTS:
+            yield interval_text(one.headline(test).observed)
+            yield "" if layer is None else BRIEF[self._verdict(test, layer).level]
+
+    def _verdict(self, test: Test, layer: int) -> Verdict:
+        return layer_verdict(self.diagnosis, test, layer, self.untrained)
+
+    def figures(self) -> Lines:
+        """Yield every figure on all texts as an aligned table."""
+        rows = [
+            (
+                row["states"],
+                "" if row["layer"] is None else layer_text(row["layer"]),
+                row["test"],
+                row["name"],
+                row["part"],
+                f"{row['n']:,}",
+                interval_text(Estimate(row["value"], row["low"], row["high"])),
+                interval_text(Estimate(row["shuffled"], row["shuffled_low"], row["shuffled_high"])),
+            )
+            for row in self.records()
+            if row["texts"] == "all"
+        ]
+        head = ("states", "layer", "test", "figure", "part", "n", "value", "labels shuffled")
+        yield from aligned(head, rows, left=(0, 2, 3, 4))
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every figure as a flat record; NaN where nothing can be computed.
+
+        ``states`` is whose they are: ``model``, ``untrained``, ``words`` or ``length``; ``layer``
+        is None for the last two. ``texts``: ``all``, or the half that chose layers (``first``, the
+        value alone) or reports them (``second``). A model's headlines on all texts have a verdict.
+        """
+        records: list[dict[str, Any]] = []
+        for layer, one in self.diagnosis.layers.items():
+            records += self._of_layer(layer, one)
+        for name, one in self.diagnosis.baselines.items():
+            records += _records(one, name, None)
+        for layer, one in self.untrained.layers.items() if self.untrained else ():
+            records += _records(one, "untrained", layer)
+        return [{"pooling": self.diagnosis.spec.pooling, **record} for record in records]
+
+    def _of_layer(self, layer: int, one: LayerDiagnosis) -> Iterator[dict[str, Any]]:
+        for record in _records(one, "model", layer):
+            if (record["texts"], record["part"]) == ("all", ALL):
+                test: Test = record["test"]
+                if record["name"] == HEADLINES[test]:
+                    record["verdict"] = self._verdict(test, layer).words
+            yield record
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as JSON values; what cannot be computed is None."""
+        study = self.diagnosis.study
+        return {
+            "model": self.receipt["model"],
+            "items": {**self.receipt["items"], "note": study.items.provenance.note},
+            "read": asdict(study.plan.spec),
+            "measured": self.receipt["measured"],
+            "scorecard": [_without_nan(_score_record(score)) for score in self.scores],
+            "rule": RULE,
+            "figures": [_without_nan(record) for record in self.records()],
+            "problems": self.problems,
+            "receipt": self.receipt,
+        }
+
+
+def _records(one: LayerDiagnosis, states: str, layer: int | None) -> Iterator[dict[str, Any]]:
+    figures = [("all", figure) for measured in one.whole.values() for figure in measured.figures]
+    figures += [("first", _alone(test, value)) for test, value in one.first.items()]
+    figures += [("second", figure) for figure in one.second.values()]
+    for texts, figure in figures:
+        yield {"states": states, "layer": layer, "texts": texts, **flat(figure), "verdict": ""}
+
+
+def _alone(test: Test, value: float) -> Figure:
+    """Return a headline of which no more than the value was kept."""
+    return Figure(test, HEADLINES[test], ALL, 0, Estimate(value, np.nan, np.nan), NOTHING)
+
+
+def _score_record(score: Score) -> dict[str, Any]:
+    controls = {name: score.controls.get(name, NOTHING) for name in CONTROLS}
+    sides = controls | {"highest_by_chance": score.highest_by_chance}
+    cells = {"layer": score.layer, **flat(score.figure)}
+    for name, side in sides.items():
+        cells |= {name: side.value, f"{name}_low": side.low, f"{name}_high": side.high}
+    return cells | {"level": score.verdict.level, "verdict": score.verdict.words}
+
+
+def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: None if value != value else value for name, value in record.items()}
+
+
+# --- one or several poolings ---
+
+
+def text(several: Sequence[Diagnosed], *, figures: bool = False) -> Lines:
+    """Yield each diagnosis as text, with ``figures`` every figure below it."""
+    for number, one in enumerate(several):
+        yield from ("", "") if number else ()
+        yield from one.text()
+        if figures:
+            yield ""
+            yield from one.figures()
+
+
+def json_text(several: Sequence[Diagnosed]) -> str:
+    """Return one JSON object: a diagnosis, or one per pooling where there are several."""
+    record = _by_pooling(several, [one.record() for one in several])
+    return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def write_receipt(several: Sequence[Diagnosed], path: Path) -> None:
+    """Write the receipt into a file, one per pooling where there are several.
+
+    Raises:
+        CoreError: It cannot be written.
+    """
+    record = _by_pooling(several, [one.receipt for one in several])
+    _write(path, as_json(record).encode())
+
+
+def write_csv(several: Sequence[Diagnosed], path: Path) -> Lines:
+    """Write every figure into a file, one row each.
+
+    Raises:
+        CoreError: It cannot be written.
+    """
+    import pandas as pd
+
+    from core.exports import csv_bytes
+
+    table = pd.DataFrame([record for one in several for record in one.records()])
+    _write(path, csv_bytes(table.astype({"layer": "Int64"})))
+    yield f"Wrote {len(table):,} figures to {path}."
+    for one in several:
+        yield from one.problems.values()
+
+
+def _by_pooling(several: Sequence[Diagnosed], records: list[dict[str, Any]]) -> dict[str, Any]:
+    if len(several) == 1:
+        return records[0]
+    poolings = [one.diagnosis.spec.pooling for one in several]
+    return dict(zip(poolings, records, strict=True))
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise CoreError(
+            f"{path} cannot be written: {error.strerror}. Name another file."
+        ) from error

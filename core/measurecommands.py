@@ -1,0 +1,145 @@
+"""The commands that measure: ``evidence`` and ``diagnose``."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, Literal, NamedTuple
+
+from core import CoreError
+from core.activations import EMBEDDING
+from core.commands import Asked, Desk, chosen_pooling, make_read, study_of
+from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
+from core.diagnosistable import Diagnosed
+from core.evidence import evidence
+from core.evidencetable import Evidence
+from core.progress import Report
+from core.prompts import Pooling
+from core.scaling import Scaling
+from core.store import CacheError, Store
+from core.study import Study
+
+#: Resamples and shuffles; more would take gigabytes and move no digit that is shown.
+MOST_DRAWS: Final = 10_000
+
+# --- evidence ---
+
+
+def measure(
+    desk: Desk, asked: Asked, pooling: Pooling | None, scaling: Scaling, layers: Sequence[int]
+) -> Evidence:
+    """Measure some layers, all of them if none is named.
+
+    Raises:
+        CoreError: A layer or pooling does not exist, or the model cannot read the items.
+    """
+    study = study_of(desk, asked)
+    pooling = chosen_pooling(study, pooling)
+    chosen = sorted(set(layers)) or list(study.plan.layers)
+    lost = [layer for layer in chosen if layer not in study.plan.layers]
+    if lost:
+        raise CoreError(
+            f"{study.card.name} has no layer {lost[0]}. Its layers are 0 to "
+            f"{study.card.n_layers - 1}, and {EMBEDDING} for the embedding output."
+        )
+    make_read(desk, study)
+    blank = Evidence(study, pooling, scaling, {}, {})
+    key = {"evidence": chosen, "pooling": pooling, "scaling": scaling}
+    measured: Evidence = desk.job(
+        {**key, **study.plan.base_key(), "items": study.items.digest},
+        f"Measuring {len(chosen)} layers of {study.card.name}",
+        lambda report: _measure(desk.bench.store, blank, chosen, report),
+        "layout",
+    )
+    return measured
+
+
+def _measure(store: Store, into: Evidence, layers: Sequence[int], report: Report) -> Evidence:
+    """Fill in what the layers amount to."""
+    for number, layer in enumerate(layers):
+        report(number, len(layers), f"measuring layers · {number} of {len(layers)}")
+        try:
+            found = evidence(store, into.study, layer, into.pooling, into.scaling)
+        except CacheError:
+            raise
+        except CoreError as problem:  # such as: the state is the same for every text
+            into.problems[layer] = str(problem)
+        else:
+            into.findings[layer] = found
+    return into
+
+
+# --- the four tests ---
+
+
+class Diagnoses(NamedTuple):
+    """What ``diagnose`` found."""
+
+    several: list[Diagnosed]
+    """One for each pooling."""
+
+    kept: bool
+    """Whether all of it was stored before."""
+
+
+def diagnose(
+    desk: Desk,
+    asked: Asked,
+    pooling: Pooling | Literal["both"] | None,
+    spec: DiagnosisSpec,
+    *,
+    control: bool = True,
+) -> Diagnoses:
+    """Run the four tests at every layer of a model and of its untrained copy.
+
+    Args:
+        desk: Where to work.
+        asked: Which items are read by which model, and how.
+        pooling: Which pooled state; ``both`` that are read; None: the first of them.
+        spec: How to measure; its pooling is not looked at.
+        control: Measure the untrained copy as well, where the model is none itself.
+
+    Raises:
+        CoreError: A number or pooling cannot be, or one of the two models cannot read the items.
+    """
+    _check(spec)
+    study = study_of(desk, asked)
+    poolings = study.plan.spec.poolings if pooling == "both" else (chosen_pooling(study, pooling),)
+    # Described before any weights are opened: a copy that does not fit is told at once.
+    copy = desk.bench.untrained(study) if control else None
+    found, kept = [], True
+    for one in poolings:
+        here = replace(spec, pooling=one)
+        kept &= all(
+            is_diagnosed(desk.bench.store, who, here) for who in (study, copy) if who is not None
+        )
+        own = _diagnosis(desk, study, here)
+        other = None if copy is None else _diagnosis(desk, copy, here)
+        found.append(Diagnosed(own, other))
+    return Diagnoses(found, kept)
+
+
+def _check(spec: DiagnosisSpec) -> None:
+    """Refuse numbers that mean nothing."""
+    for name, meaning in (("draws", "resamples"), ("shuffles", "shuffles")):
+        number: int = getattr(spec, name)
+        if not 0 <= number <= MOST_DRAWS:
+            raise CoreError(
+                f"{number:,} {meaning} cannot be drawn. Choose --{name} from 0 to {MOST_DRAWS:,}."
+            )
+    if spec.seed < 0:
+        raise CoreError(f"The seed is {spec.seed}; use a number from 0 up.")
+
+
+def _diagnosis(desk: Desk, study: Study, spec: DiagnosisSpec) -> Diagnosis:
+    """Return a diagnosis, read and measured as far as it is not stored."""
+    store = desk.bench.store
+    if not is_diagnosed(store, study, spec):
+        make_read(desk, study)
+        job = desk.bench.diagnose(study, spec)
+        if job is not None:
+            desk.watch(job)
+    found = open_diagnosis(store, study, spec)
+    if found is None:
+        raise CoreError(
+            "A result that was just stored is gone: another process cleared the cache. Start again."
+        )
+    return found
