@@ -1,7 +1,7 @@
 """What words alone can do: the control beside every figure that a model gets.
 
-A bag of words knows no meaning beyond which words occur. Structure that it shows as well is no
-evidence that the model represents morality.
+A bag of words knows no meaning beyond which words occur, and a length not even that. Structure that
+they show as well is no evidence that the model represents morality.
 """
 
 from collections.abc import Sequence
@@ -36,3 +36,17 @@ def bag_of_words(texts: Sequence[str], *, max_words: int = 4096) -> NDArray[np.f
         return np.zeros((len(texts), 1), np.float32)
     vectors: NDArray[np.float32] = counts.toarray()
     return vectors
+
+
+def sentence_length(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return how long each text is: the plainest baseline, which knows no word at all.
+
+    Args:
+        texts: Any number of texts.
+
+    Returns:
+        Shape ``(n_texts, 2)``: words (what blanks part) and characters (blanks at the ends left
+        out), each as ``log(1 + count)``, because a word more matters less in a long text.
+    """
+    counts = [(len(text.split()), len(text.strip())) for text in texts]
+    return np.log1p(np.array(counts, np.float32).reshape(-1, 2))

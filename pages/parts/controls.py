@@ -17,7 +17,13 @@ _POOLINGS: dict[str, str] = {
     "last": "Last token",
     "mean_all": "Mean with first token",
 }
-_SCALINGS: dict[str, str] = {"standardised": "Standardised", "centred": "Centred (paper)"}
+_SCALINGS: dict[Scaling, str] = {
+    "standardised": "Standardised",
+    "centred": "Centred (paper)",
+    "raw": "Raw",
+    "top-removed": "Top components removed",
+    "whitened": "Whitened",
+}
 _EMB = "emb"
 _FIRST: Pooling = "mean"
 
@@ -104,7 +110,10 @@ def _scaling(column: Any) -> Scaling:
         list(_SCALINGS),
         format_func=_SCALINGS.__getitem__,
         help="A few coordinates are hundreds of times larger than the rest and own every cosine. "
-        "Standardised: each coordinate has unit variance. Centred: only the mean is taken off.",
+        "Standardised: each coordinate has unit variance. Centred: only the mean is taken off. "
+        "Raw: nothing is; cosines are then often near 1. Top components removed: the mean and the "
+        "widest principal directions are taken off, one per 100 coordinates. Whitened: all "
+        "principal directions have nearly the same variance.",
         **bound("scaling", "standardised", list(_SCALINGS)),
     )
     return chosen

@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from core.lexical import bag_of_words
 from core.modelcard import ModelCard
 from core.models import ModelSpec, describe, open_model
 from core.prompts import ReadSpec
-from core.scaling import fit_scaler
+from core.scaling import Scaling, fit_scaler
 from core.stats import Estimate
 from core.store import Store
 from core.study import open_study
@@ -212,7 +213,7 @@ def by_prompt(made, rows):
 
 def test_states_that_are_the_bag_of_words_are_never_beyond_word_counts(store):
     made = study_of(store, write_rows(store, worded_rows()), bag)
-    for scaling in ("standardised", "centred"):
+    for scaling in get_args(Scaling):
         found = evidence.evidence(store, made, 0, "mean", scaling)
         assert {one.name: one.verdict for one in found} == dict.fromkeys(NAMES, WORDS)
         for one in found:  # the same states, measured the same way
@@ -239,7 +240,7 @@ def test_geometry_that_words_do_not_show_is_beyond_both_controls(store):
     assert {one.name: one.verdict for one in found} == dict.fromkeys(NAMES, BEYOND)
 
 
-@pytest.mark.parametrize("scaling", ["standardised", "centred"])
+@pytest.mark.parametrize("scaling", get_args(Scaling))
 def test_texts_without_a_shared_word_have_no_word_counts_to_beat(store, scaling):
     rows = [(f"do{n}x{n}", FOUNDATIONS[n % 5], [-2, -1, 1, 2][n % 4], 4) for n in range(120)]
 

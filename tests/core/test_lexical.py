@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.lexical import bag_of_words
+from core.lexical import bag_of_words, sentence_length
 
 TEXTS = [
     "helping a friend",
@@ -70,3 +70,15 @@ def test_texts_without_a_common_word_give_zeros():
 
 def test_one_text_alone_is_known_by_its_own_words():
     np.testing.assert_allclose(np.linalg.norm(bag_of_words(["helping a friend"])), 1, rtol=1e-6)
+
+
+def test_length_counts_words_and_characters():
+    lengths = sentence_length(["helping a friend", " Ö! ", ""])
+    np.testing.assert_allclose(np.expm1(lengths), [[3, 16], [1, 2], [0, 0]], rtol=1e-6)
+    assert lengths.dtype == np.float32
+    assert sentence_length([]).shape == (0, 2)
+
+
+def test_length_knows_no_words():
+    first, second = sentence_length(["help a man", "harm a cat"])
+    np.testing.assert_array_equal(first, second)

@@ -1,6 +1,7 @@
 """A set as one model reads it: pictures that chain, clear refusals, a sentence among the items."""
 
 import random
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from core.models import ModelSpec, describe, open_model
 from core.neighbours import normalised
 from core.projection import LayoutSpec, Trust, register
 from core.prompts import ReadSpec
+from core.scaling import Scaling
 from core.store import Store
 from core.study import (
     AXES,
@@ -389,7 +391,7 @@ def read_study(tiny_llama_folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last"])
-@pytest.mark.parametrize("scaling", ["standardised", "centred"])
+@pytest.mark.parametrize("scaling", get_args(Scaling))
 def test_an_items_own_text_lies_on_the_item_and_is_nearest_to_it(read_study, pooling, scaling, pca):
     store, made, model = read_study
     item = 23

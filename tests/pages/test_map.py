@@ -2,12 +2,13 @@
 
 import json
 import threading
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from core import activations
+from core.scaling import Scaling
 from core.selections import save_selection
 
 COLOURS = ["foundation", "pole", "grade", "typicality", "residual", "split", "length"]
@@ -126,7 +127,12 @@ def test_moral_axes_have_titles_and_can_be_chosen(open_map, complaints):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("scaling", "centred"), ("pooling", "last"), ("colour", "typicality")]
+    ("key", "value"),
+    [
+        *(("scaling", one) for one in get_args(Scaling)[1:]),
+        ("pooling", "last"),
+        ("colour", "typicality"),
+    ],
 )
 def test_a_change_of_measure_changes_the_picture(open_map, complaints, key, value):
     app = open_map()
