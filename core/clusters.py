@@ -186,8 +186,8 @@ def measure(clustering: Clustering, cohort: Cohort) -> Measured:
     density = clustering.density[asked] if clustering.kmeans else None
     scored: list[Measured] = []
     for part, k in PARTS.items():
-        scored += _agreement("k-means", clustering.kmeans.get(k), part, cohort)
-        scored += _agreement("HDBSCAN", density, part, dense)
+        scored += agreement("k-means", clustering.kmeans.get(k), part, cohort)
+        scored += agreement("HDBSCAN", density, part, dense)
         scored.append(_purity(clustering.near, part, cohort))
         scored.append(_silhouette(clustering, part, cohort))
     scored += _extent(density, dense)
@@ -204,7 +204,7 @@ def headline(clustering: Clustering, cohort: Cohort, rows: NDArray[np.bool_]) ->
         rows: Which rows are scored, resampled and shuffled among themselves, shape ``(n,)``.
     """
     found = clustering.kmeans.get(PARTS[ALL])
-    return _agreement("k-means", None if found is None else found[rows], ALL, cohort.take(rows))[0]
+    return agreement("k-means", None if found is None else found[rows], ALL, cohort.take(rows))[0]
 
 
 def _labels(part: str, cohort: Cohort) -> Integers:
@@ -233,7 +233,7 @@ def _resampled(sums: NDArray[np.number], cohort: Cohort) -> NDArray[np.float32]:
     return weights @ sums.astype(np.float32)  # counts are exact below 2**24
 
 
-def _agreement(kind: str, found: Integers | None, part: str, cohort: Cohort) -> list[Measured]:
+def agreement(kind: str, found: Integers | None, part: str, cohort: Cohort) -> list[Measured]:
     """Hold clusters, by k-means or HDBSCAN, against labels; anything follows a single class."""
     names = [f"ARI of {kind}", f"NMI of {kind}", "ARI without noise"][: 2 + (kind == "HDBSCAN")]
     if found is None or len(np.unique(_labels(part, cohort))) < 2:

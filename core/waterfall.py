@@ -23,6 +23,7 @@ from core.measured import ALL, NOTHING, TESTS, Measured, Test, estimate
 from core.progress import Report, silent
 from core.prompts import PRESETS, Pooling, ReadSpec
 from core.scaling import Scaling, fit_scaler
+from core.scores import explained_by_text, mean_known
 from core.stats import Estimate
 from core.store import Store
 from core.study import Study, states_of
@@ -175,7 +176,7 @@ def open_waterfall(
     kept: dict[Test, list[list[Any]]] = json.loads((folder / "steps.json").read_text())
     return {
         test: [
-            Step(test, *row[1:4], figure=Estimate(*row[4]), change=Estimate(*row[5]))
+            Step(test, row[1], row[2], row[3], Estimate(*row[4]), Estimate(*row[5]))
             for row in rows
         ]
         for test, rows in kept.items()
@@ -325,13 +326,14 @@ def _trained(desk: _Desk, how: _How, *, by_text: bool) -> _Figure:
     best = _highest({layer: paperprobe.score(one, truth) for layer, one in predicted.items()})
     if best is None:
         return _nothing(desk)
-    tested = np.zeros(len(cohort), bool)
-    tested[split.test] = True
     order = np.argsort(split.test)
-    draws = probes.r2_draws(
-        predicted[best][order], truth[order], cohort.text[tested], cohort.weights
+    tested = split.test[order]
+    texts, number = np.unique(cohort.text[tested], return_inverse=True)
+    _, draws = explained_by_text(
+        predicted[best][order].astype(np.float64), truth[order], number, cohort.weights[:, texts]
     )
-    return _Figure(paperprobe.score(predicted[best], truth), draws, best)
+    value = paperprobe.score(predicted[best], truth)
+    return _Figure(value, mean_known(draws.each()), best)
 
 
 def _ridge(desk: _Desk) -> _Figure:
