@@ -70,7 +70,9 @@ class Cohort:
     def weights(self) -> NDArray[np.uint8]:
         """How often each text is drawn in each resample, shape ``(draws, n_texts)``."""
         rng = np.random.default_rng([self.seed, 1])
-        share = np.full(self.n_texts, 1 / max(self.n_texts, 1))
+        if not len(self):
+            return np.zeros((self.draws, 0), np.uint8)
+        share = np.full(self.n_texts, 1 / self.n_texts)
         return rng.multinomial(self.n_texts, share, size=self.draws).astype(np.uint8)
 
     @cached_property
@@ -93,7 +95,7 @@ class Cohort:
         takers = np.tile(np.arange(len(self), dtype=np.int32), (self.shuffles, 1))
         for rows in alike(self.text, kept):
             order = np.argsort(rng.random((self.shuffles, len(rows)), np.float32), axis=1)
-            takers[:, rows.ravel()] = rows[order].reshape(self.shuffles, -1)
+            takers[:, rows.ravel()] = rows[order].reshape(self.shuffles, rows.size)
         return takers
 
     @cached_property

@@ -35,3 +35,19 @@ DIVERGING: Final = ((0.0, "#7B3294"), (0.5, "#BDBDBD"), (1.0, "#E08214"))
 CONTROL: Final = "#8C8C8C"
 #: What the person added: selection, search matches, the own sentence.
 OWN: Final = "#E6007A"
+#: The model itself, and what it is held against; each control has a dash of its own as well.
+MODEL: Final = "#2F6FDE"
+CONTROL_COLOURS: Final = {
+    "words": "#D55E00",
+    "length": "#C0609A",
+    "embedding": "#B07D00",
+    "untrained": "#00916A",
+}
+CONTROL_DASHES: Final = {
+    "words": "dash",
+    "length": "dot",
+    "embedding": "longdash",
+    "untrained": "dashdot",
+}
+#: Band of shuffled labels.
+CHANCE: Final = "rgba(140,140,140,0.35)"

@@ -7,7 +7,12 @@ Arguments that begin with an underscore are not hashed; ``key`` stands for them.
 import pandas as pd
 import streamlit as st
 
-from core import view
+from core import CoreError, diagnosisview, view
+from core.ceiling import Ceiling, ceiling
+from core.cohort import cohort_of
+from core.confusions import Confusion
+from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
+from core.diagnosistable import Diagnosed
 from core.evidence import Finding, evidence
 from core.items import Items
 from core.modelspec import ModelSpec
@@ -93,3 +98,66 @@ def _human_facts(set_name: str) -> pd.DataFrame:
 @st.cache_data(show_spinner=False, max_entries=16)
 def _facts(_study: Study, key: str, spec: ViewSpec) -> pd.DataFrame:
     return view.facts(_study.items, _reading(_study, key, spec))
+
+
+def untrained(study: Study) -> Study | None:
+    """Return the study of a model's untrained copy; None if it is one itself."""
+    return _untrained(study, _key(study))
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _untrained(_study: Study, key: str) -> Study | None:
+    del key
+    return bench().untrained(_study)
+
+
+def diagnosis(study: Study, spec: DiagnosisSpec) -> Diagnosis | None:
+    """Return the four tests at every layer; None while they are not measured."""
+    if not is_diagnosed(bench().store, study, spec):
+        return None
+    return _diagnosis(study, _key(study), spec)
+
+
+@st.cache_resource(show_spinner="Opening the diagnosis …", max_entries=16)
+def _diagnosis(_study: Study, key: str, spec: DiagnosisSpec) -> Diagnosis:
+    del key
+    found = open_diagnosis(bench().store, _study, spec)
+    if found is None:
+        raise CoreError("The diagnosis was deleted while it was opened. Load the page again.")
+    return found
+
+
+def confusions(study: Study, spec: DiagnosisSpec, layer: int) -> list[Confusion]:
+    """Return the opposite actions that a layer tells apart least."""
+    return _confusions(study, _key(study), spec, layer)
+
+
+@st.cache_resource(show_spinner="Looking for confusions …", max_entries=128)
+def _confusions(_study: Study, key: str, spec: DiagnosisSpec, layer: int) -> list[Confusion]:
+    del key
+    return diagnosisview.layer_confusions(bench().store, _study, spec, layer)
+
+
+@st.cache_resource(show_spinner="Asking how far people agree …", max_entries=8)
+def human_ceiling(set_name: str) -> Ceiling:
+    """Return how far people agree among themselves on a set."""
+    return ceiling(cohort_of(items(set_name)))
+
+
+def figure_table(diagnosed: Diagnosis, untrained: Diagnosis | None) -> pd.DataFrame:
+    """Return every figure of a diagnosis, one row each: what the command line writes."""
+    key = _key(diagnosed.study)
+    return _figure_table(diagnosed, untrained, key, diagnosed.spec, compared=untrained is not None)
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _figure_table(
+    _diagnosed: Diagnosis,
+    _untrained: Diagnosis | None,
+    key: str,
+    spec: DiagnosisSpec,
+    *,
+    compared: bool,
+) -> pd.DataFrame:
+    del key, spec, compared
+    return pd.DataFrame(Diagnosed(_diagnosed, _untrained).records()).astype({"layer": "Int64"})

@@ -1,10 +1,11 @@
-"""The map's controls. Each value lives in the URL and comes back from it."""
+"""Controls of maps and measures. Each value lives in the URL and comes back from it."""
 
 from typing import Any, cast
 
 import streamlit as st
 
 from core.activations import EMBEDDING
+from core.diagnosisview import layer_name
 from core.prompts import Pooling
 from core.scaling import Scaling
 from core.study import AXES, Study
@@ -24,13 +25,12 @@ _SCALINGS: dict[Scaling, str] = {
     "top-removed": "Top components removed",
     "whitened": "Whitened",
 }
-_EMB = "emb"
 _FIRST: Pooling = "mean"
 
 
 def layer_names(study: Study) -> list[str]:
     """Return the layers as the slider and the URL call them."""
-    return [_EMB if layer == EMBEDDING else str(layer) for layer in study.plan.layers]
+    return [layer_name(layer) for layer in study.plan.layers]
 
 
 def map_controls(study: Study | None) -> tuple[ViewSpec, Colour]:
@@ -38,7 +38,7 @@ def map_controls(study: Study | None) -> tuple[ViewSpec, Colour]:
     top = st.columns([3.2, 2.2, 1.2, 2.2], vertical_alignment="bottom")
     layer, pooling = EMBEDDING, _FIRST
     if study is not None:
-        layer = _layer(top[0], study)
+        layer = layer_slider(top[0], study)
     method = top[1].segmented_control(
         "Picture",
         list(_METHODS),
@@ -63,8 +63,8 @@ def map_controls(study: Study | None) -> tuple[ViewSpec, Colour]:
     )
     row = st.columns(4, vertical_alignment="bottom")
     if study is not None:
-        pooling = _pooling(row[0], study)
-    scaling = _scaling(row[1])
+        pooling = pooling_box(row[0], study)
+    scaling = scaling_box(row[1])
     x, y = "care-harm", "fairness-cheating"
     if method == "axes":
         x = _axis(row[2], "Horizontal axis", "x", x)
@@ -81,7 +81,8 @@ def map_controls(study: Study | None) -> tuple[ViewSpec, Colour]:
     return spec, colour
 
 
-def _layer(column: Any, study: Study) -> int:
+def layer_slider(column: Any, study: Study) -> int:
+    """Draw the slider and return the layer."""
     names = layer_names(study)
     name = column.select_slider(
         "Layer",
@@ -89,10 +90,11 @@ def _layer(column: Any, study: Study) -> int:
         help="Output of a decoder layer, before the final norm; emb is what layer 0 reads.",
         **bound("layer", str(study.anchor), names),
     )
-    return EMBEDDING if name == _EMB else int(name)
+    return EMBEDDING if name == layer_name(EMBEDDING) else int(name)
 
 
-def _pooling(column: Any, study: Study) -> Pooling:
+def pooling_box(column: Any, study: Study) -> Pooling:
+    """Draw the box and return the pooling."""
     poolings = list(study.plan.spec.poolings)
     chosen: Pooling = column.selectbox(
         "State of a text",
@@ -104,7 +106,14 @@ def _pooling(column: Any, study: Study) -> Pooling:
     return chosen
 
 
-def _scaling(column: Any) -> Scaling:
+def scaling_box(column: Any, key: str = "scaling", default: Scaling = "standardised") -> Scaling:
+    """Draw the box and return the scaling.
+
+    Args:
+        column: Where.
+        key: Name in the address: pages with another default have another key.
+        default: What is chosen at first.
+    """
     chosen: Scaling = column.selectbox(
         "Scaling",
         list(_SCALINGS),
@@ -114,7 +123,7 @@ def _scaling(column: Any) -> Scaling:
         "Raw: nothing is; cosines are then often near 1. Top components removed: the mean and the "
         "widest principal directions are taken off, one per 100 coordinates. Whitened: all "
         "principal directions have nearly the same variance.",
-        **bound("scaling", "standardised", list(_SCALINGS)),
+        **bound(key, default, list(_SCALINGS)),
     )
     return chosen
 

@@ -17,6 +17,10 @@ _STYLE = """
   .ms-legend i {display: inline-block; width: .7rem; height: .7rem; border-radius: 50%;
     margin-right: .35rem; vertical-align: -.05rem}
   .ms-note {font-size: .86rem; opacity: .75; margin: 0}
+  .ms-figure {font-size: 1.9rem; font-weight: 650; line-height: 1.1; margin: 0}
+  .ms-figure small {font-size: .86rem; font-weight: 400; opacity: .8; white-space: nowrap}
+  .ms-legend b {display: inline-block; width: 1.7rem; margin-right: .35rem;
+    vertical-align: .2rem; height: 0}
   .ms-lead {font-size: 1.12rem; max-width: 46rem; line-height: 1.55}
   @media (max-width: 640px) {.block-container {padding-left: 1rem; padding-right: 1rem}}
   @media (prefers-reduced-motion: reduce) {

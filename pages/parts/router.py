@@ -11,7 +11,10 @@ ICON = Path(__file__).resolve().parent / "icon.png"
 
 st.set_page_config(page_title="Moralscope", page_icon=ICON, layout="wide")
 page = st.navigation(
-    {"Start": [routes.overview(), routes.data()], "Explore": [routes.map_page()]},
+    {
+        "Start": [routes.overview(), routes.data()],
+        "Explore": [routes.map_page(), routes.diagnosis()],
+    },
 )
 frame.style()
 sidebar.show()

@@ -30,6 +30,16 @@ def map_page() -> Any:
     )
 
 
+def diagnosis() -> Any:
+    """Return the diagnosis page."""
+    return st.Page(
+        _PAGES / "explore/diagnosis.py",
+        title="Diagnosis",
+        icon=":material/stethoscope:",
+        url_path="diagnosis",
+    )
+
+
 def set_widgets(settings: Mapping[str, Any]) -> None:
     """Set bound widgets (a callback: before the run, when no widget holds its key yet)."""
     for key, value in settings.items():

@@ -1,0 +1,40 @@
+"""Page: four tests of moral indifference at every layer, each beside its controls."""
+
+import streamlit as st
+
+from core.verdicts import scorecard as scored
+from pages.parts import (
+    atlayer,
+    bench,
+    curves,
+    diagnosing,
+    figuretable,
+    frame,
+    modelcard,
+    reading,
+    scorecard,
+    sidebar,
+)
+
+frame.heading(
+    "Diagnosis",
+    "Is this model morally indifferent? Four tests at every layer, each beside what shuffled "
+    "labels, mere words and an untrained copy give.",
+)
+with frame.told():
+    set_name = sidebar.set_name()
+    bench.items(set_name)
+    frame.provenance_note(set_name)
+    study = reading.study(set_name)
+    if study is not None:
+        modelcard.show(study)
+        choice = diagnosing.ask(study)
+        found = diagnosing.panel(study, choice.spec) if reading.panel(study) else None
+        if found is not None:
+            head = st.container()
+            untrained = diagnosing.untrained(study, choice.spec)
+            with head:
+                scorecard.show(scored(found, untrained), set_name)
+            charts = curves.show(found, untrained, choice)
+            charts += atlayer.show(found, choice, set_name)
+            figuretable.show(found, untrained, charts)

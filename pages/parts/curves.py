@@ -1,0 +1,75 @@
+"""Four tests over the layers: one legend, one present layer, and a click that changes it."""
+
+from typing import Any
+
+import streamlit as st
+
+from core import diagnosisfigures as figures
+from core.diagnosis import Diagnosis
+from core.diagnosisview import curve
+from core.figures import config
+from core.measured import TESTS
+from core.palette import CHANCE, CONTROL, CONTROL_COLOURS, MODEL, OWN
+from core.verdicts import CONTROLS
+from pages.parts.diagnosing import Choice
+
+#: CSS has no dash-dot; double stands for it.
+_STYLES = {"words": "dashed", "length": "dotted", "untrained": "double"}
+
+
+def show(diagnosis: Diagnosis, untrained: Diagnosis | None, choice: Choice) -> list[Any]:
+    """Draw the four curves; return the figures."""
+    st.subheader("Layer by layer", anchor="layers")
+    st.html(f"<div class='ms-legend'>{_legend(compared=untrained is not None)}</div>")
+    drawn = []
+    for start in range(0, len(TESTS), 2):
+        for column, test in zip(st.columns(2), TESTS[start : start + 2], strict=True):
+            figure = figures.curve_figure(
+                curve(diagnosis, test, choice.part, untrained), choice.layer
+            )
+            drawn.append(figure)
+            with column:
+                _chart(test, figure)
+    st.caption("Figures of all texts. Click into a chart to go to a layer.")
+    return drawn
+
+
+def _chart(test: str, figure: Any) -> None:
+    key = f"curve-{test}"
+    st.plotly_chart(
+        figure,
+        key=key,
+        on_select=lambda: _take_over(key),
+        selection_mode="points",
+        config=config(f"moralscope-{test}") | {"scrollZoom": False},
+        alt=f"{figure.layout.title.text} at every layer, with interval and controls; the table of "
+        "all figures below holds the same.",
+    )
+
+
+def _take_over(key: str) -> None:
+    """Make the clicked layer the present one (a callback)."""
+    points = st.session_state[key].selection.points
+    layers = [point["customdata"] for point in points if "customdata" in point]
+    if layers:
+        first = layers[0]
+        st.session_state["layer"] = str(first[0] if isinstance(first, list) else first)
+
+
+def _legend(*, compared: bool) -> str:
+    signs = [
+        (f"border-top: 3px solid {MODEL}", "model, 95 % interval"),
+        (f"border-top: 11px solid {CHANCE}", "shuffled labels, 95 %"),
+        *(
+            (f"border-top: 3px {style} {CONTROL_COLOURS[name]}", CONTROLS[name])
+            for name, style in _STYLES.items()
+            if compared or name != "untrained"
+        ),
+        (f"border-top: 1px solid {CONTROL}", "highest of all layers by chance"),
+        (f"border-top: 2px solid {OWN}", "present layer"),
+    ]
+    lines = "".join(f"<span><b style='{style}'></b>{name}</span>" for style, name in signs)
+    star = (
+        f"<span><span style='color:{MODEL}'>★</span> chosen on the other half of the texts</span>"
+    )
+    return lines + star

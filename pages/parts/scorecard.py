@@ -1,0 +1,79 @@
+"""The scorecard: a card per test, each with its verdict and all that it was held against."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import streamlit as st
+
+from core import diagnosisfigures as figures
+from core.diagnosisview import ceiling_text, layer_name, number, span, summary
+from core.figures import config
+from core.measured import TESTS, Test
+from core.verdicts import RULE, Level, Score
+from pages.parts import bench
+
+#: Question and meaning of each test's figure.
+_TESTS: Final[dict[Test, tuple[str, str]]] = {
+    "categorical": (
+        "Does it keep virtue and vice apart?",
+        "Opposition of their centres: 1 opposed, 0 unrelated (as in people's labels), −1 the same "
+        "direction.",
+    ),
+    "gradient": (
+        "Does it grade as people do?",
+        "Rank correlation of people's grade with closeness to the centre of the other texts: 1 the "
+        "same order, 0 none.",
+    ),
+    "structural": (
+        "Do its natural groups follow morality?",
+        "Agreement (ARI) of unsupervised clusters with 15 moral classes: 1 the same groups, 0 "
+        "chance.",
+    ),
+    "dimensional": (
+        "Can the ten dimensions be read off?",
+        "Variance of the human vectors that a linear probe predicts on unseen texts (R²): 1 all, 0 "
+        "none, below 0 worse than the mean.",
+    ),
+}
+#: Colour and icon of each level.
+_BADGES: Final[dict[Level, tuple[Literal["green", "blue", "orange", "gray"], str]]] = {
+    "beyond": ("green", ":material/check_circle:"),
+    "partly": ("blue", ":material/hourglass_top:"),
+    "control": ("orange", ":material/remove_circle:"),
+    "chance": ("gray", ":material/block:"),
+    "nothing": ("gray", ":material/help:"),
+}
+
+
+def show(scores: Sequence[Score], set_name: str) -> None:
+    """Draw the cards, the rule, and what people themselves reach."""
+    st.subheader(summary(scores), anchor="scorecard")
+    by_test = {score.test: score for score in scores}
+    for column, test in zip(st.columns(4), TESTS, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{_TESTS[test][0]}**")
+            if test in by_test:
+                _card(by_test[test])
+            else:
+                st.badge("not computable at any layer", icon=_BADGES["nothing"][1], color="gray")
+            st.caption(_TESTS[test][1])
+    st.caption(f"{RULE} {ceiling_text(bench.human_ceiling(set_name))}")
+
+
+def _card(score: Score) -> None:
+    observed = score.figure.observed
+    st.html(
+        f"<p class='ms-figure'>{number(observed.value)} <small>[{number(observed.low)}, "
+        f"{number(observed.high)}] · layer {layer_name(score.layer)}</small></p>"
+    )
+    colour, icon = _BADGES[score.verdict.level]
+    st.badge(score.verdict.words, icon=icon, color=colour)
+    st.plotly_chart(
+        figures.forest_figure(score),
+        key=f"forest-{score.test}",
+        config=config(f"moralscope-{score.test}") | {"displayModeBar": False},
+        alt=f"{score.test}: {span(observed)} beside shuffled labels and controls; "
+        f"{score.verdict.words}.",
+    )
+    chance = score.highest_by_chance
+    st.caption(f"Highest of all layers by chance: {span(chance)}.")
