@@ -231,10 +231,11 @@ def _decoding(
     """Measure the fourth test."""
     first = cohort.first_half
     probe = probes.fit(states, cohort, standardise=standardise)
+    whole, second = probes.measure_both(probe, cohort, ~first)
     return LayerDiagnosis(
-        {"dimensional": probes.measure(probe, cohort)},
+        {"dimensional": whole},
         {"dimensional": _value(probes.headline(probe, _quick(cohort), first))},
-        {"dimensional": probes.headline(probe, cohort, ~first).headline},
+        {"dimensional": second.headline},
     )
 
 

@@ -7,7 +7,7 @@ The control refits the probe for every shuffle of the labels. A shuffle changes 
 of the equations, so a thousand refits are two matrix products.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -208,9 +208,23 @@ def measure(probe: Probe, cohort: Cohort) -> Measured:
         probe: Fitted to this cohort.
         cohort: May differ from that of the fit in draws and shuffles only.
     """
+    (null,), shuffled = _nulls(probe, cohort, [np.ones(len(cohort), bool)], ranks=RANKED)
+    return _whole(probe, cohort, null, shuffled)
+
+
+def measure_both(
+    probe: Probe, cohort: Cohort, rows: NDArray[np.bool_]
+) -> tuple[Measured, Measured]:
+    """Return what ``measure`` and ``headline`` give, the control refitted only once for both."""
+    everyone = np.ones(len(cohort), bool)
+    (null, part), shuffled = _nulls(probe, cohort, [everyone, rows], ranks=RANKED)
+    return _whole(probe, cohort, null, shuffled), _part(probe, cohort, rows, part)
+
+
+def _whole(probe: Probe, cohort: Cohort, null: Explained, shuffled: Ranked) -> Measured:
+    """Return all scores of all rows, given those of the shuffles."""
     vectors = cohort.vectors.astype(np.float64)
     value, draws = explained_by_text(probe.prediction, vectors, cohort.text, cohort.weights)
-    null, shuffled = _null(probe, cohort, np.ones(len(cohort), bool), ranks=RANKED)
     order, auroc, correlation = _order(probe, cohort, vectors)
     rows, present = np.full(len(DIMENSIONS), len(cohort)), (vectors > 0).sum(axis=0)
     r2 = _Scores("R²", rows, value.each(), draws.each(), null.each())
@@ -239,37 +253,48 @@ def headline(probe: Probe, cohort: Cohort, rows: NDArray[np.bool_]) -> Measured:
         cohort: All rows.
         rows: Those to score, shape ``(n,)``.
     """
+    (null,), _ = _nulls(probe, cohort, [rows], ranks=0)
+    return _part(probe, cohort, rows, null)
+
+
+def _part(probe: Probe, cohort: Cohort, rows: NDArray[np.bool_], null: Explained) -> Measured:
+    """Return the headline of some rows, given that of the shuffles."""
     part = cohort.take(rows)
     vectors = part.vectors.astype(np.float64)
     weights = part.weights if len(part) else np.zeros((cohort.draws, 0), np.uint8)
     value, draws = explained_by_text(probe.prediction[rows], vectors, part.text, weights)
-    null, _ = _null(probe, cohort, rows, ranks=0)
     drawn, shuffled = mean_known(draws.each()), mean_known(null.each())
     figure = _figure("R²", ALL, len(part), mean_known(value.each()), drawn, shuffled)
     return _measured([figure], drawn, shuffled)
 
 
-def _null(
-    probe: Probe, cohort: Cohort, rows: NDArray[np.bool_], *, ranks: int
-) -> tuple[Explained, Ranked]:
-    """Return the scores of the given rows for every shuffle, of their order for ``ranks`` only."""
+def _nulls(
+    probe: Probe, cohort: Cohort, parts: Sequence[NDArray[np.bool_]], *, ranks: int
+) -> tuple[list[Explained], Ranked]:
+    """Return each part's scores for every shuffle, and the order's of all rows for ``ranks``."""
     import torch
 
     place = probe._blocks[0].device
-    scored = torch.as_tensor(np.flatnonzero(rows), device=place)
+    scored = [torch.as_tensor(np.flatnonzero(rows), device=place) for rows in parts]
     vectors = torch.as_tensor(cohort.vectors, device=place)
-    sums, orders, done = [np.empty((3, 0, len(DIMENSIONS)))], [_NO_ORDER], 0
+    sums = [[np.empty((3, 0, len(DIMENSIONS)))] for _ in parts]
+    orders, done = [_NO_ORDER], 0
     for block in _refitted(probe, cohort):
         if done < ranks:
             first = block.takers[: ranks - done]
             orders.append(ranked(block.prediction[:, : len(first)], vectors, first))
         done += len(block.takers)
-        truth, error = block.targets[scored], (block.targets - block.prediction)[scored]
-        found = [error.square_().sum(dim=0), truth.sum(dim=0), truth.square().sum(dim=0)]
-        sums.append(torch.stack(found).double().cpu().numpy())
-    residual, once, squared = np.concatenate(sums, axis=1)
+        errors = (block.targets - block.prediction).square_()
+        for rows, found in zip(scored, sums, strict=True):
+            truth = block.targets[rows]
+            totals = [errors[rows].sum(dim=0), truth.sum(dim=0), truth.square_().sum(dim=0)]
+            found.append(torch.stack(totals).double().cpu().numpy())
     order = Ranked(*(np.vstack(scores) for scores in zip(*orders, strict=True)))
-    return explained(residual, once, squared, len(scored)), order
+    known = []
+    for rows, found in zip(scored, sums, strict=True):
+        residual, once, squared = np.concatenate(found, axis=1)
+        known.append(explained(residual, once, squared, len(rows)))
+    return known, order
 
 
 def _order(probe: Probe, cohort: Cohort, vectors: Floats) -> tuple[Ranked, Floats, Floats]:
