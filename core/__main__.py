@@ -118,6 +118,9 @@ def _evidence(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 
 
 def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    for path in (args.csv, args.receipt):
+        if path is not None:
+            diagnosistable.check_folder(path)
     spec = DiagnosisSpec(
         scaling=args.scaling, draws=args.draws, shuffles=args.shuffles, seed=args.seed
     )
@@ -273,7 +276,7 @@ def _add_diagnose(add: Any) -> None:
     diagnose.add_argument(
         "--pooling",
         choices=(*get_args(Pooling), "both"),
-        help="default: the first that the preset reads; 'both': one after the other",
+        help="default: the first that the preset reads; 'both': each that it reads",
     )
     diagnose.add_argument("--scaling", choices=get_args(Scaling), default=plain.scaling)
     diagnose.add_argument(

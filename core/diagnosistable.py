@@ -31,6 +31,8 @@ _LEGEND: Final = (
     "beyond: structure beyond all controls; partly: beyond chance and words, no untrained copy "
     "measured; control: no better than one of the controls; chance: not distinguishable from chance"
 )
+_NOWHERE: Final = "not computable at any layer"
+_HIGHEST: Final = "highest layer by chance"
 _BASELINES: Final = {"words": "word counts", "length": "length"}
 
 
@@ -80,25 +82,13 @@ class Diagnosed:
         yield RULE
 
     def _scorecard(self) -> Lines:
-        if not self.scores:
-            yield "No layer can be measured."
-            return
-        head = ("test", "figure", "layer", "model", "labels shuffled", *CONTROLS.values())
+        scores = {score.test: score for score in self.scores}
         rows = [
-            (
-                score.test,
-                score.figure.name,
-                layer_text(score.layer),
-                interval_text(score.figure.observed),
-                interval_text(score.figure.shuffled),
-                *(interval_text(score.controls.get(name, NOTHING)) for name in CONTROLS),
-                interval_text(score.highest_by_chance),
-                score.verdict.words,
-            )
-            for score in self.scores
+            _score_row(scores[test]) if test in scores else _nothing_row(test) for test in TESTS
         ]
-        titles = (*head, "highest layer by chance", "verdict")
-        yield from aligned(titles, rows, left=(0, 1, len(titles) - 1))
+        controls = CONTROLS.values()
+        head = ("test", "figure", "layer", "model", "labels shuffled", *controls, _HIGHEST)
+        yield from aligned((*head, "verdict"), rows, left=(0, 1, len(head)))
 
     def _layers(self) -> Lines:
         rows = [
@@ -167,17 +157,36 @@ class Diagnosed:
     def record(self) -> dict[str, Any]:
         """Return everything as JSON values; what cannot be computed is None."""
         study = self.diagnosis.study
+        scores = {score.test: score for score in self.scores}
         return {
             "model": self.receipt["model"],
             "items": {**self.receipt["items"], "note": study.items.provenance.note},
             "read": asdict(study.plan.spec),
             "measured": self.receipt["measured"],
-            "scorecard": [_without_nan(_score_record(score)) for score in self.scores],
+            "scorecard": [_score_record(test, scores.get(test)) for test in TESTS],
             "rule": RULE,
             "figures": [_without_nan(record) for record in self.records()],
             "problems": self.problems,
             "receipt": self.receipt,
         }
+
+
+def _score_row(score: Score) -> tuple[str, ...]:
+    return (
+        score.test,
+        score.figure.name,
+        layer_text(score.layer),
+        interval_text(score.figure.observed),
+        interval_text(score.figure.shuffled),
+        *(interval_text(score.controls.get(name, NOTHING)) for name in CONTROLS),
+        interval_text(score.highest_by_chance),
+        score.verdict.words,
+    )
+
+
+def _nothing_row(test: Test) -> tuple[str, ...]:
+    """Return the row of a test that no layer can compute."""
+    return (test, HEADLINES[test], *["–"] * (4 + len(CONTROLS)), _NOWHERE)
 
 
 def _records(one: LayerDiagnosis, states: str, layer: int | None) -> Iterator[dict[str, Any]]:
@@ -193,13 +202,20 @@ def _alone(test: Test, value: float) -> Figure:
     return Figure(test, HEADLINES[test], ALL, 0, Estimate(value, np.nan, np.nan), NOTHING)
 
 
-def _score_record(score: Score) -> dict[str, Any]:
-    controls = {name: score.controls.get(name, NOTHING) for name in CONTROLS}
-    sides = controls | {"highest_by_chance": score.highest_by_chance}
-    cells = {"layer": score.layer, **flat(score.figure)}
+def _score_record(test: Test, score: Score | None) -> dict[str, Any]:
+    """Return a row of the scorecard; None: no layer can compute the test."""
+    figure, chance, controls = _alone(test, np.nan), NOTHING, dict[str, Estimate]()
+    told: dict[str, Any] = {"layer": None, "level": "nothing", "verdict": _NOWHERE}
+    if score is not None:
+        figure, chance, controls = score.figure, score.highest_by_chance, dict(score.controls)
+        said = score.verdict
+        told = {"layer": score.layer, "level": said.level, "verdict": said.words}
+
+    sides = {name: controls.get(name, NOTHING) for name in CONTROLS} | {"highest_by_chance": chance}
+    cells = flat(figure)
     for name, side in sides.items():
         cells |= {name: side.value, f"{name}_low": side.low, f"{name}_high": side.high}
-    return cells | {"level": score.verdict.level, "verdict": score.verdict.words}
+    return _without_nan({**cells, **told})
 
 
 def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,6 +266,18 @@ def write_csv(several: Sequence[Diagnosed], path: Path) -> Lines:
     yield f"Wrote {len(table):,} figures to {path}."
     for one in several:
         yield from one.problems.values()
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a file that no folder can take, before long work is done for it.
+
+    Raises:
+        CoreError: There is no such folder, or the file is one.
+    """
+    if not path.parent.is_dir():
+        raise CoreError(f"{path} cannot be written: there is no folder {path.parent}.")
+    if path.is_dir():
+        raise CoreError(f"{path} cannot be written: it is a folder. Name a file in it.")
 
 
 def _by_pooling(several: Sequence[Diagnosed], records: list[dict[str, Any]]) -> dict[str, Any]:

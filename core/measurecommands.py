@@ -93,7 +93,7 @@ def diagnose(
     Args:
         desk: Where to work.
         asked: Which items are read by which model, and how.
-        pooling: Which pooled state; ``both`` that are read; None: the first of them.
+        pooling: Which pooled state; ``both``: each that is read; None: the first of them.
         spec: How to measure; its pooling is not looked at.
         control: Measure the untrained copy as well, where the model is none itself.
 

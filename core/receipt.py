@@ -32,9 +32,10 @@ def receipt(diagnosis: Diagnosis, untrained: Diagnosis | None = None) -> dict[st
 
     It promises: the same command on the same machine with the same versions gives the same
     ``figures``, to the last digit. Another processor, BLAS, number of threads or GPU adds the same
-    numbers in another order and may change the last digits, and through a clustering or a rank more
-    than these. A later run of the same diagnosis, with or without its untrained copy, has the same
-    receipt but for ``untrained``: no time or path of the run is in it.
+    numbers in another order and may change the last digits, and through a clustering or a rank
+    more than these. Machine and versions are those of the process that writes the receipt. No time
+    of the run is in it; with or without the untrained copy, only ``untrained`` and ``command``
+    differ.
 
     Args:
         diagnosis: The model's.
@@ -47,7 +48,11 @@ def receipt(diagnosis: Diagnosis, untrained: Diagnosis | None = None) -> dict[st
     read, source = study.plan.spec, study.items.provenance
     return {
         "model": _model(study),
-        "items": {"name": source.name, "digest": study.items.digest, "source": source.sha256},
+        "items": {
+            "name": source.name,
+            "digest": study.items.digest,
+            "source_sha256": source.sha256,
+        },
         "read": {
             "template": read.template,
             "strip": read.strip,

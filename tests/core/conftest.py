@@ -1,0 +1,53 @@
+"""Fixtures for tests of what is made from a finished diagnosis: made figures, no measuring."""
+
+import numpy as np
+import pytest
+
+from core import dataset
+from core.activations import EMBEDDING
+from core.diagnosis import BASELINES, Diagnosis, DiagnosisSpec
+from core.layerdiagnosis import LayerDiagnosis
+from core.measured import ALL, HEADLINES, TESTS, Figure, Measured
+from core.models import describe
+from core.prompts import ReadSpec
+from core.stats import Estimate
+from core.study import open_study
+
+
+def made_layer(height, shift=0.0):
+    """Return four tests with headlines around a height in all texts and both halves."""
+    value = height + shift
+    null = np.linspace(-0.02, 0.02, 5, dtype=np.float32)
+    whole, second = {}, {}
+    for test in TESTS:
+        observed = Estimate(value, value - 0.05, value + 0.05)
+        headline = Figure(test, HEADLINES[test], ALL, 90, observed, Estimate(0.0, -0.03, 0.03))
+        care = Figure(test, HEADLINES[test], "care", 9, Estimate(np.nan, np.nan, np.nan), observed)
+        draws = np.array([value, value + 0.01], np.float32)
+        whole[test] = Measured((headline, care), draws, null)
+        second[test] = headline._replace(n=45)
+    return LayerDiagnosis(whole, dict.fromkeys(TESTS, value), second)
+
+
+@pytest.fixture
+def study(store, llama_spec):
+    """Return the built-in set beside the tiny Llama, of which no weight is read."""
+    return open_study(dataset.builtin(store), describe(llama_spec, store), ReadSpec())
+
+
+@pytest.fixture
+def make_diagnosis():
+    """Return a function that makes a diagnosis: layer 1 is the highest, controls are near 0."""
+
+    def make(study, spec=None, *, shift=0.0, flat=False, broken=()):
+        heights = {EMBEDDING: 0.04, 0: 0.3, 1: 0.6, 2: 0.5}
+        layers = {
+            layer: LayerDiagnosis({}, {}, {}, f"Layer {layer} cannot be measured.")
+            if layer in broken
+            else made_layer(0.05 if flat else height, shift)
+            for layer, height in heights.items()
+        }
+        baselines = {name: made_layer(0.1, shift) for name in BASELINES}
+        return Diagnosis(study, spec or DiagnosisSpec(), layers, baselines)
+
+    return make
