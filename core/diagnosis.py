@@ -8,6 +8,7 @@ on disk under the key of all it depends on.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -31,7 +32,8 @@ Baseline = Literal["words", "length"]
 BASELINES: Final[tuple[Baseline, ...]] = ("words", "length")
 #: Words of the bag; more than enough for short actions, few enough to be whitened.
 _MOST_WORDS: Final = 2048
-_FORMAT: Final = 1
+#: Raised whenever the same spec would give other figures.
+FORMAT: Final = 1
 
 
 @dataclass(frozen=True)
@@ -292,12 +294,13 @@ def _keys(
 ) -> tuple[dict[str, Any], ...]:
     """Return the keys of the first three tests and of the probe, which no scaling changes."""
     shared = {
-        "format": _FORMAT,
+        "format": FORMAT,
         **source,
         "items": study.items.digest,
         "draws": spec.draws,
         "shuffles": spec.shuffles,
         "seed": spec.seed,
+        "versions": {name: version(name) for name in ("numpy", "scikit-learn", "torch")},
     }
     geometry = {**shared, "tests": list(TESTS[:3]), "scaling": spec.scaling}
     return geometry, {**shared, "tests": list(TESTS[3:])}

@@ -135,7 +135,7 @@ def train(
 
     place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator = torch.Generator().manual_seed(seed)
-    x, y = (torch.as_tensor(array, dtype=torch.float32) for array in (states, vectors))
+    x, y = (torch.tensor(array, dtype=torch.float32) for array in (states, vectors))
     x = torch.cat([x, torch.ones(len(x), 1)], dim=1).to(place)  # the last weight is the bias
     y = y.to(place)
     rows, checked, test = (torch.as_tensor(part, device=place) for part in split)

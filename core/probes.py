@@ -91,8 +91,8 @@ def fit(states: NDArray[np.float32], cohort: Cohort, *, standardise: bool = True
     import torch
 
     place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    targets = torch.as_tensor(cohort.vectors, dtype=torch.float64, device=place)
-    rows = scaled(torch.as_tensor(states, device=place).double(), standardise=standardise)
+    targets = torch.tensor(cohort.vectors, dtype=torch.float64, device=place)
+    rows = scaled(torch.tensor(states, device=place).double(), standardise=standardise)
     blocks = tuple(
         torch.as_tensor(np.flatnonzero(cohort.blocks == one), device=place) for one in range(10)
     )
@@ -148,7 +148,7 @@ def _refitted(probe: Probe, cohort: Cohort) -> Iterator[_Shuffled]:
     import torch
 
     place = probe._blocks[0].device
-    vectors = torch.as_tensor(cohort.vectors, dtype=torch.float64, device=place)
+    vectors = torch.tensor(cohort.vectors, dtype=torch.float64, device=place)
     vectors = (vectors - vectors.mean(dim=0)).float()
     cells = len(cohort) * len(DIMENSIONS)
     for start in range(0, cohort.shuffles, size := min(_BLOCK, max(1, _BLOCK_CELLS // cells))):
@@ -276,7 +276,7 @@ def _nulls(
 
     place = probe._blocks[0].device
     scored = [torch.as_tensor(np.flatnonzero(rows), device=place) for rows in parts]
-    vectors = torch.as_tensor(cohort.vectors, device=place)
+    vectors = torch.tensor(cohort.vectors, device=place)
     sums = [[np.empty((3, 0, len(DIMENSIONS)))] for _ in parts]
     orders, done = [_NO_ORDER], 0
     for block in _refitted(probe, cohort):

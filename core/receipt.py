@@ -15,7 +15,7 @@ import numpy as np
 from core import dataset, store
 from core.annotations import FILTER_VERSION
 from core.devices import working_device
-from core.diagnosis import _FORMAT as DIAGNOSIS_FORMAT
+from core.diagnosis import FORMAT as DIAGNOSIS_FORMAT
 from core.diagnosis import Diagnosis, DiagnosisSpec
 from core.layerdiagnosis import LayerDiagnosis
 from core.measured import TESTS, flat

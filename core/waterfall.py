@@ -176,8 +176,7 @@ def open_waterfall(
     kept: dict[Test, list[list[Any]]] = json.loads((folder / "steps.json").read_text())
     return {
         test: [
-            Step(test, row[1], row[2], row[3], Estimate(*row[4]), Estimate(*row[5]))
-            for row in rows
+            Step(test, row[1], row[2], row[3], Estimate(*row[4]), Estimate(*row[5])) for row in rows
         ]
         for test, rows in kept.items()
     }
