@@ -16,6 +16,7 @@ from core.cohort import Cohort
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import closeness
 from core.measured import ALL, NOTHING, Figure, Measured, band, estimate
+from core.neighbours import normalised
 from core.stats import percentile_rank
 
 if TYPE_CHECKING:
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
 
 #: Fewer texts have no correlation worth a number; Fisher's weight n - 3 needs four.
 FEWEST_TEXTS: Final = 5
+#: A handful of texts easily correlates perfectly and, infinite on Fisher's scale, would outweigh
+#: hundreds: a mean takes no correlation beyond this.
+HIGHEST: Final = 0.99
+_TEXTS_AT_ONCE: Final = 512
+#: Cosines of equal states differ by rounding: what is nearer than this is tied.
+_SAME: Final = 1e-9
+#: The same in float32, as a share of the standard deviation and as the least.
+_SAME_FLOAT32: Final = 1e-5
+_ROUNDING_FLOAT32: Final = 2e-7
+#: Share of a centre's pull that is kept where it looks like noise: members are compared with each
+#: other, and resampling them as rows alone would count their noise once instead of twice.
+_LEAST_SIGNAL: Final = 1 / 8
 #: What is correlated with the grade, the headline first.
 VARIANTS: Final = ("typicality", "typicality with neutrals", "own minus opposed")
 _NONE: Final = np.full(0, np.nan)
@@ -43,6 +56,10 @@ class Graded(NamedTuple):
     texts: int
     """Different texts among them."""
 
+    pull: NDArray[np.float64]
+    """How much a text of the cohort that is drawn once more moves the correlation by moving the
+    centre, ``(n_texts,)``."""
+
     @property
     def value(self) -> float:
         """Spearman's correlation."""
@@ -61,15 +78,15 @@ def measure(
 
     Returns:
         Each variant for all poles together (mean on Fisher's scale, weights n - 3) and for each;
-        NaN where fewer than ``FEWEST_TEXTS`` texts remain, or grade or closeness is constant. The
-        centres are held fixed in resamples.
+        NaN where fewer than ``FEWEST_TEXTS`` texts remain, or grade or closeness is constant. In
+        resamples the ranks are held fixed, and the centres move the correlation to first order.
     """
     close = closeness(states, cohort.members, cohort.labels.group)
     null = _null(states, cohort, variants)
     figures: list[Figure] = []
     headline: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     for number, name in enumerate(variants):
-        graded = [_graded(close, cohort, column, name) for column in range(len(DIMENSIONS))]
+        graded = [_graded(close, cohort, column, name, states) for column in range(len(DIMENSIONS))]
         draws = np.stack([_draws(one, cohort) for one in graded], axis=1)
         rows, together, chance = _figures(name, graded, draws, null[number])
         headline = headline or (together, chance)
@@ -92,15 +109,22 @@ class ByPole(NamedTuple):
     """Fisher's weights for their mean: texts - 3, shape ``(10,)``; 0 where there is no value."""
 
 
-def by_pole(close: NDArray[np.float64], cohort: Cohort, variant: str) -> ByPole:
+def by_pole(
+    close: NDArray[np.float64],
+    cohort: Cohort,
+    variant: str,
+    states: NDArray[np.float32] | None = None,
+) -> ByPole:
     """Return a variant's correlation for each pole from closeness measured in any way.
 
     Args:
         close: Closeness of each row to the ten centres, shape ``(n, 10)``.
         cohort: Labels of the rows.
         variant: One of ``VARIANTS``.
+        states: The states whose members make the centres, shape ``(n, d)``; without them resamples
+            hold the centres fixed, and spread too little.
     """
-    graded = [_graded(close, cohort, column, variant) for column in range(len(DIMENSIONS))]
+    graded = [_graded(close, cohort, column, variant, states) for column in range(len(DIMENSIONS))]
     return ByPole(
         np.array([np.nan if one is None else one.value for one in graded]),
         np.stack([_draws(one, cohort) for one in graded], axis=1),
@@ -108,14 +132,21 @@ def by_pole(close: NDArray[np.float64], cohort: Cohort, variant: str) -> ByPole:
     )
 
 
-def _graded(close: NDArray[np.float64], cohort: Cohort, column: int, variant: str) -> Graded | None:
+def _graded(
+    close: NDArray[np.float64],
+    cohort: Cohort,
+    column: int,
+    variant: str,
+    states: NDArray[np.float32] | None,
+) -> Graded | None:
     """Return what is correlated for one pole; None if nothing can be."""
     own = cohort.labels.dimension == column
-    score = close[:, column]
+    score, centres = close[:, column], {column: 1.0}
     if variant == "typicality with neutrals":
         own = own | ((cohort.labels.dimension < 0) & (cohort.foundation == column // 2))
     elif variant == "own minus opposed":
         score = score - close[:, column ^ 1]
+        centres[column ^ 1] = -1.0
     rows = np.flatnonzero(own & np.isfinite(score))
     texts = len(np.unique(cohort.text[rows]))
     if texts < FEWEST_TEXTS:
@@ -123,19 +154,74 @@ def _graded(close: NDArray[np.float64], cohort: Cohort, column: int, variant: st
     grade, ranked = _unit_ranks(cohort.labels.grade[rows]), _unit_ranks(score[rows])
     if grade is None or ranked is None:
         return None
-    return Graded(rows, grade, ranked, texts)
+    middle = score[rows] - score[rows].mean()
+    slope = float(ranked @ middle / (middle @ middle))
+    away = slope * (grade - float(grade @ ranked) * ranked)
+    pull = np.zeros(cohort.n_texts)
+    if states is not None:
+        for centre, share in centres.items():
+            pull += share * _pull(states, close[:, centre], cohort, centre, rows, away)
+    return Graded(rows, grade, ranked, texts, pull)
+
+
+def _pull(
+    states: NDArray[np.float32],
+    close: NDArray[np.float64],
+    cohort: Cohort,
+    column: int,
+    rows: NDArray[np.int64],
+    away: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return what one more draw of each text adds to a correlation through a centre.
+
+    The derivative by the text's weight in the centre, shrunk to the part that the noise of single
+    rows does not explain: that noise is in the resampled ranks already. The text's own rows are not
+    compared with it.
+
+    Args:
+        states: Scaled states, shape ``(n, d)``.
+        close: Cosine of all rows to the centre, ``(n,)``.
+        cohort: Members and texts.
+        column: Whose centre.
+        rows: The rows that are correlated, ``(m,)``.
+        away: What a closer row adds to the correlation, ``(m,)``.
+    """
+    members = np.flatnonzero(cohort.members[:, column])
+    texts, number = np.unique(cohort.text[members], return_inverse=True)
+    moves = np.zeros((len(texts), states.shape[1]))
+    np.add.at(moves, number, states[members])
+    total = moves.sum(axis=0)
+    length = float(np.linalg.norm(total))
+    pull = np.zeros(cohort.n_texts)
+    if length == 0:
+        return pull
+    unit, noise = normalised(states[rows]).astype(np.float64), 0.0
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        some = slice(start, start + _TEXTS_AT_ONCE)
+        each = unit @ moves[some].T - close[rows, None] * (moves[some] @ total / length)
+        each *= away[:, None] / length
+        each[cohort.text[rows, None] == texts[some]] = 0
+        pull[texts[some]] = each.sum(axis=0)
+        noise += float((each**2).sum())
+    square = float(pull @ pull)
+    if square > 0:
+        pull *= np.sqrt(max(1 - noise / square, _LEAST_SIGNAL))
+    return pull
 
 
 def _unit_ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return centred mid-ranks of unit length, None if all values are the same."""
-    ranks = percentile_rank(values)
+    """Return centred mid-ranks of unit length, None if all values are the same up to rounding."""
+    order = np.argsort(values)
+    step = np.empty(len(values))
+    step[order] = np.cumsum(np.diff(values[order], prepend=values[order[:1]]) > _SAME)
+    ranks = percentile_rank(step)
     ranks = ranks - ranks.mean()
     length = float(np.sqrt(ranks @ ranks))
     return ranks / length if length > 1e-9 else None
 
 
 def _draws(graded: Graded | None, cohort: Cohort) -> NDArray[np.float64]:
-    """Return a pole's correlation in each resample of texts, ranks held fixed, ``(draws,)``."""
+    """Return a pole's correlation in each resample of texts, ``(draws,)``."""
     if graded is None:
         return np.full(cohort.draws, np.nan)
     x, y = graded.grade, graded.score
@@ -148,7 +234,9 @@ def _draws(graded: Graded | None, cohort: Cohort) -> NDArray[np.float64]:
     spread = (xx - mx**2) * (yy - my**2)
     with np.errstate(invalid="ignore", divide="ignore"):
         result: NDArray[np.float64] = (xy - mx * my) / np.sqrt(np.maximum(spread, 0))
-    return np.where(spread > 1e-18, result, np.nan)
+    moving = np.flatnonzero(graded.pull)
+    result += (cohort.weights[:, moving].astype(np.float64) - 1) @ graded.pull[moving]
+    return np.where(spread > 1e-18, np.clip(result, -1, 1), np.nan)
 
 
 def _figures(
@@ -193,14 +281,14 @@ def fisher_mean(
     """Return weighted means of correlations on Fisher's scale.
 
     Args:
-        correlations: Shape ``(b, k)``, in [-1, 1]; NaN ones are left out.
+        correlations: Shape ``(b, k)``, in [-1, 1]; NaN ones are left out, and none counts for more
+            than ``HIGHEST``.
         weights: Shape ``(k,)``, above 0.
 
     Returns:
         Shape ``(b,)``; NaN if none is left.
     """
-    inside = 1 - 1e-9
-    z = np.arctanh(np.clip(np.asarray(correlations, np.float64), -inside, inside))
+    z = np.arctanh(np.clip(np.asarray(correlations, np.float64), -HIGHEST, HIGHEST))
     share = np.where(np.isnan(z), 0.0, weights)
     total = share.sum(axis=1)
     mean = (np.nan_to_num(z) * share).sum(axis=1) / np.where(total > 0, total, np.nan)
@@ -327,8 +415,23 @@ def _rank_correlation(
     grade = _unit_ranks(cohort.labels.grade[rows[slots]])
     if grade is None:
         return torch.full((len(score),), float("nan"), device=score.device)
-    order = torch.argsort(score[:, torch.tensor(slots, device=score.device)], dim=1)
-    ranks = np.arange(len(grade)) - (len(grade) - 1) / 2
-    ranks = ranks / np.sqrt(ranks @ ranks)
-    on = torch.tensor(np.stack([grade, ranks]).astype(np.float32), device=score.device)
-    return on[0][order] @ on[1]
+    value, order = score[:, torch.tensor(slots, device=score.device)].sort(dim=1)
+    ranks = _mid_ranks(value)
+    length2 = (ranks**2).sum(dim=1)
+    along = (torch.tensor(grade.astype(np.float32), device=score.device)[order] * ranks).sum(dim=1)
+    return torch.where(length2 > 0, along / torch.sqrt(length2), torch.nan)
+
+
+def _mid_ranks(ordered: "torch.Tensor") -> "torch.Tensor":
+    """Return centred ranks of ascending rows ``(b, m)``; what float32 hardly parts shares one."""
+    import torch
+
+    m = ordered.shape[1]
+    least = (_SAME_FLOAT32 * ordered.std(dim=1, keepdim=True)).clamp(min=_ROUNDING_FLOAT32)
+    place = torch.arange(m, device=ordered.device, dtype=ordered.dtype).expand_as(ordered)
+    parted = ordered.diff(dim=1) > least
+    first, last = place.clone(), place.clone()
+    first[:, 1:].masked_fill_(~parted, 0)
+    last[:, :-1].masked_fill_(~parted, m)
+    first, last = first.cummax(dim=1).values, last.flip(1).cummin(dim=1).values.flip(1)
+    return (first + last - (m - 1)) / 2
