@@ -111,18 +111,25 @@ def band(null: NDArray[np.floating]) -> Estimate:
     return Estimate(float(known.mean()), float(low), float(high))
 
 
-def recentred(value: float, draws: NDArray[np.floating]) -> NDArray[np.float64]:
+def recentred(
+    value: float, draws: NDArray[np.floating], stretch: float = 1.0
+) -> NDArray[np.float64]:
     """Return resamples of a cosine or correlation, moved onto the figure on Fisher's scale.
 
     A resampled centre has twice the noise of the centre itself, so its cosines lie nearer to zero
-    and their plain percentiles could miss the figure. Their spread is right, their place is not.
+    and their plain percentiles could miss the figure.
 
     Args:
         value: The figure, in [-1, 1].
-        draws: Its resamples, shape ``(draws,)``.
+        draws: Its resamples, shape ``(draws,)``; NaN ones stay NaN.
+        stretch: How much wider than the resamples the figure itself spreads.
     """
     inside = 1 - 1e-9
     z = np.arctanh(np.clip(np.asarray(draws, np.float64), -inside, inside))
-    middle = np.arctanh(np.clip(value, -inside, inside))
-    moved: NDArray[np.float64] = np.tanh(z - np.nanmean(z) + middle) if len(z) else z
+    known = z[np.isfinite(z)]
+    if not len(known):
+        return z
+    moved: NDArray[np.float64] = np.tanh(
+        stretch * (z - known.mean()) + np.arctanh(np.clip(value, -inside, inside))
+    )
     return moved

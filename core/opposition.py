@@ -42,13 +42,14 @@ def measure(states: NDArray[np.float32], cohort: Cohort) -> Measured:
     cosine = _cosines(_sums(states, cohort), texts)
     draws, reliable = _resampled(on, states, cohort, texts)
     reliability = _reliability(states, cohort, texts)
-    figures = _oppositions(cosine, draws, _null(on, cohort, texts), cohort, texts)
-    corrected = _corrected(cosine, draws, reliability)
+    moved = _recentred(cosine, draws, _stretch(reliability, texts))
+    figures = _oppositions(cosine, moved, _null(on, cohort, texts), texts)
+    corrected = _corrected(cosine, moved, reliability)
     rows = [
         *figures.figures,
         *corrected,
         *_reliabilities(reliability, reliable, texts),
-        *_pairs(cosine, draws, texts),
+        *_pairs(cosine, moved, texts),
     ]
     return Measured(tuple(rows), figures.draws, figures.null)
 
@@ -98,6 +99,8 @@ def _resampled(
         length2 = (centres**2).sum(dim=2).cpu().numpy().astype(np.float64)
         unit = torch.nn.functional.normalize(centres, dim=2)
         pairs = torch.einsum("cbd,kbd->bck", unit, unit).cpu().numpy()
+        pairs[(length2 == 0).T] = np.nan  # none of its texts was drawn
+        pairs.transpose(0, 2, 1)[(length2 == 0).T] = np.nan
         cosine[block, known[:, None], known] = pairs[:, known[:, None], known]
         for column in known:
             clean[block, column] = _clean_length(
@@ -150,6 +153,36 @@ def _reliability(
     return result
 
 
+def _stretch(reliability: NDArray[np.float64], texts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how much wider a cosine of two centres spreads than its resamples, ``(10, 10)``.
+
+    With noise alike in all directions, in units of the centres' squared lengths: the product of two
+    centres of reliability r and s has variance 1 - rs. Resampling adds 2 (1 - r) (1 - s), because
+    it perturbs centres that are noisy already, and then divides by squared lengths of 2 - r and
+    2 - s. A resample of n texts besides has (n - 1) / n of their variance.
+    """
+    noise = 1 - np.clip(np.nan_to_num(reliability), 0, 1 - 1e-6)
+    one, other = noise[:, None], noise[None]
+    truth = one + other - one * other
+    few = np.minimum(texts[:, None], texts[None])
+    few = few / np.maximum(few - 1, 1)
+    stretch: NDArray[np.float64] = np.sqrt(
+        few * truth * (1 + one) * (1 + other) / (truth + 2 * one * other)
+    )
+    return stretch
+
+
+def _recentred(
+    cosine: NDArray[np.float64], draws: NDArray[np.float32], stretch: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return the resamples of each pair's cosine moved onto it, ``(draws, 10, 10)``."""
+    moved = np.empty_like(draws)
+    for one, other in np.ndindex(cosine.shape):
+        value, wider = float(cosine[one, other]), float(stretch[one, other])
+        moved[:, one, other] = recentred(value, draws[:, one, other], wider)
+    return moved
+
+
 def _reliabilities(
     reliability: NDArray[np.float64], clean: NDArray[np.float32], texts: NDArray[np.int64]
 ) -> list[Figure]:
@@ -195,18 +228,12 @@ def _oppositions(
     cosine: NDArray[np.float64],
     draws: NDArray[np.float32],
     null: NDArray[np.float32],
-    cohort: Cohort,
     texts: NDArray[np.int64],
 ) -> Measured:
     """Return the oppositions, of all foundations first."""
     pairs = np.arange(5) * 2
-    values = -cosine[pairs, pairs + 1]
+    values, moved = -cosine[pairs, pairs + 1], -draws[:, pairs, pairs + 1]
     known = np.isfinite(values)
-    moved = np.full((cohort.draws, 5), np.nan)
-    for foundation in np.flatnonzero(known):
-        moved[:, foundation] = recentred(
-            values[foundation], -draws[:, pairs[foundation], pairs[foundation] + 1]
-        )
     each = [
         Figure(
             "categorical",
@@ -248,7 +275,7 @@ def _corrected(
         scale = np.sqrt(reliability[virtue] * reliability[vice])
         observed = -cosine[virtue, vice]
         values[number] = observed / scale
-        moved[:, number] = recentred(observed, -draws[:, virtue, vice]) / scale
+        moved[:, number] = -draws[:, virtue, vice] / scale
     known = np.isfinite(values)
     rows = [
         Figure("categorical", "corrected opposition", name, 0, estimate(value, one), NOTHING)
@@ -267,14 +294,13 @@ def _pairs(
     figures = []
     for one in range(10):
         for other in range(one + 1, 10):
-            moved = recentred(cosine[one, other], draws[:, one, other])
             figures.append(
                 Figure(
                     "categorical",
                     "cosine",
                     f"{DIMENSIONS[one]}|{DIMENSIONS[other]}",
                     int(texts[[one, other]].sum()),
-                    estimate(cosine[one, other], moved),
+                    estimate(cosine[one, other], draws[:, one, other]),
                     NOTHING,
                 )
             )
