@@ -1,6 +1,6 @@
 """Where a layer fails: actions of opposite poles that it holds for nearly the same."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 from core.cohort import Cohort
 from core.foundations import FOUNDATIONS
 from core.neighbours import normalised
-
-#: Pairs looked at per foundation before each action is allowed only once.
-_LOOKED_AT: Final = 400
 
 
 class Confusion(NamedTuple):
@@ -29,7 +26,7 @@ class Confusion(NamedTuple):
     """Of their states, in [-1, 1]."""
 
     closer_than: float
-    """Share of the foundation's pairs on the same side that are less alike, in [0, 1]."""
+    """Share of the foundation's pairs of texts on the same side that are less alike, in [0, 1]."""
 
 
 def confusions(
@@ -55,7 +52,7 @@ def confusions(
             continue
         cosine = unit[virtue] @ unit[vice].T
         cosine[cohort.text[virtue][:, None] == cohort.text[vice][None]] = -2
-        same = _same_side(unit, virtue, vice)
+        same = _same_side(unit, cohort.text, (virtue, vice))
         for row, column in _apart(cosine, k):
             value = float(cosine[row, column])
             less = float(np.searchsorted(same, value) / len(same)) if len(same) else np.nan
@@ -65,25 +62,24 @@ def confusions(
 
 def _apart(cosine: NDArray[np.float32], k: int) -> list[tuple[int, int]]:
     """Return the ``k`` highest cells of which no two share a row or a column."""
-    flat = cosine.ravel()
-    many = min(len(flat), _LOOKED_AT)
-    best = np.argpartition(-flat, many - 1)[:many]
+    left = cosine.copy()
     chosen: list[tuple[int, int]] = []
-    for cell in best[np.lexsort((best, -flat[best]))]:
-        row, column = divmod(int(cell), cosine.shape[1])
-        if flat[cell] > -1.5 and not any(row == r or column == c for r, c in chosen):
-            chosen.append((row, column))
-        if len(chosen) == k:
+    while len(chosen) < k:
+        row, column = np.unravel_index(int(left.argmax()), left.shape)
+        if left[row, column] < -1.5:
             break
+        chosen.append((int(row), int(column)))
+        left[row], left[:, column] = -2, -2
     return chosen
 
 
 def _same_side(
-    unit: NDArray[np.float32], virtue: NDArray[np.int64], vice: NDArray[np.int64]
+    unit: NDArray[np.float32], text: NDArray[np.int64], sides: tuple[NDArray[np.int64], ...]
 ) -> NDArray[np.float32]:
-    """Return the cosines of all pairs on the same side, sorted."""
+    """Return the cosines of all pairs of different texts on the same side, sorted."""
     pairs = []
-    for rows in (virtue, vice):
-        upper = np.triu_indices(len(rows), 1)
-        pairs.append((unit[rows] @ unit[rows].T)[upper])
+    for rows in sides:
+        one, other = np.triu_indices(len(rows), 1)
+        different = text[rows[one]] != text[rows[other]]
+        pairs.append((unit[rows] @ unit[rows].T)[one[different], other[different]])
     return np.sort(np.concatenate(pairs))
