@@ -124,7 +124,8 @@ def test_halves_and_blocks_are_of_equal_size():
 def test_halves_and_blocks_know_nothing_of_each_other():
     cohort = made_cohort(n=2000, draws=0, shuffles=0)
     inside = np.bincount(cohort.blocks[cohort.first_half], minlength=10)
-    assert 60 < inside.min() and inside.max() < 140
+    assert inside.min() > 60
+    assert inside.max() < 140
 
 
 # Seeds and parts --------------------------------------------------------------------------------
