@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +21,7 @@ from core import CoreError
 from core.arrays import create_array_file, map_array_file, to_float32, to_stored
 from core.progress import Report, silent
 from core.prompts import PaddingSide, Pooling, ReadSpec, batches, collate, encode, pooling_masks
-from core.store import ARRAY_FILE, Store, clear_disk_errors, fingerprint
+from core.store import ARRAY_FILE, Store, clear_disk_errors, fingerprint, library_version
 from core.traces import pooled_states
 
 if TYPE_CHECKING:
@@ -89,7 +88,9 @@ class Plan:
             "strip": self.spec.strip,
             "max_tokens": self.spec.max_tokens,
             "prompts": self.digest,
-            "versions": {name: version(name) for name in ("torch", "transformers", "nnsight")},
+            "versions": {
+                name: library_version(name) for name in ("torch", "transformers", "nnsight")
+            },
         }
 
 

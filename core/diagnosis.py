@@ -8,7 +8,6 @@ on disk under the key of all it depends on.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -24,7 +23,7 @@ from core.progress import Report, silent
 from core.prompts import Pooling
 from core.scaling import Scaling, fit_scaler
 from core.stats import Estimate
-from core.store import Store
+from core.store import Store, library_version
 from core.study import Study, has_picture, layer_states, states_of
 
 #: What is measured beside the layers: word counts and the length of the sentence.
@@ -300,7 +299,7 @@ def _keys(
         "draws": spec.draws,
         "shuffles": spec.shuffles,
         "seed": spec.seed,
-        "versions": {name: version(name) for name in ("numpy", "scikit-learn", "torch")},
+        "versions": {name: library_version(name) for name in ("numpy", "scikit-learn", "torch")},
     }
     geometry = {**shared, "tests": list(TESTS[:3]), "scaling": spec.scaling}
     return geometry, {**shared, "tests": list(TESTS[3:])}

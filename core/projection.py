@@ -9,7 +9,6 @@ import json
 import threading
 import warnings
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.neighbours import Metric, Neighbours, nearest, overlap
-from core.store import Store
+from core.store import Store, library_version
 
 Method = Literal["pca", "umap"]
 Points = NDArray[np.float32]
@@ -311,7 +310,7 @@ def layout_key(spec: LayoutSpec, source: dict[str, Any], anchor: str) -> dict[st
         "source": source,
         "spec": asdict(spec),
         "anchor": anchor,
-        "versions": {name: version(name) for name in libraries},
+        "versions": {name: library_version(name) for name in libraries},
     }
 
 

@@ -17,6 +17,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,6 +56,12 @@ _log = logging.getLogger(__name__)
 
 class CacheError(CoreError):
     """The cache folder cannot be read or written."""
+
+
+@cache
+def library_version(name: str) -> str:
+    """Return a library's version. Keys name it hundreds of times, its metadata is read once."""
+    return version(name)
 
 
 def fingerprint(value: Any) -> str:
