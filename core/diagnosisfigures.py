@@ -222,7 +222,8 @@ def _curve_frame(figure: go.Figure, curve: Curve) -> None:
     of = "" if curve.part == ALL else f" · {curve.part.replace('-', ' – ')}"
     layers = [point.layer for point in curve.points]
     step = max(1, (len(layers) - 1) // 9)
-    ticks = [layers[0], *[one for one in layers[1:] if (one - layers[1]) % step == 0]]
+    # Beside "emb" there is no room for 0 where not every layer has a tick.
+    ticks = [layers[0], *[one for one in layers[1 if step == 1 else 2 :] if one % step == 0]]
     figure.update_layout(
         title={"text": TITLES[curve.test] + of, "font": {"size": 14}, "x": 0, "y": 0.97},
         height=270,
@@ -236,6 +237,7 @@ def _curve_frame(figure: go.Figure, curve: Curve) -> None:
     figure.update_xaxes(
         tickvals=ticks,
         ticktext=[layer_name(one) for one in ticks],
+        tickangle=0,
         range=[layers[0] - 0.4, layers[-1] + 0.4],
         showgrid=False,
         zeroline=False,
@@ -258,7 +260,7 @@ def pole_heatmap(grid: Mapping[str, Sequence[Figure]]) -> go.Figure:
     columns = list(grid)
     values = np.array([[one.observed.value for one in grid[name]] for name in columns]).T
     middle = np.array([_MIDDLE.get(name, 0.0) for name in columns])
-    text = [[number(value) for value in row] for row in values]
+    text = [[_cell(value) for value in row] for row in values]
     hover = [
         [
             f"{columns[j]} of {DIMENSIONS[i]}: {_beside(grid[columns[j]][i])}"
@@ -282,7 +284,7 @@ def cosine_heatmap(cosine: NDArray[np.floating]) -> go.Figure:
         cosine: As ``diagnosisview.cosine_grid`` returns it, shape ``(10, 10, 3)``.
     """
     values = cosine[:, :, 0]
-    text = [[number(value) for value in row] for row in values]
+    text = [[_cell(value) for value in row] for row in values]
     hover = [
         [
             f"{DIMENSIONS[i]} and {DIMENSIONS[j]}: {span(Estimate(*cosine[i, j]))}"
@@ -302,6 +304,11 @@ def cosine_heatmap(cosine: NDArray[np.floating]) -> go.Figure:
             line={"color": OWN, "width": 2},
         )
     return figure
+
+
+def _cell(value: float) -> str:
+    """Return a figure as short as a narrow cell needs it."""
+    return number(value).replace("0.", ".")
 
 
 def _heatmap(

@@ -19,7 +19,7 @@ from core.measured import ALL, HEADLINES, NOTHING, Figure, Test
 from core.stats import Estimate
 from core.store import Store
 from core.study import Study, layer_states
-from core.verdicts import Score, verdict
+from core.verdicts import Score, controls_of, verdict
 
 #: What may be asked for: everything together, a foundation, a pole.
 PARTS: Final[tuple[str, ...]] = (ALL, *FOUNDATIONS, *DIMENSIONS)
@@ -44,7 +44,7 @@ def layer_name(layer: int) -> str:
 
 def number(value: float) -> str:
     """Return a figure with two decimals; a word where there is none."""
-    return "n/a" if np.isnan(value) else f"{value:.2f}".replace("-", "−")
+    return "n/a" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def span(figure: Estimate) -> str:
@@ -134,11 +134,7 @@ def curve(diagnosis: Diagnosis, test: Test, part: str, untrained: Diagnosis | No
 def _point(
     diagnosis: Diagnosis, test: Test, part: str, layer: int, untrained: Diagnosis | None
 ) -> Point:
-    sides: dict[str, LayerDiagnosis] = {**diagnosis.baselines}
-    if layer != EMBEDDING:
-        sides["embedding"] = diagnosis.layers[EMBEDDING]
-    if untrained is not None:
-        sides["untrained"] = untrained.layers[layer]
+    sides = controls_of(diagnosis, layer, untrained)
     own = figure_of(diagnosis.layers[layer], test, HEADLINES[test], part)
     controls = {
         name: figure_of(one, test, HEADLINES[test], part).observed for name, one in sides.items()

@@ -106,7 +106,7 @@ def scorecard(diagnosis: Diagnosis, untrained: Diagnosis | None = None) -> list[
         figure = diagnosis.layers[layer].reported(test)
         controls = {
             name: one.reported(test).observed
-            for name, one in _controls(diagnosis, layer, untrained).items()
+            for name, one in controls_of(diagnosis, layer, untrained).items()
         }
         said = verdict(figure.observed, figure.shuffled, controls)
         chance = diagnosis.highest_by_chance(test)
@@ -121,15 +121,16 @@ def layer_verdict(
     figure = diagnosis.layers[layer].headline(test)
     controls = {
         name: one.headline(test).observed
-        for name, one in _controls(diagnosis, layer, untrained).items()
+        for name, one in controls_of(diagnosis, layer, untrained).items()
     }
     return verdict(figure.observed, figure.shuffled, controls)
 
 
-def _controls(
-    diagnosis: Diagnosis, layer: int, untrained: Diagnosis | None
+def controls_of(
+    diagnosis: Diagnosis, layer: int, untrained: Diagnosis | None = None
 ) -> dict[str, LayerDiagnosis]:
-    controls: dict[str, LayerDiagnosis] = dict(diagnosis.baselines)
+    """Return what a layer is held against: names of ``CONTROLS`` with their figures."""
+    controls = {str(name): one for name, one in diagnosis.baselines.items()}
     if layer != EMBEDDING:
         controls["embedding"] = diagnosis.layers[EMBEDDING]
     if untrained is not None:

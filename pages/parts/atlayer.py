@@ -109,8 +109,8 @@ def _failures(diagnosis: Diagnosis, choice: Choice, set_name: str) -> None:
 
 
 _PAIRS: Any = {
-    "virtue": st.column_config.TextColumn(width="large"),
-    "vice": st.column_config.TextColumn(width="large"),
+    "virtue": st.column_config.TextColumn(width=280),
+    "vice": st.column_config.TextColumn(width=280),
     "virtue_grade": st.column_config.NumberColumn("grade", format="%.3g"),
     "vice_grade": st.column_config.NumberColumn("grade ", format="%.3g"),
     "cosine": st.column_config.NumberColumn(format="%.2f"),

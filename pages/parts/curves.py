@@ -1,6 +1,6 @@
 """Four tests over the layers: one legend, one present layer, and a click that changes it."""
 
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
@@ -13,8 +13,12 @@ from core.palette import CHANCE, CONTROL, CONTROL_COLOURS, MODEL, OWN
 from core.verdicts import CONTROLS
 from pages.parts.diagnosing import Choice
 
-#: CSS has no dash-dot; double stands for it.
-_STYLES = {"words": "dashed", "length": "dotted", "untrained": "double"}
+#: The dashes of ``palette.CONTROL_DASHES`` in CSS: where a line is there, and where not.
+_STOPS: Final = {
+    "words": ((True, "0 7px"), (False, "7px 10px")),
+    "length": ((True, "0 3px"), (False, "3px 6px")),
+    "untrained": ((True, "0 7px"), (False, "7px 9px"), (True, "9px 12px"), (False, "12px 14px")),
+}
 
 
 def show(diagnosis: Diagnosis, untrained: Diagnosis | None, choice: Choice) -> list[Any]:
@@ -58,18 +62,21 @@ def _take_over(key: str) -> None:
 
 def _legend(*, compared: bool) -> str:
     signs = [
-        (f"border-top: 3px solid {MODEL}", "model, 95 % interval"),
-        (f"border-top: 11px solid {CHANCE}", "shuffled labels, 95 %"),
+        (f"height: 3px; background: {MODEL}", "model, 95 % interval"),
+        (f"height: 11px; background: {CHANCE}", "shuffled labels, 95 %"),
         *(
-            (f"border-top: 3px {style} {CONTROL_COLOURS[name]}", CONTROLS[name])
-            for name, style in _STYLES.items()
+            (f"height: 3px; background: {_dashes(name)}", CONTROLS[name].removeprefix("an "))
+            for name in _STOPS
             if compared or name != "untrained"
         ),
-        (f"border-top: 1px solid {CONTROL}", "highest of all layers by chance"),
-        (f"border-top: 2px solid {OWN}", "present layer"),
+        (f"height: 1px; background: {CONTROL}", "highest of all layers by chance"),
+        (f"height: 11px; width: 2px; background: {OWN}", "present layer"),
     ]
     lines = "".join(f"<span><b style='{style}'></b>{name}</span>" for style, name in signs)
-    star = (
-        f"<span><span style='color:{MODEL}'>★</span> chosen on the other half of the texts</span>"
-    )
-    return lines + star
+    return f"{lines}<span><span style='color:{MODEL}'>★</span> chosen on other texts</span>"
+
+
+def _dashes(name: str) -> str:
+    colour = CONTROL_COLOURS[name]
+    stops = [f"{colour if there else 'transparent'} {part}" for there, part in _STOPS[name]]
+    return f"repeating-linear-gradient(90deg, {', '.join(stops)})"

@@ -19,8 +19,10 @@ _STYLE = """
   .ms-note {font-size: .86rem; opacity: .75; margin: 0}
   .ms-figure {font-size: 1.9rem; font-weight: 650; line-height: 1.1; margin: 0}
   .ms-figure small {font-size: .86rem; font-weight: 400; opacity: .8; white-space: nowrap}
-  .ms-legend b {display: inline-block; width: 1.7rem; margin-right: .35rem;
-    vertical-align: .2rem; height: 0}
+  .ms-legend b {display: inline-block; width: 1.75rem; margin-right: .35rem;
+    vertical-align: middle}
+  .ms-question {font-weight: 600; line-height: 1.5rem; margin: 0}
+  @media (min-width: 641px) {.ms-question {min-height: 3rem}}
   .ms-lead {font-size: 1.12rem; max-width: 46rem; line-height: 1.55}
   @media (max-width: 640px) {.block-container {padding-left: 1rem; padding-right: 1rem}}
   @media (prefers-reduced-motion: reduce) {

@@ -1,7 +1,7 @@
 """The scorecard: a card per test, each with its verdict and all that it was held against."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import streamlit as st
 
@@ -36,7 +36,7 @@ _TESTS: Final[dict[Test, tuple[str, str]]] = {
     ),
 }
 #: Colour and icon of each level.
-_BADGES: Final[dict[Level, tuple[Literal["green", "blue", "orange", "gray"], str]]] = {
+_BADGES: Final[dict[Level, tuple[str, str]]] = {
     "beyond": ("green", ":material/check_circle:"),
     "partly": ("blue", ":material/hourglass_top:"),
     "control": ("orange", ":material/remove_circle:"),
@@ -51,13 +51,19 @@ def show(scores: Sequence[Score], set_name: str) -> None:
     by_test = {score.test: score for score in scores}
     for column, test in zip(st.columns(4), TESTS, strict=True):
         with column.container(border=True, height="stretch"):
-            st.markdown(f"**{_TESTS[test][0]}**")
+            st.html(f"<p class='ms-question'>{_TESTS[test][0]}</p>")
             if test in by_test:
                 _card(by_test[test])
             else:
-                st.badge("not computable at any layer", icon=_BADGES["nothing"][1], color="gray")
+                _verdict("nothing", "not computable at any layer")
             st.caption(_TESTS[test][1])
-    st.caption(f"{RULE} {ceiling_text(bench.human_ceiling(set_name))}")
+    st.caption(ceiling_text(bench.human_ceiling(set_name)))
+    st.caption(RULE)
+
+
+def _verdict(level: Level, words: str) -> None:
+    colour, icon = _BADGES[level]
+    st.markdown(f":{colour}[{icon} **{words}**]")  # a badge would cut long words
 
 
 def _card(score: Score) -> None:
@@ -66,8 +72,7 @@ def _card(score: Score) -> None:
         f"<p class='ms-figure'>{number(observed.value)} <small>[{number(observed.low)}, "
         f"{number(observed.high)}] · layer {layer_name(score.layer)}</small></p>"
     )
-    colour, icon = _BADGES[score.verdict.level]
-    st.badge(score.verdict.words, icon=icon, color=colour)
+    _verdict(*score.verdict)
     st.plotly_chart(
         figures.forest_figure(score),
         key=f"forest-{score.test}",
