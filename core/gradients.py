@@ -28,6 +28,7 @@ FEWEST_TEXTS: Final = 5
 #: hundreds: a mean takes no correlation beyond this.
 HIGHEST: Final = 0.99
 _TEXTS_AT_ONCE: Final = 512
+_DRAWS_AT_ONCE: Final = 256
 #: Cosines of equal states differ by rounding: what is nearer than this is tied.
 _SAME: Final = 1e-9
 #: The same in float32, as a share of the standard deviation and as the least.
@@ -87,7 +88,7 @@ def measure(
     headline: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     for number, name in enumerate(variants):
         graded = [_graded(close, cohort, column, name, states) for column in range(len(DIMENSIONS))]
-        draws = np.stack([_draws(one, cohort) for one in graded], axis=1)
+        draws = _draws(graded, cohort)
         rows, together, chance = _figures(name, graded, draws, null[number])
         headline = headline or (together, chance)
         figures.extend(rows)
@@ -127,7 +128,7 @@ def by_pole(
     graded = [_graded(close, cohort, column, variant, states) for column in range(len(DIMENSIONS))]
     return ByPole(
         np.array([np.nan if one is None else one.value for one in graded]),
-        np.stack([_draws(one, cohort) for one in graded], axis=1),
+        _draws(graded, cohort),
         np.array([0.0 if one is None else max(one.texts - 3, 1) for one in graded]),
     )
 
@@ -195,10 +196,12 @@ def _pull(
     pull = np.zeros(cohort.n_texts)
     if length == 0:
         return pull
-    unit, noise = normalised(states[rows]).astype(np.float64), 0.0
+    unit, noise = normalised(states[rows]), 0.0
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         some = slice(start, start + _TEXTS_AT_ONCE)
-        each = unit @ moves[some].T - close[rows, None] * (moves[some] @ total / length)
+        each = unit @ moves[some].T.astype(np.float32) - close[rows, None] * (
+            moves[some] @ total / length
+        )
         each *= away[:, None] / length
         each[cohort.text[rows, None] == texts[some]] = 0
         pull[texts[some]] = each.sum(axis=0)
@@ -220,23 +223,32 @@ def _unit_ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
     return ranks / length if length > 1e-9 else None
 
 
-def _draws(graded: Graded | None, cohort: Cohort) -> NDArray[np.float64]:
-    """Return a pole's correlation in each resample of texts, ``(draws,)``."""
-    if graded is None:
-        return np.full(cohort.draws, np.nan)
-    x, y = graded.grade, graded.score
-    texts, number = np.unique(cohort.text[graded.rows], return_inverse=True)
-    moments = [np.ones_like(x), x, y, x * x, y * y, x * y]
-    sums = np.column_stack([np.bincount(number, one) for one in moments])
-    drawn = cohort.weights[:, texts].astype(np.float64) @ sums
-    drawn /= np.maximum(drawn[:, :1], 1e-300)
-    _, mx, my, xx, yy, xy = drawn.T
+def _draws(graded: "list[Graded | None]", cohort: Cohort) -> NDArray[np.float64]:
+    """Return each pole's correlation in each resample of texts, ``(draws, poles)``."""
+    sums = np.zeros((cohort.n_texts, len(graded), 7))
+    for column, one in enumerate(graded):
+        if one is not None:
+            x, y = one.grade, one.score
+            for place, moment in enumerate([np.ones_like(x), x, y, x * x, y * y, x * y]):
+                sums[:, column, place] = np.bincount(cohort.text[one.rows], moment, cohort.n_texts)
+            sums[:, column, 6] = one.pull
+    found = [np.empty((0, len(graded)))]
+    for start in range(0, cohort.draws, _DRAWS_AT_ONCE):
+        weights = cohort.weights[start : start + _DRAWS_AT_ONCE].astype(np.float64)
+        drawn = (weights @ sums.reshape(cohort.n_texts, -1)).reshape(len(weights), *sums.shape[1:])
+        found.append(_correlations(drawn, sums[..., 6].sum(axis=0)))
+    return np.vstack(found)
+
+
+def _correlations(drawn: NDArray[np.float64], still: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return correlations from drawn moments and pulls ``(b, poles, 7)``, NaN if constant."""
+    n, mx, my, xx, yy, xy, pull = np.moveaxis(drawn, 2, 0)
+    n = np.maximum(n, 1)
+    mx, my, xx, yy, xy = mx / n, my / n, xx / n, yy / n, xy / n
     spread = (xx - mx**2) * (yy - my**2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result: NDArray[np.float64] = (xy - mx * my) / np.sqrt(np.maximum(spread, 0))
-    moving = np.flatnonzero(graded.pull)
-    result += (cohort.weights[:, moving].astype(np.float64) - 1) @ graded.pull[moving]
-    return np.where(spread > 1e-18, np.clip(result, -1, 1), np.nan)
+    real = spread > 1e-18
+    value = (xy - mx * my) / np.sqrt(np.where(real, spread, 1)) + pull - still
+    return np.where(real, np.clip(value, -1, 1), np.nan)
 
 
 def _figures(
