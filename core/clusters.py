@@ -154,7 +154,7 @@ def _density(points: NDArray[np.float32], seed: int) -> Integers:
     found[rows] = NOISE
     smallest = max(_FEWEST, len(rows) // 100)
     if len(rows) >= smallest:
-        fit = HDBSCAN(min_cluster_size=smallest, min_samples=5, copy=True)
+        fit = HDBSCAN(min_cluster_size=smallest, min_samples=5, algorithm="brute", copy=True)
         found[rows] = fit.fit_predict(points[rows])
     return found
 

@@ -74,7 +74,13 @@ def density_clusters(states: NDArray[np.floating], *, seed: int = 0) -> NDArray[
     found[rows] = -1
     if len(rows) < SMALLEST_CLUSTER or np.ptp(states[rows], axis=0).max() == 0:
         return found
-    scores = PCA(VARIANCE, svd_solver="full").fit_transform(states[rows])
-    fit = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, min_samples=MIN_SAMPLES, copy=True)
+    solver = "covariance_eigh" if len(rows) > states.shape[1] else "full"  # the same components
+    scores = PCA(VARIANCE, svd_solver=solver).fit_transform(states[rows].astype(np.float64))
+    fit = HDBSCAN(
+        min_cluster_size=SMALLEST_CLUSTER,
+        min_samples=MIN_SAMPLES,
+        algorithm="brute",  # trees are no help in hundreds of dimensions
+        copy=True,
+    )
     found[rows] = fit.fit_predict(scores)
     return found

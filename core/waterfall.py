@@ -279,7 +279,7 @@ def _gradient(desk: _Desk, how: _How, *, left_out: bool, neutrals: bool) -> _Fig
             close = closeness(states, cohort.members, cohort.labels.group)
         else:
             close = papertests.closeness_in_sample(states, cohort.members)
-        found.append(gradients.by_pole(close, cohort, variant))
+        found.append(gradients.by_pole(close, cohort, variant, states))
     values = np.stack([one.values for one in found])
     known = np.flatnonzero(np.isfinite(values).any(axis=0))
     if not len(known):
