@@ -10,8 +10,11 @@ st.html(
     "moral judgements and a model's inner states side by side, measures the difference at every "
     "layer, and puts each figure next to what chance and mere words would give.</p>"
 )
-if st.button("Open the moral map", type="primary", icon=":material/play_arrow:"):
+row = st.container(horizontal=True)
+if row.button("Open the moral map", type="primary", icon=":material/play_arrow:"):
     st.switch_page(routes.map_page())
+if row.button("Diagnose the model", icon=":material/stethoscope:"):
+    st.switch_page(routes.diagnosis())
 st.caption(
     "The packaged model, Gemma 3 270M, reads 1,640 everyday actions in about a minute, on this "
     "machine. Nothing leaves it."

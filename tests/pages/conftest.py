@@ -19,6 +19,7 @@ SCRIPTS = {
     "": "../start/overview.py",
     "data": "../start/data.py",
     "map": "../explore/map.py",
+    "diagnosis": "../explore/diagnosis.py",
 }
 #: A page on two busy cores, with the first import of torch.
 PATIENCE = 120

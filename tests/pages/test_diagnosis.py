@@ -1,0 +1,214 @@
+"""The diagnosis page: measuring, scorecard, curves, a layer, tables, files."""
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+from core import diagnosis, view
+from core.diagnosis import DiagnosisSpec
+from core.measured import TESTS
+
+CURVES = [f"curve-{test}" for test in TESTS]
+FORESTS = [f"forest-{test}" for test in TESTS]
+WITHIN = 120
+
+
+@pytest.fixture(scope="session")
+def diagnosed(tmp_path_factory, read, model_text):
+    """Return a cache where the tiny Llama and its untrained copy are diagnosed. Copy it."""
+    from core.modelspec import ModelSpec
+    from core.prompts import ReadSpec
+    from core.workbench import Workbench
+
+    root = tmp_path_factory.mktemp("diagnosed") / "cache"
+    shutil.copytree(read.root, root)
+    work = Workbench.at(root)
+    study = work.study(work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
+    copy = work.untrained(study)
+    work.read(copy).wait(WITHIN)
+    for one in (study, copy):
+        diagnosis.diagnose(work.store, one, DiagnosisSpec())
+    return root
+
+
+@pytest.fixture
+def open_diagnosed(diagnosed, root, read, model_text, open_page):
+    """Return a function that opens the page where everything is measured."""
+    shutil.copytree(diagnosed, root)
+
+    def opened(**query: Any) -> Any:
+        return open_page("diagnosis", **{"model": model_text, "set": read.set_name, **query})
+
+    return opened
+
+
+def charts(app: Any) -> dict[str, Any]:
+    return {one.key: json.loads(one.proto.spec) for one in app.get("plotly_chart")}
+
+
+def words(app: Any) -> str:
+    shown = (*app.markdown, *app.caption, *app.info, *app.subheader, *app.get("html"))
+    return "\n".join(str(getattr(one, "value", None) or one.proto) for one in shown)
+
+
+def button(app: Any, label: str) -> Any:
+    (found,) = [one for one in app.button if label in one.label]
+    return found
+
+
+def finish(app: Any, work: Any) -> Any:
+    """Let the newest job come to its end and run the page again."""
+    job = work.runner.jobs()[0]
+    job.wait(WITHIN)
+    assert job.state == "done", job.error
+    return app.run()
+
+
+def table(app: Any, column: str) -> Any:
+    (found,) = [one.value for one in app.dataframe if column in one.value.columns]
+    return found
+
+
+def test_the_way_from_nothing_to_verdicts(open_page, model_text, read, root, work, complaints):
+    shutil.copytree(read.root, root, dirs_exist_ok=True)
+    app = open_page("diagnosis", model=model_text, set=read.set_name)
+    assert complaints(app) == []
+    assert not charts(app)
+    assert work.runner.jobs() == []  # only the packaged model is measured unasked
+    assert "1,000 resamples" in words(app)
+    button(app, "Run the four tests").click().run()
+    finish(app, work)
+    assert complaints(app) == []
+    assert set(CURVES) <= set(charts(app))
+    assert "untrained copy" in words(app)
+    button(app, "Measure the untrained copy").click().run()
+    finish(app, work)  # it was read; the four tests follow by themselves
+    finish(app, work)
+    assert complaints(app) == []
+    assert "untrained copy" in [one["name"] for one in charts(app)["forest-gradient"]["data"]]
+    assert "Measure the untrained copy" not in [one.label for one in app.button]
+
+
+def test_a_model_that_has_read_nothing_is_offered_the_reading(open_page, model_text, complaints):
+    app = open_page("diagnosis", model=model_text)
+    assert complaints(app) == []
+    assert button(app, "Read them")
+    assert not charts(app)
+
+
+def test_a_failed_measuring_says_why_and_can_be_tried_again(
+    open_read, work, complaints, monkeypatch
+):
+    from core import CoreError, workbench
+
+    def broken(*_: Any) -> Any:
+        raise CoreError("The disk is full. Free some space.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workbench, "diagnose", broken)
+        app = open_read("diagnosis")
+        button(app, "Run the four tests").click().run()
+        work.runner.jobs()[0].wait(WITHIN)
+        app.run()
+    assert complaints(app) == ["The disk is full. Free some space."]
+    assert button(app, "Run the four tests")
+
+
+def test_everything_is_on_the_page(open_diagnosed, complaints):
+    app = open_diagnosed()
+    assert complaints(app) == []
+    assert app.title[0].value == "Diagnosis"
+    assert set(charts(app)) == {*FORESTS, *CURVES, "poles", "centres"}
+    told = words(app)
+    for part in (
+        "Does it grade as people do?",
+        "Rule: a model's whole 95 % interval",
+        "Human ceiling:",
+        "Highest of all layers by chance",
+        "does not see the difference",
+    ):
+        assert part in told
+    assert len(app.dataframe) == 4
+    labels = [one.label for one in app.get("download_button")]
+    assert labels == ["CSV", "Parquet", "Charts as HTML", "Receipt"]
+
+
+def test_every_chart_and_table_has_a_name(open_diagnosed):
+    app = open_diagnosed()
+    assert all(len(one.proto.alt) > 20 for one in app.get("plotly_chart"))
+    assert all(len(one.proto.alt) > 10 for one in app.dataframe)
+
+
+def test_a_deep_link_brings_everything_back(open_diagnosed, complaints):
+    app = open_diagnosed(layer="2", part="betrayal", figures="gradient")
+    assert complaints(app) == []
+    assert app.select_slider(key="layer").value == "2"
+    assert "Layer 2 at a glance" in words(app)
+    titles = {key: charts(app)[key]["layout"]["title"]["text"] for key in CURVES}
+    assert "loyalty – betrayal" in titles["curve-categorical"]
+    assert titles["curve-gradient"].endswith("betrayal")
+    assert "betrayal" not in titles["curve-structural"]
+    assert set(table(app, "shuffled_low")["test"]) == {"gradient"}
+
+
+def test_the_present_layer_stands_on_all_curves(open_diagnosed, complaints):
+    app = open_diagnosed()
+    for name, place in (("0", 0), ("emb", -1)):
+        app.select_slider(key="layer").set_value(name).run()
+        assert complaints(app) == []
+        assert [charts(app)[key]["layout"]["shapes"][0]["x0"] for key in CURVES] == [place] * 4
+    assert "The embedding at a glance" in words(app)
+
+
+def test_a_pole_that_the_address_does_not_know_is_everything(open_diagnosed, complaints):
+    app = open_diagnosed(part="courage", states="huge", figures="x", layer="99")
+    assert complaints(app) == []
+    assert app.selectbox(key="part").value == "all"
+    assert app.selectbox(key="states").value == "centred"
+
+
+def test_a_layer_with_one_state_for_all_texts_says_so(open_diagnosed, work, complaints):
+    app = open_diagnosed(pooling="last", layer="emb")
+    button(app, "Run the four tests").click().run()
+    finish(app, work)
+    assert complaints(app) == []
+    assert "same for every text" in words(app)
+    assert "poles" not in charts(app)
+    app.select_slider(key="layer").set_value("1").run()
+    assert complaints(app) == []
+    assert "poles" in charts(app)
+
+
+def test_the_untrained_control_is_said_to_be_one(open_diagnosed, complaints):
+    app = open_diagnosed(untrained="1")
+    assert complaints(app) == []
+    assert "is** the untrained control" in words(app)
+    assert "untrained copy" not in [one["name"] for one in charts(app)["forest-gradient"]["data"]]
+
+
+def test_the_button_opens_the_map_with_the_same_states(open_diagnosed, complaints):
+    app = open_diagnosed(layer="2")
+    button(app, "Open the map").click().run()
+    assert complaints(app) == []
+    assert app.title[0].value == "Map"
+    wanted = {"layer": "2", "scaling": "centred", "colour": "residual"}
+    assert wanted.items() <= dict(app.query_params).items()
+
+
+def test_the_overview_leads_here(open_read, complaints):
+    app = open_read("")
+    button(app, "Diagnose the model").click().run()
+    assert complaints(app) == []
+    assert app.title[0].value == "Diagnosis"
+
+
+def test_the_tables_hold_texts_of_the_set(open_diagnosed, work, read):
+    app = open_diagnosed(layer="2")
+    items = work.items(read.set_name)
+    pairs = table(app, "virtue_grade")
+    assert set(pairs["virtue"]) | set(pairs["vice"]) <= set(items.texts())
+    furthest = table(app, "model_typicality")
+    assert furthest["residual"].abs().is_monotonic_decreasing
+    assert set(furthest["text"]) <= set(view.facts(items, None)["text"])
