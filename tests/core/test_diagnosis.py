@@ -9,8 +9,17 @@ from core import CoreError, dataset, diagnosis
 from core.activations import EMBEDDING, load_or_extract
 from core.cohort import Cohort
 from core.dataset import ItemSpec, load_or_read
-from core.diagnosis import BASELINES, DiagnosisSpec, diagnose, is_diagnosed, open_diagnosis
+from core.diagnosis import (
+    BASELINES,
+    Diagnosis,
+    DiagnosisSpec,
+    diagnose,
+    is_diagnosed,
+    open_diagnosis,
+)
 from core.foundations import FOUNDATIONS
+from core.geometry import centred
+from core.layerdiagnosis import LayerDiagnosis
 from core.measured import HEADLINES, TESTS
 from core.modelcard import ModelCard
 from core.models import ModelSpec, describe, open_model
@@ -18,7 +27,7 @@ from core.progress import Cancelled
 from core.prompts import ReadSpec
 from core.store import Store
 from core.study import open_study
-from core.verdicts import scorecard
+from core.verdicts import layer_verdict, scorecard
 
 SPEC = DiagnosisSpec(draws=30, shuffles=30)
 READ = ReadSpec(poolings=("mean",))
@@ -193,6 +202,35 @@ def test_an_untrained_model_is_never_beyond_its_controls(store, request, family,
         for untrained in (None, control):
             for score in scorecard(found, untrained):
                 assert score.verdict.level in {"chance", "control"}, (pooling, score)
+
+
+@pytest.mark.slow
+@pytest.mark.gemma
+def test_the_untrained_packaged_model_is_never_beyond_its_controls(store, cache_root):
+    kept, how = Store(cache_root), DiagnosisSpec(draws=200, shuffles=200)
+    made = read_study(kept, ModelSpec().untrained(0), dataset.builtin(kept))
+    cohort, layers = diagnosis.study_cohort(made, how), {}
+    for layer in (EMBEDDING, 4, 9, 17):  # measured afresh, whatever is stored
+        raw = diagnosis.states_of(kept, made).prompt_states(layer, "mean")
+        parts = (
+            diagnosis._geometry(centred(raw)[made.plan.rows], cohort),
+            diagnosis._decoding(raw[made.plan.rows], cohort),
+        )
+        layers[layer] = LayerDiagnosis(
+            *(
+                {**getattr(parts[0], name), **getattr(parts[1], name)}
+                for name in ("whole", "first", "second")
+            )
+        )
+    baselines = {
+        name: diagnosis.load_or_measure_baseline(store, made, how, name, cohort)
+        for name in BASELINES
+    }
+    found = Diagnosis(made, how, layers, baselines)
+    levels = {(one.test, one.layer): one.verdict.level for one in scorecard(found)}
+    for layer in (4, 9, 17):
+        levels |= {(test, layer, "all"): layer_verdict(found, test, layer).level for test in TESTS}
+    assert set(levels.values()) <= {"chance", "control"}, levels
 
 
 # Kept, cancelled, keyed -------------------------------------------------------------------------
