@@ -12,7 +12,10 @@ expect = sync_api.expect
 CURVES = ("curve-categorical", "curve-gradient", "curve-structural", "curve-dimensional")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
-_MARKED = "chart => chart.layout.shapes.map(one => one.x0)"
+_MARKS = """([key, layer]) => {
+    const charts = document.querySelectorAll(`.st-key-${key} .js-plotly-plot`);
+    return charts.length === 1 && charts[0].layout?.shapes?.[0]?.x0 === layer;
+}"""
 #: Where a layer is on the screen, as the chart's own axis says.
 _PLACE = """(chart, layer) => {
     const box = chart.querySelector('.nsewdrag').getBoundingClientRect();
@@ -42,18 +45,14 @@ def diagnosed(prepared):
 
 
 def marked(screen: Any, key: str, layer: int) -> None:
-    """Wait until a chart marks a layer."""
-    screen.chart(key).locator(".main-svg").first.wait_for()
-    for _ in range(300):
-        if screen.chart(key).evaluate(_MARKED) == [layer]:
-            return
-        screen.page.wait_for_timeout(100)
-    pytest.fail(f"{key} marks {screen.chart(key).evaluate(_MARKED)}")
+    """Wait until a chart is there once (a new one comes before the old one goes) and marks it."""
+    screen.page.wait_for_function(_MARKS, arg=[key, layer])
 
 
 def click(screen: Any, key: str, layer: int) -> None:
     """Click into a chart where a layer is, away from its line."""
-    screen.chart(key).scroll_into_view_if_needed()
+    screen.settle()
+    screen.chart(key).evaluate("chart => chart.scrollIntoView({block: 'center'})")
     x, y = screen.chart(key).evaluate(_PLACE, layer)
     screen.page.mouse.move(x, y)
     screen.chart(key).locator(".hoverlayer .hovertext").first.wait_for()
@@ -74,11 +73,10 @@ def test_a_deep_link_shows_its_layer_and_a_click_goes_to_another(screen, diagnos
     slider = screen.key("layer").get_by_role("slider")
     expect(slider).to_have_attribute("aria-valuetext", "2")
     slider.press("ArrowLeft")
-    screen.await_query(layer="1")
-    marked(screen, "curve-gradient", 1)
-    screen.settle()
+    marked(screen, "curve-gradient", 1)  # the anchor, which no address names
     click(screen, "curve-gradient", 2)  # once more, although the chart has it selected
     screen.await_query(layer="2")
+    marked(screen, "curve-dimensional", 2)
     click(screen, "curve-dimensional", -1)
     screen.await_query(layer="emb")
     expect(screen.text("The embedding at a glance")).to_be_visible()
