@@ -1,13 +1,12 @@
 """Page: four tests of moral indifference at every layer, each beside its controls."""
 
-import streamlit as st
-
 from core.verdicts import scorecard as scored
 from pages.parts import (
     atlayer,
     bench,
     curves,
     diagnosing,
+    diagnosischoice,
     figuretable,
     frame,
     modelcard,
@@ -28,13 +27,13 @@ with frame.told():
     study = reading.study(set_name)
     if study is not None:
         modelcard.show(study)
-        choice = diagnosing.ask(study)
+        choice = diagnosischoice.ask(study)
         found = diagnosing.panel(study, choice.spec) if reading.panel(study) else None
         if found is not None:
-            head = st.container()
-            untrained = diagnosing.untrained(study, choice.spec)
-            with head:
-                scorecard.show(scored(found, untrained), set_name)
+            untrained = None
+            with frame.told():
+                untrained = diagnosing.untrained(study, choice.spec)
+            scorecard.show(scored(found, untrained), set_name)
             charts = curves.show(found, untrained, choice)
             charts += atlayer.show(found, choice, set_name)
             figuretable.show(found, untrained, charts)

@@ -1,4 +1,4 @@
-"""One layer at a glance: its poles, its centres, its groups, and where it fails."""
+"""One layer at a glance: its poles, its centres, its groups."""
 
 from typing import Any
 
@@ -9,9 +9,8 @@ from core import diagnosisview as view
 from core.activations import EMBEDDING
 from core.diagnosis import Diagnosis
 from core.figures import config
-from core.view import ViewSpec
-from pages.parts import bench, frame, routes
-from pages.parts.diagnosing import Choice
+from pages.parts import failures, frame, routes
+from pages.parts.diagnosischoice import Choice
 
 _PLAIN = {"displayModeBar": False, "scrollZoom": False}
 
@@ -39,7 +38,7 @@ def show(diagnosis: Diagnosis, choice: Choice, set_name: str) -> list[Any]:
         st.caption("Framed: virtue and vice of one foundation. Purple opposed, orange the same.")
     _groups(one)
     with frame.told():
-        _failures(diagnosis, choice, set_name)
+        failures.show(diagnosis.study, choice, set_name)
     return [poles, centres]
 
 
@@ -81,51 +80,3 @@ def _groups(one: Any) -> None:
         column_config=columns,
         alt="Agreement of clusters and neighbourhoods with moral labels at this layer.",
     )
-
-
-def _failures(diagnosis: Diagnosis, choice: Choice, set_name: str) -> None:
-    """Show opposite actions held for the same, and actions graded most unlike people."""
-    study, spec = diagnosis.study, choice.spec
-    pairs = bench.confusions(study, spec, choice.layer)
-    st.markdown("**The model does not see the difference between these two**")
-    st.dataframe(
-        view.confusion_table(study.items, pairs),
-        hide_index=True,
-        height=300,
-        key="confusions",
-        column_config=_PAIRS,
-        alt="Pairs of a virtue and a vice of one foundation whose states are most alike.",
-    )
-    look = ViewSpec(layer=choice.layer, pooling=spec.pooling, scaling=spec.scaling)
-    st.markdown("**Furthest from people**")
-    st.dataframe(
-        view.furthest_table(bench.facts(set_name, study, look)),
-        hide_index=True,
-        height=300,
-        key="furthest",
-        column_config=_FURTHEST,
-        alt="Actions whose typicality people and model see most differently.",
-    )
-
-
-_PAIRS: Any = {
-    "virtue": st.column_config.TextColumn(width=280),
-    "vice": st.column_config.TextColumn(width=280),
-    "virtue_grade": st.column_config.NumberColumn("grade", format="%.3g"),
-    "vice_grade": st.column_config.NumberColumn("grade ", format="%.3g"),
-    "cosine": st.column_config.NumberColumn(format="%.2f"),
-    "closer_than": st.column_config.NumberColumn(
-        "closer than",
-        format="percent",
-        help="Share of this foundation's pairs on the same side that are less alike.",
-    ),
-}
-_FURTHEST: Any = {
-    "text": st.column_config.TextColumn("action", width="large"),
-    "grade": st.column_config.NumberColumn(format="%.3g"),
-    "model_typicality": st.column_config.NumberColumn("model typicality", format="%.2f"),
-    "residual": st.column_config.NumberColumn(
-        format="%.2f", help="People's percentile minus the model's."
-    ),
-    "nearest_centre": "nearest centre",
-}

@@ -11,7 +11,7 @@ from core.figures import config
 from core.measured import TESTS
 from core.palette import CHANCE, CONTROL, CONTROL_COLOURS, MODEL, OWN
 from core.verdicts import CONTROLS
-from pages.parts.diagnosing import Choice
+from pages.parts.diagnosischoice import Choice
 
 #: The dashes of ``palette.CONTROL_DASHES`` in CSS: where a line is there, and where not.
 _STOPS: Final = {

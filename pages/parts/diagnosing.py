@@ -1,47 +1,13 @@
-"""A diagnosis before it is there: what to measure, how far it is, or what it would cost."""
-
-from typing import NamedTuple
+"""A diagnosis before it is there: start it, watch it, or say what it would cost."""
 
 import streamlit as st
 
 from core.diagnosis import Diagnosis, DiagnosisSpec
-from core.diagnosisview import PARTS
 from core.jobs import Job
-from core.measured import ALL
 from core.study import Study
 from pages.parts import bench as cached
-from pages.parts import controls, progress, reading
-from pages.parts.address import bound
+from pages.parts import progress, reading
 from pages.parts.bench import bench
-
-
-class Choice(NamedTuple):
-    """What the page is asked for."""
-
-    layer: int
-    """Decoder layer, or ``EMBEDDING``."""
-
-    spec: DiagnosisSpec
-    """How layers are measured."""
-
-    part: str
-    """What the curves draw: one of ``PARTS``."""
-
-
-def ask(study: Study) -> Choice:
-    """Draw the controls and return what they ask for."""
-    row = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
-    layer = controls.layer_slider(row[0], study)
-    pooling = controls.pooling_box(row[1], study)
-    scaling = controls.scaling_box(row[2], "states", "centred")
-    part = row[3].selectbox(
-        "What is drawn",
-        PARTS,
-        format_func=lambda one: "Everything together" if one == ALL else one.replace("-", " – "),
-        help="A foundation or a pole, in the curves of the tests that have it.",
-        **bound("part", ALL, PARTS),
-    )
-    return Choice(layer, DiagnosisSpec(pooling=pooling, scaling=scaling), part)
 
 
 def panel(study: Study, spec: DiagnosisSpec) -> Diagnosis | None:
