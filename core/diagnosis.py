@@ -96,7 +96,7 @@ class Diagnosis:
             for layer, one in self.layers.items()
             if layer != EMBEDDING and test in one.whole and len(one.whole[test].null)
         ]
-        return band(np.max(nulls, axis=0)) if nulls else NOTHING
+        return band(np.fmax.reduce(nulls)) if nulls else NOTHING
 
 
 # --- measuring ---
@@ -143,11 +143,13 @@ def load_or_measure_baseline(
         return kept
     cohort = cohort or study_cohort(study, spec)
     plain = word_states(study) if name == "words" else sentence_length(study.plan.prompts)
-    scaled = fit_scaler(plain, spec.scaling).apply(plain)
     rows = study.plan.rows
-    save(store, keys[0], _geometry(scaled[rows], cohort))
-    # Rare words blown up to unit variance would make the control weak.
-    save(store, keys[1], _decoding(plain[rows], cohort, standardise=name == "length"))
+    if not is_kept(store, keys[0]):
+        scaled = fit_scaler(plain, spec.scaling).apply(plain)
+        save(store, keys[0], _geometry(scaled[rows], cohort))
+    if not is_kept(store, keys[1]):
+        # Rare words blown up to unit variance would make the control weak.
+        save(store, keys[1], _decoding(plain[rows], cohort, standardise=name == "length"))
     return open_kept(store, keys) or _lost()
 
 

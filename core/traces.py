@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from core.prompts import Pooling
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import torch
 
     from core.models import OpenModel
@@ -65,3 +67,66 @@ def pooled_states(
                 saved.append(_pool(layer.output, masks))
             tracer.stop()
     return torch.stack([torch.stack([p.cpu() for p in pooled]) for pooled in saved])
+
+
+def step_logits(
+    model: "OpenModel",
+    batch: "dict[str, torch.Tensor]",
+    cache: Any,
+    edits: "Mapping[int, Callable[[torch.Tensor], torch.Tensor]]",
+    keep: int = 1,
+) -> "torch.Tensor":
+    """Run one step of a batch, the residual stream edited after some layers.
+
+    Args:
+        model: An open model.
+        batch: ``input_ids`` and ``position_ids`` ``(batch, tokens)`` of the new tokens, and the
+            ``attention_mask`` of all tokens so far.
+        cache: transformers' cache of keys and values, filled further; None: nothing is kept.
+        edits: Layer -> what is done to its output ``(batch, tokens, d_model)``.
+        keep: Positions at the end whose logits are wanted; 0: all.
+
+    Returns:
+        Float32 logits on the CPU, shape ``(batch, keep, vocabulary)``.
+    """
+    import torch
+
+    layers = model.lm.get(model.layers)
+    inputs = {**batch, "use_cache": cache is not None, "logits_to_keep": keep}
+    if cache is not None:
+        inputs["cache"] = cache
+    saved: list[Any] = []
+    with model.lock, torch.no_grad():
+        with model.lm.trace(**inputs):  # pragma: no cover - runs under nnsight's own frame
+            for number in sorted(edits):
+                hidden = layers[number].output
+                if isinstance(hidden, tuple):
+                    layers[number].output = (edits[number](hidden[0]), *hidden[1:])
+                else:
+                    layers[number].output = edits[number](hidden)
+            saved.append(model.lm.output.logits)
+    result: torch.Tensor = saved[0].float().cpu()
+    return result
+
+
+def token_states(
+    model: "OpenModel", batch: "dict[str, torch.Tensor]", layer: int
+) -> "torch.Tensor":
+    """Return a layer's residual stream at every token, float32 on the CPU ``(batch, tokens, d)``.
+
+    Args:
+        model: An open model.
+        batch: ``input_ids``, ``attention_mask`` and ``position_ids``, each ``(batch, tokens)``.
+        layer: Decoder layer.
+    """
+    import torch
+
+    layers = model.lm.get(model.layers)
+    saved: list[Any] = []
+    with model.lock, torch.no_grad():
+        with model.lm.trace(batch) as tracer:  # pragma: no cover - runs under nnsight's own frame
+            hidden = layers[layer].output
+            saved.append(hidden[0] if isinstance(hidden, tuple) else hidden)
+            tracer.stop()
+    result: torch.Tensor = saved[0].float().cpu()
+    return result

@@ -51,8 +51,8 @@ def verdict(observed: Estimate, shuffled: Estimate, controls: Mapping[str, Estim
         observed: The model's, with its interval.
         shuffled: Mean and band with labels shuffled.
         controls: Some of ``CONTROLS`` with their intervals, a larger figure meaning more. One whose
-            figure is NaN shows nothing and is passed over, except word counts, which every figure
-            must be compared with.
+            figure is NaN shows nothing and is passed over, except word counts and the untrained
+            copy, which every figure must be compared with.
     """
     if np.isnan([observed.value, observed.low, shuffled.high]).any():
         return Verdict("nothing", "not computable")
@@ -63,7 +63,7 @@ def verdict(observed: Estimate, shuffled: Estimate, controls: Mapping[str, Estim
     for name, control in controls.items():
         if observed.low <= max(control.value, control.high):
             return Verdict("control", f"no better than {CONTROLS[name]}")
-    if "untrained" not in controls:
+    if "untrained" not in controls or np.isnan(controls["untrained"].high):
         return Verdict("partly", "beyond chance and words; no untrained copy measured")
     return Verdict("beyond", "structure beyond all controls")
 

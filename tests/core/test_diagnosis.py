@@ -266,7 +266,6 @@ def test_another_scaling_measures_a_layers_geometry_anew_and_not_its_probe(store
         assert counted == expected
 
 
-@pytest.mark.xfail(reason="load_or_measure_baseline measures both tables if one is missing")
 def test_another_scaling_does_not_measure_a_baselines_probe_again(store, counted):
     made, few = study_of(store, worded_rows(60)), {"draws": 4, "shuffles": 4}
     for scaling in ("centred", "standardised"):

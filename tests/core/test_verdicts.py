@@ -204,7 +204,6 @@ def test_the_embedding_and_unknown_layers_do_not_count_by_chance():
     assert np.isnan(made_diagnosis({}).highest_by_chance("gradient")).all()
 
 
-@pytest.mark.xfail(reason="Diagnosis.highest_by_chance takes np.max: one NaN layer hides all")
 def test_one_layer_without_a_figure_does_not_hide_the_others_by_chance():
     layers = {0: made_layer(null=[0, 1, 2]), 1: made_layer(null=[math.nan] * 3)}
     chance = made_diagnosis(layers).highest_by_chance("structural")
