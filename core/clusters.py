@@ -195,16 +195,16 @@ def measure(clustering: Clustering, cohort: Cohort) -> Measured:
     return Measured(figures, scored[0].draws, scored[0].null)
 
 
-def headline(clustering: Clustering, cohort: Cohort, rows: NDArray[np.bool_]) -> Measured:
+def headline(clustering: Clustering, part: Cohort) -> Measured:
     """Return the headline figure of some rows alone, the clusters being those of all rows.
 
     Args:
-        clustering: Of all rows of the cohort.
-        cohort: Labels of all rows.
-        rows: Which rows are scored, resampled and shuffled among themselves, shape ``(n,)``.
+        clustering: Of all rows.
+        part: The rows that are scored, resampled and shuffled among themselves; its ``rows`` say
+            where they stand among all.
     """
     found = clustering.kmeans.get(PARTS[ALL])
-    return agreement("k-means", None if found is None else found[rows], ALL, cohort.take(rows))[0]
+    return agreement("k-means", None if found is None else found[part.rows], ALL, part)[0]
 
 
 def _labels(part: str, cohort: Cohort) -> Integers:

@@ -110,6 +110,23 @@ class Cohort:
         order = np.random.default_rng([self.seed, 5]).permutation(self.n_texts)
         return (order < self.n_texts // 2)[self.text]
 
+    @cached_property
+    def second_half(self) -> "Cohort":
+        """The half of the texts on which the chosen layer is reported, as a cohort."""
+        return self.take(~self.first_half)
+
+    @cached_property
+    def plain(self) -> "Cohort":
+        """The same rows without intervals and bands, for figures that only choose."""
+        return replace(self, draws=0, shuffles=0)
+
+    def prepare(self) -> "Cohort":
+        """Draw everything random now, so that threads share it; return the cohort itself."""
+        for one in (self, self.second_half, self.plain, self.plain.take(self.first_half)):
+            for name in ("text", "weights", "takers", "takers_anywhere", "blocks", "first_half"):
+                getattr(one, name)
+        return self
+
     def take(self, rows: NDArray[np.bool_], **changes: Any) -> "Cohort":
         """Return some of the rows as a cohort of their own; other fields as ``changes`` says."""
         return replace(

@@ -25,6 +25,7 @@ from core.scaling import Scaling, fit_scaler
 from core.stats import Estimate
 from core.store import Store, library_version
 from core.study import Study, has_picture, layer_states, states_of
+from core.workers import each, workers
 
 #: What is measured beside the layers: word counts and the length of the sentence.
 Baseline = Literal["words", "length"]
@@ -166,19 +167,26 @@ def diagnose(store: Store, study: Study, spec: DiagnosisSpec, report: Report = s
         Cancelled: The person cancelled; layers done so far stay.
     """
     cohort = study_cohort(study, spec)
-    steps = len(BASELINES) + len(study.plan.layers)
-    baselines, layers = {}, {}
-    for number, name in enumerate(BASELINES):
-        report(number, steps, "measuring what words alone can do")
-        baselines[name] = load_or_measure_baseline(store, study, spec, name, cohort)
-    for number, layer in enumerate(study.plan.layers):
-        report(
-            number + len(BASELINES),
-            steps,
-            f"measuring layers · {number} of {len(study.plan.layers)}",
-        )
-        layers[layer] = load_or_diagnose(store, study, spec, layer, cohort)
-    return Diagnosis(study, spec, layers, baselines)
+    kept = open_diagnosis(store, study, spec)
+    if kept is not None:
+        return kept
+    report(0, 1, "shuffling and resampling the labels")
+    cohort.prepare()
+
+    def measure(piece: Baseline | int) -> LayerDiagnosis:
+        if isinstance(piece, int):
+            return load_or_diagnose(store, study, spec, piece, cohort)
+        return load_or_measure_baseline(store, study, spec, piece, cohort)
+
+    pieces: list[Baseline | int] = [*BASELINES, *study.plan.layers]
+    count = workers(4 * len(cohort) * study.plan.d_model)
+    found = dict(each(measure, pieces, count, report, "measuring layers and controls"))
+    return Diagnosis(
+        study,
+        spec,
+        {layer: found[layer] for layer in study.plan.layers},
+        {name: found[name] for name in BASELINES},
+    )
 
 
 def open_diagnosis(store: Store, study: Study, spec: DiagnosisSpec) -> Diagnosis | None:
@@ -207,7 +215,7 @@ def is_diagnosed(store: Store, study: Study, spec: DiagnosisSpec) -> bool:
 def _geometry(states: NDArray[np.float32], cohort: Cohort) -> LayerDiagnosis:
     """Measure what depends on distances: the first three tests."""
     clustering = clusters.cluster(states, cohort)
-    first, quick = cohort.first_half, _quick(cohort)
+    first, quick = cohort.first_half, cohort.plain
     half, headline = quick.take(first), gradients.VARIANTS[:1]
     return LayerDiagnosis(
         {
@@ -218,12 +226,12 @@ def _geometry(states: NDArray[np.float32], cohort: Cohort) -> LayerDiagnosis:
         {
             "categorical": _value(opposition.measure(states[first], half)),
             "gradient": _value(gradients.measure(states[first], half, variants=headline)),
-            "structural": _value(clusters.headline(clustering, quick, first)),
+            "structural": _value(clusters.headline(clustering, half)),
         },
         {
             "categorical": second_half("categorical", states, cohort).headline,
             "gradient": second_half("gradient", states, cohort).headline,
-            "structural": clusters.headline(clustering, cohort, ~first).headline,
+            "structural": clusters.headline(clustering, cohort.second_half).headline,
         },
     )
 
@@ -232,12 +240,12 @@ def _decoding(
     states: NDArray[np.float32], cohort: Cohort, *, standardise: bool = True
 ) -> LayerDiagnosis:
     """Measure the fourth test."""
-    first = cohort.first_half
+    quick = cohort.plain
     probe = probes.fit(states, cohort, standardise=standardise)
-    whole, second = probes.measure_both(probe, cohort, ~first)
+    whole, second = probes.measure_both(probe, cohort, cohort.second_half)
     return LayerDiagnosis(
         {"dimensional": whole},
-        {"dimensional": _value(probes.headline(probe, _quick(cohort), first))},
+        {"dimensional": _value(probes.headline(probe, quick, quick.take(quick.first_half)))},
         {"dimensional": second.headline},
     )
 
@@ -253,25 +261,20 @@ def second_half(
         cohort: All rows.
         standardise: Whether the probe standardises its coordinates.
     """
-    second = ~cohort.first_half
+    half = cohort.second_half
     if test == "categorical":
-        return opposition.measure(states[second], cohort.take(second))
+        return opposition.measure(states[half.rows], half)
     if test == "gradient":
         variants = gradients.VARIANTS[:1]
-        return gradients.measure(states[second], cohort.take(second), variants=variants)
+        return gradients.measure(states[half.rows], half, variants=variants)
     if test == "structural":
-        return clusters.headline(clusters.cluster(states, cohort), cohort, second)
-    return probes.headline(probes.fit(states, cohort, standardise=standardise), cohort, second)
+        return clusters.headline(clusters.cluster(states, cohort), half)
+    return probes.headline(probes.fit(states, cohort, standardise=standardise), cohort, half)
 
 
 def word_states(study: Study) -> NDArray[np.float32]:
     """Return the bag of words of each prompt, the same prompts as the model's."""
     return bag_of_words(study.plan.prompts, max_words=_MOST_WORDS)
-
-
-def _quick(cohort: Cohort) -> Cohort:
-    """Return the cohort without intervals and bands."""
-    return cohort.take(np.ones(len(cohort), bool), draws=0, shuffles=0)
 
 
 def _value(measured: Measured) -> float:

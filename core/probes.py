@@ -41,7 +41,7 @@ FOLDS: Final = 5
 #: Wider states stay whole if the rows to train on are fewer than coordinates, and than this.
 MOST_DUAL: Final = 2048
 #: Shuffles for which predictions are ranked as well: AUROC and rank correlation.
-RANKED: Final = 250
+RANKED: Final = 100
 
 #: Shuffles refitted at once, and the most cells of one array of theirs (float32: 34 MB).
 _BLOCK: Final = 50
@@ -208,17 +208,15 @@ def measure(probe: Probe, cohort: Cohort) -> Measured:
         probe: Fitted to this cohort.
         cohort: May differ from that of the fit in draws and shuffles only.
     """
-    (null,), shuffled = _nulls(probe, cohort, [np.ones(len(cohort), bool)], ranks=RANKED)
+    (null,), shuffled = _nulls(probe, cohort, [np.arange(len(cohort))], ranks=RANKED)
     return _whole(probe, cohort, null, shuffled)
 
 
-def measure_both(
-    probe: Probe, cohort: Cohort, rows: NDArray[np.bool_]
-) -> tuple[Measured, Measured]:
+def measure_both(probe: Probe, cohort: Cohort, part: Cohort) -> tuple[Measured, Measured]:
     """Return what ``measure`` and ``headline`` give, the control refitted only once for both."""
-    everyone = np.ones(len(cohort), bool)
-    (null, part), shuffled = _nulls(probe, cohort, [everyone, rows], ranks=RANKED)
-    return _whole(probe, cohort, null, shuffled), _part(probe, cohort, rows, part)
+    parts = [np.arange(len(cohort)), part.rows]
+    (null, own), shuffled = _nulls(probe, cohort, parts, ranks=RANKED)
+    return _whole(probe, cohort, null, shuffled), _part(probe, part, own)
 
 
 def _whole(probe: Probe, cohort: Cohort, null: Explained, shuffled: Ranked) -> Measured:
@@ -243,39 +241,38 @@ def _whole(probe: Probe, cohort: Cohort, null: Explained, shuffled: Ranked) -> M
     return _measured(joined, mean_known(draws.each()), mean_known(null.each()))
 
 
-def headline(probe: Probe, cohort: Cohort, rows: NDArray[np.bool_]) -> Measured:
+def headline(probe: Probe, cohort: Cohort, part: Cohort) -> Measured:
     """Score the same predictions on some of the rows: R² of all dimensions only.
 
     Draws resample the texts of these rows; the control shuffles and refits on all rows.
 
     Args:
         probe: Fitted to this cohort.
-        cohort: All rows.
-        rows: Those to score, shape ``(n,)``.
+        cohort: All rows, which stand in it at ``0 .. n - 1``.
+        part: Those to score; its ``rows`` say where they stand among all.
     """
-    (null,), _ = _nulls(probe, cohort, [rows], ranks=0)
-    return _part(probe, cohort, rows, null)
+    (null,), _ = _nulls(probe, cohort, [part.rows], ranks=0)
+    return _part(probe, part, null)
 
 
-def _part(probe: Probe, cohort: Cohort, rows: NDArray[np.bool_], null: Explained) -> Measured:
+def _part(probe: Probe, part: Cohort, null: Explained) -> Measured:
     """Return the headline of some rows, given that of the shuffles."""
-    part = cohort.take(rows)
     vectors = part.vectors.astype(np.float64)
-    weights = part.weights if len(part) else np.zeros((cohort.draws, 0), np.uint8)
-    value, draws = explained_by_text(probe.prediction[rows], vectors, part.text, weights)
+    weights = part.weights if len(part) else np.zeros((part.draws, 0), np.uint8)
+    value, draws = explained_by_text(probe.prediction[part.rows], vectors, part.text, weights)
     drawn, shuffled = mean_known(draws.each()), mean_known(null.each())
     figure = _figure("R²", ALL, len(part), mean_known(value.each()), drawn, shuffled)
     return _measured([figure], drawn, shuffled)
 
 
 def _nulls(
-    probe: Probe, cohort: Cohort, parts: Sequence[NDArray[np.bool_]], *, ranks: int
+    probe: Probe, cohort: Cohort, parts: Sequence[NDArray[np.int64]], *, ranks: int
 ) -> tuple[list[Explained], Ranked]:
     """Return each part's scores for every shuffle, and the order's of all rows for ``ranks``."""
     import torch
 
     place = probe._blocks[0].device
-    scored = [torch.as_tensor(np.flatnonzero(rows), device=place) for rows in parts]
+    scored = [torch.as_tensor(rows, device=place) for rows in parts]
     vectors = torch.tensor(cohort.vectors, device=place)
     sums = [[np.empty((3, 0, len(DIMENSIONS)))] for _ in parts]
     orders, done = [_NO_ORDER], 0

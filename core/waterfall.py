@@ -306,10 +306,9 @@ def _density(desk: _Desk, how: _How, *, noise: bool) -> _Figure:
 def _kmeans(desk: _Desk, how: _How) -> _Figure:
     """Return the highest agreement of k-means with the 15 classes."""
     scored = {}
-    everyone = np.ones(len(desk.cohort), bool)
     for layer in desk.layers:
         clustering = clusters.cluster(desk.states(how, layer), desk.cohort)
-        scored[layer] = clusters.headline(clustering, desk.cohort, everyone)
+        scored[layer] = clusters.headline(clustering, desk.cohort)
     return _best(scored, desk)
 
 
@@ -337,12 +336,11 @@ def _trained(desk: _Desk, how: _How, *, by_text: bool) -> _Figure:
 
 def _ridge(desk: _Desk) -> _Figure:
     """Return the highest R² of the closed-form probe."""
-    everyone = np.ones(len(desk.cohort), bool)
     scored = {
         layer: probes.headline(
             probes.fit(desk.states(replace(_STRIPPED, scaling="raw"), layer), desk.cohort),
             desk.cohort,
-            everyone,
+            desk.cohort,
         )
         for layer in desk.layers
     }

@@ -187,7 +187,7 @@ def test_the_headline_comes_first_with_its_resamples_and_shuffles():
     assert measured.draws.shape == (30,)
     assert measured.null.shape == (20,)
     assert measured.null.mean() == pytest.approx(measured.headline.shuffled.value, abs=1e-6)
-    alone = headline(clustering, cohort, np.ones(120, bool))
+    alone = headline(clustering, cohort.take(np.ones(120, bool)))
     assert alone.figures == measured.figures[:1]
     np.testing.assert_array_equal(alone.null, measured.null)
 
@@ -232,8 +232,8 @@ def test_rows_in_one_foundation_are_scored_among_themselves():
     states = blobs(cohort)
     states[cohort.foundation == 1] = noise(300)[cohort.foundation == 1]  # one without structure
     clustering = cluster(states, cohort)
-    clear = headline(clustering, cohort, cohort.foundation == 0).headline
-    lost = headline(clustering, cohort, cohort.foundation == 1).headline
+    clear = headline(clustering, cohort.take(cohort.foundation == 0)).headline
+    lost = headline(clustering, cohort.take(cohort.foundation == 1)).headline
     assert clear.n == (cohort.foundation == 0).sum()
     assert clear.observed.low > clear.shuffled.high
     assert lost.observed.value <= lost.shuffled.high
@@ -391,5 +391,5 @@ def test_without_resamples_and_shuffles_the_figures_stand_alone():
 
 def test_no_rows_have_no_headline():
     cohort = random_cohort(60)
-    nobody = headline(cluster(noise(60), cohort), cohort, np.zeros(60, bool)).headline
+    nobody = headline(cluster(noise(60), cohort), cohort.take(np.zeros(60, bool))).headline
     assert np.isnan(nobody.observed.value)

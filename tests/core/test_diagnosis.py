@@ -277,18 +277,18 @@ def test_another_scaling_does_not_measure_a_baselines_probe_again(store, counted
 def test_a_cancelled_diagnosis_keeps_its_layers_and_goes_on(store, counted):
     made, few = study_of(store, worded_rows(60)), DiagnosisSpec(draws=4, shuffles=4)
 
-    def stop(done, _of, _words):
-        if done == 3:
+    def stop(done, _of, words):
+        if done == 2 and "measuring" in words:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         diagnose(store, made, few, stop)
-    assert len(counted) == 6
+    kept = len(counted)
+    assert kept >= 4  # two tables for each of two pieces; what ran beside them was finished
     steps = []
     diagnose(store, made, few, lambda *given: steps.append(given))
-    assert len(counted) == 8
-    assert [step[0] for step in steps] == [0, 1, 2, 3]
-    assert {step[1] for step in steps} == {4}
+    assert len(counted) == 8  # four pieces, none of them twice
+    assert [step[0] for step in steps] == sorted(step[0] for step in steps)
 
 
 def test_states_that_were_never_read_are_a_sentence(store):

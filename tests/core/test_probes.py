@@ -353,7 +353,7 @@ def test_shuffled_labels_lie_inside_the_band_about_nineteen_times_in_twenty():
         cohort = a_cohort(150, seed=seed, draws=0, shuffles=200)
         states = some_states(cohort, 8, signal=0, seed=seed + 1000)
         everything = np.ones(len(cohort), bool)
-        head = probes.headline(probes.fit(states, cohort), cohort, everything).headline
+        head = probes.headline(probes.fit(states, cohort), cohort, cohort.take(everything)).headline
         inside += head.shuffled.low <= head.observed.value <= head.shuffled.high
     low, high = binom.ppf([0.0005, 0.9995], runs, 0.95)
     assert low <= inside <= high
@@ -390,7 +390,7 @@ def test_repeated_texts_with_random_labels_give_nothing():
 
 def test_the_headline_of_all_rows_is_that_of_the_measure(measured_set):
     _, cohort, probe, measured = measured_set
-    found = probes.headline(probe, cohort, np.ones(len(cohort), bool))
+    found = probes.headline(probe, cohort, cohort.take(np.ones(len(cohort), bool)))
     assert found.headline == measured.headline
     np.testing.assert_array_equal(found.draws, measured.draws)
     np.testing.assert_array_equal(found.null, measured.null)
@@ -399,7 +399,7 @@ def test_the_headline_of_all_rows_is_that_of_the_measure(measured_set):
 def test_a_part_is_scored_by_the_same_predictions_and_shuffles(measured_set):
     _, cohort, probe, _ = measured_set
     rows = cohort.first_half
-    found = probes.headline(probe, cohort, rows)
+    found = probes.headline(probe, cohort, cohort.take(rows))
     truth = cohort.vectors.astype(np.float64)
     expected = r2_score(truth[rows], probe.prediction[rows])
     assert found.headline.observed.value == pytest.approx(expected, abs=1e-9)
@@ -415,7 +415,7 @@ def test_a_part_is_scored_by_the_same_predictions_and_shuffles(measured_set):
 
 def test_a_part_without_rows_has_no_figure(measured_set):
     _, cohort, probe, _ = measured_set
-    found = probes.headline(probe, cohort, np.zeros(len(cohort), bool))
+    found = probes.headline(probe, cohort, cohort.take(np.zeros(len(cohort), bool)))
     assert np.isnan(found.headline.observed).all()
     assert np.isnan(found.headline.shuffled).all()
     assert len(found.draws) == cohort.draws
