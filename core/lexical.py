@@ -5,6 +5,7 @@ they show as well is no evidence that the model represents morality.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,15 +39,31 @@ def bag_of_words(texts: Sequence[str], *, max_words: int = 4096) -> NDArray[np.f
     return vectors
 
 
+#: Soft steps of a length, from short to long.
+LENGTH_STEPS: Final = 12
+
+
 def sentence_length(texts: Sequence[str]) -> NDArray[np.float32]:
     """Return how long each text is: the plainest baseline, which knows no word at all.
 
+    Two bare numbers would have cosines of nearly 1 or -1 with any centre, whatever the lengths; a
+    soft histogram is near another where the lengths are, and a linear probe can follow any curve.
+
     Args:
-        texts: Any number of texts.
+        texts: At least one text.
 
     Returns:
-        Shape ``(n_texts, 2)``: words (what blanks part) and characters (blanks at the ends left
-        out), each as ``log(1 + count)``, because a word more matters less in a long text.
+        Shape ``(n_texts, 24)``, in [0, 1]: ``LENGTH_STEPS`` soft steps for the number of words
+        (what blanks part), then for the number of characters (blanks at the ends left out).
     """
-    counts = [(len(text.split()), len(text.strip())) for text in texts]
-    return np.log1p(np.array(counts, np.float32).reshape(-1, 2))
+    counts = np.array([(len(text.split()), len(text.strip())) for text in texts], np.float64)
+    return np.hstack([_soft_steps(np.log1p(column)) for column in counts.T]).astype(np.float32)
+
+
+def _soft_steps(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how near each value is to even steps between the extremes, ``(n, LENGTH_STEPS)``."""
+    low, high = np.quantile(values, [0.01, 0.99])
+    steps = np.linspace(low, max(high, low + 1e-6), LENGTH_STEPS)
+    width = steps[1] - steps[0]
+    inside = np.clip(values, low, high)[:, None]
+    return np.exp(-0.5 * ((inside - steps) / width) ** 2)

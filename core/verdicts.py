@@ -131,8 +131,8 @@ def controls_of(
 ) -> dict[str, LayerDiagnosis]:
     """Return what a layer is held against: names of ``CONTROLS`` with their figures."""
     controls = {str(name): one for name, one in diagnosis.baselines.items()}
-    if layer != EMBEDDING:
-        controls["embedding"] = diagnosis.layers[EMBEDDING]
+    # The embedding stands beside itself: what words alone give is never beyond all controls.
+    controls["embedding"] = diagnosis.layers[EMBEDDING]
     if untrained is not None:
         controls["untrained"] = untrained.layers[layer]
     return controls

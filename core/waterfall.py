@@ -9,27 +9,29 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core import clusters, gradients, opposition, paperprobe, papertests, probes
 from core.activations import EMBEDDING
-from core.cohort import Cohort, cohort_of
+from core.cohort import DRAWS, Cohort, cohort_of
 from core.diagnosis import Diagnosis, DiagnosisSpec, diagnose, second_half, word_states
 from core.geometry import closeness
 from core.measured import ALL, NOTHING, TESTS, Measured, Test, estimate
-from core.progress import Report, silent
+from core.progress import Report, part, silent
 from core.prompts import PRESETS, Pooling, ReadSpec
 from core.scaling import Scaling, fit_scaler
 from core.scores import explained_by_text, mean_known
 from core.stats import Estimate
 from core.store import Store
 from core.study import Study, states_of
+from core.workers import each, workers
 
 _FORMAT: Final = 1
 Floats = NDArray[np.float64]
+R = TypeVar("R")
 
 
 class Step(NamedTuple):
@@ -80,11 +82,19 @@ class _Desk:
     paper: Study
     plain: Study
     cohort: Cohort
+    report: Report
+    note: str = ""
 
     @property
     def layers(self) -> list[int]:
         """The decoder layers."""
         return [layer for layer in self.plain.plan.layers if layer != EMBEDDING]
+
+    def over(self, work: Callable[[int], R]) -> dict[int, R]:
+        """Return what some work gives at each decoder layer, several at once."""
+        count = workers(4 * len(self.cohort) * self.plain.plan.d_model)
+        found = dict(each(work, self.layers, count, self.report, self.note))
+        return {layer: found[layer] for layer in self.layers}
 
     def states(self, how: "_How", layer: int) -> NDArray[np.float32]:
         """Return a layer's states, a row per item."""
@@ -128,7 +138,13 @@ _Make = Callable[[_Desk], _Figure]
 
 
 def load_or_measure_waterfall(
-    store: Store, paper: Study, plain: Study, *, draws: int, seed: int, report: Report = silent
+    store: Store,
+    paper: Study,
+    plain: Study,
+    report: Report = silent,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> dict[Test, list[Step]]:
     """Return the steps of each test, measured only if they are not stored.
 
@@ -136,9 +152,9 @@ def load_or_measure_waterfall(
         store: Where states and results lie.
         paper: The items as the paper reads them (``paper_read``).
         plain: The same items read without its faults (``plain_read``).
+        report: Told of each step.
         draws: Resamples of texts behind each interval.
         seed: Seed of everything random.
-        report: Told of each step.
 
     Raises:
         CoreError: The states of one of the readings are not stored.
@@ -148,7 +164,7 @@ def load_or_measure_waterfall(
     if kept is not None:
         return kept
     cohort = cohort_of(plain.items, draws=draws, shuffles=0, seed=seed)
-    desk = _Desk(store, paper, plain, cohort)
+    desk = _Desk(store, paper, plain, cohort.prepare(), report)
     chains = {test: list(_chain(test)) for test in TESTS}
     total, done = sum(map(len, chains.values())), 0
     result: dict[Test, list[Step]] = {}
@@ -156,8 +172,9 @@ def load_or_measure_waterfall(
         steps: list[Step] = []
         before: _Figure | None = None
         for key, make in chain:
-            report(done, total, f"repairing the {test} test · {_WHY[key][0].lower()}")
-            now = make(desk)
+            here = part(report, done / total, (done + 1) / total)
+            note = f"{test} test: {_WHY[key][0].lower()}"
+            now = make(replace(desk, report=here, note=note))
             steps.append(_step(test, key, now, before))
             before, done = now, done + 1
         result[test] = steps
@@ -167,7 +184,7 @@ def load_or_measure_waterfall(
 
 
 def open_waterfall(
-    store: Store, paper: Study, plain: Study, *, draws: int, seed: int
+    store: Store, paper: Study, plain: Study, *, draws: int = DRAWS, seed: int = 0
 ) -> dict[Test, list[Step]] | None:
     """Return the stored steps, None if there are none."""
     folder = store.open("waterfall", _key(paper, plain, draws, seed))
@@ -250,12 +267,10 @@ def _best(scored: Mapping[int, Measured], desk: _Desk) -> _Figure:
 
 def _opposition(desk: _Desk, how: _How) -> _Figure:
     """Return the opposition where the centres' mean cosine is lowest: the paper's choice."""
-    apart = {
-        layer: -papertests.off_diagonal(
-            opposition.cosine_matrix(desk.states(how, layer), desk.cohort)
-        )
-        for layer in desk.layers
-    }
+    matrices = desk.over(
+        lambda layer: opposition.cosine_matrix(desk.states(how, layer), desk.cohort)
+    )
+    apart = {layer: -papertests.off_diagonal(one) for layer, one in matrices.items()}
     best = _highest(apart)
     if best is None:
         return _nothing(desk)
@@ -272,14 +287,16 @@ def _gradient(desk: _Desk, how: _How, *, left_out: bool, neutrals: bool) -> _Fig
     """Return the mean over poles of each pole's highest layer: the paper's main figure."""
     cohort = desk.cohort
     variant = gradients.VARIANTS[1 if neutrals else 0]
-    found = []
-    for layer in desk.layers:
+
+    def by_pole(layer: int) -> gradients.ByPole:
         states = desk.states(how, layer)
         if left_out:
             close = closeness(states, cohort.members, cohort.labels.group)
         else:
             close = papertests.closeness_in_sample(states, cohort.members)
-        found.append(gradients.by_pole(close, cohort, variant, states))
+        return gradients.by_pole(close, cohort, variant, states)
+
+    found = list(desk.over(by_pole).values())
     values = np.stack([one.values for one in found])
     known = np.flatnonzero(np.isfinite(values).any(axis=0))
     if not len(known):
@@ -295,20 +312,24 @@ def _gradient(desk: _Desk, how: _How, *, left_out: bool, neutrals: bool) -> _Fig
 
 def _density(desk: _Desk, how: _How, *, noise: bool) -> _Figure:
     """Return the highest agreement of the paper's clusters with the 15 classes."""
-    scored = {}
-    for layer in desk.layers:
+
+    def score(layer: int) -> Measured:
         found = papertests.density_clusters(desk.states(how, layer), seed=desk.cohort.seed)
         ari, _, without = clusters.agreement("HDBSCAN", found, ALL, desk.cohort)
-        scored[layer] = ari if noise else without
+        return ari if noise else without
+
+    scored = desk.over(score)
     return _best(scored, desk)
 
 
 def _kmeans(desk: _Desk, how: _How) -> _Figure:
     """Return the highest agreement of k-means with the 15 classes."""
-    scored = {}
-    for layer in desk.layers:
+
+    def score(layer: int) -> Measured:
         clustering = clusters.cluster(desk.states(how, layer), desk.cohort)
-        scored[layer] = clusters.headline(clustering, desk.cohort)
+        return clusters.headline(clustering, desk.cohort)
+
+    scored = desk.over(score)
     return _best(scored, desk)
 
 
@@ -317,10 +338,9 @@ def _trained(desk: _Desk, how: _How, *, by_text: bool) -> _Figure:
     cohort, raw = desk.cohort, replace(how, scaling="raw")
     split = paperprobe.text_split(cohort) if by_text else paperprobe.row_split(len(cohort))
     truth = cohort.vectors[split.test].astype(np.float64)
-    predicted = {
-        layer: paperprobe.train(desk.states(raw, layer), cohort.vectors, split)
-        for layer in desk.layers
-    }
+    predicted = desk.over(
+        lambda layer: paperprobe.train(desk.states(raw, layer), cohort.vectors, split)
+    )
     best = _highest({layer: paperprobe.score(one, truth) for layer, one in predicted.items()})
     if best is None:
         return _nothing(desk)
@@ -336,14 +356,13 @@ def _trained(desk: _Desk, how: _How, *, by_text: bool) -> _Figure:
 
 def _ridge(desk: _Desk) -> _Figure:
     """Return the highest R² of the closed-form probe."""
-    scored = {
-        layer: probes.headline(
-            probes.fit(desk.states(replace(_STRIPPED, scaling="raw"), layer), desk.cohort),
-            desk.cohort,
-            desk.cohort,
-        )
-        for layer in desk.layers
-    }
+    raw = replace(_STRIPPED, scaling="raw")
+
+    def score(layer: int) -> Measured:
+        probe = probes.fit(desk.states(raw, layer), desk.cohort)
+        return probes.headline(probe, desk.cohort, desk.cohort)
+
+    scored = desk.over(score)
     return _best(scored, desk)
 
 
@@ -377,4 +396,4 @@ def _diagnosis(desk: _Desk) -> Diagnosis:
         shuffles=desk.cohort.draws,
         seed=desk.cohort.seed,
     )
-    return diagnose(desk.store, desk.plain, spec)
+    return diagnose(desk.store, desk.plain, spec, desk.report)

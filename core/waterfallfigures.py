@@ -75,6 +75,18 @@ def _span(step: Step) -> str:
     return f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
 
 
+def ends_text(steps: Sequence[Step]) -> str:
+    """Return what the paper's procedure gives and what is left after all repairs, in words."""
+    first, last = steps[0], steps[-1]
+    return f"{_told(first)} by the paper's procedure; {_told(last)} after every repair."
+
+
+def _told(step: Step) -> str:
+    if np.isnan(step.figure.value):
+        return "Not computable"
+    return _span(step)
+
+
 def waterfall_table(waterfall: Mapping[Test, Sequence[Step]]) -> pd.DataFrame:
     """Return all steps as a flat table: the twin of the figures."""
     return pd.DataFrame(

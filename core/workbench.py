@@ -26,6 +26,7 @@ from core.study import (
     open_study,
     place_sentence,
 )
+from core.waterfall import load_or_measure_waterfall, open_waterfall, paper_read, plain_read
 
 #: Text form of the set that comes with the project; other sets are named by their digest.
 BUILTIN = "builtin"
@@ -173,6 +174,42 @@ class Workbench:
             partial(diagnose, self.store, study, spec),
             lane="layout",
         )
+
+    def both_readings(self, study: Study) -> tuple[Study, Study]:
+        """Return the items as the paper reads them and without its faults, same template."""
+        paper = open_study(study.items, study.card, paper_read(study.plan.spec))
+        plain = open_study(study.items, study.card, plain_read(study.plan.spec))
+        return paper, plain
+
+    def waterfall(self, study: Study) -> Job | None:
+        """Start (or join) the next piece of work on a study's waterfall; None if it is kept.
+
+        First the model reads the items in both ways, then the tests are repaired step by step.
+        """
+        paper, plain = self.both_readings(study)
+        for one in (paper, plain):
+            if not self.is_read(one):
+                return self.read(one)
+        if open_waterfall(self.store, paper, plain) is not None:
+            return None
+        return self.runner.submit(
+            self.waterfall_key(study),
+            f"Repairing the paper's tests of {study.card.name}, step by step",
+            partial(load_or_measure_waterfall, self.store, paper, plain),
+            lane="layout",
+        )
+
+    def waterfall_key(self, study: Study) -> str:
+        """Return the key of the job that measures a study's waterfall."""
+        paper, plain = self.both_readings(study)
+        return fingerprint({"waterfall": [self.read_key(paper), self.read_key(plain)]})
+
+    def waterfall_job(self, study: Study) -> Job | None:
+        """Return the latest job on a study's waterfall: the last of its pieces that was started."""
+        paper, plain = self.both_readings(study)
+        keys = (self.waterfall_key(study), self.read_key(plain), self.read_key(paper))
+        jobs = [self.runner.get(key) for key in keys]
+        return next((job for job in jobs if job is not None), None)
 
     def sentence(self, study: Study, text: str, pooling: Pooling, scaling: Scaling) -> Job:
         """Start (or join) the job that places a sentence among the items at every layer."""

@@ -13,6 +13,7 @@ from pages.parts import (
     reading,
     scorecard,
     sidebar,
+    waterfall,
 )
 
 frame.heading(
@@ -36,4 +37,5 @@ with frame.told():
             scorecard.show(scored(found, untrained), set_name)
             charts = curves.show(found, untrained, choice)
             charts += atlayer.show(found, choice, set_name)
+            charts += waterfall.show(study)
             figuretable.show(found, untrained, charts)

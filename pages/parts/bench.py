@@ -15,11 +15,13 @@ from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosi
 from core.diagnosistable import Diagnosed
 from core.evidence import Finding, evidence
 from core.items import Items
+from core.measured import Test
 from core.modelspec import ModelSpec
 from core.prompts import ReadSpec
 from core.store import fingerprint
 from core.study import Reading, Study
 from core.view import Picture, ViewSpec
+from core.waterfall import Step, open_waterfall
 from core.workbench import Workbench
 
 
@@ -125,6 +127,12 @@ def _diagnosis(_study: Study, key: str, spec: DiagnosisSpec) -> Diagnosis:
     if found is None:
         raise CoreError("The diagnosis was deleted while it was opened. Load the page again.")
     return found
+
+
+def waterfall(study: Study) -> dict[Test, list[Step]] | None:
+    """Return the waterfall of each test; None while it is not measured."""
+    paper, plain = bench().both_readings(study)
+    return open_waterfall(bench().store, paper, plain)
 
 
 def confusions(study: Study, spec: DiagnosisSpec, layer: int) -> list[Confusion]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.lexical import bag_of_words, sentence_length
+from core.lexical import LENGTH_STEPS, bag_of_words, sentence_length
 
 TEXTS = [
     "helping a friend",
@@ -72,11 +72,20 @@ def test_one_text_alone_is_known_by_its_own_words():
     np.testing.assert_allclose(np.linalg.norm(bag_of_words(["helping a friend"])), 1, rtol=1e-6)
 
 
-def test_length_counts_words_and_characters():
-    lengths = sentence_length(["helping a friend", " Ö! ", ""])
-    np.testing.assert_allclose(np.expm1(lengths), [[3, 16], [1, 2], [0, 0]], rtol=1e-6)
-    assert lengths.dtype == np.float32
-    assert sentence_length([]).shape == (0, 2)
+def test_length_tells_words_and_characters_apart_softly():
+    texts = ["a b c d", "abc d", "a bcd", "a b", "a " * 40]
+    lengths = sentence_length(texts)
+    assert lengths.shape == (5, 2 * LENGTH_STEPS)
+    np.testing.assert_allclose(lengths[1], lengths[2])  # as many words and characters
+    same_words = lengths[:, :LENGTH_STEPS]
+    np.testing.assert_allclose(same_words[1], same_words[3])
+    assert np.abs(lengths[1] - lengths[3]).max() > 0.1  # but not as many characters
+    distance = np.linalg.norm(same_words - same_words[1], axis=1)
+    assert distance[0] < distance[4]  # nearer lengths are nearer states
+
+
+def test_texts_of_one_length_are_all_alike():
+    assert np.ptp(sentence_length(["ab c", "de f"]), axis=0).max() == 0
 
 
 def test_length_knows_no_words():

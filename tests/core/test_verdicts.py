@@ -160,11 +160,12 @@ def test_without_an_untrained_copy_nothing_is_beyond():
     assert layer_verdict(diagnosis, "gradient", 0).level == "partly"
 
 
-def test_the_embedding_is_no_control_of_itself():
+def test_the_embedding_alone_is_never_beyond_the_controls():
     diagnosis = made_diagnosis({0: made_layer()})
     layers = {**diagnosis.layers, EMBEDDING: made_layer(CLEAR)}
     of_embedding = Diagnosis(diagnosis.study, diagnosis.spec, layers, diagnosis.baselines)
-    assert layer_verdict(of_embedding, "gradient", EMBEDDING).level == "partly"
+    said = layer_verdict(of_embedding, "gradient", EMBEDDING)
+    assert said == ("control", "no better than the embedding layer")
 
 
 def test_an_embedding_that_could_not_be_measured_is_passed_over():
