@@ -34,6 +34,8 @@ _SAME: Final = 1e-9
 #: The same in float32, as a share of the standard deviation and as the least.
 _SAME_FLOAT32: Final = 1e-5
 _ROUNDING_FLOAT32: Final = 2e-7
+#: Most that centres may add to a correlation's spread, in units of its spread from ranks alone.
+_MOST_PULL: Final = 2.0
 #: Share of a centre's pull that is kept where it looks like noise: members are compared with each
 #: other, and resampling them as rows alone would count their noise once instead of twice.
 _LEAST_SIGNAL: Final = 1 / 8
@@ -162,6 +164,10 @@ def _graded(
     if states is not None:
         for centre, share in centres.items():
             pull += share * _pull(states, close[:, centre], cohort, centre, rows, away)
+    # Where a centre is nearly nothing the derivative explodes and says nothing any more: centres
+    # recomputed in each resample never spread the figure by more than this.
+    length, most = float(np.linalg.norm(pull)), _MOST_PULL * float(1 - (grade @ ranked) ** 2)
+    pull *= min(1.0, most / np.sqrt(texts) / max(length, 1e-12))
     return Graded(rows, grade, ranked, texts, pull)
 
 

@@ -66,4 +66,5 @@ def _soft_steps(values: NDArray[np.float64]) -> NDArray[np.float64]:
     steps = np.linspace(low, max(high, low + 1e-6), LENGTH_STEPS)
     width = steps[1] - steps[0]
     inside = np.clip(values, low, high)[:, None]
-    return np.exp(-0.5 * ((inside - steps) / width) ** 2)
+    near: NDArray[np.float64] = np.exp(-0.5 * ((inside - steps) / width) ** 2)
+    return near
