@@ -5,35 +5,23 @@ pole, the item's own text left out of the centre (arXiv 2603.15615, gradient ind
 typical item is part of the centre it is compared with, which alone gives a correlation).
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.centroids import Shuffled, shuffled_centres, to_device
 from core.cohort import Cohort
-from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.foundations import DIMENSIONS
 from core.geometry import closeness
 from core.measured import ALL, NOTHING, Figure, Measured, band, estimate
 from core.neighbours import normalised
-from core.stats import percentile_rank
+from core.shuffledgradients import FEWEST_TEXTS, null_correlations, unit_ranks
 
-if TYPE_CHECKING:
-    import torch
-
-#: Fewer texts have no correlation worth a number; Fisher's weight n - 3 needs four.
-FEWEST_TEXTS: Final = 5
 #: A handful of texts easily correlates perfectly and, infinite on Fisher's scale, would outweigh
 #: hundreds: a mean takes no correlation beyond this.
 HIGHEST: Final = 0.99
 _TEXTS_AT_ONCE: Final = 512
 _DRAWS_AT_ONCE: Final = 256
-#: Cosines of equal states differ by rounding: what is nearer than this is tied.
-_SAME: Final = 1e-9
-#: The same in float32, as a share of the standard deviation and as the least.
-_SAME_FLOAT32: Final = 1e-5
-_ROUNDING_FLOAT32: Final = 2e-7
 #: Most that centres may add to a correlation's spread, in units of its spread from ranks alone.
 _MOST_PULL: Final = 2.0
 #: Share of a centre's pull that is kept where it looks like noise: members are compared with each
@@ -85,7 +73,7 @@ def measure(
         resamples the ranks are held fixed, and the centres move the correlation to first order.
     """
     close = closeness(states, cohort.members, cohort.labels.group)
-    null = _null(states, cohort, variants)
+    null = null_correlations(states, cohort, variants)
     figures: list[Figure] = []
     headline: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     for number, name in enumerate(variants):
@@ -154,7 +142,7 @@ def _graded(
     texts = len(np.unique(cohort.text[rows]))
     if texts < FEWEST_TEXTS:
         return None
-    grade, ranked = _unit_ranks(cohort.labels.grade[rows]), _unit_ranks(score[rows])
+    grade, ranked = unit_ranks(cohort.labels.grade[rows]), unit_ranks(score[rows])
     if grade is None or ranked is None:
         return None
     middle = score[rows] - score[rows].mean()
@@ -216,17 +204,6 @@ def _pull(
     if square > 0:
         pull *= np.sqrt(max(1 - noise / square, _LEAST_SIGNAL))
     return pull
-
-
-def _unit_ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return centred mid-ranks of unit length, None if all values are the same up to rounding."""
-    order = np.argsort(values)
-    step = np.empty(len(values))
-    step[order] = np.cumsum(np.diff(values[order], prepend=values[order[:1]]) > _SAME)
-    ranks = percentile_rank(step)
-    ranks = ranks - ranks.mean()
-    length = float(np.sqrt(ranks @ ranks))
-    return ranks / length if length > 1e-9 else None
 
 
 def _draws(graded: "list[Graded | None]", cohort: Cohort) -> NDArray[np.float64]:
@@ -311,145 +288,3 @@ def fisher_mean(
     total = share.sum(axis=1)
     mean = (np.nan_to_num(z) * share).sum(axis=1) / np.where(total > 0, total, np.nan)
     return np.asarray(np.tanh(mean), np.float64)
-
-
-# --- shuffled labels: centres, closeness and ranks anew for each shuffle ---
-
-
-def _null(
-    states: NDArray[np.float32], cohort: Cohort, variants: tuple[str, ...]
-) -> NDArray[np.float32]:
-    """Return each variant's correlation under shuffled labels, ``(variants, shuffles, 10)``."""
-    import torch
-
-    null = np.full((len(variants), cohort.shuffles, len(DIMENSIONS)), np.nan, np.float32)
-    if not cohort.shuffles:
-        return null
-    on = to_device(states)
-    for foundation in range(len(FOUNDATIONS)):
-        rows = np.flatnonzero(cohort.foundation == foundation)
-        if not cohort.members[rows, 2 * foundation : 2 * foundation + 2].any():
-            continue
-        done = 0
-        own = _Own.of(on[torch.tensor(rows)], cohort.text[rows])
-        for block in shuffled_centres(own.states, cohort, rows, foundation):
-            here = slice(done, done + len(block.takers))
-            for pole, correlation in _shuffled(own, block, cohort, rows, foundation, variants):
-                null[:, here, pole] = correlation.cpu().numpy()
-            done = here.stop
-    return null
-
-
-class _Own(NamedTuple):
-    """A foundation's states, and which of its rows share a text."""
-
-    states: "torch.Tensor"
-    """Shape ``(n, d)``."""
-
-    square: "torch.Tensor"
-    """Squared length of each state, ``(n,)``."""
-
-    first: "torch.Tensor"
-    """Pairs of different rows of one text: the one row."""
-
-    second: "torch.Tensor"
-    """The other row."""
-
-    product: "torch.Tensor"
-    """Their inner product."""
-
-    @classmethod
-    def of(cls, states: "torch.Tensor", text: NDArray[np.int64]) -> "_Own":
-        """Find the pairs."""
-        import torch
-
-        order = np.argsort(text, kind="stable")
-        runs = np.split(order, np.flatnonzero(np.diff(text[order])) + 1)
-        pairs = [(i, j) for run in runs if len(run) > 1 for i in run for j in run if i != j]
-        index = torch.tensor(np.array(pairs, np.int64).reshape(-1, 2), device=states.device)
-        first, second = index[:, 0], index[:, 1]
-        product = (states[first] * states[second]).sum(dim=1)
-        return cls(states, (states**2).sum(dim=1), first, second, product)
-
-    def closeness(self, members: "torch.Tensor", sums: "torch.Tensor") -> "torch.Tensor":
-        """Return the cosine of each row to each centre without the row's own text, ``(b, n)``.
-
-        Args:
-            members: Which rows make up the centre, ``(b, n)``.
-            sums: The centre, ``(b, d)``.
-        """
-        import torch
-
-        along = sums @ self.states.T
-        own = members * self.square
-        own.index_add_(1, self.first, members[:, self.second] * self.product)
-        with_centre, with_own = members * along, members * own
-        dot, length2 = with_centre.clone(), with_own.clone()
-        dot.index_add_(1, self.first, with_centre[:, self.second])
-        length2.index_add_(1, self.first, with_own[:, self.second])
-        rest = (sums**2).sum(dim=1, keepdim=True) - 2 * dot + length2
-        scale = torch.sqrt(torch.clamp(rest * self.square, min=1e-30))
-        return (along - own) / scale
-
-
-def _shuffled(
-    own: _Own,
-    block: Shuffled,
-    cohort: Cohort,
-    rows: NDArray[np.int64],
-    foundation: int,
-    variants: tuple[str, ...],
-) -> "Iterator[tuple[int, torch.Tensor]]":
-    """Yield the two poles' correlations in a block of shuffles, each ``(variants, b)``."""
-    import torch
-
-    dimension = cohort.labels.dimension[rows]
-    takers = torch.tensor(block.takers.astype(np.int64), device=own.states.device)
-    # Labels stay where they are and states move: slot s holds the state of the row that takes its
-    # labels, so the grades of a pole are the same in each shuffle.
-    close = [
-        own.closeness(block.members[pole], block.sums[pole]).gather(1, takers) for pole in (0, 1)
-    ]
-    neutral = dimension < 0
-    for pole in (0, 1):
-        slots = dimension == 2 * foundation + pole
-        if len(np.unique(cohort.text[rows[slots]])) < FEWEST_TEXTS:
-            continue
-        scores: dict[str, tuple[Any, NDArray[np.bool_]]] = {
-            "typicality": (close[pole], slots),
-            "typicality with neutrals": (close[pole], slots | neutral),
-            "own minus opposed": (close[pole] - close[1 - pole], slots),
-        }
-        found = [_rank_correlation(*scores[name], cohort, rows) for name in variants]
-        yield 2 * foundation + pole, torch.stack(found)
-
-
-def _rank_correlation(
-    score: "torch.Tensor", slots: NDArray[np.bool_], cohort: Cohort, rows: NDArray[np.int64]
-) -> "torch.Tensor":
-    """Return Spearman's correlation of each shuffle's scores with the slots' grades, ``(b,)``."""
-    import torch
-
-    grade = _unit_ranks(cohort.labels.grade[rows[slots]])
-    if grade is None:
-        return torch.full((len(score),), float("nan"), device=score.device)
-    value, order = score[:, torch.tensor(slots, device=score.device)].sort(dim=1)
-    ranks = _mid_ranks(value)
-    length2 = (ranks**2).sum(dim=1)
-    along = (torch.tensor(grade.astype(np.float32), device=score.device)[order] * ranks).sum(dim=1)
-    return torch.where(length2 > 0, along / torch.sqrt(length2), torch.nan)
-
-
-def _mid_ranks(ordered: "torch.Tensor") -> "torch.Tensor":
-    """Return centred ranks of ascending rows ``(b, m)``; what float32 hardly parts shares one."""
-    import torch
-
-    m = ordered.shape[1]
-    least = (_SAME_FLOAT32 * ordered.std(dim=1, keepdim=True)).clamp(min=_ROUNDING_FLOAT32)
-    place = torch.arange(m, device=ordered.device, dtype=ordered.dtype).expand_as(ordered)
-    parted = ordered.diff(dim=1) > least
-    first, last = place.clone(), place.clone()
-    first[:, 1:].masked_fill_(~parted, 0)
-    last[:, :-1].masked_fill_(~parted, m)
-    first, last = first.cummax(dim=1).values, last.flip(1).cummin(dim=1).values.flip(1)
-    return (first + last - (m - 1)) / 2

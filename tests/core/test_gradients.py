@@ -10,6 +10,7 @@ from core.foundations import DIMENSIONS
 from core.geometry import Labels, centred, typical_members
 from core.gradients import HIGHEST, VARIANTS, fisher_mean, measure
 from core.measured import ALL
+from core.shuffledgradients import null_correlations
 
 TYPICALITY = VARIANTS[:1]
 
@@ -115,7 +116,7 @@ def test_the_null_is_a_plain_loop_over_shuffled_labels(texts):
     cohort = made_cohort(160, seed=2, texts=texts, shuffles=4)
     states = planted(cohort, 0.5)
     states[:, 0] *= 5  # one large coordinate, as in real models
-    null = gradients._null(states, cohort, VARIANTS)
+    null = null_correlations(states, cohort, VARIANTS)
     taken = cohort.takers
     expected = np.array(
         [
@@ -140,7 +141,7 @@ def test_ties_of_closeness_share_their_rank_in_the_null_too(texts):
     states = np.sign(noise(cohort, 3)) + np.float32(
         [0.3, 0.2, 0.1]
     )  # eight different states, so nearly all are tied
-    null = gradients._null(states, cohort, VARIANTS)
+    null = null_correlations(states, cohort, VARIANTS)
     for s, v in np.ndindex(6, 3):
         taker = cohort.takers[s]
         expected = [plain_pole(states, cohort, taker, k, VARIANTS[v], 5)[0] for k in range(10)]
