@@ -1,0 +1,218 @@
+"""Plain and steered texts side by side, token by token, from the same random numbers.
+
+Both arms of a sample are rows of one batch and draw the same uniform number at each step, so they
+part only where steering changed the distribution. One trace per token with an explicit cache: the
+text streams, and stops within one token.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core import CoreError
+from core.prompts import collate
+from core.recipes import MOST_PROMPT, Decoding, Positions, RecipeError
+from core.steering import Firings, LayerEdit, Steering
+from core.traces import step_logits
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.models import OpenModel
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """Texts so far; the last one yielded is the whole."""
+
+    plain: tuple[str, ...]
+    """Continuations without steering, one per sample."""
+
+    steered: tuple[str, ...]
+    """Continuations with steering."""
+
+    plain_ids: tuple[tuple[int, ...], ...]
+    """Their tokens."""
+
+    steered_ids: tuple[tuple[int, ...], ...]
+    """Their tokens."""
+
+    firings: Firings
+    """How often edits ran."""
+
+    finished: bool
+    """Whether every row ended or reached its length."""
+
+    @property
+    def changed_tokens(self) -> int:
+        """Tokens in which the arms differ, by position; a missing one counts."""
+        pairs = zip(self.plain_ids, self.steered_ids, strict=True)
+        return sum(
+            sum(a != b for a, b in zip(one, other, strict=False)) + abs(len(one) - len(other))
+            for one, other in pairs
+        )
+
+
+def prompt_ids(model: "OpenModel", prompt: str, *, chat: bool) -> list[int]:
+    """Return a prompt's tokens.
+
+    Raises:
+        RecipeError: It is empty, too long, or the model has no chat template.
+    """
+    text = prompt.replace("\x00", "")
+    if not text.strip():
+        raise RecipeError("There is no prompt. Type a few words for the model to go on from.")
+    if len(text) > MOST_PROMPT:
+        raise RecipeError(
+            f"The prompt has {len(text):,} characters; at most {MOST_PROMPT:,} are taken."
+        )
+    tokenizer: Any = model.tokenizer
+    if not chat:
+        return list(tokenizer([text])["input_ids"][0])
+    if not tokenizer.chat_template:
+        raise RecipeError(
+            f"{model.card.name} has no chat template: it is a base model. Switch chat off."
+        )
+    message = [{"role": "user", "content": text}]
+    words = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+    return list(tokenizer([words], add_special_tokens=False)["input_ids"][0])
+
+
+def write(
+    model: "OpenModel",
+    prompt: str,
+    edits: Sequence[LayerEdit],
+    positions: Positions,
+    decoding: Decoding,
+    stop: threading.Event | None = None,
+) -> Iterator[Written]:
+    """Yield the texts after each token.
+
+    Args:
+        model: An open model.
+        prompt: What is continued.
+        edits: What steering does; none: both arms are the same.
+        positions: Which tokens are moved.
+        decoding: How tokens are chosen.
+        stop: Ends the writing before the next token.
+
+    Raises:
+        RecipeError: The prompt cannot be used.
+        CoreError: Steering made numbers that are not finite.
+    """
+    import torch
+    from transformers import DynamicCache
+
+    ids = prompt_ids(model, prompt, chat=decoding.chat)
+    batch = collate([ids] * (2 * decoding.samples), model.tokenizer.pad_token_id or 0)
+    batch = {name: one.to(model.module.device) for name, one in batch.items()}
+    arms = torch.arange(2 * decoding.samples) >= decoding.samples
+    steering = Steering.of(edits, positions, arms, model.module.device)
+    rows = _Rows(model, decoding)
+    cache, prompted = DynamicCache(config=model.module.config), True
+    for _ in range(decoding.tokens):
+        if stop is not None and stop.is_set():
+            return
+        steering.aim(torch.ones_like(batch["input_ids"], dtype=torch.bool), prompt=prompted)
+        logits = step_logits(model, batch, cache, steering.editors)[:, -1]
+        if not torch.isfinite(logits).all():
+            raise CoreError(
+                "At this strength the model's numbers are no longer finite, so it cannot write. "
+                "Choose a smaller strength, or a later layer."
+            )
+        batch, prompted = _next(batch, rows.draw(logits)), False
+        yield rows.written(steering.firings)
+        if rows.ended.all():
+            return
+
+
+def _next(batch: "dict[str, torch.Tensor]", tokens: "torch.Tensor") -> "dict[str, torch.Tensor]":
+    """Return the inputs of the next step: one new token per row."""
+    import torch
+
+    mask = batch["attention_mask"]
+    return {
+        "input_ids": tokens[:, None].to(mask.device),
+        "attention_mask": torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1),
+        "position_ids": batch["position_ids"][:, -1:] + 1,
+    }
+
+
+class _Rows:
+    """The tokens of all rows and how the next one is drawn."""
+
+    def __init__(self, model: "OpenModel", decoding: Decoding) -> None:
+        import torch
+
+        self._tokenizer: Any = model.tokenizer
+        self._decoding = decoding
+        self._random = [
+            np.random.default_rng([decoding.seed, sample]) for sample in range(decoding.samples)
+        ]
+        self._ids: list[list[int]] = [[] for _ in range(2 * decoding.samples)]
+        self._ends = _end_tokens(model)
+        self.ended = torch.zeros(2 * decoding.samples, dtype=torch.bool)
+
+    def draw(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """Take the next token of each row, ``(batch,)``; rows that ended are padded."""
+        import torch
+
+        uniform = torch.tensor([one.random() for one in self._random] * 2)
+        tokens = choose(logits, uniform, self._decoding)
+        for row, token in enumerate(tokens.tolist()):
+            if self.ended[row]:
+                continue
+            if token in self._ends:
+                self.ended[row] = True
+            else:
+                self._ids[row].append(token)
+        tokens[self.ended] = self._tokenizer.pad_token_id or 0
+        self._length = len(self._ids[0])
+        return tokens
+
+    def written(self, firings: Firings) -> Written:
+        """Return the texts so far; whole lists are decoded, since a word can span tokens."""
+        texts = self._tokenizer.batch_decode(self._ids, skip_special_tokens=True)
+        half = len(texts) // 2
+        ids = tuple(map(tuple, self._ids))
+        long = max(map(len, ids)) >= self._decoding.tokens
+        return Written(
+            tuple(texts[:half]),
+            tuple(texts[half:]),
+            ids[:half],
+            ids[half:],
+            Firings(firings.calls, firings.tokens),
+            bool(self.ended.all()) or long,
+        )
+
+
+def _end_tokens(model: "OpenModel") -> set[int]:
+    """Return the tokens that end a text, as the model's generation settings name them."""
+    ends = getattr(model.module.generation_config, "eos_token_id", None)
+    named = ends if isinstance(ends, list) else [ends]
+    return {int(one) for one in (*named, model.tokenizer.eos_token_id) if one is not None}
+
+
+def choose(logits: "torch.Tensor", uniform: "torch.Tensor", decoding: Decoding) -> "torch.Tensor":
+    """Choose a token per row by its uniform number in [0, 1): the same number, the same quantile.
+
+    Args:
+        logits: Shape ``(batch, vocabulary)``.
+        uniform: Shape ``(batch,)``.
+        decoding: Temperature, top_k, top_p.
+    """
+    import torch
+
+    if decoding.temperature == 0:
+        return logits.argmax(dim=1)
+    kept = min(decoding.top_k, logits.shape[1])
+    value, token = logits.topk(kept, dim=1)
+    share = torch.softmax(value.double() / decoding.temperature, dim=1)
+    before = share.cumsum(dim=1) - share
+    share = torch.where(before < decoding.top_p, share, 0.0)
+    reached = (share / share.sum(dim=1, keepdim=True)).cumsum(dim=1)
+    place = (reached <= uniform[:, None]).sum(dim=1).clamp(max=kept - 1)
+    return token.gather(1, place[:, None])[:, 0]

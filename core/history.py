@@ -1,0 +1,167 @@
+"""Runs that were made: kept on disk with pin, star and note, newest first."""
+
+import json
+import os
+import re
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from core import CoreError
+from core.recipes import Recipe, RecipeError, recipe_of
+from core.store import Store, clear_disk_errors, fingerprint
+
+FOLDER: Final = "history"
+#: Runs that are kept; beyond them the oldest without pin or star goes.
+MOST_RUNS: Final = 500
+MOST_NOTE: Final = 2000
+_NAME: Final = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe, what was asked, and what came out."""
+
+    recipe: Recipe
+    """How."""
+
+    prompt: str
+    """What was continued."""
+
+    plain: tuple[str, ...]
+    """Texts without steering."""
+
+    steered: tuple[str, ...]
+    """Texts with steering."""
+
+    changed_tokens: int
+    """Tokens in which they differ."""
+
+    calls: int
+    """Times that an edit ran."""
+
+    receipt: dict[str, Any] = field(default_factory=dict)
+    """Model, items, versions, device."""
+
+    made: float = 0.0
+    """Seconds since 1970 UTC."""
+
+    pinned: bool = False
+    """Stays on top."""
+
+    starred: bool = False
+    """Marked as good."""
+
+    note: str = ""
+    """A person's own words."""
+
+    parent: str = ""
+    """Name of the run it was branched from; empty if none."""
+
+    @property
+    def name(self) -> str:
+        """16 hex digits: the same recipe and prompt have the same name."""
+        return fingerprint({"recipe": asdict(self.recipe), "prompt": self.prompt})[:16]
+
+    @property
+    def same(self) -> bool:
+        """Whether steering left every text as it was."""
+        return self.plain == self.steered
+
+
+def save_run(store: Store, run: Run) -> Run:
+    """Write a run; pin, star and note of an earlier run of the same name stay.
+
+    Raises:
+        CacheError: The disk is full or cannot be written.
+    """
+    before = open_run(store, run.name)
+    if before is not None:
+        kept = {"pinned": before.pinned, "starred": before.starred, "note": before.note}
+        run = replace(run, **kept)
+    run = replace(run, made=run.made or time.time())
+    _write(store, run)
+    for old in runs(store)[MOST_RUNS:]:
+        if not (old.pinned or old.starred):
+            _path(store, old.name).unlink(missing_ok=True)
+    return run
+
+
+def mark_run(store: Store, name: str, **marks: Any) -> Run:
+    """Change a run's ``pinned``, ``starred`` or ``note``.
+
+    Raises:
+        CoreError: There is no such run, or the note is too long.
+    """
+    run = open_run(store, name)
+    if run is None:
+        raise CoreError("This run is not in the history any more.")
+    if len(marks.get("note", "")) > MOST_NOTE:
+        raise CoreError(f"A note has at most {MOST_NOTE:,} characters.")
+    run = replace(run, **marks)
+    _write(store, run)
+    return run
+
+
+def delete_run(store: Store, name: str) -> None:
+    """Remove a run; nothing happens if there is none."""
+    with clear_disk_errors(store.root):
+        _path(store, name).unlink(missing_ok=True)
+
+
+def open_run(store: Store, name: str) -> Run | None:
+    """Return a run by name, None if there is none or its file is damaged."""
+    if not _NAME.fullmatch(name):
+        return None
+    path = _path(store, name)
+    try:
+        return run_of(path.read_text(encoding="utf-8"))
+    except (OSError, RecipeError):
+        return None
+
+
+def runs(store: Store) -> list[Run]:
+    """Return all runs: pinned first, then by age, the newest first; damaged files are passed by."""
+    folder = store.root / FOLDER
+    names = [path.stem for path in folder.glob("*.json")] if folder.is_dir() else []
+    found = [run for run in (open_run(store, name) for name in names) if run is not None]
+    return sorted(found, key=lambda run: (not run.pinned, -run.made))
+
+
+def run_json(run: Run) -> str:
+    """Return a run as JSON; ``run_of`` reads it."""
+    record = asdict(run)
+    record["recipe"] = json.loads(run.recipe.json())
+    return json.dumps(record, ensure_ascii=False, indent=1)
+
+
+def run_of(text: str) -> Run:
+    """Read a run from its JSON.
+
+    Raises:
+        RecipeError: It is no run, or a newer version.
+    """
+    try:
+        record = json.loads(text)
+        recipe = recipe_of(json.dumps(record.pop("recipe")))
+        record["plain"], record["steered"] = tuple(record["plain"]), tuple(record["steered"])
+        return Run(recipe, **record)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RecipeError(f"This is no run of Moralscope: {error}.") from error
+
+
+def _path(store: Store, name: str) -> Path:
+    return store.root / FOLDER / f"{name}.json"
+
+
+def _write(store: Store, run: Run) -> None:
+    """Write beside, then rename: a killed process leaves the old file or the new one."""
+    path = _path(store, run.name)
+    with clear_disk_errors(store.root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(run_json(run))
+        Path(temporary).replace(path)

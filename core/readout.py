@@ -1,0 +1,163 @@
+"""A model's moral judgement without writing a text: the next token after "is morally".
+
+The read-out of a prompt is the log of the probability that the next token is one of the good words,
+minus the same for the wrong words. Plain and steered rows run in one batch, one forward pass.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import CoreError
+from core.prompts import collate, encode
+from core.recipes import Positions
+from core.steering import LayerEdit, Steering
+from core.traces import step_logits
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.models import OpenModel
+
+#: Next words that approve and that condemn, as they stand after "is morally".
+GOOD: Final = ("right", "good", "acceptable", "correct", "admirable", "praiseworthy", "permissible")
+WRONG: Final = (
+    "wrong",
+    "bad",
+    "unacceptable",
+    "incorrect",
+    "reprehensible",
+    "repugnant",
+    "corrupt",
+)
+#: Rows of one forward pass: their logits over 262,000 words are 1 MB each.
+BATCH: Final = 32
+
+
+@dataclass(frozen=True)
+class WordSets:
+    """Words that are compared; each counts by its first token with a blank before it."""
+
+    good: tuple[str, ...] = GOOD
+    """Approving."""
+
+    wrong: tuple[str, ...] = WRONG
+    """Condemning."""
+
+    def tokens(self, model: "OpenModel") -> tuple[list[int], list[int]]:
+        """Return the first token of each word, those that both sides share left out.
+
+        Raises:
+            CoreError: Nothing is left on a side: the tokenizer does not tell the words apart.
+        """
+        tokenizer: Any = model.tokenizer
+        sides = [
+            {
+                tokenizer(f" {word}", add_special_tokens=False)["input_ids"][0]
+                for word in words
+                if word.strip()
+            }
+            for words in (self.good, self.wrong)
+        ]
+        good, wrong = sides[0] - sides[1], sides[1] - sides[0]
+        if not good or not wrong:
+            raise CoreError(
+                f"{model.card.name} does not tell these words apart by their first token. Choose "
+                "other words for one side."
+            )
+        return sorted(good), sorted(wrong)
+
+
+class ReadOut(NamedTuple):
+    """Read-outs before and after steering."""
+
+    plain: NDArray[np.float64]
+    """Log odds of good against wrong, shape ``(n,)``."""
+
+    steered: NDArray[np.float64]
+    """The same with steering, shape ``(n,)``."""
+
+    kl: NDArray[np.float64]
+    """Kullback-Leibler divergence of the steered next token from the plain one, nats, ``(n,)``."""
+
+    mass: NDArray[np.float64]
+    """Probability that the plain next token is one of the words at all, ``(n,)``."""
+
+    @property
+    def shift(self) -> NDArray[np.float64]:
+        """Steered minus plain, ``(n,)``."""
+        return self.steered - self.plain
+
+
+def read_out(
+    model: "OpenModel",
+    prompts: Sequence[str],
+    edits: Sequence[LayerEdit],
+    positions: Positions,
+    words: WordSets | None = None,
+    *,
+    max_tokens: int = 256,
+) -> ReadOut:
+    """Return the read-out of prompts, plain and steered.
+
+    Args:
+        model: An open model.
+        prompts: What the model reads, e.g. ``Lying to a friend is morally``.
+        edits: What steering does.
+        positions: Which tokens are moved; ``generated`` moves the last one only.
+        words: The words that are compared.
+        max_tokens: Longer prompts lose their middle.
+
+    Raises:
+        CoreError: A prompt has no token, or steering made numbers that are not finite.
+    """
+    good, wrong = (words or WordSets()).tokens(model)
+    encoded = encode(model, prompts, max_tokens)
+    parts = []
+    for start in range(0, len(encoded), BATCH):
+        plain, steered = _logits(model, encoded[start : start + BATCH], edits, positions)
+        parts.append(_compared(plain, steered, good, wrong))
+    return ReadOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _logits(
+    model: "OpenModel",
+    encoded: Sequence[list[int]],
+    edits: Sequence[LayerEdit],
+    positions: Positions,
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return the last logits of plain and steered rows, each ``(batch, vocabulary)``."""
+    import torch
+
+    pad = model.tokenizer.pad_token_id or 0
+    batch = collate([*encoded, *encoded], pad, "left")
+    batch = {name: one.to(model.module.device) for name, one in batch.items()}
+    arms = torch.arange(2 * len(encoded)) >= len(encoded)
+    steering = Steering.of(edits, positions, arms, model.module.device)
+    steering.aim(batch["attention_mask"].bool(), prompt=True)
+    logits = step_logits(model, batch, None, steering.editors)[:, -1]
+    if not torch.isfinite(logits).all():
+        raise CoreError(
+            "At this strength the model's numbers are no longer finite. Choose a smaller strength, "
+            "or a later layer."
+        )
+    return logits[: len(encoded)], logits[len(encoded) :]
+
+
+def _compared(
+    plain: "torch.Tensor", steered: "torch.Tensor", good: list[int], wrong: list[int]
+) -> tuple[NDArray[np.float64], ...]:
+    import torch
+
+    before, after = (torch.log_softmax(one.double(), dim=1) for one in (plain, steered))
+
+    def odds(log: "torch.Tensor") -> "torch.Tensor":
+        return log[:, good].logsumexp(dim=1) - log[:, wrong].logsumexp(dim=1)
+
+    kl = (after.exp() * (after - before)).sum(dim=1).clamp(min=0)
+    mass = before[:, good + wrong].exp().sum(dim=1)
+    found = (odds(before), odds(after), kl, mass)
+    return tuple(np.asarray(one.numpy(), np.float64) for one in found)

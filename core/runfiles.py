@@ -1,0 +1,111 @@
+"""A run as files for others: Markdown, and a Python script that repeats it with nnsight alone."""
+
+from typing import Final
+
+from core.history import Run
+from core.steering import LayerEdit
+
+_SCRIPT: Final = '''"""Repeats a steered run of Moralscope with nnsight alone (pip install nnsight torch safetensors).
+
+Put the direction files beside this script. Samples of temperature above 0 draw other random numbers
+than Moralscope; at temperature 0 the texts are the same.
+"""
+
+import torch
+from nnsight import TransformersModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+MODEL = {model!r}  # a folder or a hub id
+PROMPT = {prompt!r}
+EDITS = {edits!r}  # layer, direction file, strength x residual norm
+OPERATION, POSITIONS, TOKENS = {operation!r}, {positions!r}, {tokens}
+
+tokenizer = AutoTokenizer.from_pretrained(MODEL)
+module = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).eval()
+model = TransformersModel(module, tokenizer=tokenizer, task="text-generation")
+layers = model.get({layers!r})
+edits = [(layer, load_file(name)["direction"], dose) for layer, name, dose in EDITS]
+
+
+def edited(hidden, unit, dose, first):
+    if OPERATION == "add":
+        change = dose * unit
+    else:
+        along = hidden @ unit
+        wanted = dose if OPERATION == "set" else along * (1 - min(abs(dose), 1))
+        change = (wanted - along)[..., None] * unit
+    moved = hidden + change
+    if first and POSITIONS == "not first":
+        moved[:, 0] = hidden[:, 0]
+    if first and POSITIONS == "generated":
+        moved[:, :-1] = hidden[:, :-1]
+    return moved
+
+
+ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"]
+start = ids.shape[1]
+for step in range(TOKENS):
+    with torch.no_grad():
+        with model.trace({{"input_ids": ids}}):
+            for layer, unit, dose in edits:
+                layers[layer].output = edited(layers[layer].output, unit, dose, True)
+            logits = model.lm_head.output[:, -1].save()
+    ids = torch.cat([ids, logits.argmax(-1)[:, None]], dim=1)
+print(tokenizer.decode(ids[0, start:]))
+'''
+
+
+def markdown(run: Run) -> str:
+    """Return a run as Markdown: what was asked, the dose, the texts side by side."""
+    recipe = run.recipe
+    doses = ", ".join(f"{term.axis} {term.strength:+g}" for term in recipe.terms) or "none"
+    lines = [
+        "# Steered run",
+        "",
+        f"- model: {recipe.model} ({recipe.identity or 'any'})",
+        f"- layers: {', '.join(map(str, recipe.layers))}; {recipe.operation}; {recipe.positions}",
+        f"- directions: {doses}",
+        f"- decoding: {recipe.decoding.tokens} tokens, temperature {recipe.decoding.temperature:g},"
+        f" seed {recipe.decoding.seed}",
+        f"- tokens changed: {run.changed_tokens}; edits ran {run.calls} times",
+        "",
+        "## Prompt",
+        "",
+        _quoted(run.prompt),
+    ]
+    for number, (plain, steered) in enumerate(zip(run.plain, run.steered, strict=True), 1):
+        lines += ["", f"## Sample {number}", "", "Plain:", "", _quoted(plain)]
+        lines += ["", "Steered:", "", _quoted(steered)]
+    if run.note:
+        lines += ["", "## Note", "", run.note]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}" for line in text.splitlines() or [""])
+
+
+def script(run: Run, edits: list[LayerEdit], model: str, layers: str) -> str:
+    """Return a short script that repeats a run's steered text without Moralscope.
+
+    Args:
+        run: The run.
+        edits: What its recipe does here.
+        model: Folder or hub id of the model.
+        layers: Dotted path of the decoder layers.
+    """
+    named = [
+        (edit.layer, f"{number}-{edit.layer}.safetensors", strength * edit.norm)
+        for edit in edits
+        for number, strength in enumerate(edit.strengths)
+    ]
+    return _SCRIPT.format(
+        model=model,
+        prompt=run.prompt,
+        edits=named,
+        operation=run.recipe.operation,
+        positions=run.recipe.positions,
+        tokens=run.recipe.decoding.tokens,
+        layers=layers,
+    )

@@ -1,0 +1,246 @@
+"""Steering: a recipe made into edits of the residual stream, with a count of what they did.
+
+The residual stream of chosen rows and tokens is moved along unit directions. Doses are in units of
+the median norm of the layer's residual stream at the last token, so that a strength means the same
+at every layer and in every model. Edits are computed in float32 whatever the model's number format.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.directions import Direction, DirectionError, moral_direction
+from core.recipes import Operation, Positions, Recipe, RecipeError, Term
+from core.store import Store
+from core.study import Study, states_of
+
+if TYPE_CHECKING:
+    import torch
+
+#: Axis names that begin so mean a loaded direction, by digest.
+FILE: Final = "file:"
+
+
+@dataclass(frozen=True, eq=False)
+class LayerEdit:
+    """What is done at one layer."""
+
+    layer: int
+    """Decoder layer."""
+
+    directions: tuple[Direction, ...]
+    """Unit directions, one per term."""
+
+    strengths: tuple[float, ...]
+    """In units of ``norm``."""
+
+    norm: float
+    """Median norm of the residual stream there."""
+
+    operation: Operation
+    """What is done with them."""
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """The directions, shape ``(k, d_model)``."""
+        return np.stack([one.vector for one in self.directions])
+
+
+@dataclass(eq=False)
+class Firings:
+    """How often edits ran, and on how many tokens: a steering that did nothing says so."""
+
+    calls: int = 0
+    """Times that an edit was applied to a layer."""
+
+    tokens: int = 0
+    """Tokens it moved, over all layers."""
+
+
+def resolve(
+    store: Store, study: Study, recipe: Recipe, files: Mapping[str, Direction] | None = None
+) -> list[LayerEdit]:
+    """Return what a recipe does at each layer; nothing if no term is active.
+
+    Args:
+        store: Where states lie.
+        study: The items and the model that the recipe names.
+        recipe: What is asked.
+        files: Loaded directions by digest.
+
+    Raises:
+        RecipeError: It names another model, or a layer that there is not.
+        DirectionError: A direction cannot be made, or belongs to another model.
+        CoreError: The items were not read.
+    """
+    if recipe.identity and recipe.identity != study.plan.model:
+        raise RecipeError(
+            f"This recipe was made with {recipe.model} ({recipe.identity}); the model opened here "
+            f"is {study.card.name} ({study.plan.model}). Choose the same model and revision."
+        )
+    highest = study.card.n_layers - 1
+    beyond = [layer for layer in recipe.layers if layer > highest]
+    if beyond:
+        raise RecipeError(
+            f"{study.card.name} has no layer {beyond[0]}. Choose layers 0 to {highest}."
+        )
+    if not recipe.active:
+        return []
+    return [
+        LayerEdit(
+            layer,
+            tuple(
+                _direction(store, study, recipe, term, layer, files or {}) for term in recipe.active
+            ),
+            tuple(term.strength for term in recipe.active),
+            residual_norm(store, study, layer),
+            recipe.operation,
+        )
+        for layer in recipe.layers
+    ]
+
+
+def _direction(
+    store: Store,
+    study: Study,
+    recipe: Recipe,
+    term: Term,
+    layer: int,
+    files: Mapping[str, Direction],
+) -> Direction:
+    if not term.axis.startswith(FILE):
+        return moral_direction(
+            store, study, term.axis, layer, method=term.method, pooling=recipe.pooling
+        )
+    digest = term.axis.removeprefix(FILE)
+    found = next((one for key, one in files.items() if key.startswith(digest)), None)
+    if found is None:
+        raise DirectionError(
+            f"The direction {digest[:12]} is not loaded here. Load its file again."
+        )
+    if found.model and found.model != study.plan.model:
+        raise DirectionError(
+            f"{found.name} belongs to another model ({found.model}). Choose that model."
+        )
+    if found.vector.shape != (study.card.d_model,):
+        raise DirectionError(
+            f"{found.name} has {found.vector.size} numbers; {study.card.name} has "
+            f"{study.card.d_model} coordinates."
+        )
+    if found.layer >= 0 and found.layer != layer:
+        raise DirectionError(
+            f"{found.name} was made at layer {found.layer}, not {layer}. Steer there."
+        )
+    return found
+
+
+def residual_norm(store: Store, study: Study, layer: int) -> float:
+    """Return the median norm of a layer's residual stream at the items' last token."""
+    pooling = "last" if "last" in study.plan.spec.poolings else study.plan.spec.poolings[0]
+    states = states_of(store, study).prompt_states(layer, pooling)
+    return float(np.median(np.linalg.norm(states.astype(np.float64), axis=1)))
+
+
+class Editor:
+    """Applies the edits of one layer to a batch, step by step."""
+
+    def __init__(
+        self, edit: LayerEdit, rows: "torch.Tensor", firings: Firings, device: "torch.device"
+    ) -> None:
+        """Prepare for a batch.
+
+        Args:
+            edit: What is done.
+            rows: Which rows are steered, bool ``(batch,)``.
+            firings: Counts what happens.
+            device: Where the layer's output lies.
+        """
+        import torch
+
+        self._rows, self._firings = rows.to(device), firings
+        self._operation = edit.operation
+        self._units = torch.tensor(edit.vectors, device=device)
+        self._doses = torch.tensor(edit.strengths, dtype=torch.float32, device=device)
+        self._norm = edit.norm
+        self.where: torch.Tensor | None = None
+        """Tokens that may be moved at the next call, bool ``(batch, tokens)``."""
+
+    def __call__(self, hidden: "torch.Tensor") -> "torch.Tensor":
+        """Return the moved residual stream ``(batch, tokens, d_model)``, same number format."""
+        import torch
+
+        where = self._rows[:, None].expand(hidden.shape[:2])
+        if self.where is not None:
+            where = where & self.where.to(hidden.device)
+        self._firings.calls += 1
+        self._firings.tokens += int(where.sum())
+        moved = hidden.float() + self._change(hidden.float())
+        return torch.where(where[..., None], moved.to(hidden.dtype), hidden)
+
+    def _change(self, hidden: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        if self._operation == "add":
+            return (self._doses * self._norm) @ self._units
+        along = hidden @ self._units.T
+        wanted = (
+            self._doses * self._norm
+            if self._operation == "set"
+            else (along * (1 - self._doses.abs().clamp(max=1)))
+        )
+        # Directions need not be orthogonal: the smallest change that gives each its part.
+        gram = self._units @ self._units.T
+        change: torch.Tensor = (wanted - along) @ torch.linalg.pinv(gram) @ self._units
+        return change
+
+
+def allowed(positions: Positions, mask: "torch.Tensor", *, prompt: bool) -> "torch.Tensor":
+    """Return which tokens of a step may be moved, bool ``(batch, tokens)``.
+
+    Args:
+        positions: As the recipe says.
+        mask: Real tokens of the step, bool ``(batch, tokens)``.
+        prompt: Whether the step reads the prompt.
+    """
+    if not prompt or positions == "all":
+        return mask
+    if positions == "generated":
+        # The last token of the prompt makes the first generated one.
+        last = mask.flip(1).cumsum(dim=1).flip(1) == 1
+        return mask & last
+    return mask & (mask.cumsum(dim=1) > 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """Edits for one batch, ready for a trace."""
+
+    editors: Mapping[int, Editor]
+    """Layer -> editor."""
+
+    positions: Positions
+    """Which tokens."""
+
+    firings: Firings = field(default_factory=Firings)
+    """What happened so far."""
+
+    @classmethod
+    def of(
+        cls,
+        edits: Sequence[LayerEdit],
+        positions: Positions,
+        rows: "torch.Tensor",
+        device: "torch.device",
+    ) -> "Steering":
+        """Prepare edits for the chosen rows of a batch."""
+        firings = Firings()
+        editors = {edit.layer: Editor(edit, rows, firings, device) for edit in edits}
+        return cls(editors, positions, firings)
+
+    def aim(self, mask: "torch.Tensor", *, prompt: bool) -> None:
+        """Say which tokens the next step holds, bool ``(batch, tokens)``."""
+        for editor in self.editors.values():
+            editor.where = allowed(self.positions, mask, prompt=prompt)
