@@ -79,8 +79,7 @@ def save_run(store: Store, run: Run) -> Run:
     """
     before = open_run(store, run.name)
     if before is not None:
-        kept = {"pinned": before.pinned, "starred": before.starred, "note": before.note}
-        run = replace(run, **kept)
+        run = replace(run, pinned=before.pinned, starred=before.starred, note=before.note)
     run = replace(run, made=run.made or time.time())
     _write(store, run)
     for old in runs(store)[MOST_RUNS:]:

@@ -5,10 +5,10 @@ from typing import Final
 from core.history import Run
 from core.steering import LayerEdit
 
-_SCRIPT: Final = '''"""Repeats a steered run of Moralscope with nnsight alone (pip install nnsight torch safetensors).
+_SCRIPT: Final = '''"""Repeats a steered run of Moralscope with nnsight alone: pip install nnsight transformers.
 
-Put the direction files beside this script. Samples of temperature above 0 draw other random numbers
-than Moralscope; at temperature 0 the texts are the same.
+Put the direction files beside this script. It takes the likeliest token; samples of a temperature
+above 0 would draw other random numbers than Moralscope does.
 """
 
 import torch

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from core.measured import Test
 from core.palette import CONTROL, POLE_COLOURS
+from core.plaintext import interval_text
 from core.waterfall import Step
 
 #: Steps that raise and lower a figure; the sign stands beside the bar as well.
@@ -54,7 +55,7 @@ def waterfall_figure(steps: Sequence[Step]) -> go.Figure:
                 "thickness": 1.5,
                 "color": CONTROL,
             },
-            customdata=[[step.why, _span(step)] for step in steps],
+            customdata=[[step.why, interval_text(step.figure)] for step in steps],
             hovertemplate="%{y}<br>%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
             showlegend=False,
         )
@@ -70,21 +71,15 @@ def _names(steps: Sequence[Step]) -> list[str]:
     return [step.name for step in steps]
 
 
-def _span(step: Step) -> str:
-    one = step.figure
-    return f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
-
-
 def ends_text(steps: Sequence[Step]) -> str:
     """Return what the paper's procedure gives and what is left after all repairs, in words."""
     first, last = steps[0], steps[-1]
-    return f"{_told(first)} by the paper's procedure; {_told(last)} after every repair."
+    told = f"{_told(first)} by the paper's procedure; {_told(last)} after every repair."
+    return told[0].upper() + told[1:]
 
 
 def _told(step: Step) -> str:
-    if np.isnan(step.figure.value):
-        return "Not computable"
-    return _span(step)
+    return "not computable" if np.isnan(step.figure.value) else interval_text(step.figure)
 
 
 def waterfall_table(waterfall: Mapping[Test, Sequence[Step]]) -> pd.DataFrame:
