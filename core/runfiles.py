@@ -5,7 +5,7 @@ from typing import Final
 from core.history import Run
 from core.steering import LayerEdit
 
-_SCRIPT: Final = '''"""Repeats a steered run of Moralscope with nnsight alone: pip install nnsight transformers.
+_SCRIPT: Final = '''"""Repeats a steered run of Moralscope: pip install nnsight transformers.
 
 Put the direction files beside this script. It takes the likeliest token; samples of a temperature
 above 0 would draw other random numbers than Moralscope does.
