@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from core.cohort import DRAWS, cohort_of
 from core.diagnosis import FORMAT as DIAGNOSIS_FORMAT
 from core.measured import NOTHING, TESTS, Test, estimate
@@ -17,7 +19,7 @@ from core.progress import Report, part, silent
 from core.prompts import PRESETS, ReadSpec
 from core.repairs import REPAIRS, Desk, Drawn, chain, layers_of
 from core.stats import Estimate
-from core.store import Store
+from core.store import Store, library_version
 from core.study import Study
 
 #: Raised whenever the same items and states would give other figures.
@@ -37,13 +39,20 @@ class Step(NamedTuple):
     """Why it had to be."""
 
     layer: int | None
-    """At which layer; None if each pole has its own."""
+    """At which layer; None if each pole has its own, or nothing can be computed."""
 
     figure: Estimate
     """The test's figure after this step, with its 95 % interval over texts."""
 
     change: Estimate
     """What the step changed, with its interval; NaN for the first."""
+
+    @property
+    def where(self) -> str:
+        """The layer, for people."""
+        if self.layer is not None:
+            return str(self.layer)
+        return "–" if np.isnan(self.figure.value) else "each pole's highest"
 
 
 def paper_read(read: ReadSpec) -> ReadSpec:
@@ -94,6 +103,7 @@ def load_or_measure_waterfall(
         for key, make in repairs:
             here = part(report, done / total, (done + 1) / total)
             note = f"{test} test: {REPAIRS[key][0].lower()}"
+            here(0, 1, note)
             now = make(replace(desk, report=here, note=note))
             steps.append(_step(test, key, now, before))
             before, done = now, done + 1
@@ -127,6 +137,7 @@ def _key(paper: Study, plain: Study, draws: int, seed: int) -> Mapping[str, Any]
         "items": plain.items.digest,
         "draws": draws,
         "seed": seed,
+        "versions": {name: library_version(name) for name in ("numpy", "scikit-learn", "torch")},
     }
 
 

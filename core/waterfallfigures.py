@@ -90,7 +90,7 @@ def waterfall_table(waterfall: Mapping[Test, Sequence[Step]]) -> pd.DataFrame:
                 "test": test,
                 "step": step.name,
                 "why": step.why,
-                "layer": "each pole's highest" if step.layer is None else str(step.layer),
+                "layer": step.where,
                 "figure": step.figure.value,
                 "low": step.figure.low,
                 "high": step.figure.high,
