@@ -127,17 +127,29 @@ def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     found = measurecommands.diagnose(
         desk, _asked(args), args.pooling, spec, control=not args.no_control
     )
+    study = found.several[0].diagnosis.study
+    repaired = measurecommands.repair(desk, study, spec) if args.waterfall else None
     if args.receipt is not None:
         diagnosistable.write_receipt(found.several, args.receipt)
     if args.json:
-        yield diagnosistable.json_text(found.several)
-        return
-    if found.kept:
+        return [diagnosistable.json_text(found.several, repaired and repaired.steps)]
+    return _diagnosed(args, found, repaired)
+
+
+def _diagnosed(
+    args: argparse.Namespace,
+    found: measurecommands.Diagnoses,
+    repaired: measurecommands.Repaired | None,
+) -> Iterable[str]:
+    """Yield what was found as text."""
+    if found.kept and (repaired is None or repaired.kept):
         yield "All of this was measured before: nothing to do."
     if args.csv is not None:
         yield from diagnosistable.write_csv(found.several, args.csv)
     else:
         yield from diagnosistable.text(found.several, figures=args.table)
+    if repaired is not None:
+        yield from ("", *diagnosistable.waterfall_text(repaired.steps))
     if args.receipt is not None:
         yield f"Wrote the receipt to {args.receipt}."
 
@@ -298,6 +310,12 @@ def _add_diagnose(add: Any) -> None:
     form.add_argument("--json", action="store_true", help="one JSON object instead of text")
     form.add_argument("--csv", type=Path, metavar="FILE", help="write every figure as a CSV row")
     form.add_argument("--table", action="store_true", help="every figure below the text")
+    diagnose.add_argument(
+        "--waterfall",
+        action="store_true",
+        help="besides, the steps from the paper's figures to the repaired ones: the model reads "
+        "the items once more, as the paper does",
+    )
     diagnose.add_argument(
         "--receipt", type=Path, metavar="FILE", help="write all that the figures depend on as JSON"
     )

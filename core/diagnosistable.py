@@ -18,6 +18,7 @@ from core.plaintext import Lines, aligned, facts, interval_text, layer_text
 from core.receipt import as_json, receipt
 from core.stats import Estimate
 from core.verdicts import CONTROLS, RULE, Level, Score, Verdict, layer_verdict, scorecard
+from core.waterfall import Step
 
 #: A verdict where many stand side by side.
 BRIEF: Final[dict[Level, str]] = {
@@ -33,6 +34,8 @@ _LEGEND: Final = (
 )
 _NOWHERE: Final = "not computable at any layer"
 _HIGHEST: Final = "highest layer by chance"
+#: Test -> its steps from the paper's figure to the repaired one.
+Waterfall = Mapping[Test, Sequence[Step]]
 _BASELINES: Final = {"words": "word counts", "length": "length"}
 
 
@@ -235,10 +238,49 @@ def text(several: Sequence[Diagnosed], *, figures: bool = False) -> Lines:
             yield from one.figures()
 
 
-def json_text(several: Sequence[Diagnosed]) -> str:
-    """Return one JSON object: a diagnosis, or one per pooling where there are several."""
+def json_text(several: Sequence[Diagnosed], waterfall: Waterfall | None = None) -> str:
+    """Return one JSON object: a diagnosis, or one per pooling where there are several.
+
+    The waterfall, which is the same for all poolings, stands beside them.
+    """
     record = _by_pooling(several, [one.record() for one in several])
+    if waterfall is not None:
+        record["waterfall"] = {
+            test: [_step_record(step) for step in steps] for test, steps in waterfall.items()
+        }
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def waterfall_text(waterfall: Waterfall) -> Lines:
+    """Yield each test's steps from the paper's figure to the repaired one as an aligned table."""
+    yield "From the paper's figure to the repaired one: what each repair changes, whatever the"
+    yield "pooling and scaling above. 95 % intervals in brackets."
+    head = ("step", "layer", "figure", "change", "why")
+    for test, steps in waterfall.items():
+        rows = [
+            (step.name, step.where, *map(interval_text, (step.figure, step.change)), step.why)
+            for step in steps
+        ]
+        yield ""
+        yield f"{test}: {HEADLINES[test]}"
+        yield from aligned(head, rows, left=(0, 1, 4))
+
+
+def _step_record(step: Step) -> dict[str, Any]:
+    figure, change = step.figure, step.change
+    return _without_nan(
+        {
+            "step": step.name,
+            "why": step.why,
+            "layer": step.layer,
+            "figure": figure.value,
+            "low": figure.low,
+            "high": figure.high,
+            "change": change.value,
+            "change_low": change.low,
+            "change_high": change.high,
+        }
+    )
 
 
 def write_receipt(several: Sequence[Diagnosed], path: Path) -> None:

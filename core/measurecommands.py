@@ -1,7 +1,8 @@
-"""The commands that measure: ``evidence`` and ``diagnose``."""
+"""The commands that measure: ``evidence`` and ``diagnose``, the latter with its waterfall."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, Literal, NamedTuple
 
 from core import CoreError
@@ -11,11 +12,13 @@ from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosi
 from core.diagnosistable import Diagnosed
 from core.evidence import evidence
 from core.evidencetable import Evidence
+from core.measured import Test
 from core.progress import Report
 from core.prompts import Pooling
 from core.scaling import Scaling
 from core.store import CacheError, Store
 from core.study import Study
+from core.waterfall import Step, load_or_measure_waterfall, open_waterfall
 
 #: Resamples and shuffles; more would take gigabytes and move no digit that is shown.
 MOST_DRAWS: Final = 10_000
@@ -115,6 +118,43 @@ def diagnose(
         other = None if copy is None else _diagnosis(desk, copy, here)
         found.append(Diagnosed(own, other))
     return Diagnoses(found, kept)
+
+
+class Repaired(NamedTuple):
+    """What ``repair`` found."""
+
+    steps: dict[Test, list[Step]]
+    """Test -> its steps from the paper's figure to the repaired one."""
+
+    kept: bool
+    """Whether all of it was stored before."""
+
+
+def repair(desk: Desk, study: Study, spec: DiagnosisSpec) -> Repaired:
+    """Repair the paper's tests one step at a time; the model reads the items in both ways.
+
+    Args:
+        desk: Where to work.
+        study: Which items are read by which model; of how, only the template counts.
+        spec: Resamples and seed; the steps themselves choose states and scaling.
+
+    Raises:
+        CoreError: The model cannot read the items.
+    """
+    store, draws, seed = desk.bench.store, spec.draws, spec.seed
+    paper, plain = desk.bench.both_readings(study)
+    kept = open_waterfall(store, paper, plain, draws=draws, seed=seed)
+    if kept is not None:
+        return Repaired(kept, kept=True)
+    for one in (paper, plain):
+        make_read(desk, one)
+    steps: dict[Test, list[Step]] = desk.job(
+        {"waterfall": desk.bench.waterfall_key(study), "draws": draws, "seed": seed},
+        f"Repairing the paper's tests of {study.card.name}, step by step",
+        partial(load_or_measure_waterfall, store, paper, plain, draws=draws, seed=seed),
+        "layout",
+    )
+    return Repaired(steps, kept=False)
 
 
 def _check(spec: DiagnosisSpec) -> None:

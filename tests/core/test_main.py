@@ -3,6 +3,7 @@
 import _thread
 import csv
 import io
+import itertools
 import json
 import os
 import random
@@ -15,7 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from core import activations, archive, commands, dataset, diagnosis, progressline, workbench
+from core import (
+    activations,
+    archive,
+    commands,
+    dataset,
+    diagnosis,
+    measurecommands,
+    progressline,
+    workbench,
+)
 from core.__main__ import main
 from core.foundations import FOUNDATIONS
 from core.jobs import Job, Runner
@@ -703,6 +713,120 @@ def test_without_resamples_figures_have_no_interval_and_no_verdict(diagnose):
     assert [score["low"] for score in scores] == [None] * 4
     assert all(score["value"] is not None for score in scores)
     assert {score["level"] for score in scores} == {"nothing"}
+
+
+# Its waterfall ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def repaired(tmp_path_factory, tiny_llama_folder, graded, diagnosed):
+    """Return a copy of that cache in which the waterfall was measured as well."""
+    root = tmp_path_factory.mktemp("repaired") / "cache"
+    shutil.copytree(diagnosed, root)
+    call = ["diagnose", f"folder:{tiny_llama_folder}?device=cpu", "--items", str(graded)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MORALSCOPE_CACHE", str(root))
+        assert main([*call, *map(str, FEW), "--waterfall", "--csv", os.devnull]) == 0
+    return root
+
+
+@pytest.fixture
+def repair(run, model, graded, repaired, cache, monkeypatch):
+    """Return a function that diagnoses with the waterfall, quietly, in a copy of that cache."""
+    shutil.copytree(repaired, cache)
+    monkeypatch.setattr(progressline, "GRACE", 1e9)
+
+    def call(*words: object) -> tuple[int, str, str]:
+        return run("diagnose", model, "--items", graded, *FEW, "--waterfall", *words)
+
+    return call
+
+
+@pytest.fixture
+def no_repairs(monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("this was repaired before")
+
+    monkeypatch.setattr(measurecommands, "load_or_measure_waterfall", fail)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nothing_new", "no_repairs")
+def test_the_waterfall_stands_below_the_scorecard_and_a_second_call_costs_nothing(repair, run):
+    run("cache", "--clear", "acts")
+    status, out, err = repair()
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "All of this was measured before: nothing to do."
+    begin = next(n for n, line in enumerate(lines) if line.startswith("From the paper's figure"))
+    assert lines[begin - 2].startswith("Rule: a model's whole 95 % interval")
+    tables = "\n".join(lines[begin:]).split("\n\n")[1:]
+    assert [table.split(":")[0] for table in tables] == list(TESTS)
+    for table in tables:
+        _, head, first, *rest = table.splitlines()
+        assert head.split() == ["step", "layer", "figure", "change", "why"]
+        why = head.index("why")
+        assert first.startswith("The paper's procedure ")
+        assert first[:why].rstrip().endswith("–")  # the first step changed nothing
+        assert rest[-1].startswith("Minus word counts ")
+        assert rest[-1].count("[") == 2
+        assert all(row[why - 2 : why] == "  " and row[why] != " " for row in (first, *rest))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nothing_new", "no_repairs")
+def test_the_waterfall_in_json_ends_at_the_scorecards_figure(repair, run):
+    status, out, err = repair("--json", "--scaling", "centred")
+    assert (status, err) == (0, "")
+    found = json.loads(out)["waterfall"]
+    assert list(found) == list(TESTS)
+    for test, steps in found.items():
+        for before, step in itertools.pairwise(steps):
+            if None not in (before["figure"], step["figure"]):
+                assert step["change"] == pytest.approx(step["figure"] - before["figure"])
+            else:
+                assert step["change"] is None
+        assert [steps[0][name] for name in ("change", "change_low", "change_high")] == [None] * 3
+        assert {type(step["layer"]) for step in steps[-2:]} == {int}, test
+        assert all(step["why"] for step in steps)
+    shown = next(line for line in repair()[1].splitlines() if line.startswith("Own text left"))
+    own = next(step for step in found["gradient"] if step["step"].startswith("Own text left"))
+    assert own["layer"] is None
+    assert (
+        f"each pole's highest  {own['figure']:.3f} [{own['low']:.3f}, {own['high']:.3f}]" in shown
+    )
+
+
+@pytest.mark.slow
+def test_the_last_repair_is_the_scorecard_with_standardised_states(repair):
+    record = json.loads(repair("--json", "--scaling", "standardised", "--no-control")[1])
+    for score in record["scorecard"]:
+        step = record["waterfall"][score["test"]][-2]
+        assert (step["layer"], step["step"]) == (score["layer"], "Layer chosen on other texts")
+        assert step["figure"] == pytest.approx(score["value"])
+        assert step["low"] == pytest.approx(score["low"], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_the_waterfall_stands_once_beside_several_poolings(repair):
+    record = json.loads(repair("--json", "--pooling", "both", "--no-control")[1])
+    assert list(record) == ["mean", "last", "waterfall"]
+    out = repair("--pooling", "both", "--no-control")[1]
+    assert out.count("From the paper's figure") == 1
+
+
+@pytest.mark.slow
+def test_another_seed_is_another_waterfall_and_without_the_option_there_is_none(
+    repair, run, model, graded
+):
+    first, other = (
+        json.loads(repair("--json", "--no-control", "--seed", seed)[1])["waterfall"]
+        for seed in (0, 1)
+    )
+    assert first != other
+    assert "waterfall" not in json.loads(
+        run("diagnose", model, "--items", graded, *FEW, "--json")[1]
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from core.evidence import evidence
 from core.foundations import FOUNDATIONS
 from core.models import Shelf
 from core.projection import LayoutSpec
-from core.prompts import ReadSpec
+from core.prompts import PRESETS, ReadSpec
 from core.store import default_root
 from core.study import layer_states, model_layout, nearest_items
 from core.workbench import BUILTIN, Workbench
@@ -314,3 +314,55 @@ def test_states_are_those_of_the_study_after_a_restart(bench, study):
     again = Workbench.at(bench.store.root)
     same = again.study(again.items(study.items.digest), study.card.spec, ReadSpec())
     np.testing.assert_array_equal(layer_states(again.store, same, 1, *STANDARD).states, before)
+
+
+# The waterfall ----------------------------------------------------------------------------------
+
+
+def test_a_waterfall_is_first_read_then_measured_then_there(bench, study, monkeypatch):
+    assert bench.waterfall_job(study) is None
+    paper, plain = bench.both_readings(study)
+    assert plain.plan.base_key() == study.plan.base_key()  # read by default, it is one of the two
+    titles = []
+    for read, key in ((paper, bench.read_key(paper)), (plain, bench.read_key(plain))):
+        job = bench.waterfall(study)
+        assert job.key == key
+        assert bench.waterfall_job(study) is job
+        done(job)
+        assert bench.is_read(read)
+        titles.append(job.title)
+    assert all(title.startswith("Reading 24 texts") for title in titles)
+    job = bench.waterfall(study)
+    assert job.key == bench.waterfall_key(study)
+    assert "step by step" in job.title
+    assert bench.waterfall(study) is job  # nobody starts it twice
+    done(job)
+    assert bench.waterfall_job(study) is job
+    assert bench.waterfall(study) is None
+    again = closed(bench, monkeypatch)
+    assert again.waterfall(study) is None
+    assert again.waterfall_job(study) is None
+
+
+def test_a_study_that_was_read_needs_one_reading_for_its_waterfall(bench, study):
+    done(bench.read(study))
+    paper, plain = bench.both_readings(study)
+    assert bench.is_read(plain)
+    job = done(bench.waterfall(study))
+    assert job.key == bench.read_key(paper)
+    job = bench.waterfall(study)
+    assert job.key == bench.waterfall_key(study)
+    job.cancel()
+    job.wait(SOON)
+    assert bench.waterfall(study) is not job  # a cancelled one can be started again
+    for one in bench.runner.jobs():
+        one.cancel()
+        one.wait(SOON)
+
+
+def test_a_waterfall_is_the_same_however_the_study_was_read_but_for_its_template(bench, study):
+    items, model = study.items, study.card.spec
+    alike = bench.study(items, model, PRESETS["paper"])
+    other = bench.study(items, model, ReadSpec(template="{action} is"))
+    assert bench.waterfall_key(alike) == bench.waterfall_key(study)
+    assert bench.waterfall_key(other) != bench.waterfall_key(study)
