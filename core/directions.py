@@ -6,6 +6,7 @@ means, Marks & Tegmark 2023, arXiv 2310.06824); or the weights of a linear probe
 its controls: a random direction, and the same difference with the labels shuffled.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ FEWEST_TEXTS: Final = 5
 #: Largest file that is read as a direction.
 MOST_BYTES: Final = 64 * 2**20
 _TENSOR: Final = "direction"
+_LAYER: Final = re.compile(r"[0-9]{1,4}")
 #: Penalties of the probe, per standardised coordinate and item.
 _PENALTIES: Final = tuple(10.0 ** np.linspace(-2, 5, 15))
 
@@ -133,12 +135,17 @@ def sides(study: Study, axis: str) -> NDArray[np.int64]:
     result = np.zeros(len(train), np.int64)
     result[train & towards] = 1
     result[train & away] = -1
-    for sign, name in ((1, axis), (-1, "its opposite")):
+    poles = (
+        (f"typical texts for {DIMENSIONS[column]}", f"typical texts for {DIMENSIONS[column + 1]}")
+        if axis in FOUNDATIONS
+        else (f"typical texts for {axis}", f"neutral texts of {FOUNDATIONS[column // 2]}")
+    )
+    for sign, name in zip((1, -1), poles, strict=True):
         texts = len(np.unique(study.labels.group[result == sign]))
         if texts < FEWEST_TEXTS:
             raise DirectionError(
-                f"The training split has {texts} typical texts for {name} of {axis}; "
-                f"{FEWEST_TEXTS} are needed. Choose another axis or a larger set."
+                f"The training split has {texts} {name}; {FEWEST_TEXTS} are needed. Choose another "
+                "axis or a larger set."
             )
     return result
 
@@ -158,6 +165,8 @@ def _probe_weights(states: NDArray[np.float64], side: NDArray[np.int64]) -> NDAr
 
     spread = states.std(axis=0)
     alive = spread > 1e-9 * spread.max()
+    if not alive.any():
+        return np.zeros(states.shape[1])
     scaled = (states[:, alive] - states[:, alive].mean(axis=0)) / spread[alive]
     fit = RidgeCV(alphas=[one * len(states) for one in _PENALTIES]).fit(scaled, side)
     weights = np.zeros(states.shape[1])
@@ -225,7 +234,7 @@ def load_direction(path: Path, card: "ModelCard") -> Direction:
         raise DirectionError(
             f"{path.name} was made on another model ({model}). Choose that model, or another file."
         )
-    layer = int(about["layer"]) if about.get("layer", "").lstrip("-").isdigit() else -2
+    layer = int(about["layer"]) if _LAYER.fullmatch(about.get("layer", "")) else -2
     name = about.get("name") or path.stem
     return _unit(name[:60], vector.ravel(), model, layer, f"file {path.name[:60]}")
 
@@ -242,8 +251,10 @@ def _read(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:
                 raise DirectionError(
                     f"{path.name} holds {len(names)} arrays; a direction file has exactly one."
                 )
-            tensor = file.get_tensor(names[0]).double().numpy()
-            return tensor, dict(file.metadata() or {})
+            tensor = file.get_tensor(names[0])
+            if tensor.is_complex():
+                raise DirectionError(f"{path.name} holds complex numbers; directions are real.")
+            return tensor.double().numpy(), dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise DirectionError(
             f"{path.name} cannot be read as safetensors: {error}. Choose a .safetensors file with "
