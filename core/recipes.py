@@ -20,6 +20,9 @@ VERSION: Final = 1
 MOST_STRENGTH: Final = 4.0
 MOST_TOKENS: Final = 400
 MOST_SAMPLES: Final = 8
+MOST_LAYER: Final = 999
+#: Larger whole numbers do not survive every reader of JSON.
+MOST_SEED: Final = 2**53
 #: Characters of a prompt: long enough for an essay, short enough for an address and two cores.
 MOST_PROMPT: Final = 4000
 #: Bytes that a recipe in an address may unpack to.
@@ -44,10 +47,16 @@ class Term:
     """How the direction is made from the items."""
 
     def __post_init__(self) -> None:
-        if not abs(self.strength) <= MOST_STRENGTH:  # NaN fails as well
+        if not _between(self.strength, -MOST_STRENGTH, MOST_STRENGTH):
             raise RecipeError(
                 f"A strength must lie between -{MOST_STRENGTH:g} and {MOST_STRENGTH:g} residual "
-                f"norms, not {self.strength}."
+                f"norms, not {str(self.strength)[:20]}."
+            )
+        # 1 and 1.0, 0.0 and -0.0 are one recipe with one digest.
+        object.__setattr__(self, "strength", float(self.strength) + 0.0)
+        if not _is_text(self.axis) or self.method not in get_args(Method):
+            raise RecipeError(
+                f"A term needs the name of an axis and one of: {', '.join(get_args(Method))}."
             )
 
 
@@ -78,15 +87,19 @@ class Decoding:
 
     def __post_init__(self) -> None:
         rules = (
-            (1 <= self.tokens <= MOST_TOKENS, f"tokens must be 1 to {MOST_TOKENS}"),
-            (0 <= self.temperature <= 5, "the temperature must be 0 to 5"),
-            (1 <= self.top_k <= 1000, "top_k must be 1 to 1,000"),
-            (0 < self.top_p <= 1, "top_p must be above 0 and at most 1"),
-            (1 <= self.samples <= MOST_SAMPLES, f"samples must be 1 to {MOST_SAMPLES}"),
+            (_whole(self.tokens, 1, MOST_TOKENS), f"tokens must be 1 to {MOST_TOKENS}"),
+            (_between(self.temperature, 0, 5), "the temperature must be 0 to 5"),
+            (_whole(self.top_k, 1, 1000), "top_k must be 1 to 1,000"),
+            (_between(self.top_p, 0, 1) and self.top_p > 0, "top_p must be above 0, at most 1"),
+            (_whole(self.samples, 1, MOST_SAMPLES), f"samples must be 1 to {MOST_SAMPLES}"),
+            (_whole(self.seed, 0, MOST_SEED), "the seed must be a whole number from 0"),
+            (isinstance(self.chat, bool), "chat must be true or false"),
         )
         for holds, rule in rules:
             if not holds:
                 raise RecipeError(f"This recipe cannot be run: {rule}.")
+        object.__setattr__(self, "temperature", float(self.temperature) + 0.0)
+        object.__setattr__(self, "top_p", float(self.top_p))
 
 
 @dataclass(frozen=True)
@@ -124,12 +137,21 @@ class Recipe:
     """How tokens are chosen."""
 
     def __post_init__(self) -> None:
-        if not self.layers or len(set(self.layers)) < len(self.layers) or min(self.layers) < 0:
-            raise RecipeError("A recipe needs one or more different decoder layers, 0 or above.")
-        if self.positions not in get_args(Positions):
-            raise RecipeError(f"Positions can be {', '.join(get_args(Positions))}.")
-        if self.operation not in get_args(Operation):
-            raise RecipeError(f"The operation can be {', '.join(get_args(Operation))}.")
+        named = (self.model, self.identity, self.items, self.template)
+        several = len(set(self.layers)) == len(self.layers) > 0
+        rules = (
+            (all(map(_is_text, named)), "model, identity, items and template must be text"),
+            (
+                several and all(_whole(layer, 0, MOST_LAYER) for layer in self.layers),
+                "it needs one or more different decoder layers, 0 or above",
+            ),
+            (self.positions in get_args(Positions), f"positions: {', '.join(get_args(Positions))}"),
+            (self.operation in get_args(Operation), f"operation: {', '.join(get_args(Operation))}"),
+            (self.pooling in get_args(Pooling), f"pooling: {', '.join(get_args(Pooling))}"),
+        )
+        for holds, rule in rules:
+            if not holds:
+                raise RecipeError(f"This recipe cannot be run: {rule}.")
 
     @property
     def active(self) -> tuple[Term, ...]:
@@ -161,26 +183,34 @@ def recipe_of(text: str) -> Recipe:
     """
     try:
         record = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"This is no recipe: {error}.") from error
-    if not isinstance(record, dict) or not isinstance(record.get("version"), int):
+    return _read(record)
+
+
+def _read(record: Any) -> Recipe:
+    version = record.get("version") if isinstance(record, dict) else None
+    if not isinstance(version, int) or not _whole(version, 1):
         raise RecipeError("This is no recipe of Moralscope: it names no version.")
-    if record["version"] > VERSION:
+    if version > VERSION:
         raise RecipeError(
-            f"This recipe has version {record['version']}; this Moralscope reads up to {VERSION}. "
+            f"This recipe has version {str(version)[:20]}; this Moralscope reads up to {VERSION}. "
             "Update Moralscope to open it."
         )
     known = {one.name for one in fields(Recipe)}
     unknown = set(record) - known - {"version"}
     if unknown:
-        raise RecipeError(f"This recipe holds {', '.join(sorted(unknown))}, which is not known.")
+        named = ", ".join(sorted(unknown))[:100]
+        raise RecipeError(f"This recipe holds {named}, which is not known.")
     return _built({name: record[name] for name in known & set(record)})
 
 
 def _built(record: dict[str, Any]) -> Recipe:
     try:
+        if not all(isinstance(record.get(name, []), list) for name in ("terms", "layers")):
+            raise RecipeError("This recipe is damaged: terms and layers must be lists.")
         record["terms"] = tuple(Term(**term) for term in record.get("terms", ()))
-        record["layers"] = tuple(int(layer) for layer in record["layers"])
+        record["layers"] = tuple(record["layers"])
         record["decoding"] = Decoding(**record.get("decoding", {}))
         return Recipe(**record)
     except (TypeError, KeyError, ValueError) as error:
@@ -196,6 +226,29 @@ def unpacked(word: str) -> Recipe:
     try:
         raw = base64.urlsafe_b64decode(word + "=" * (-len(word) % 4))
         plain = zlib.decompressobj().decompress(raw, _MOST_UNPACKED)
-        return recipe_of(plain.decode())
-    except (binascii.Error, zlib.error, UnicodeDecodeError, ValueError) as error:
+        record = json.loads(plain.decode())
+    except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
         raise RecipeError("The recipe in this address is damaged. Copy the whole link.") from error
+    return _read(record)
+
+
+# --- what JSON may hold ---
+
+
+def _between(value: object, low: float, high: float) -> bool:
+    """Tell whether this is a number, not NaN, in a range; ``True`` is none."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and low <= value <= high  # type: ignore[operator]
+
+
+def _whole(value: object, low: int, high: int | None = None) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and low <= value and (high is None or value <= high)  # type: ignore[operator]
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether this is text that can be written: half a character cannot."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
