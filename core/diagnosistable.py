@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from core import CoreError
+from core.ceiling import Ceiling, ceiling
+from core.cohort import cohort_of
 from core.diagnosis import Diagnosis
 from core.evidencetable import heading
 from core.layerdiagnosis import LayerDiagnosis
@@ -59,6 +61,11 @@ class Diagnosed:
         """All that the figures depend on."""
         return receipt(self.diagnosis, self.untrained)
 
+    @cached_property
+    def ceiling(self) -> Ceiling:
+        """What people themselves reach; the same for every model."""
+        return ceiling(cohort_of(self.diagnosis.study.items))
+
     @property
     def problems(self) -> dict[int, str]:
         """Layer -> why it could not be measured."""
@@ -66,7 +73,9 @@ class Diagnosed:
         return {layer: one.problem for layer, one in layers.items() if one.problem}
 
     def text(self) -> Lines:
-        """Yield heading, scorecard, every layer's headlines, problems, and the rule."""
+        """Yield heading, scorecard, every layer's headlines, problems, ceiling, and the rule."""
+        from core.diagnosisview import ceiling_text  # it loads pandas
+
         spec = self.diagnosis.spec
         told = {
             "states": f"pooling {spec.pooling}, {spec.scaling}; 95 % intervals in brackets",
@@ -81,6 +90,7 @@ class Diagnosed:
         yield from self._layers()
         yield from self.problems.values()
         yield ""
+        yield ceiling_text(self.ceiling)
         yield f"Layers: {_LEGEND}."
         yield RULE
 
@@ -168,6 +178,7 @@ class Diagnosed:
             "measured": self.receipt["measured"],
             "scorecard": [_score_record(test, scores.get(test)) for test in TESTS],
             "rule": RULE,
+            "ceiling": _ceiling_record(self.ceiling),
             "figures": [_without_nan(record) for record in self.records()],
             "problems": self.problems,
             "receipt": self.receipt,
@@ -219,6 +230,15 @@ def _score_record(test: Test, score: Score | None) -> dict[str, Any]:
     for name, side in sides.items():
         cells |= {name: side.value, f"{name}_low": side.low, f"{name}_high": side.high}
     return _without_nan({**cells, **told})
+
+
+def _ceiling_record(found: Ceiling) -> dict[str, Any]:
+    """Return what people reach as JSON values."""
+    record: dict[str, Any] = {"texts": found.n_texts, "rows": found.n_rows, "reason": found.reason}
+    for name in ("agreement", "typicality", "r2"):
+        value, low, high = getattr(found, name)
+        record |= _without_nan({name: value, f"{name}_low": low, f"{name}_high": high})
+    return record
 
 
 def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:

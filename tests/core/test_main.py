@@ -668,6 +668,16 @@ def test_a_receipt_tells_a_changed_seed_and_scaling_and_a_rerun_is_the_same(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("nothing_new")
+def test_a_diagnosis_tells_what_people_reach_as_the_page_does(diagnose):
+    told = "No text of this set was graded by several people, so there is no human ceiling."
+    assert f"Human ceiling: {told}" in diagnose()[1].splitlines()
+    found = json.loads(diagnose("--json")[1])["ceiling"]
+    assert (found["texts"], found["reason"]) == (0, told)
+    assert (found["agreement"], found["typicality"], found["r2_low"]) == (None, None, None)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nothing_new")
 def test_without_control_no_verdict_claims_an_untrained_copy(diagnose):
     record = json.loads(diagnose("--no-control", "--json")[1])
     assert record["receipt"]["untrained"] is None
