@@ -58,6 +58,9 @@ class Job:
     result: Any = field(default=None, repr=False)
     """What the work returned."""
 
+    live: Any = field(default=None, repr=False)
+    """What the work fills while it runs, for watchers; None if it fills nothing."""
+
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
     _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _heard: float = field(default=0.0, repr=False)
@@ -125,7 +128,13 @@ class Runner:
         self._mutex = threading.Lock()
 
     def submit(
-        self, key: str, title: str, work: Callable[[Report], Any], lane: Lane = "model"
+        self,
+        key: str,
+        title: str,
+        work: Callable[[Report], Any],
+        lane: Lane = "model",
+        *,
+        live: Any = None,
     ) -> Job:
         """Queue some work, or return the job that already does it.
 
@@ -134,12 +143,13 @@ class Runner:
             title: What is being done, for people.
             work: Called with a report; what it returns becomes ``result``.
             lane: Which jobs it waits for.
+            live: What the work fills while it runs; a job that is joined keeps its own.
         """
         with self._mutex:
             present = self._jobs.get(key)
             if present is not None and present.active and not present._stop.is_set():
                 return present
-            job = Job(key, title, lane)
+            job = Job(key, title, lane, live=live)
             self._jobs.pop(key, None)
             self._jobs[key] = job
             self._forget()

@@ -17,7 +17,12 @@ from core.evidence import Finding, evidence
 from core.items import Items
 from core.measured import Test
 from core.modelspec import ModelSpec
-from core.prompts import ReadSpec
+from core.prompts import Pooling, ReadSpec
+from core.readout import ReadOut, WordSets
+from core.recipes import Recipe
+from core.roundtrip import Landed
+from core.scaling import Scaling
+from core.steerview import Asked, asked_actions
 from core.store import fingerprint
 from core.study import Reading, Study
 from core.view import Picture, ViewSpec
@@ -169,3 +174,58 @@ def _figure_table(
 ) -> pd.DataFrame:
     del key, spec, compared
     return pd.DataFrame(Diagnosed(_diagnosed, _untrained).records()).astype({"layer": "Int64"})
+
+
+# --- steering ---
+
+
+def asked(study: Study, which: str) -> Asked:
+    """Return the held-out actions that a read-out asks about."""
+    return _asked(study, _key(study), which)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _asked(_study: Study, key: str, which: str) -> Asked:
+    del key
+    return asked_actions(_study, which)
+
+
+def answer(
+    study: Study, recipe: Recipe, prompts: tuple[str, ...], words: WordSets, *, control: bool
+) -> ReadOut:
+    """Return a read-out, asked of the model only once."""
+    return _answer(study, _key(study), recipe, prompts, words, control=control)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _answer(
+    _study: Study,
+    key: str,
+    recipe: Recipe,
+    prompts: tuple[str, ...],
+    words: WordSets,
+    *,
+    control: bool,
+) -> ReadOut:
+    del key
+    return bench().read_out(_study, recipe, prompts, words, control=control)
+
+
+def landed(
+    study: Study, texts: tuple[str, ...], layer: int, pooling: Pooling, scaling: Scaling
+) -> Landed:
+    """Return where texts land among the items."""
+    return _landed(study, _key(study), texts, layer, pooling, scaling)
+
+
+@st.cache_resource(show_spinner="Reading the texts again …", max_entries=64)
+def _landed(
+    _study: Study,
+    key: str,
+    texts: tuple[str, ...],
+    layer: int,
+    pooling: Pooling,
+    scaling: Scaling,
+) -> Landed:
+    del key
+    return bench().land(_study, texts, layer, pooling, scaling)

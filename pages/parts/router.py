@@ -14,6 +14,7 @@ page = st.navigation(
     {
         "Start": [routes.overview(), routes.data()],
         "Explore": [routes.map_page(), routes.diagnosis()],
+        "Steer": [routes.steer()],
     },
 )
 frame.style()

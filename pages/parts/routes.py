@@ -40,6 +40,13 @@ def diagnosis() -> Any:
     )
 
 
+def steer() -> Any:
+    """Return the steering page."""
+    return st.Page(
+        _PAGES / "steer/steer.py", title="Steer", icon=":material/tune:", url_path="steer"
+    )
+
+
 def set_widgets(settings: Mapping[str, Any]) -> None:
     """Set bound widgets (a callback: before the run, when no widget holds its key yet)."""
     for key, value in settings.items():

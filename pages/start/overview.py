@@ -15,6 +15,8 @@ if row.button("Open the moral map", type="primary", icon=":material/play_arrow:"
     st.switch_page(routes.map_page())
 if row.button("Diagnose the model", icon=":material/stethoscope:"):
     st.switch_page(routes.diagnosis())
+if row.button("Steer it live", icon=":material/tune:"):
+    st.switch_page(routes.steer())
 st.caption(
     "The packaged model, Gemma 3 270M, reads 1,640 everyday actions in about a minute, on this "
     "machine. Nothing leaves it."

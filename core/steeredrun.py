@@ -1,0 +1,113 @@
+"""A run from recipe to history: written while others watch, judged, kept."""
+
+import platform
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from core.activations import check_model
+from core.generation import Written, prompt_ids, write
+from core.history import Run, save_run
+from core.progress import Report
+from core.recipes import Recipe, RecipeError
+from core.steering import resolve
+from core.store import Store, library_version
+from core.study import Study
+from core.textcompare import perplexity
+
+if TYPE_CHECKING:
+    from core.models import OpenModel
+
+_LIBRARIES: Final = ("torch", "transformers", "nnsight")
+
+
+@dataclass(eq=False)
+class Live:
+    """A run that is being written: one thread fills it, others look."""
+
+    recipe: Recipe
+    """How."""
+
+    prompt: str
+    """What is continued."""
+
+    parent: str = ""
+    """Run it was branched from."""
+
+    written: Written | None = None
+    """The texts so far; None before the first token."""
+
+
+def check_recipe(study: Study, recipe: Recipe) -> None:
+    """Refuse a recipe that was made with other items or another template.
+
+    Raises:
+        RecipeError: It was.
+    """
+    if recipe.items != study.items.digest:
+        raise RecipeError(
+            f"This recipe takes its directions from another set of actions "
+            f"({recipe.items[:12]}…). Choose that set in the sidebar."
+        )
+    if recipe.template != study.plan.spec.template:
+        raise RecipeError(
+            f"This recipe's actions were read as {recipe.template!r}. Set that template in the "
+            "sidebar."
+        )
+
+
+def write_run(store: Store, study: Study, model: "OpenModel", live: Live, report: Report) -> Run:
+    """Write plain and steered texts, judge them and keep the run.
+
+    Args:
+        store: Where states and history lie.
+        study: Items and model.
+        model: The open model.
+        live: What is asked; it is filled token by token.
+        report: Told of each token; it may stop the writing.
+
+    Raises:
+        CoreError: The recipe, the prompt or the model does not fit.
+        Cancelled: The person stopped; what was written is in ``live``.
+    """
+    recipe, decoding = live.recipe, live.recipe.decoding
+    check_model(model, study.plan)
+    check_recipe(study, recipe)
+    edits = resolve(store, study, recipe)
+    ids = prompt_ids(model, live.prompt, chat=decoding.chat)
+    started = time.monotonic()
+    done = 0
+    report(done, decoding.tokens, "writing")
+    for written in write(model, live.prompt, edits, recipe.positions, decoding):
+        live.written, done = written, done + 1
+        report(done, decoding.tokens, f"writing · token {done} of {decoding.tokens}")
+    seconds = time.monotonic() - started
+    last = live.written
+    if last is None:  # a recipe asks for one token at least
+        raise RecipeError("Nothing was written. Ask for one token or more.")
+    receipt: dict[str, Any] = {
+        "model": study.card.identity,
+        "device": study.card.device,
+        "dtype": study.card.dtype,
+        "items": study.items.digest,
+        "template": study.plan.spec.template,
+        "versions": {"python": platform.python_version()}
+        | {name: library_version(name) for name in _LIBRARIES},
+        "seconds": round(seconds, 2),
+        "prompt_ids": ids,
+        "plain_ids": [list(one) for one in last.plain_ids],
+        "steered_ids": [list(one) for one in last.steered_ids],
+        "plain_perplexity": perplexity(model, ids, last.plain_ids),
+        "steered_perplexity": perplexity(model, ids, last.steered_ids),
+    }
+    run = Run(
+        recipe,
+        live.prompt,
+        last.plain,
+        last.steered,
+        last.changed_tokens,
+        last.firings.calls,
+        receipt,
+        parent=live.parent,
+    )
+    return save_run(store, run)

@@ -1,0 +1,298 @@
+"""Steering as figures: read-out before and after, dose, leakage, landing places."""
+
+from collections.abc import Sequence
+from textwrap import shorten
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from core.dose import SAFE_KL, Dose, Leakage
+from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, MODEL, OWN
+
+#: Characters of an action above its line; the table has all.
+_SHOWN: Final = 54
+_ROW: Final = 37
+_RIBBON: Final = "rgba(47,111,222,0.22)"
+_SAFE: Final = "rgba(0,145,106,0.13)"
+
+
+def answer_figure(table: pd.DataFrame) -> go.Figure:
+    """Draw read-outs before and after, a line each, the text above it.
+
+    Args:
+        table: As ``steerview.answer_table`` returns it.
+    """
+    rows = table.iloc[::-1].reset_index(drop=True)
+    place = np.arange(len(rows))
+    figure = go.Figure()
+    for row in rows.itertuples():
+        figure.add_trace(_span(row.before, row.after, row.Index, OWN if row.own else MODEL))
+    random = rows["before"] + rows["random"]
+    if random.notna().any():
+        figure.add_trace(
+            _dots(random, place, rows["text"], CONTROL, "diamond-open", "random direction")
+        )
+    figure.add_trace(_dots(rows["before"], place, rows["text"], CONTROL, "circle-open", "plain"))
+    colours = np.where(rows["own"], OWN, MODEL)
+    figure.add_trace(_dots(rows["after"], place, rows["text"], colours, "circle", "steered"))
+    figure.add_vline(x=0, line={"width": 1, "color": CONTROL}, layer="below")
+    for row in rows.itertuples():
+        figure.add_annotation(_label(str(row.text), int(row.Index), own=bool(row.own)))
+    figure.update_layout(
+        height=66 + _ROW * len(rows),
+        margin={"l": 8, "r": 8, "t": 8, "b": 40},
+        showlegend=False,
+        dragmode=False,
+        hovermode="closest",
+    )
+    figure.update_yaxes(visible=False, range=[-0.6, len(rows) - 0.1], fixedrange=True)
+    figure.update_xaxes(
+        title="← wrong · log odds of the next word · right →", fixedrange=True, zeroline=False
+    )
+    return figure
+
+
+def _span(start: float, end: float, place: int, colour: str) -> go.Scatter:
+    return go.Scatter(
+        x=[start, end],
+        y=[place, place],
+        mode="lines",
+        line={"color": colour, "width": 3},
+        opacity=0.45,
+        hoverinfo="skip",
+    )
+
+
+def _dots(x: Any, y: Any, text: Any, colour: Any, symbol: str, name: str) -> go.Scatter:
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        name=name,
+        text=[shorten(one, 120, placeholder=" …") for one in text],
+        marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2}},
+        hovertemplate=f"%{{text}}<br>{name}: %{{x:.2f}}<extra></extra>",
+    )
+
+
+def _label(text: str, place: int, *, own: bool) -> dict[str, Any]:
+    short = shorten(text, _SHOWN, placeholder=" …")
+    short = short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return {
+        "x": 0,
+        "xref": "paper",
+        "xanchor": "left",
+        "y": place + 0.42,
+        "yanchor": "middle",
+        "text": f"<b>{short}</b>" if own else short,
+        "showarrow": False,
+        "align": "left",
+        "font": {"size": 12},
+    }
+
+
+# --- dose ---
+
+
+def dose_figure(dose: Dose) -> go.Figure:
+    """Draw effect, divergence and perplexity against strength, the safe range painted."""
+    figure = make_subplots(
+        rows=3,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.07,
+        row_heights=[0.5, 0.25, 0.25],
+    )
+    at = [point.strength for point in dose.points]
+    for low, high in _jumps(dose):
+        figure.add_vrect(x0=low, x1=high, fillcolor=_SAFE, line_width=0, layer="below")
+    effect = [point.effect for point in dose.points]
+    figure.add_trace(
+        go.Scatter(
+            x=[*at, *at[::-1]],
+            y=[*(one.low for one in effect), *(one.high for one in effect[::-1])],
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=_RIBBON,
+            hoverinfo="skip",
+            name="95 % interval",
+        ),
+        1,
+        1,
+    )
+    figure.add_trace(_line(at, [one.value for one in effect], "effect"), 1, 1)
+    for trace in _controls(dose):
+        figure.add_trace(trace, 1, 1)
+    figure.add_trace(_line(at, [point.kl for point in dose.points], "divergence"), 2, 1)
+    figure.add_hline(y=SAFE_KL, line={"dash": "dot", "width": 1.5, "color": CONTROL}, row=2, col=1)
+    figure.add_trace(_line(at, [point.perplexity for point in dose.points], "perplexity"), 3, 1)
+    figure.update_layout(
+        height=520, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False, dragmode=False
+    )
+    figure.update_yaxes(title="effect (log odds)", row=1, col=1)
+    figure.update_yaxes(title="KL (nats)", rangemode="tozero", row=2, col=1)
+    figure.update_yaxes(title="perplexity", type="log", row=3, col=1)
+    figure.update_xaxes(tickformat="+.0%")
+    figure.update_xaxes(title="strength, share of the residual norm", row=3, col=1)
+    return figure
+
+
+def _jumps(dose: Dose) -> list[tuple[float, float]]:
+    low, high = dose.safe
+    return [(low, high)] if high > low else []
+
+
+def _line(x: Sequence[float], y: Sequence[float], name: str) -> go.Scatter:
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="lines+markers",
+        name=name,
+        line={"color": MODEL, "width": 2},
+        hovertemplate=f"{name} at %{{x:+.0%}}: %{{y:.3g}}<extra></extra>",
+    )
+
+
+def _controls(dose: Dose) -> list[go.Scatter]:
+    """Random and shuffled directions, where they were measured: at the calibrated strength."""
+    if not dose.calibrated:
+        return []
+    best = next(point for point in dose.points if point.strength == dose.calibrated)
+    rows = (
+        ("random directions, 95 %", best.random, CONTROL, "diamond"),
+        ("shuffled labels, 95 %", dose.shuffled, OWN, "x"),
+    )
+    return [
+        go.Scatter(
+            x=[dose.calibrated],
+            y=[side.value],
+            mode="markers",
+            name=name,
+            marker={"color": colour, "symbol": symbol, "size": 9},
+            error_y={
+                "array": [side.high - side.value],
+                "arrayminus": [side.value - side.low],
+                "color": colour,
+            },
+            hovertemplate=f"{name}: %{{y:.2f}}<extra></extra>",
+        )
+        for name, side, colour, symbol in rows
+    ]
+
+
+def leakage_figure(leakage: Leakage) -> go.Figure:
+    """Draw how each pole's actions shift when the model is steered towards each pole."""
+    limit = float(np.nanmax(np.abs(leakage.shift))) or 1.0
+    columns = [f"{name} ({n})" for name, n in zip(leakage.columns, leakage.counts, strict=True)]
+    figure = go.Figure(
+        go.Heatmap(
+            z=leakage.shift,
+            x=columns,
+            y=list(leakage.rows),
+            zmin=-limit,
+            zmax=limit,
+            colorscale=[list(stop) for stop in DIVERGING],
+            colorbar={"title": "shift", "thickness": 10},
+            text=_signed(leakage.shift),
+            texttemplate="%{text}",
+            xgap=1,
+            ygap=1,
+            hovertemplate="towards %{y}, asked %{x}: %{z:+.2f}<extra></extra>",
+        )
+    )
+    figure.add_hline(y=len(DIMENSIONS) - 0.5, line={"width": 2, "color": CONTROL})
+    figure.update_layout(height=470, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(title="asked about (held-out actions)", tickangle=-40)
+    return figure
+
+
+def _signed(values: NDArray[np.floating]) -> list[list[str]]:
+    return [["–" if np.isnan(one) else f"{one:+.1f}" for one in row] for row in values]
+
+
+# --- round trip ---
+
+
+def landing_figure(table: pd.DataFrame) -> go.Figure:
+    """Draw how close the texts are to the ten centres, plain and steered, as percentiles.
+
+    Args:
+        table: As ``steerview.landing_table`` returns it.
+    """
+    rows = table.iloc[::-1].reset_index(drop=True)
+    colours = [
+        FOUNDATION_COLOURS[FOUNDATIONS[DIMENSIONS.index(one) // 2]] for one in rows["centre"]
+    ]
+    figure = go.Figure()
+    for row, colour in zip(rows.itertuples(), colours, strict=True):
+        figure.add_trace(_span(row.plain, row.steered, row.centre, colour))
+    for name, symbol in (("plain", "circle-open"), ("steered", "circle")):
+        figure.add_trace(
+            go.Scatter(
+                x=rows[name],
+                y=rows["centre"],
+                mode="markers",
+                name=name,
+                marker={"color": colours, "symbol": symbol, "size": 11, "line": {"width": 2}},
+                hovertemplate=f"%{{y}}, {name}: closer than %{{x:.0%}}<extra></extra>",
+            )
+        )
+    figure.add_vline(x=0.5, line={"width": 1, "color": CONTROL, "dash": "dot"}, layer="below")
+    figure.update_layout(
+        height=390, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False, dragmode=False
+    )
+    figure.update_xaxes(
+        title="closer to the centre than … of the actions", tickformat=".0%", range=[-0.03, 1.03]
+    )
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+def with_arrows(figure: go.Figure, places: NDArray[np.floating]) -> go.Figure:
+    """Add an arrow per sample to a flat map, from its plain to its steered text.
+
+    Args:
+        figure: The map.
+        places: The plain texts, then the steered ones, ``(2 × samples, 2)``.
+    """
+    samples = len(places) // 2
+    for start, end in zip(places[:samples], places[samples:], strict=True):
+        figure.add_annotation(
+            x=float(end[0]),
+            y=float(end[1]),
+            ax=float(start[0]),
+            ay=float(start[1]),
+            xref="x",
+            yref="y",
+            axref="x",
+            ayref="y",
+            showarrow=True,
+            arrowhead=2,
+            arrowsize=1.2,
+            arrowwidth=2.5,
+            arrowcolor=OWN,
+            text="",
+        )
+    for name, rows, symbol in (
+        ("plain", places[:samples], "circle-open"),
+        ("steered", places[samples:], "circle"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=rows[:, 0],
+                y=rows[:, 1],
+                mode="markers",
+                name=name,
+                showlegend=False,
+                marker={"symbol": symbol, "size": 12, "color": OWN, "line": {"width": 2.5}},
+                hovertemplate=f"{name} text<extra></extra>",
+            )
+        )
+    return figure

@@ -1,0 +1,231 @@
+"""What the steering page shows, as tables: read-outs, doses, leakage, landings, runs."""
+
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core import CoreError
+from core.activations import EMBEDDING
+from core.directions import random_direction
+from core.dose import Dose, Leakage, held_out
+from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.history import Run
+from core.readout import ReadOut
+from core.recipes import Recipe
+from core.roundtrip import Landed
+from core.steering import LayerEdit
+from core.store import Store
+from core.study import Placed, Study
+from core.view import ViewSpec, place_on
+
+EACH: Final = "each pole"
+#: Which held-out actions are asked: one of each pole, or several of one foundation.
+ASKED: Final[tuple[str, ...]] = (EACH, *FOUNDATIONS)
+#: Actions of one foundation that are asked.
+_MOST: Final = 10
+#: Actions of a pole among which one is looked for that no other pole has given.
+_TRIED: Final = 6
+
+
+class Asked(NamedTuple):
+    """Held-out actions that a read-out asks about."""
+
+    texts: tuple[str, ...]
+    """The actions."""
+
+    prompts: tuple[str, ...]
+    """What the model reads."""
+
+
+def asked_actions(study: Study, which: str) -> Asked:
+    """Return held-out actions: one of each pole, or up to ten of a foundation.
+
+    Raises:
+        CoreError: None is held out.
+    """
+    chosen: list[int] = []
+    if which in FOUNDATIONS:
+        chosen = held_out(study, which, _MOST).tolist()
+    else:
+        for pole in DIMENSIONS:
+            try:
+                rows = held_out(study, pole, _TRIED).tolist()
+            except CoreError:  # a small set lacks some poles
+                continue
+            seen = {study.plan.rows[row] for row in chosen}
+            chosen += [row for row in rows if study.plan.rows[row] not in seen][:1]
+    if not chosen:
+        raise CoreError("This set holds no action back, so there is none to ask about.")
+    texts = study.items.texts()
+    return Asked(
+        tuple(texts[row] for row in chosen),
+        tuple(study.plan.prompts[study.plan.rows[row]] for row in chosen),
+    )
+
+
+def control_edits(edits: Sequence[LayerEdit], seed: int = 0) -> list[LayerEdit]:
+    """Return the same edits along a random direction, as long as all terms together."""
+    result = []
+    for edit in edits:
+        if edit.operation == "add":
+            length = float(np.linalg.norm(np.array(edit.strengths) @ edit.vectors))
+        else:
+            length = max(map(abs, edit.strengths))
+        other = random_direction(edit.directions[0], seed)
+        result.append(LayerEdit(edit.layer, (other,), (length,), edit.norm, edit.operation))
+    return result
+
+
+def answer_table(texts: Sequence[str], found: ReadOut, control: ReadOut | None) -> pd.DataFrame:
+    """Return a read-out as a table, the largest change first.
+
+    Columns: text, own (the person's prompt, the first), before, after, change, random, kl, mass.
+    """
+    table = pd.DataFrame(
+        {
+            "text": list(texts),
+            "own": np.arange(len(texts)) == 0,
+            "before": found.plain,
+            "after": found.steered,
+            "change": found.shift,
+            "random": np.nan if control is None else control.shift,
+            "kl": found.kl,
+            "mass": found.mass,
+        }
+    )
+    order = np.argsort(-np.abs(found.shift), kind="stable")
+    return table.iloc[order].reset_index(drop=True)
+
+
+def answer_sentence(table: pd.DataFrame, *, active: bool) -> str:
+    """Say what steering did to the read-out."""
+    if not active:
+        return "Nothing is steered: before and after are the same. Move a slider."
+    shift, random = table["change"].mean(), table["random"].mean()
+    towards = "right" if shift > 0 else "wrong"
+    said = (
+        f"Steered, **right** instead of **wrong** becomes {_times(shift)} on average: towards "
+        f"*{towards}* for {int((np.sign(table['change']) == np.sign(shift)).sum())} of "
+        f"{len(table)}."
+    )
+    if not np.isnan(random):
+        said += f" A random direction of the same strength: {_times(random)}."
+    return said
+
+
+def _times(shift: float) -> str:
+    factor = float(np.exp(min(abs(shift), 20)))
+    return f"{factor:,.1f} times {'likelier' if shift > 0 else 'less likely'}"
+
+
+# --- dose and leakage ---
+
+
+def dose_table(dose: Dose) -> pd.DataFrame:
+    """Return a dose's figures, a row per strength; the random band only where it was measured."""
+    rows = [
+        (
+            point.strength,
+            *point.effect,
+            *point.random,
+            point.kl,
+            point.perplexity,
+            dose.safe[0] <= point.strength <= dose.safe[1],
+        )
+        for point in dose.points
+    ]
+    names = ["strength", "effect", "low", "high", "random", "random_low", "random_high"]
+    return pd.DataFrame(rows, columns=[*names, "kl", "perplexity", "safe"])
+
+
+def leakage_table(leakage: Leakage) -> pd.DataFrame:
+    """Return the leakage matrix, a row per direction, a column per pole asked."""
+    table = pd.DataFrame(leakage.shift, columns=list(leakage.columns))
+    table.insert(0, "steered towards", list(leakage.rows))
+    return table
+
+
+# --- round trip ---
+
+
+def landing_table(landed: Landed, samples: int) -> pd.DataFrame:
+    """Return each centre's percentile, plain and steered, mean over samples.
+
+    Args:
+        landed: The plain texts, then the steered ones.
+        samples: Texts of each kind.
+    """
+    plain, steered = landed.percentile[:samples], landed.percentile[samples:]
+    return pd.DataFrame(
+        {
+            "centre": list(DIMENSIONS),
+            "plain": plain.mean(axis=0),
+            "steered": steered.mean(axis=0),
+            "change": (steered - plain).mean(axis=0),
+        }
+    )
+
+
+def landing_places(
+    store: Store, study: Study, landed: Landed, spec: ViewSpec
+) -> NDArray[np.float64] | None:
+    """Return where texts lie on a layer's map, ``(n_texts, dims)``; None where an axis has none."""
+    row, places = spec.layer - EMBEDDING, []
+    for cosine, state in zip(landed.cosine, landed.states, strict=True):
+        cosines = np.full((len(study.plan.layers), len(DIMENSIONS)), np.nan)
+        states = np.zeros((len(study.plan.layers), state.shape[0]), np.float32)
+        cosines[row], states[row] = cosine, state
+        place = place_on(store, study, Placed(cosines, states), spec)
+        if place is None:
+            return None
+        places.append(place)
+    return np.array(places)
+
+
+# --- runs ---
+
+
+def doses_text(recipe: Recipe) -> str:
+    """Return a recipe's directions and strengths in a few words."""
+    named = [f"{term.axis} {term.strength:+.0%}" for term in recipe.active]
+    return ", ".join(named) or "nothing"
+
+
+def run_title(run: Run) -> str:
+    """Return a run's name for people."""
+    signs = ("📌 " if run.pinned else "") + ("★ " if run.starred else "")
+    made = time.strftime("%d %b %H:%M", time.localtime(run.made))
+    return f"{signs}{made} · {doses_text(run.recipe)} · {run.prompt[:40]}"
+
+
+def changed_text(run: Run) -> str:
+    """Say in how many tokens plain and steered texts differ, and how often the edit ran."""
+    if not run.recipe.active:
+        return "Strength 0: plain and steered are identical by construction, byte for byte."
+    if run.changed_tokens == 0:
+        layers = ", ".join(map(str, run.recipe.layers))
+        return (
+            f"0 tokens changed although the edit ran {run.calls} times: the strength is too small "
+            f"at layer {layers}."
+        )
+    return f"{run.changed_tokens:,} tokens changed; the edit ran {run.calls:,} times."
+
+
+def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the history as a table."""
+    return pd.DataFrame(
+        {
+            "made": [pd.Timestamp(run.made, unit="s") for run in runs],
+            "steered": [doses_text(run.recipe) for run in runs],
+            "layer": [", ".join(map(str, run.recipe.layers)) for run in runs],
+            "prompt": [run.prompt for run in runs],
+            "changed": [run.changed_tokens for run in runs],
+            "pinned": [run.pinned for run in runs],
+            "starred": [run.starred for run in runs],
+            "note": [run.note for run in runs],
+        }
+    )

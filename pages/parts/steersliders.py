@@ -1,0 +1,123 @@
+"""The sliders: five foundations, ten poles, presets; each with a number box and a way to zero."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import streamlit as st
+
+from core.dose import Dose
+from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.palette import FOUNDATION_COLOURS
+from pages.parts.address import bound
+from pages.parts.steerchoice import AXES, DOSES, MOST
+
+_PRESETS: Final[dict[str, dict[str, int]]] = {
+    "More caring": {"care-harm": 10},
+    "More harmful": {"care-harm": -10},
+    "Loyal over fair": {"loyalty-betrayal": 8, "fairness-cheating": -8},
+    "Obedient": {"authority-subversion": 10},
+    "Nothing sacred": {"sanctity-degradation": -10},
+}
+#: Prompts for a first look: one to be judged, one to be gone on from.
+_EXAMPLES: Final[dict[str, str]] = {
+    "The last seat": "Taking the last seat on the bus from an old man is morally",
+    "A man falls": "When I saw the old man fall in the street, I",
+    "A lost wallet": "She found a wallet full of money on the bench and",
+}
+
+
+def set_doses(doses: Mapping[str, int]) -> None:
+    """Set every slider; those that are not named go to zero (a callback)."""
+    for axis in AXES:
+        st.session_state[axis] = doses.get(axis, 0)
+
+
+def examples() -> None:
+    """Offer prompts for a first look."""
+    row = st.container(horizontal=True)
+    for name, text in _EXAMPLES.items():
+        row.button(name, key=f"example-{name}", on_click=_set_prompt, args=(text,))
+
+
+def _set_prompt(text: str) -> None:
+    st.session_state["prompt"] = text
+
+
+def show(doses: Mapping[str, Dose]) -> None:
+    """Draw the sliders.
+
+    Args:
+        doses: Measured doses by axis; their safe ranges are painted.
+    """
+    row = st.container(horizontal=True)
+    for name, preset in _PRESETS.items():
+        row.button(name, key=f"preset-{name}", on_click=set_doses, args=(preset,))
+    row.button(
+        "All to zero",
+        key="all-zero",
+        icon=":material/restart_alt:",
+        on_click=set_doses,
+        args=({},),
+    )
+    for axis in FOUNDATIONS:
+        _slider(axis, doses.get(axis))
+    with st.expander("Advanced: ten poles, each against neutral actions"):
+        for pole in DIMENSIONS:
+            _slider(pole, doses.get(pole))
+
+
+def _slider(axis: str, dose: Dose | None) -> None:
+    """Draw a slider with its box, which follows it."""
+    named = bound(axis, 0, DOSES)
+    box = f"box-{axis}"
+    st.session_state[box] = st.session_state[axis]
+    row = st.container(horizontal=True, vertical_alignment="bottom", wrap=False)
+    row.slider(_label(axis), -MOST, MOST, step=1, format="%+d %%", **named)
+    row.number_input(
+        f"{axis} in per cent",
+        -MOST,
+        MOST,
+        step=1,
+        key=box,
+        label_visibility="collapsed",
+        width=104,
+        on_change=_take_over,
+        args=(axis, box),
+    )
+    row.button(
+        "",
+        key=f"zero-{axis}",
+        icon=":material/restart_alt:",
+        help=f"{axis} to zero",
+        on_click=_zero,
+        args=(axis,),
+        disabled=st.session_state[axis] == 0,
+    )
+    if dose is not None:
+        st.html(_range(axis, dose))
+
+
+def _label(axis: str) -> str:
+    if axis not in FOUNDATIONS:
+        return axis
+    virtue, vice = axis.split("-")
+    return f"{vice} ← → **{virtue}**"
+
+
+def _range(axis: str, dose: Dose) -> str:
+    """Return a strip under the slider: the strengths that leave neutral text as it is."""
+    low, high = (round(50 + 50 * 100 * end / MOST, 1) for end in dose.safe)
+    colour = FOUNDATION_COLOURS.get(axis, "#00916A")  # type: ignore[call-overload]
+    return (
+        f"<div class='ms-safe' title='safe range'><i style='left:{low}%;width:{high - low}%;"
+        f"background:{colour}'></i></div>"
+        f"<p class='ms-note'>safe from {dose.safe[0]:+.0%} to {dose.safe[1]:+.0%}</p>"
+    )
+
+
+def _take_over(axis: str, box: str) -> None:
+    st.session_state[axis] = int(st.session_state[box] or 0)
+
+
+def _zero(axis: str) -> None:
+    st.session_state[axis] = 0

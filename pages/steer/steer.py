@@ -1,0 +1,30 @@
+"""Page: steer the model by moral directions, read what it would say, let it write."""
+
+from pages.parts import (
+    bench,
+    frame,
+    modelcard,
+    reading,
+    sidebar,
+    steerchoice,
+    steeropen,
+    steerread,
+    steertexts,
+)
+
+frame.heading(
+    "Steer",
+    "Push the model's inner state towards a virtue or a vice and see at once what changes: its "
+    "next word, then its text.",
+)
+with frame.told():
+    set_name = sidebar.set_name()
+    bench.items(set_name)
+    frame.provenance_note(set_name)
+    study = reading.study(set_name)
+    if study is not None:
+        modelcard.show(study)
+        if reading.panel(study) and steeropen.panel(study):
+            choice = steerchoice.ask(study)
+            steerread.show(study, choice)
+            run = steertexts.show(study, choice)
