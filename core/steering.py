@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Axis names that begin so mean a loaded direction, by digest.
 FILE: Final = "file:"
+#: Fewer digits of a digest could mean several directions.
+_FEWEST_DIGITS: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ def resolve(
         files: Loaded directions by digest.
 
     Raises:
-        RecipeError: It names another model, or a layer that there is not.
+        RecipeError: It names another model, other items, or a layer that there is not.
         DirectionError: A direction cannot be made, or belongs to another model.
         CoreError: The items were not read.
     """
@@ -89,6 +91,8 @@ def resolve(
         )
     if not recipe.active:
         return []
+    if not all(term.axis.startswith(FILE) for term in recipe.active):
+        _check_items(study, recipe)
     return [
         LayerEdit(
             layer,
@@ -101,6 +105,20 @@ def resolve(
         )
         for layer in recipe.layers
     ]
+
+
+def _check_items(study: Study, recipe: Recipe) -> None:
+    """Refuse directions made from other items, or read in another way: they would be others."""
+    if recipe.items and recipe.items != study.items.digest:
+        raise RecipeError(
+            f"This recipe's directions were made from other items ({recipe.items[:12]}) than "
+            f"{study.items.provenance.name} ({study.items.digest[:12]}). Choose the same set."
+        )
+    if recipe.items and recipe.template != study.plan.spec.template:
+        raise RecipeError(
+            f"This recipe's items were read as {recipe.template[:60]!r}, here they are read as "
+            f"{study.plan.spec.template[:60]!r}. Choose the same template."
+        )
 
 
 def _direction(
@@ -116,7 +134,8 @@ def _direction(
             store, study, term.axis, layer, method=term.method, pooling=recipe.pooling
         )
     digest = term.axis.removeprefix(FILE)
-    found = next((one for key, one in files.items() if key.startswith(digest)), None)
+    whole = len(digest) >= _FEWEST_DIGITS
+    found = next((one for key, one in files.items() if whole and key.startswith(digest)), None)
     if found is None:
         raise DirectionError(
             f"The direction {digest[:12]} is not loaded here. Load its file again."
@@ -138,10 +157,21 @@ def _direction(
 
 
 def residual_norm(store: Store, study: Study, layer: int) -> float:
-    """Return the median norm of a layer's residual stream at the items' last token."""
+    """Return the median norm of a layer's residual stream at the items' last token.
+
+    Raises:
+        DirectionError: It is not finite.
+        CoreError: The items were not read.
+    """
     pooling = "last" if "last" in study.plan.spec.poolings else study.plan.spec.poolings[0]
     states = states_of(store, study).prompt_states(layer, pooling)
-    return float(np.median(np.linalg.norm(states.astype(np.float64), axis=1)))
+    norm = float(np.median(np.linalg.norm(states.astype(np.float64), axis=1)))
+    if not np.isfinite(norm):
+        raise DirectionError(
+            f"The states of layer {layer} hold numbers that are not finite, so a strength means "
+            "nothing there. Choose another layer."
+        )
+    return norm
 
 
 class Editor:
@@ -156,7 +186,8 @@ class Editor:
             edit: What is done.
             rows: Which rows are steered, bool ``(batch,)``.
             firings: Counts what happens.
-            device: Where the layer's output lies.
+            device: Where the layer's output lies; a spread model's later layers lie elsewhere,
+                and the edit follows them.
         """
         import torch
 
@@ -172,6 +203,9 @@ class Editor:
         """Return the moved residual stream ``(batch, tokens, d_model)``, same number format."""
         import torch
 
+        self._rows, self._units, self._doses = (
+            one.to(hidden.device) for one in (self._rows, self._units, self._doses)
+        )
         where = self._rows[:, None].expand(hidden.shape[:2])
         if self.where is not None:
             where = where & self.where.to(hidden.device)
