@@ -123,6 +123,42 @@ def read_out(
     return ReadOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
+def next_logits(
+    model: "OpenModel",
+    prompts: Sequence[str],
+    edits: Sequence[LayerEdit],
+    positions: Positions,
+    *,
+    max_tokens: int = 256,
+) -> "torch.Tensor":
+    """Return the logits of the word after each prompt, every row steered.
+
+    Half the work of ``read_out`` where the plain logits are kept: a slider asks often, and they
+    stay the same.
+
+    Returns:
+        Float32, ``(n, vocabulary)``.
+
+    Raises:
+        CoreError: A prompt has no token, or steering made numbers that are not finite.
+    """
+    import torch
+
+    encoded = encode(model, prompts, max_tokens)
+    parts = []
+    for start in range(0, len(encoded), BATCH):
+        part = encoded[start : start + BATCH]
+        parts.append(_last(model, part, edits, positions, torch.ones(len(part), dtype=torch.bool)))
+    return torch.cat(parts)
+
+
+def compared(
+    model: "OpenModel", plain: "torch.Tensor", steered: "torch.Tensor", words: WordSets
+) -> ReadOut:
+    """Return the read-out from the logits after plain and steered prompts."""
+    return ReadOut(*_compared(plain, steered, *words.tokens(model)))
+
+
 def _logits(
     model: "OpenModel",
     encoded: Sequence[list[int]],
@@ -132,11 +168,24 @@ def _logits(
     """Return the last logits of plain and steered rows, each ``(batch, vocabulary)``."""
     import torch
 
-    pad = model.tokenizer.pad_token_id or 0
-    batch = collate([*encoded, *encoded], pad, "left")
-    batch = {name: one.to(model.module.device) for name, one in batch.items()}
     arms = torch.arange(2 * len(encoded)) >= len(encoded)
-    steering = Steering.of(edits, positions, arms, model.module.device)
+    logits = _last(model, [*encoded, *encoded], edits, positions, arms)
+    return logits[: len(encoded)], logits[len(encoded) :]
+
+
+def _last(
+    model: "OpenModel",
+    encoded: Sequence[list[int]],
+    edits: Sequence[LayerEdit],
+    positions: Positions,
+    steered: "torch.Tensor",
+) -> "torch.Tensor":
+    """Return the last logits of all rows, some of them steered, ``(batch, vocabulary)``."""
+    import torch
+
+    batch = collate(encoded, model.tokenizer.pad_token_id or 0, "left")
+    batch = {name: one.to(model.module.device) for name, one in batch.items()}
+    steering = Steering.of(edits, positions, steered, model.module.device)
     steering.aim(batch["attention_mask"].bool(), prompt=True)
     logits = step_logits(model, batch, None, steering.editors)[:, -1]
     if not torch.isfinite(logits).all():
@@ -144,7 +193,7 @@ def _logits(
             "At this strength the model's numbers are no longer finite. Choose a smaller strength, "
             "or a later layer."
         )
-    return logits[: len(encoded)], logits[len(encoded) :]
+    return logits
 
 
 def _compared(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core import archive, dataset
 from core.activations import check_model, load_or_extract, open_states
@@ -26,7 +27,7 @@ from core.models import ModelSpec, Shelf, describe
 from core.progress import Report, part
 from core.projection import LayoutSpec
 from core.prompts import Pooling, ReadSpec
-from core.readout import ReadOut, WordSets, read_out
+from core.readout import ReadOut, WordSets, compared, next_logits
 from core.recipes import Positions, Recipe
 from core.roundtrip import Landed, land
 from core.scaling import Scaling
@@ -44,6 +45,9 @@ from core.study import (
     place_sentence,
 )
 from core.waterfall import load_or_measure_waterfall, open_waterfall, paper_read, plain_read
+
+if TYPE_CHECKING:
+    import torch
 
 #: Text form of the set that comes with the project; other sets are named by their digest.
 BUILTIN = "builtin"
@@ -266,22 +270,20 @@ class Workbench:
         """Return the key of the job that opens a study's model."""
         return f"open {study.card.spec}"
 
-    def read_out(
+    def next_logits(
         self,
         study: Study,
-        recipe: Recipe,
+        recipe: Recipe | None,
         prompts: Sequence[str],
-        words: WordSets,
         *,
         control: bool = False,
-    ) -> ReadOut:
-        """Return the read-out of prompts, at once if the model is open.
+    ) -> "torch.Tensor":
+        """Return the logits of the word after each prompt, at once if the model is open.
 
         Args:
             study: Items and model.
-            recipe: What steering does.
+            recipe: What steering does; None: nothing.
             prompts: What the model reads.
-            words: The words that are compared.
             control: Steer along a random direction of equal length instead.
 
         Raises:
@@ -289,11 +291,19 @@ class Workbench:
         """
         model = self.shelf.get(study.card.spec)
         check_model(model, study.plan)
+        if recipe is None:
+            return next_logits(model, prompts, [], "all")
         check_recipe(study, recipe)
         edits = resolve(self.store, study, recipe)
         if control:
             edits = control_edits(edits)
-        return read_out(model, prompts, edits, recipe.positions, words)
+        return next_logits(model, prompts, edits, recipe.positions)
+
+    def compare(
+        self, study: Study, plain: "torch.Tensor", steered: "torch.Tensor", words: WordSets
+    ) -> ReadOut:
+        """Return the read-out from plain and steered logits."""
+        return compared(self.shelf.get(study.card.spec), plain, steered, words)
 
     def write(self, study: Study, live: Live, owner: str) -> Job:
         """Start the job that writes a run; an owner has one at a time, the earlier one is stopped.

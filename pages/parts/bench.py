@@ -4,6 +4,8 @@ The only home of ``st.cache_*``. Everything cached here is immutable or guarded 
 Arguments that begin with an underscore are not hashed; ``key`` stands for them.
 """
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -207,8 +209,17 @@ def _answer(
     *,
     control: bool,
 ) -> ReadOut:
+    plain = _plain_logits(_study, key, prompts)
+    if not recipe.active:
+        return bench().compare(_study, plain, plain, words)
+    steered = bench().next_logits(_study, recipe, prompts, control=control)
+    return bench().compare(_study, plain, steered, words)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _plain_logits(_study: Study, key: str, prompts: tuple[str, ...]) -> Any:
     del key
-    return bench().read_out(_study, recipe, prompts, words, control=control)
+    return bench().next_logits(_study, None, prompts)
 
 
 def landed(
