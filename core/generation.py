@@ -60,8 +60,18 @@ def prompt_ids(model: "OpenModel", prompt: str, *, chat: bool) -> list[int]:
     """Return a prompt's tokens.
 
     Raises:
-        RecipeError: It is empty, too long, or the model has no chat template.
+        RecipeError: It is empty, too long, no text, or the model has no chat template.
     """
+    text = _checked(prompt)
+    tokenizer: Any = model.tokenizer
+    words, special = (_in_chat(model, text), False) if chat else (text, True)
+    ids = list(tokenizer([words], add_special_tokens=special)["input_ids"][0])
+    if not ids:
+        raise RecipeError(f"{model.card.name} reads no token in this prompt. Type a few words.")
+    return ids
+
+
+def _checked(prompt: str) -> str:
     text = prompt.replace("\x00", "")
     if not text.strip():
         raise RecipeError("There is no prompt. Type a few words for the model to go on from.")
@@ -69,16 +79,40 @@ def prompt_ids(model: "OpenModel", prompt: str, *, chat: bool) -> list[int]:
         raise RecipeError(
             f"The prompt has {len(text):,} characters; at most {MOST_PROMPT:,} are taken."
         )
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise RecipeError("The prompt holds half a character. Type or paste it again.")
+    return text
+
+
+def _in_chat(model: "OpenModel", text: str) -> str:
+    """Return a prompt as the model's chat template wraps it."""
+    from jinja2 import TemplateError
+
     tokenizer: Any = model.tokenizer
-    if not chat:
-        return list(tokenizer([text])["input_ids"][0])
     if not tokenizer.chat_template:
         raise RecipeError(
             f"{model.card.name} has no chat template: it is a base model. Switch chat off."
         )
     message = [{"role": "user", "content": text}]
-    words = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
-    return list(tokenizer([words], add_special_tokens=False)["input_ids"][0])
+    try:
+        return str(
+            tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+        )
+    except TemplateError as error:
+        raise RecipeError(
+            f"The chat template of {model.card.name} does not work: {error}. Switch chat off."
+        ) from error
+
+
+def _check_room(model: "OpenModel", prompt: int, tokens: int) -> None:
+    """Refuse more than the model has positions for: beyond its table a GPU process dies."""
+    config: Any = model.module.config.get_text_config(decoder=True)
+    most = getattr(config, "max_position_embeddings", None)
+    if most and prompt + tokens > most:
+        raise RecipeError(
+            f"{model.card.name} reads at most {most:,} tokens; this prompt has {prompt:,} and "
+            f"{tokens:,} new ones are asked for. Shorten the prompt, or ask for fewer tokens."
+        )
 
 
 def write(
@@ -107,6 +141,7 @@ def write(
     from transformers import DynamicCache
 
     ids = prompt_ids(model, prompt, chat=decoding.chat)
+    _check_room(model, len(ids), decoding.tokens)
     batch = collate([ids] * (2 * decoding.samples), model.tokenizer.pad_token_id or 0)
     batch = {name: one.to(model.module.device) for name, one in batch.items()}
     arms = torch.arange(2 * decoding.samples) >= decoding.samples
@@ -116,8 +151,11 @@ def write(
     for _ in range(decoding.tokens):
         if stop is not None and stop.is_set():
             return
-        steering.aim(torch.ones_like(batch["input_ids"], dtype=torch.bool), prompt=prompted)
+        going_on = (~rows.ended)[:, None].expand(batch["input_ids"].shape)
+        steering.aim(going_on, prompt=prompted)
         logits = step_logits(model, batch, cache, steering.editors)[:, -1]
+        if not edits:  # equal rows of a batch differ in their last bits
+            logits = logits[: decoding.samples].repeat(2, 1)
         if not torch.isfinite(logits).all():
             raise CoreError(
                 "At this strength the model's numbers are no longer finite, so it cannot write. "
@@ -160,7 +198,8 @@ class _Rows:
         """Take the next token of each row, ``(batch,)``; rows that ended are padded."""
         import torch
 
-        uniform = torch.tensor([one.random() for one in self._random] * 2)
+        drawn = [one.random() for one in self._random] * 2
+        uniform = torch.tensor(drawn, dtype=torch.float64)  # float32 would round some to 1
         tokens = choose(logits, uniform, self._decoding)
         for row, token in enumerate(tokens.tolist()):
             if self.ended[row]:
@@ -170,7 +209,6 @@ class _Rows:
             else:
                 self._ids[row].append(token)
         tokens[self.ended] = self._tokenizer.pad_token_id or 0
-        self._length = len(self._ids[0])
         return tokens
 
     def written(self, firings: Firings) -> Written:
@@ -210,9 +248,10 @@ def choose(logits: "torch.Tensor", uniform: "torch.Tensor", decoding: Decoding) 
         return logits.argmax(dim=1)
     kept = min(decoding.top_k, logits.shape[1])
     value, token = logits.topk(kept, dim=1)
-    share = torch.softmax(value.double() / decoding.temperature, dim=1)
+    share = torch.softmax((value - value[:, :1]).double() / decoding.temperature, dim=1)
     before = share.cumsum(dim=1) - share
     share = torch.where(before < decoding.top_p, share, 0.0)
     reached = (share / share.sum(dim=1, keepdim=True)).cumsum(dim=1)
-    place = (reached <= uniform[:, None]).sum(dim=1).clamp(max=kept - 1)
+    last = (share > 0).sum(dim=1) - 1  # the sum of shares may end a little below 1
+    place = torch.minimum((reached <= uniform[:, None]).sum(dim=1), last)
     return token.gather(1, place[:, None])[:, 0]
