@@ -25,13 +25,15 @@ from core.verdicts import CONTROLS, Score
 
 #: Titles of the curves, with the figure's range.
 TITLES: Final[dict[Test, str]] = {
-    "categorical": "Opposition of virtue and vice (1 … −1)",
-    "gradient": "Typicality: rank correlation with people (1 … −1)",
-    "structural": "Clusters against 15 classes: ARI (1 … 0)",
-    "dimensional": "Linear probe: R² on unseen texts (1 … < 0)",
+    "categorical": "Opposition of virtue and vice (−1 to 1)",
+    "gradient": "Typicality: rank correlation (−1 to 1)",
+    "structural": "Clusters against 15 classes: ARI (at most 1)",
+    "dimensional": "Linear probe: R² on unseen texts (at most 1)",
 }
 #: Columns of the grid of poles whose chance level is not 0.
 _MIDDLE: Final = {"AUROC": 0.5}
+#: Where the axis of a waterfall ends: a figure far below would squeeze all others.
+_FLOOR: Final = -1.0
 _RIBBON: Final = "rgba(47,111,222,0.22)"
 _EMPTY: Final = "rgba(140,140,140,0.12)"
 _SCALE: Final = [list(stop) for stop in DIVERGING]
@@ -98,12 +100,13 @@ def _forest_row(name: str, side: Estimate, colour: str) -> go.Scatter:
 # --- curves ---
 
 
-def curve_figure(curve: Curve, layer: int) -> go.Figure:
+def curve_figure(curve: Curve, layer: int, *, named: bool = False) -> go.Figure:
     """Draw one test over the layers; each point of the model carries its layer as customdata.
 
     Args:
         curve: The test.
         layer: The present layer; a vertical line marks it.
+        named: Name what is drawn even if it is everything together, as the charts beside it do.
     """
     figure = go.Figure()
     at = [point.layer for point in curve.points]
@@ -124,7 +127,7 @@ def curve_figure(curve: Curve, layer: int) -> go.Figure:
     if curve.chosen is not None:
         figure.add_trace(_chosen(curve))
     figure.add_vline(x=layer, line={"color": OWN, "width": 1.5}, layer="below")
-    _curve_frame(figure, curve)
+    _curve_frame(figure, curve, named=named or curve.part != ALL)
     return figure
 
 
@@ -218,16 +221,17 @@ def _chosen(curve: Curve) -> go.Scatter:
     )
 
 
-def _curve_frame(figure: go.Figure, curve: Curve) -> None:
-    of = "" if curve.part == ALL else f" · {curve.part.replace('-', ' – ')}"
+def _curve_frame(figure: go.Figure, curve: Curve, *, named: bool) -> None:
+    part = "everything together" if curve.part == ALL else curve.part.replace("-", " – ")
+    of = f"<br>{part}" if named else ""  # a line of its own: a phone is narrow
     layers = [point.layer for point in curve.points]
     step = max(1, (len(layers) - 1) // 9)
     # Beside "emb" there is no room for 0 where not every layer has a tick.
     ticks = [layers[0], *[one for one in layers[1 if step == 1 else 2 :] if one % step == 0]]
     figure.update_layout(
         title={"text": TITLES[curve.test] + of, "font": {"size": 14}, "x": 0, "y": 0.97},
-        height=270,
-        margin={"l": 8, "r": 8, "t": 34, "b": 8},
+        height=290 if named else 270,
+        margin={"l": 8, "r": 8, "t": 54 if named else 34, "b": 8},
         showlegend=False,
         hovermode="x",
         clickmode="event+select",
@@ -353,6 +357,37 @@ def _heatmap(
     figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
     figure.update_yaxes(autorange="reversed", fixedrange=True, ticks="", automargin=True)
     figure.update_xaxes(side="top", fixedrange=True, ticks="", type="category", automargin=True)
+    return figure
+
+
+# --- waterfall ---
+
+
+def within_reach(figure: go.Figure, rows: Sequence[tuple[str, Estimate]]) -> go.Figure:
+    """Return a copy of a waterfall whose axis goes no further down than −1.
+
+    A step that lies further down, or is not there, is told in words in its row.
+
+    Args:
+        figure: Steps as rows.
+        rows: Each step's name and figure.
+    """
+    figure = go.Figure(figure)
+    far = [side.value for _, side in rows if side.value < _FLOOR]
+    for name, side in rows:
+        if np.isnan(side.value) or side.value < _FLOOR:
+            known = not np.isnan(side.value)
+            figure.add_annotation(
+                text=f"<b>◀ {span(side)}</b>" if known else "not computable",
+                x=0,
+                xref="x domain",
+                y=name,
+                xanchor="left",
+                showarrow=False,
+            )
+    if far:
+        ends = [max(side.value, side.high) for _, side in rows if not np.isnan(side.high)]
+        figure.update_xaxes(range=[_FLOOR, max(0.0, *ends) + 0.06])
     return figure
 
 

@@ -35,6 +35,8 @@ POLE_FIGURES: Final[tuple[tuple[str, Test, str], ...]] = (
 #: What a labelling holds clusters against.
 _LABELLINGS: Final = {ALL: "15 classes", "foundations": "5 foundations", "polarity": "3 polarities"}
 _COVERAGE: Final = "coverage of HDBSCAN"
+#: Where a figure and its whole interval are smaller, two decimals do not tell them apart.
+_SMALL: Final = 0.1
 
 
 def layer_name(layer: int) -> str:
@@ -42,18 +44,30 @@ def layer_name(layer: int) -> str:
     return "emb" if layer == EMBEDDING else str(layer)
 
 
-def number(value: float) -> str:
+def number(value: float, places: int = 2) -> str:
     """Return a figure with two decimals; a word where there is none."""
-    return "n/a" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+    if np.isnan(value):
+        return "n/a"
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
 
 
 def span(figure: Estimate) -> str:
     """Return a figure with its interval."""
     if np.isnan(figure.value):
         return "not computable"
+    value, interval = in_parts(figure)
+    return f"{value} {interval}".rstrip()
+
+
+def in_parts(figure: Estimate) -> tuple[str, str]:
+    """Return a figure and its interval in brackets, with digits enough for small ones."""
+    if np.isnan(figure.value):
+        return number(figure.value), ""
+    places = 2 if np.nanmax(np.abs(figure)) >= _SMALL else 3
+    value = number(figure.value, places)
     if np.isnan(figure.low):
-        return number(figure.value)
-    return f"{number(figure.value)} [{number(figure.low)}, {number(figure.high)}]"
+        return value, ""
+    return value, f"[{number(figure.low, places)}, {number(figure.high, places)}]"
 
 
 # --- curves ---
@@ -153,18 +167,18 @@ def figure_of(one: LayerDiagnosis, test: Test, name: str, part: str) -> Figure:
 
 
 def summary(scores: Sequence[Score]) -> str:
-    """Return in one sentence how many tests a model passes."""
-    beyond = sum(score.verdict.level == "beyond" for score in scores)
-    partly = sum(score.verdict.level == "partly" for score in scores)
-    if partly:
-        return (
-            f"{beyond + partly} of 4 tests lie beyond chance and words; the untrained copy is "
-            "still to be compared."
-        )
-    if not beyond:
+    """Return in one sentence how many tests a model passes, and which."""
+    passed = [score for score in scores if score.verdict.level in ("beyond", "partly")]
+    if not passed:
         return "No test of the four shows moral structure beyond every control."
-    verb = "shows" if beyond == 1 else "show"
-    return f"{beyond} of 4 tests {verb} moral structure beyond every control."
+    which = ", ".join(score.test for score in passed)
+    if any(score.verdict.level == "partly" for score in passed):
+        return (
+            f"{len(passed)} of 4 tests lie beyond chance and words ({which}); the untrained copy "
+            "is still to be compared."
+        )
+    verb = "shows" if len(passed) == 1 else "show"
+    return f"{len(passed)} of 4 tests {verb} moral structure beyond every control: {which}."
 
 
 def ceiling_text(found: Ceiling) -> str:

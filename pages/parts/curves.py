@@ -8,7 +8,7 @@ from core import diagnosisfigures as figures
 from core.diagnosis import Diagnosis
 from core.diagnosisview import curve
 from core.figures import config
-from core.measured import TESTS
+from core.measured import ALL, TESTS
 from core.palette import CHANCE, CONTROL, CONTROL_COLOURS, MODEL, OWN
 from core.verdicts import CONTROLS
 from pages.parts.diagnosischoice import Choice
@@ -29,25 +29,31 @@ def show(diagnosis: Diagnosis, untrained: Diagnosis | None, choice: Choice) -> l
     for start in range(0, len(TESTS), 2):
         for column, test in zip(st.columns(2), TESTS[start : start + 2], strict=True):
             figure = figures.curve_figure(
-                curve(diagnosis, test, choice.part, untrained), choice.layer
+                curve(diagnosis, test, choice.part, untrained),
+                choice.layer,
+                named=choice.part != ALL,
             )
             drawn.append(figure)
             with column:
                 _chart(test, figure)
-    st.caption("Figures of all texts. Click into a chart to go to a layer.")
+    st.caption(
+        "Figures of all texts; the cards show the half that did not choose the layer. Click into a "
+        "chart to go to a layer."
+    )
     return drawn
 
 
 def _chart(test: str, figure: Any) -> None:
     key = f"curve-{test}"
+    title = figure.layout.title.text.replace("<br>", ", ")
     st.plotly_chart(
         figure,
         key=key,
         on_select=lambda: _take_over(key),
         selection_mode="points",
         config=config(f"moralscope-{test}") | {"scrollZoom": False},
-        alt=f"{figure.layout.title.text} at every layer, with interval and controls; the table of "
-        "all figures below holds the same.",
+        alt=f"{title} at every layer, with interval and controls; the table of all figures below "
+        "holds the same.",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 
 from core import diagnosisfigures as figures
-from core.diagnosisview import ceiling_text, layer_name, number, span, summary
+from core.diagnosisview import ceiling_text, in_parts, layer_name, span, summary
 from core.figures import config
 from core.measured import TESTS, Test
 from core.verdicts import RULE, Level, Score
@@ -27,7 +27,7 @@ _TESTS: Final[dict[Test, tuple[str, str]]] = {
     "structural": (
         "Do its natural groups follow morality?",
         "Agreement (ARI) of unsupervised clusters with 15 moral classes: 1 the same groups, 0 "
-        "chance.",
+        "nothing in common.",
     ),
     "dimensional": (
         "Can the ten dimensions be read off?",
@@ -51,12 +51,13 @@ def show(scores: Sequence[Score], set_name: str) -> None:
     by_test = {score.test: score for score in scores}
     for column, test in zip(st.columns(4), TESTS, strict=True):
         with column.container(border=True, height="stretch"):
-            st.html(f"<p class='ms-question'>{_TESTS[test][0]}</p>")
+            name = f"<p class='ms-note'>{test.capitalize()}</p>"
+            st.html(f"{name}<p class='ms-question'>{_TESTS[test][0]}</p>")
             if test in by_test:
                 _card(by_test[test])
             else:
                 _verdict("nothing", "not computable at any layer")
-            st.caption(_TESTS[test][1])
+                st.caption(_TESTS[test][1])
     st.caption(ceiling_text(bench.human_ceiling(set_name)))
     st.caption(RULE)
 
@@ -68,9 +69,10 @@ def _verdict(level: Level, words: str) -> None:
 
 def _card(score: Score) -> None:
     observed = score.figure.observed
+    value, interval = in_parts(observed)
     st.html(
-        f"<p class='ms-figure'>{number(observed.value)} <small>[{number(observed.low)}, "
-        f"{number(observed.high)}] · layer {layer_name(score.layer)}</small></p>"
+        f"<p class='ms-figure'>{value}<br><small>{interval} · layer {layer_name(score.layer)}"
+        "</small></p>"
     )
     _verdict(*score.verdict)
     st.plotly_chart(
@@ -80,5 +82,5 @@ def _card(score: Score) -> None:
         alt=f"{score.test}: {span(observed)} beside shuffled labels and controls; "
         f"{score.verdict.words}.",
     )
-    chance = score.highest_by_chance
-    st.caption(f"Highest of all layers by chance: {span(chance)}.")
+    chance = span(score.highest_by_chance)
+    st.caption(f"{_TESTS[score.test][1]}  \nHighest of all layers with shuffled labels: {chance}.")

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from core.diagnosisfigures import within_reach
 from core.figures import config
 from core.measured import TESTS, Test
 from core.study import Study
@@ -27,8 +28,8 @@ def show(study: Study) -> list[Any]:
     st.subheader("How much of the indifference is the instrument's own?", anchor="waterfall")
     st.caption(
         "Each test begins with what the paper's procedure gives on this model and these texts, and "
-        "repairs one thing at a time. Bars: what a step changed. Diamonds: the figure after it, "
-        "95 % interval over texts."
+        "repairs one thing at a time. Bars: what a step changed (blue up, orange down; grey is the "
+        "paper's figure itself). Diamonds: the figure after it, 95 % interval over texts."
     )
     found = cached.waterfall(study)
     if found is None:
@@ -51,7 +52,8 @@ def show(study: Study) -> list[Any]:
 
 def _chart(test: Test, found: Mapping[Test, list[Step]]) -> Any:
     st.markdown(f"**{_TITLES[test]}**")
-    figure = waterfall_figure(found[test])
+    rows = [(step.name, step.figure) for step in found[test]]
+    figure = within_reach(waterfall_figure(found[test]), rows)
     st.plotly_chart(
         figure,
         key=f"waterfall-{test}",

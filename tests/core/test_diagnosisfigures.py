@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from core.activations import EMBEDDING
@@ -12,6 +13,7 @@ from core.diagnosisfigures import (
     forest_figure,
     pole_heatmap,
     with_legends,
+    within_reach,
 )
 from core.diagnosisview import cosine_grid, curve, pole_grid
 from core.foundations import DIMENSIONS
@@ -106,6 +108,32 @@ def test_a_part_is_named_in_the_title(both):
     assert (
         "care" not in curve_figure(curve(both[0], "structural", "care-harm"), 0).layout.title.text
     )
+
+
+def test_charts_side_by_side_are_named_alike(both):
+    some = curve_figure(curve(both[0], "categorical", "care-harm"), 0, named=True)
+    whole = curve_figure(curve(both[0], "structural", "care-harm"), 0, named=True)
+    assert whole.layout.title.text.endswith("everything together")
+    assert (some.layout.height, some.layout.margin) == (whole.layout.height, whole.layout.margin)
+
+
+def test_a_step_far_below_is_told_at_the_edge_and_squeezes_nothing():
+    rows = [
+        ("paper", Estimate(-3.2, -4.3, -2.7)),
+        ("lost", NOTHING),
+        ("repaired", Estimate(0.1, 0.05, 0.2)),
+    ]
+    plain = go.Figure(go.Scatter(x=[-3.2, None, 0.1], y=[name for name, _ in rows]))
+    figure = within_reach(plain, rows)
+    told = {one.y: one.text for one in figure.layout.annotations}
+    assert set(told) == {"paper", "lost"}
+    assert "−3.20 [−4.30, −2.70]" in told["paper"]
+    assert told["lost"] == "not computable"
+    assert figure.layout.xaxis.range[0] == -1
+    assert figure.layout.xaxis.range[1] > 0.2
+    assert not plain.layout.annotations
+    assert within_reach(plain, rows[2:]).layout.xaxis.range is None
+    assert drawable(figure)
 
 
 def test_many_layers_get_few_ticks(both):

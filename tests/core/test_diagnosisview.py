@@ -15,6 +15,7 @@ from core.diagnosisview import (
     curve,
     figure_of,
     furthest_table,
+    in_parts,
     layer_name,
     number,
     part_of,
@@ -47,6 +48,9 @@ def test_numbers_are_short_and_have_a_true_minus():
     assert span(Estimate(0.5, 0.25, 0.75)) == "0.50 [0.25, 0.75]"
     assert span(Estimate(3.0, np.nan, np.nan)) == "3.00"
     assert span(NOTHING) == "not computable"
+    assert span(Estimate(0.029, 0.02, 0.039)) == "0.029 [0.020, 0.039]"
+    assert in_parts(Estimate(0.029, 0.02, 0.1)) == ("0.03", "[0.02, 0.10]")
+    assert in_parts(NOTHING) == ("n/a", "")
     assert [layer_name(one) for one in (EMBEDDING, 0, 17)] == ["emb", "0", "17"]
 
 
@@ -93,7 +97,9 @@ def test_the_summary_counts_what_may_be_said(study, make_diagnosis):
     assert summary(scorecard(plain)).endswith("the untrained copy is still to be compared.")
     assert summary(scorecard(flat, flat)).startswith("No test of the four")
     assert summary([]).startswith("No test of the four")
-    assert summary(scorecard(plain, flat)[:1]).startswith("1 of 4 tests shows")
+    one = summary(scorecard(plain, flat)[:1])
+    assert one == "1 of 4 tests shows moral structure beyond every control: categorical."
+    assert "(categorical, gradient, structural, dimensional)" in summary(scorecard(plain))
 
 
 def test_the_grid_of_poles_has_ten_cells_per_figure():
