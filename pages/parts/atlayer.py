@@ -9,9 +9,22 @@ from core import diagnosisview as view
 from core.activations import EMBEDDING
 from core.diagnosis import Diagnosis
 from core.figures import config
+from core.study import Study
 from pages.parts import failures, frame, routes
 from pages.parts.diagnosischoice import Choice
 
+_POLES = (
+    "Typicality: people's grades against closeness to the pole's centre. Own − opposed: the same "
+    "after closeness to the opposed centre is taken off. R², rank correlation and AUROC: the "
+    "linear probe on unseen texts. Reliability: how far two halves of the pole's texts agree on "
+    "its centre."
+)
+_GROUPS = (
+    "ARI and NMI: agreement of clusters with labels, HDBSCAN's noise counted as a cluster. "
+    "Neighbour purity: share of nearest neighbours with the same label. Chance: labels shuffled."
+)
+#: What only this page has in its address.
+_HERE = ("states", "part", "figures")
 _PLAIN = {"displayModeBar": False, "scrollZoom": False}
 
 
@@ -20,14 +33,14 @@ def show(diagnosis: Diagnosis, choice: Choice, set_name: str) -> list[Any]:
     name = "The embedding" if choice.layer == EMBEDDING else f"Layer {choice.layer}"
     row = st.container(horizontal=True, vertical_alignment="center")
     row.subheader(f"{name} at a glance", anchor="layer")
-    _to_map(row, choice)
+    _to_map(row, choice, diagnosis.study)
     one = diagnosis.layers[choice.layer]
     if one.problem:
         st.info(one.problem, icon=":material/help:")
         return []
     left, right = st.columns([1.15, 1])
     with left:
-        st.markdown("**Ten poles**")
+        st.markdown("**Ten poles**", help=_POLES)
         poles = figures.pole_heatmap(view.pole_grid(one))
         _chart("poles", poles, "Figures of the ten poles at this layer.")
         st.caption("Grey is chance (AUROC .5, else 0), orange the best possible. – not computable.")
@@ -46,8 +59,8 @@ def _chart(key: str, figure: Any, alt: str) -> None:
     st.plotly_chart(figure, key=key, config=config(f"moralscope-{key}") | _PLAIN, alt=alt)
 
 
-def _to_map(place: Any, choice: Choice) -> None:
-    settings = {
+def _to_map(place: Any, choice: Choice, study: Study) -> None:
+    settings: dict[str, str] = {
         "layer": view.layer_name(choice.layer),
         "scaling": choice.spec.scaling,
         "pooling": choice.spec.pooling,
@@ -59,11 +72,20 @@ def _to_map(place: Any, choice: Choice) -> None:
         on_click=routes.set_widgets,
         args=(settings,),
     ):
-        st.switch_page(routes.map_page())
+        # One step in the browser's history: what the map would write there is written at once.
+        usual = {"layer": str(study.anchor), "scaling": "standardised"}
+        usual["pooling"] = study.plan.spec.poolings[0]
+        both = dict(st.query_params.items()) | settings
+        query = {
+            name: value
+            for name, value in both.items()
+            if name not in _HERE and value != usual.get(name)
+        }
+        st.switch_page(routes.map_page(), query_params=query)
 
 
 def _groups(one: Any) -> None:
-    st.markdown("**Groups against moral labels**")
+    st.markdown("**Groups against moral labels**", help=_GROUPS)
     table = view.structure_table(one)
     number = st.column_config.NumberColumn
     columns = {name: number(format="%.3f") for name in ("value", "low", "high")}

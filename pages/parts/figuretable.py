@@ -26,7 +26,9 @@ def show(diagnosis: Diagnosis, untrained: Diagnosis | None, charts: list[Any]) -
         **bound("figures", _HEADLINES, [_HEADLINES, *TESTS]),
     )
     if chosen == _HEADLINES:
-        shown = table[table["name"].isin(HEADLINES.values()) & (table["part"] == ALL)]
+        # What chose the layers has no interval; it stands under each test.
+        some = table["name"].isin(HEADLINES.values()) & (table["texts"] != "first")
+        shown = table[some & (table["part"] == ALL)]
     else:
         shown = table[table["test"] == chosen]
     st.dataframe(
@@ -35,10 +37,18 @@ def show(diagnosis: Diagnosis, untrained: Diagnosis | None, charts: list[Any]) -
         height=330,
         key="all-figures",
         column_config=_columns(),
+        column_order=_order(table.columns),
         alt="Every figure of the diagnosis with interval and band of shuffled labels.",
     )
     st.caption(f"{len(shown):,} of {len(table):,} figures; the files hold all.")
     _files(table, diagnosis, untrained, charts)
+
+
+def _order(columns: Any) -> list[str]:
+    """Put the verdict beside the figure, where it is seen without scrolling."""
+    names = [name for name in columns if name != "verdict"]
+    place = names.index("high") + 1
+    return [*names[:place], "verdict", *names[place:]]
 
 
 def _columns() -> dict[str, Any]:
@@ -46,6 +56,9 @@ def _columns() -> dict[str, Any]:
     names = ("value", "low", "high", "shuffled", "shuffled_low", "shuffled_high")
     return {name: number(name.replace("_", " "), format="%.3f") for name in names} | {
         "pooling": None,
+        "states": st.column_config.TextColumn(help="The model, a control, or the untrained copy."),
+        "layer": number(help="−1 is the embedding; controls without layers have none."),
+        "n": number(help="Rows or texts that the figure rests on."),
         "texts": st.column_config.TextColumn(
             help="all; or the half that chose the layers (first) or reports them (second)."
         ),

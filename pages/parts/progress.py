@@ -16,9 +16,22 @@ def watch(key: str) -> None:
     note = f"waiting for {waiting} other job(s)" if job.state == "queued" and waiting else job.note
     left = "" if job.left is None else f" · about {_span(job.left)} left"
     st.progress(job.fraction, text=f"**{job.title}**  \n{note}{left}")
-    if st.button("Cancel", key=f"cancel-{key}", icon=":material/stop_circle:"):
-        job.cancel()
-        st.toast("Stopping after the present step; what is stored stays.")
+    stopping = f"stopping-{key}"
+    if st.session_state.get(stopping) == job.started > 0:  # of this run, not of one before
+        st.caption("Stopping after the present step; what is stored stays.")
+        return
+    st.button(
+        "Cancel",
+        key=f"cancel-{key}",
+        icon=":material/stop_circle:",
+        on_click=_stop,
+        args=(job, stopping),
+    )
+
+
+def _stop(job: Job, stopping: str) -> None:
+    st.session_state[stopping] = job.started
+    job.cancel()
 
 
 def ended(job: Job) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -116,6 +118,39 @@ def test_a_failed_measuring_says_why_and_can_be_tried_again(
     assert button(app, "Run the four tests")
 
 
+def test_cancel_is_heard_at_once_and_the_measuring_can_be_taken_up(
+    open_read, work, complaints, monkeypatch
+):
+    from core import workbench
+
+    def endless(*arguments: Any) -> Any:
+        while True:
+            arguments[-1](1, 2, "measuring")
+            time.sleep(0.02)
+            if held.is_set():
+                free.wait(WITHIN)
+
+    held, free = threading.Event(), threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(workbench, "diagnose", endless)
+        app = open_read("diagnosis")
+        button(app, "Run the four tests").click().run()
+        held.set()  # the present step takes its time
+        time.sleep(0.1)
+        app.run()
+        button(app, "Cancel").click().run()
+        assert "Stopping after the present step" in words(app)
+        assert "Cancel" not in [one.label for one in app.button]
+        free.set()
+        work.runner.jobs()[0].wait(WITHIN)
+        app.run()
+    assert complaints(app) == []
+    assert "Cancelled. What was done" in words(app)
+    button(app, "Run the four tests").click().run()
+    finish(app, work)
+    assert set(CURVES) <= set(charts(app))
+
+
 def test_everything_is_on_the_page(open_diagnosed, complaints):
     app = open_diagnosed()
     assert complaints(app) == []
@@ -126,7 +161,7 @@ def test_everything_is_on_the_page(open_diagnosed, complaints):
         "Does it grade as people do?",
         "Rule: a model's whole 95 % interval",
         "Human ceiling:",
-        "Highest of all layers by chance",
+        "Highest of all layers with shuffled labels",
         "does not see the difference",
     ):
         assert part in told
@@ -189,12 +224,13 @@ def test_the_untrained_control_is_said_to_be_one(open_diagnosed, complaints):
 
 
 def test_the_button_opens_the_map_with_the_same_states(open_diagnosed, complaints):
-    app = open_diagnosed(layer="2")
+    app = open_diagnosed(layer="2", figures="gradient")
     button(app, "Open the map").click().run()
     assert complaints(app) == []
     assert app.title[0].value == "Map"
     wanted = {"layer": "2", "scaling": "centred", "colour": "residual"}
     assert wanted.items() <= dict(app.query_params).items()
+    assert "states" not in dict(app.query_params)
 
 
 def test_the_overview_leads_here(open_read, complaints):
