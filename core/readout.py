@@ -112,10 +112,11 @@ def read_out(
         max_tokens: Longer prompts lose their middle.
 
     Raises:
-        CoreError: A prompt has no token, or steering made numbers that are not finite.
+        CoreError: There is no prompt, one has no token or is no text, or steering made numbers that
+            are not finite.
     """
     good, wrong = (words or WordSets()).tokens(model)
-    encoded = encode(model, prompts, max_tokens)
+    encoded = _encoded(model, prompts, max_tokens)
     parts = []
     for start in range(0, len(encoded), BATCH):
         plain, steered = _logits(model, encoded[start : start + BATCH], edits, positions)
@@ -140,11 +141,12 @@ def next_logits(
         Float32, ``(n, vocabulary)``.
 
     Raises:
-        CoreError: A prompt has no token, or steering made numbers that are not finite.
+        CoreError: There is no prompt, one has no token or is no text, or steering made numbers that
+            are not finite.
     """
     import torch
 
-    encoded = encode(model, prompts, max_tokens)
+    encoded = _encoded(model, prompts, max_tokens)
     parts = []
     for start in range(0, len(encoded), BATCH):
         part = encoded[start : start + BATCH]
@@ -159,6 +161,14 @@ def compared(
     return ReadOut(*_compared(plain, steered, *words.tokens(model)))
 
 
+def _encoded(model: "OpenModel", prompts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    if not prompts:
+        raise CoreError("There is no action to ask about. Type one or more.")
+    if any("\ud800" <= letter <= "\udfff" for prompt in prompts for letter in prompt):
+        raise CoreError("An action holds half a character. Type or paste it again.")
+    return encode(model, prompts, max_tokens)
+
+
 def _logits(
     model: "OpenModel",
     encoded: Sequence[list[int]],
@@ -169,6 +179,9 @@ def _logits(
     import torch
 
     arms = torch.arange(2 * len(encoded)) >= len(encoded)
+    if not edits:  # equal rows of a batch differ in their last bits
+        plain = _last(model, encoded, edits, positions, arms[: len(encoded)])
+        return plain, plain
     logits = _last(model, [*encoded, *encoded], edits, positions, arms)
     return logits[: len(encoded)], logits[len(encoded) :]
 
