@@ -70,7 +70,8 @@ def _offer(study: Study) -> None:
     job = work.waterfall_job(study)
     if job is not None and job.state == "done" and st.session_state.get("waterfall-asked"):
         job = work.waterfall(study)
-    if job is not None and job.active and st.session_state.get("waterfall-asked"):
+    if job is not None and job.active:
+        st.session_state["waterfall-asked"] = True  # whoever began it: what follows goes on here
         progress.watch(job.key)
         return
     if job is not None and st.session_state.get("waterfall-asked"):
