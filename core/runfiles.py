@@ -1,8 +1,11 @@
 """A run as files for others: Markdown, and a Python script that repeats it with nnsight alone."""
 
+import io
+import zipfile
 from typing import Final
 
-from core.history import Run
+from core.directions import direction_bytes
+from core.history import Run, run_json
 from core.steering import LayerEdit
 
 _SCRIPT: Final = '''"""Repeats a steered run of Moralscope: pip install nnsight transformers.
@@ -84,6 +87,18 @@ def markdown(run: Run) -> str:
 
 def _quoted(text: str) -> str:
     return "\n".join(f"> {line}" for line in text.splitlines() or [""])
+
+
+def bundle_bytes(run: Run, edits: list[LayerEdit], model: str, layers: str) -> bytes:
+    """Return a run's script with its direction files and the run itself, as a zip file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("repeat.py", script(run, edits, model, layers))
+        packed.writestr("run.json", run_json(run))
+        for edit in edits:
+            for number, direction in enumerate(edit.directions):
+                packed.writestr(f"{number}-{edit.layer}.safetensors", direction_bytes(direction))
+    return buffer.getvalue()
 
 
 def script(run: Run, edits: list[LayerEdit], model: str, layers: str) -> str:

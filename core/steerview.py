@@ -80,25 +80,42 @@ def control_edits(edits: Sequence[LayerEdit], seed: int = 0) -> list[LayerEdit]:
     return result
 
 
-def answer_table(texts: Sequence[str], found: ReadOut, control: ReadOut | None) -> pd.DataFrame:
-    """Return a read-out as a table, the largest change first.
+def answer_table(
+    texts: Sequence[str],
+    plain: Sequence[ReadOut],
+    steered: Sequence[ReadOut],
+    control: Sequence[ReadOut] = (),
+    *,
+    own: bool = True,
+) -> pd.DataFrame:
+    """Return a read-out as a table: the person's prompt, then the largest change first.
 
-    Columns: text, own (the person's prompt, the first), before, after, change, random, kl, mass.
+    Columns: text, own (the person's prompt, the first text), before, after, change, random, kl,
+    mass. What is not known yet is NaN.
+
+    Args:
+        texts: What was asked.
+        plain: Read-outs without steering, in the order of the texts.
+        steered: With steering; parts that are not there yet are left out at the end.
+        control: Along a random direction.
+        own: Whether the first text is the person's prompt.
     """
-    table = pd.DataFrame(
-        {
-            "text": list(texts),
-            "own": np.arange(len(texts)) == 0,
-            "before": found.plain,
-            "after": found.steered,
-            "change": found.shift,
-            "random": np.nan if control is None else control.shift,
-            "kl": found.kl,
-            "mass": found.mass,
-        }
-    )
-    order = np.argsort(-np.abs(found.shift), kind="stable")
+    after, kl = _padded(texts, steered, "steered"), _padded(texts, steered, "kl")
+    before, mass = _padded(texts, plain, "plain"), _padded(texts, plain, "mass")
+    mine = (np.arange(len(texts)) == 0) & own
+    table = pd.DataFrame({"text": list(texts), "own": mine, "before": before, "after": after})
+    table["change"] = after - before
+    table["random"] = _padded(texts, control, "steered") - before
+    table["kl"], table["mass"] = kl, mass
+    order = np.lexsort((-np.nan_to_num(np.abs(after - before)), ~mine))
     return table.iloc[order].reset_index(drop=True)
+
+
+def _padded(texts: Sequence[str], parts: Sequence[ReadOut], name: str) -> NDArray[np.float64]:
+    values = np.full(len(texts), np.nan)
+    known = np.concatenate([np.zeros(0), *(getattr(part, name) for part in parts)])
+    values[: len(known)] = known
+    return values
 
 
 def answer_sentence(table: pd.DataFrame, *, active: bool) -> str:
@@ -107,14 +124,15 @@ def answer_sentence(table: pd.DataFrame, *, active: bool) -> str:
         return "Nothing is steered: before and after are the same. Move a slider."
     shift, random = table["change"].mean(), table["random"].mean()
     towards = "right" if shift > 0 else "wrong"
+    agree = int((np.sign(table["change"]) == np.sign(shift)).sum())
     said = (
-        f"Steered, **right** instead of **wrong** becomes {_times(shift)} on average: towards "
-        f"*{towards}* for {int((np.sign(table['change']) == np.sign(shift)).sum())} of "
-        f"{len(table)}."
+        f"A word for **{towards}** becomes **{_times(abs(shift))}** against its opposite, on "
+        f"average; so for {agree} of {len(table)} prompts."
     )
-    if not np.isnan(random):
-        said += f" A random direction of the same strength: {_times(random)}."
-    return said
+    if np.isnan(random):
+        return said
+    turned = random if shift > 0 else -random
+    return f"{said} A random direction of the same strength: {_times(turned)}."
 
 
 def _times(shift: float) -> str:

@@ -1,39 +1,21 @@
 """Everything one process holds: the store, the open models, the jobs. Pages and commands ask it."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core import archive, dataset
-from core.activations import check_model, load_or_extract, open_states
+from core.activations import load_or_extract, open_states
 from core.dataset import ItemSpec, Sample
 from core.diagnosis import DiagnosisSpec, diagnose, is_diagnosed
-from core.dose import Dose, DoseSpec, Leakage, measure_dose, measure_leakage
-from core.dosefile import (
-    dose_key,
-    leakage_key,
-    open_dose,
-    open_leakage,
-    save_dose,
-    save_leakage,
-)
 from core.evidence import evidence, is_measured
-from core.history import Run
 from core.items import Items
 from core.jobs import Job, Runner
 from core.models import ModelSpec, Shelf, describe
 from core.progress import Report, part
 from core.projection import LayoutSpec
 from core.prompts import Pooling, ReadSpec
-from core.readout import ReadOut, WordSets, compared, next_logits
-from core.recipes import Positions, Recipe
-from core.roundtrip import Landed, land
 from core.scaling import Scaling
-from core.steeredrun import Live, check_recipe, write_run
-from core.steering import resolve
-from core.steerview import control_edits
 from core.store import Store, default_root, fingerprint
 from core.study import (
     Placed,
@@ -45,9 +27,6 @@ from core.study import (
     place_sentence,
 )
 from core.waterfall import load_or_measure_waterfall, open_waterfall, paper_read, plain_read
-
-if TYPE_CHECKING:
-    import torch
 
 #: Text form of the set that comes with the project; other sets are named by their digest.
 BUILTIN = "builtin"
@@ -253,136 +232,6 @@ class Workbench:
             return place_sentence(self.store, study, model, text, pooling, scaling)
 
         return self.runner.submit(key, "Reading your sentence", work)
-
-    # --- steering ---
-
-    def open_model(self, study: Study) -> Job | None:
-        """Start (or join) the job that opens a study's model; None if it is open."""
-        if self.shelf.is_open(study.card.spec):
-            return None
-        work = partial(self._open_model, study)
-        return self.runner.submit(self.open_key(study), f"Opening {study.card.name}", work)
-
-    def _open_model(self, study: Study, report: Report) -> None:
-        check_model(self.shelf.get(study.card.spec, report), study.plan)
-
-    def open_key(self, study: Study) -> str:
-        """Return the key of the job that opens a study's model."""
-        return f"open {study.card.spec}"
-
-    def next_logits(
-        self,
-        study: Study,
-        recipe: Recipe | None,
-        prompts: Sequence[str],
-        *,
-        control: bool = False,
-    ) -> "torch.Tensor":
-        """Return the logits of the word after each prompt, at once if the model is open.
-
-        Args:
-            study: Items and model.
-            recipe: What steering does; None: nothing.
-            prompts: What the model reads.
-            control: Steer along a random direction of equal length instead.
-
-        Raises:
-            CoreError: The recipe or a prompt cannot be used.
-        """
-        model = self.shelf.get(study.card.spec)
-        check_model(model, study.plan)
-        if recipe is None:
-            return next_logits(model, prompts, [], "all")
-        check_recipe(study, recipe)
-        edits = resolve(self.store, study, recipe)
-        if control:
-            edits = control_edits(edits)
-        return next_logits(model, prompts, edits, recipe.positions)
-
-    def compare(
-        self, study: Study, plain: "torch.Tensor", steered: "torch.Tensor", words: WordSets
-    ) -> ReadOut:
-        """Return the read-out from plain and steered logits."""
-        return compared(self.shelf.get(study.card.spec), plain, steered, words)
-
-    def write(self, study: Study, live: Live, owner: str) -> Job:
-        """Start the job that writes a run; an owner has one at a time, the earlier one is stopped.
-
-        Args:
-            study: Items and model.
-            live: What is asked; the job's ``live``.
-            owner: Who asked: nobody else sees it.
-        """
-        before = self.runner.get(self.write_key(owner))
-        if before is not None:
-            before.cancel()
-
-        def work(report: Report) -> Run:
-            model = self.shelf.get(study.card.spec, part(report, 0.0, 0.01))
-            return write_run(self.store, study, model, live, report)
-
-        return self.runner.submit(
-            self.write_key(owner), "Writing plain and steered texts", work, live=live
-        )
-
-    def write_key(self, owner: str) -> str:
-        """Return the key of an owner's writing."""
-        return f"write {owner}"
-
-    def dose(self, study: Study, spec: DoseSpec) -> Job | None:
-        """Start (or join) the job that measures a dose; None if it is kept."""
-        if open_dose(self.store, study, spec) is not None:
-            return None
-
-        def work(report: Report) -> Dose:
-            model = self.shelf.get(study.card.spec, part(report, 0.0, 0.05))
-            found = measure_dose(self.store, study, model, spec, part(report, 0.05, 1.0))
-            save_dose(self.store, study, found)
-            return found
-
-        title = f"Measuring the dose of {spec.axis} at layer {spec.layer}"
-        return self.runner.submit(self.dose_job_key(study, spec), title, work)
-
-    def dose_job_key(self, study: Study, spec: DoseSpec) -> str:
-        """Return the key of the job that measures a dose."""
-        return fingerprint(dict(dose_key(study, spec)))
-
-    def leakage(
-        self, study: Study, layer: int, strength: float, positions: Positions
-    ) -> Job | None:
-        """Start (or join) the job that measures the leakage matrix; None if it is kept."""
-        if open_leakage(self.store, study, layer, strength, positions) is not None:
-            return None
-
-        def work(report: Report) -> Leakage:
-            model = self.shelf.get(study.card.spec, part(report, 0.0, 0.05))
-            found = measure_leakage(
-                self.store,
-                study,
-                model,
-                layer,
-                strength,
-                positions=positions,
-                report=part(report, 0.05, 1.0),
-            )
-            save_leakage(self.store, study, layer, strength, positions, found)
-            return found
-
-        key = self.leakage_job_key(study, layer, strength, positions)
-        return self.runner.submit(key, f"Steering towards each pole at layer {layer}", work)
-
-    def leakage_job_key(
-        self, study: Study, layer: int, strength: float, positions: Positions
-    ) -> str:
-        """Return the key of the job that measures a leakage matrix."""
-        return fingerprint(dict(leakage_key(study, layer, strength, positions)))
-
-    def land(
-        self, study: Study, texts: Sequence[str], layer: int, pooling: Pooling, scaling: Scaling
-    ) -> Landed:
-        """Read texts with the plain model and compare them with the centres of a layer."""
-        model = self.shelf.get(study.card.spec)
-        return land(self.store, study, model, texts, layer, pooling, scaling)
 
     def add_items(self, spec: ItemSpec) -> Job:
         """Start the job that reads a table into a set of items; its result is the ``Items``."""

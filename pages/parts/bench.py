@@ -9,13 +9,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import CoreError, diagnosisview, view
+from core import CoreError, diagnosisview, steerjobs, view
 from core.ceiling import Ceiling, ceiling
 from core.cohort import cohort_of
 from core.confusions import Confusion
 from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
 from core.diagnosistable import Diagnosed
 from core.evidence import Finding, evidence
+from core.history import Run
 from core.items import Items
 from core.measured import Test
 from core.modelspec import ModelSpec
@@ -27,6 +28,7 @@ from core.scaling import Scaling
 from core.steerview import Asked, asked_actions
 from core.store import fingerprint
 from core.study import Reading, Study
+from core.textcompare import Heat
 from core.view import Picture, ViewSpec
 from core.waterfall import Step, open_waterfall
 from core.workbench import Workbench
@@ -211,15 +213,15 @@ def _answer(
 ) -> ReadOut:
     plain = _plain_logits(_study, key, prompts)
     if not recipe.active:
-        return bench().compare(_study, plain, plain, words)
-    steered = bench().next_logits(_study, recipe, prompts, control=control)
-    return bench().compare(_study, plain, steered, words)
+        return steerjobs.compare(bench(), _study, plain, plain, words)
+    steered = steerjobs.next_logits(bench(), _study, recipe, prompts, control=control)
+    return steerjobs.compare(bench(), _study, plain, steered, words)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _plain_logits(_study: Study, key: str, prompts: tuple[str, ...]) -> Any:
     del key
-    return bench().next_logits(_study, None, prompts)
+    return steerjobs.next_logits(bench(), _study, None, prompts)
 
 
 def landed(
@@ -239,4 +241,17 @@ def _landed(
     scaling: Scaling,
 ) -> Landed:
     del key
-    return bench().land(_study, texts, layer, pooling, scaling)
+    return steerjobs.land(bench(), _study, texts, layer, pooling, scaling)
+
+
+def heats(study: Study, run: Run, axis: str) -> tuple[list[Heat], list[Heat]]:
+    """Return where a run's texts light up along an axis."""
+    return _heats(study, run, _key(study), run.name, axis)
+
+
+@st.cache_resource(show_spinner="Looking at every token …", max_entries=64)
+def _heats(
+    _study: Study, _run: Run, key: str, name: str, axis: str
+) -> tuple[list[Heat], list[Heat]]:
+    del key, name
+    return steerjobs.heats(bench(), _study, _run, axis)

@@ -1,22 +1,23 @@
 """What the steering page is asked for: one recipe, kept in widgets and in the address."""
 
-from typing import Final, NamedTuple, cast, get_args
+from typing import Any, Final, NamedTuple, cast, get_args
 
 import streamlit as st
 
 from core.directions import Method
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.prompts import Pooling
-from core.recipes import MOST_SAMPLES, MOST_TOKENS, Decoding, Operation, Positions, Recipe, Term
+from core.recipes import Decoding, Operation, Positions, Recipe, RecipeError, Term
 from core.study import Study
 from pages.parts.address import bound
 
 AXES: Final = (*FOUNDATIONS, *DIMENSIONS)
 #: Ends of the sliders, in per cent of the residual norm.
 MOST: Final = 40
+#: Layers in a row that can be steered together.
+MOST_ROWS: Final = 6
 DOSES: Final = range(-MOST, MOST + 1)
 PROMPT: Final = "Taking the last seat on the bus from an old man is morally"
-SEEDS: Final = range(10_000)
 _POSITIONS: Final[dict[str, str]] = {
     "not first": "All but the first token",
     "all": "All tokens",
@@ -53,11 +54,6 @@ class Choice(NamedTuple):
     """From which states."""
 
 
-def key_of(axis: str) -> str:
-    """Return an axis's name in the address."""
-    return axis
-
-
 def ask(study: Study) -> Choice:
     """Draw where and how, and return it."""
     layers = list(range(study.card.n_layers))
@@ -89,7 +85,9 @@ def ask(study: Study) -> Choice:
             format_func=_OPERATIONS.__getitem__,
             **bound("op", "add", list(_OPERATIONS)),
         )
-        rows = st.selectbox("Layers in a row", range(1, 7), **bound("rows", 1, range(1, 7)))
+        rows = st.selectbox(
+            "Layers in a row", range(1, MOST_ROWS + 1), **bound("rows", 1, range(1, MOST_ROWS + 1))
+        )
         poolings = [one for one in ("last", "mean", "mean_all") if one in study.plan.spec.poolings]
         pooling = st.selectbox(
             "States behind the direction", poolings, **bound("from", poolings[0], poolings)
@@ -106,20 +104,8 @@ def ask(study: Study) -> Choice:
 
 def terms(choice: Choice) -> tuple[Term, ...]:
     """Return the sliders that are off zero."""
-    doses = {axis: int(st.session_state.get(key_of(axis)) or 0) for axis in AXES}
+    doses = {axis: int(st.session_state.get(axis) or 0) for axis in AXES}
     return tuple(Term(axis, dose / 100, choice.method) for axis, dose in doses.items() if dose)
-
-
-def decoding() -> Decoding:
-    """Return how tokens are chosen, as the widgets say; defaults before they are drawn."""
-    state, plain = st.session_state, Decoding()
-    return Decoding(
-        tokens=int(state.get("tokens", plain.tokens)),
-        temperature=int(state.get("heat", round(100 * plain.temperature))) / 100,
-        samples=int(state.get("samples", plain.samples)),
-        seed=int(state.get("seed", plain.seed)),
-        chat=bool(state.get("chat", False)),
-    )
 
 
 def recipe(study: Study, choice: Choice, how: Decoding | None = None) -> Recipe:
@@ -143,21 +129,33 @@ def prompt() -> str:
     return str(st.session_state.get("prompt", PROMPT))
 
 
-def writing(*, chat: bool) -> None:
-    """Draw how it writes."""
-    plain = Decoding()
-    tokens = (10, 20, 40, 80, 160, MOST_TOKENS)
-    st.select_slider("New tokens", tokens, **bound("tokens", plain.tokens, tokens))
-    samples = range(1, MOST_SAMPLES + 1)
-    st.select_slider("Samples", samples, **bound("samples", plain.samples, samples))
-    heats = range(0, 201, 10)
-    st.select_slider(
-        "Temperature",
-        heats,
-        format_func=lambda one: f"{one / 100:g}",
-        help="0 takes the likeliest word each time.",
-        **bound("heat", round(100 * plain.temperature), heats),
+def widgets(recipe: Recipe) -> dict[str, Any]:
+    """Return the values of the controls that give this recipe.
+
+    Raises:
+        RecipeError: No values do.
+    """
+    layers, methods = recipe.layers, {term.method for term in recipe.terms} or {"means"}
+    doses = {term.axis: round(100 * term.strength) for term in recipe.terms}
+    fits = (
+        layers == tuple(range(layers[0], layers[0] + len(layers)))
+        and len(layers) <= MOST_ROWS
+        and len(methods) == 1
+        and set(doses) <= set(AXES)
+        and all(dose in DOSES for dose in doses.values())
+        and all(abs(term.strength * 100 - doses[term.axis]) < 1e-6 for term in recipe.terms)
     )
-    st.number_input("Seed", 0, SEEDS[-1], step=1, **bound("seed", plain.seed, SEEDS))
-    if chat:
-        st.toggle("Chat template", **bound("chat", default=False))
+    if not fits:
+        raise RecipeError(
+            "This recipe steers in a way that this page has no controls for: other axes, stronger "
+            "than its sliders, or layers apart. Run it from Python."
+        )
+    return {
+        "at": layers[0],
+        "rows": len(layers),
+        "where": recipe.positions,
+        "op": recipe.operation,
+        "how": methods.pop(),
+        "from": recipe.pooling,
+        **{axis: doses.get(axis, 0) for axis in AXES},
+    }

@@ -1,5 +1,7 @@
 """Prompt, sliders and the read-out that answers them without a word being written."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -7,7 +9,8 @@ import streamlit as st
 from core.dose import DoseSpec
 from core.dosefile import open_dose
 from core.figures import config
-from core.readout import GOOD, WRONG, WordSets
+from core.readout import GOOD, WRONG, ReadOut, WordSets
+from core.recipes import Recipe
 from core.steerfigures import answer_figure
 from core.steerview import ASKED, EACH, answer_sentence, answer_table
 from core.study import Study
@@ -57,24 +60,36 @@ def _doses(study: Study, choice: Choice) -> dict[str, Any]:
 
 
 def _answer(study: Study, choice: Choice) -> None:
-    which, words = _settings()
+    st.html(_LEGEND)
+    place, said, below = st.empty(), st.empty(), st.container()
+    which, words = _settings(below)
     recipe = steerchoice.recipe(study, choice)
     prompt = " ".join(steerchoice.prompt().split())
     asked = cached.asked(study, which)
-    prompts = tuple(one for one in (prompt, *asked.prompts) if one)
+    parts = ((prompt,), asked.prompts) if prompt else (asked.prompts,)
     texts = (prompt, *asked.texts) if prompt else asked.texts
-    place, said = st.empty(), st.empty()
-    plain = cached.answer(study, recipe, prompts, words, control=False)
-    active = bool(recipe.active)
-    table = answer_table(texts, plain, None)
-    if active:  # the answer first, its control when it is there
-        _draw(place, table, "answer-first")
-        control = cached.answer(study, recipe, prompts, words, control=True)
-        table = answer_table(texts, plain, control)
-    _draw(place, table, "answer")
-    said.markdown(answer_sentence(table, active=active))
-    st.html(_LEGEND)
-    with st.expander("As a table"):
+    nothing = replace(recipe, terms=())
+
+    def ask(how: Recipe, *, control: bool = False) -> Iterator[ReadOut]:
+        for part in parts:  # the person's own prompt is answered first
+            yield cached.answer(study, how, part, words, control=control)
+
+    plain, steered = list(ask(nothing)), []
+    for number, found in enumerate(ask(recipe)):
+        steered.append(found)
+        table = answer_table(texts, plain, steered, own=bool(prompt))
+        _draw(place, table, f"answer-{number}")
+    said.markdown(answer_sentence(table, active=bool(recipe.active)))
+    if recipe.active:
+        control = list(ask(recipe, control=True))
+        table = answer_table(texts, plain, steered, control, own=bool(prompt))
+        _draw(place, table, "answer")
+        said.markdown(answer_sentence(table, active=True))
+    _table(below, table)
+
+
+def _table(place: Any, table: Any) -> None:
+    with place.expander("As a table"):
         st.dataframe(
             table,
             hide_index=True,
@@ -100,8 +115,8 @@ _LEGEND = (
 )
 
 
-def _settings() -> tuple[str, WordSets]:
-    with st.popover("Which actions and words", icon=":material/fact_check:"):
+def _settings(place: Any) -> tuple[str, WordSets]:
+    with place.popover("Which actions and words", icon=":material/fact_check:"):
         which = st.selectbox(
             "Held-out actions",
             ASKED,

@@ -11,6 +11,11 @@ from core.palette import FOUNDATION_COLOURS
 from pages.parts.address import bound
 from pages.parts.steerchoice import AXES, DOSES, MOST
 
+_STYLE: Final = """<style>
+.ms-safe {position: relative; height: 5px; margin: -.6rem 11.2rem 0 .4rem; border-radius: 3px;
+  background: rgba(128,128,128,.22)}
+.ms-safe i {position: absolute; top: 0; height: 5px; border-radius: 3px}
+</style>"""
 _PRESETS: Final[dict[str, dict[str, int]]] = {
     "More caring": {"care-harm": 10},
     "More harmful": {"care-harm": -10},
@@ -49,6 +54,7 @@ def show(doses: Mapping[str, Dose]) -> None:
     Args:
         doses: Measured doses by axis; their safe ranges are painted.
     """
+    st.html(_STYLE)
     row = st.container(horizontal=True)
     for name, preset in _PRESETS.items():
         row.button(name, key=f"preset-{name}", on_click=set_doses, args=(preset,))

@@ -1,26 +1,18 @@
 """Plain and steered text side by side: written token by token, then compared word by word."""
 
 from html import escape
-from typing import Any
 from uuid import uuid4
 
 import streamlit as st
 
+from core import steerjobs
 from core.history import Run
 from core.jobs import Job
 from core.steeredrun import Live
-from core.steerview import changed_text
 from core.study import Study
-from core.textcompare import differing, repetition
-from pages.parts import frame, progress, steerchoice
+from pages.parts import frame, progress, steerchoice, steercompare, steerwriting
 from pages.parts.bench import bench
 from pages.parts.steerchoice import Choice
-
-_STYLE = """<style>
-.ms-text {white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.55; margin: 0}
-.ms-text mark {color: inherit; background: rgba(230,0,122,.16); text-decoration: underline;
-  text-decoration-color: #E6007A; text-decoration-thickness: 2px; text-underline-offset: 3px}
-</style>"""
 
 
 def owner() -> str:
@@ -30,14 +22,13 @@ def owner() -> str:
 
 def job() -> Job | None:
     """Return this session's latest writing."""
-    work = bench()
-    return work.runner.get(work.write_key(owner()))
+    return bench().runner.get(steerjobs.write_key(owner()))
 
 
 def show(study: Study, choice: Choice) -> Run | None:
     """Draw the texts; return the run that is shown, None while there is none."""
     st.subheader("Let it write", anchor="texts")
-    st.html(_STYLE)
+    steercompare.style()
     now = job()
     active = now is not None and now.active
     st.fragment(_texts, run_every=0.3 if active else None)(study, choice, was_active=active)
@@ -60,7 +51,7 @@ def _texts(study: Study, choice: Choice, *, was_active: bool) -> None:
     if now is not None and now.live is not None and now.state != "done":
         _live(now.live)
     elif st.session_state.get("run") is not None:
-        _compared(st.session_state["run"])
+        steercompare.show(study, st.session_state["run"])
 
 
 def _buttons(study: Study, choice: Choice, running: Job | None) -> None:
@@ -69,14 +60,15 @@ def _buttons(study: Study, choice: Choice, running: Job | None) -> None:
         row.button("Stop", icon=":material/stop_circle:", key="stop", on_click=running.cancel)
         return
     if row.button("Write", type="primary", icon=":material/edit:", key="write"):
-        how = steerchoice.decoding()
+        how = steerwriting.decoding()
         recipe = steerchoice.recipe(study, choice, how)
         parent = st.session_state.pop("parent", "")
-        bench().write(study, Live(recipe, steerchoice.prompt(), parent), owner())
+        live = Live(recipe, steerchoice.prompt(), parent)
+        steerjobs.write(bench(), study, live, owner())
         st.session_state.pop("run", None)
         st.rerun()
     with row.popover("How it writes", icon=":material/settings:"):
-        steerchoice.writing(chat=True)
+        steerwriting.ask()
     row.caption("Both texts draw the same random numbers: they part only where steering acts.")
 
 
@@ -99,37 +91,4 @@ def _live(live: Live) -> None:
     if live.written is None:
         return
     for plain, steered in zip(live.written.plain, live.written.steered, strict=True):
-        _pair(escape(plain), escape(steered), "", "")
-
-
-def _compared(run: Run) -> None:
-    st.markdown(changed_text(run))
-    for number, (plain, steered) in enumerate(zip(run.plain, run.steered, strict=True)):
-        left, right = differing(plain, steered)
-        _pair(
-            "".join(map(_marked, left)),
-            "".join(map(_marked, right)),
-            _judged(plain, run.receipt.get("plain_perplexity", []), number),
-            _judged(steered, run.receipt.get("steered_perplexity", []), number),
-        )
-
-
-def _marked(piece: Any) -> str:
-    text = escape(piece.text)
-    return text if piece.mark == "same" else f"<mark>{text}</mark>"
-
-
-def _judged(text: str, perplexities: list[float], number: int) -> str:
-    said = [f"repetition {repetition(text):.0%}"] if repetition(text) >= 0 else []
-    if number < len(perplexities):
-        said.append(f"perplexity {perplexities[number]:,.1f}")
-    return " · ".join(said)
-
-
-def _pair(left: str, right: str, below_left: str, below_right: str) -> None:
-    for column, name, text, below in zip(
-        st.columns(2), ("Plain", "Steered"), (left, right), (below_left, below_right), strict=True
-    ):
-        with column.container(border=True, height="stretch"):
-            st.caption(name + (f" · {below}" if below else ""))
-            st.html(f"<p class='ms-text'>{text}</p>")
+        steercompare.pair(escape(plain), escape(steered))

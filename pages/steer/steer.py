@@ -1,5 +1,7 @@
 """Page: steer the model by moral directions, read what it would say, let it write."""
 
+import streamlit as st
+
 from pages.parts import (
     bench,
     frame,
@@ -7,9 +9,14 @@ from pages.parts import (
     reading,
     sidebar,
     steerchoice,
+    steerdose,
+    steerhistory,
+    steerleak,
+    steerlink,
     steeropen,
     steerread,
     steertexts,
+    steertrip,
 )
 
 frame.heading(
@@ -25,6 +32,18 @@ with frame.told():
     if study is not None:
         modelcard.show(study)
         if reading.panel(study) and steeropen.panel(study):
+            with frame.told():
+                steerlink.take(study)
             choice = steerchoice.ask(study)
             steerread.show(study, choice)
             run = steertexts.show(study, choice)
+            if run is not None:
+                with frame.told():
+                    steertrip.show(study, run, set_name)
+            left, right = st.columns([1, 1.15], gap="large")
+            with left, frame.told():
+                steerdose.show(study, choice)
+            with right, frame.told():
+                steerleak.show(study, choice)
+            with frame.told():
+                steerhistory.show(study)

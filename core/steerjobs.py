@@ -1,0 +1,214 @@
+"""Steering as jobs and answers of one workbench: open, ask, write, measure, read again."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from core.activations import check_model
+from core.directions import moral_direction
+from core.dose import Dose, DoseSpec, Leakage, measure_dose, measure_leakage
+from core.dosefile import (
+    dose_key,
+    leakage_key,
+    open_dose,
+    open_leakage,
+    save_dose,
+    save_leakage,
+)
+from core.history import Run
+from core.jobs import Job
+from core.progress import Report, part
+from core.prompts import Pooling
+from core.readout import ReadOut, WordSets, compared
+from core.readout import next_logits as logits_of
+from core.recipes import Positions, Recipe
+from core.roundtrip import Landed
+from core.roundtrip import land as land_texts
+from core.runfiles import bundle_bytes
+from core.scaling import Scaling
+from core.steeredrun import Live, check_recipe, write_run
+from core.steering import resolve
+from core.steerview import control_edits
+from core.store import fingerprint
+from core.study import Study, states_of
+from core.textcompare import Heat, heat
+from core.workbench import Workbench
+
+if TYPE_CHECKING:
+    import torch
+
+
+def open_model(work: Workbench, study: Study) -> Job | None:
+    """Start (or join) the job that opens a study's model; None if it is open."""
+    if work.shelf.is_open(study.card.spec):
+        return None
+    do = partial(_open_model, work, study)
+    return work.runner.submit(open_key(study), f"Opening {study.card.name}", do)
+
+
+def _open_model(work: Workbench, study: Study, report: Report) -> None:
+    check_model(work.shelf.get(study.card.spec, report), study.plan)
+
+
+def open_key(study: Study) -> str:
+    """Return the key of the job that opens a study's model."""
+    return f"open {study.card.spec}"
+
+
+def next_logits(
+    work: Workbench,
+    study: Study,
+    recipe: Recipe | None,
+    prompts: Sequence[str],
+    *,
+    control: bool = False,
+) -> "torch.Tensor":
+    """Return the logits of the word after each prompt, at once if the model is open.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model.
+        recipe: What steering does; None: nothing.
+        prompts: What the model reads.
+        control: Steer along a random direction of equal length instead.
+
+    Raises:
+        CoreError: The recipe or a prompt cannot be used.
+    """
+    model = work.shelf.get(study.card.spec)
+    check_model(model, study.plan)
+    if recipe is None:
+        return logits_of(model, prompts, [], "all")
+    check_recipe(study, recipe)
+    edits = resolve(work.store, study, recipe)
+    if control:
+        edits = control_edits(edits)
+    return logits_of(model, prompts, edits, recipe.positions)
+
+
+def compare(
+    work: Workbench, study: Study, plain: "torch.Tensor", steered: "torch.Tensor", words: WordSets
+) -> ReadOut:
+    """Return the read-out from plain and steered logits."""
+    return compared(work.shelf.get(study.card.spec), plain, steered, words)
+
+
+def write(work: Workbench, study: Study, live: Live, owner: str) -> Job:
+    """Start the job that writes a run; an owner has one at a time, the earlier one is stopped.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model.
+        live: What is asked; the job's ``live``.
+        owner: Who asked: nobody else sees it.
+    """
+    before = work.runner.get(write_key(owner))
+    if before is not None:
+        before.cancel()
+
+    def do(report: Report) -> Run:
+        model = work.shelf.get(study.card.spec, part(report, 0.0, 0.01))
+        return write_run(work.store, study, model, live, report)
+
+    return work.runner.submit(write_key(owner), "Writing plain and steered texts", do, live=live)
+
+
+def write_key(owner: str) -> str:
+    """Return the key of an owner's writing."""
+    return f"write {owner}"
+
+
+def dose(work: Workbench, study: Study, spec: DoseSpec) -> Job | None:
+    """Start (or join) the job that measures a dose; None if it is kept."""
+    if open_dose(work.store, study, spec) is not None:
+        return None
+
+    def do(report: Report) -> Dose:
+        model = work.shelf.get(study.card.spec, part(report, 0.0, 0.05))
+        found = measure_dose(work.store, study, model, spec, part(report, 0.05, 1.0))
+        save_dose(work.store, study, found)
+        return found
+
+    title = f"Measuring the dose of {spec.axis} at layer {spec.layer}"
+    return work.runner.submit(dose_job_key(study, spec), title, do)
+
+
+def dose_job_key(study: Study, spec: DoseSpec) -> str:
+    """Return the key of the job that measures a dose."""
+    return fingerprint(dict(dose_key(study, spec)))
+
+
+def leakage(
+    work: Workbench, study: Study, layer: int, strength: float, positions: Positions
+) -> Job | None:
+    """Start (or join) the job that measures the leakage matrix; None if it is kept."""
+    if open_leakage(work.store, study, layer, strength, positions) is not None:
+        return None
+
+    def do(report: Report) -> Leakage:
+        model = work.shelf.get(study.card.spec, part(report, 0.0, 0.05))
+        found = measure_leakage(
+            work.store,
+            study,
+            model,
+            layer,
+            strength,
+            positions=positions,
+            report=part(report, 0.05, 1.0),
+        )
+        save_leakage(work.store, study, layer, strength, positions, found)
+        return found
+
+    key = leakage_job_key(study, layer, strength, positions)
+    return work.runner.submit(key, f"Steering towards each pole at layer {layer}", do)
+
+
+def leakage_job_key(study: Study, layer: int, strength: float, positions: Positions) -> str:
+    """Return the key of the job that measures a leakage matrix."""
+    return fingerprint(dict(leakage_key(study, layer, strength, positions)))
+
+
+def land(
+    work: Workbench,
+    study: Study,
+    texts: Sequence[str],
+    layer: int,
+    pooling: Pooling,
+    scaling: Scaling,
+) -> Landed:
+    """Read texts with the plain model and compare them with the centres of a layer."""
+    model = work.shelf.get(study.card.spec)
+    return land_texts(work.store, study, model, texts, layer, pooling, scaling)
+
+
+def heats(work: Workbench, study: Study, run: Run, axis: str) -> tuple[list[Heat], list[Heat]]:
+    """Return where a run's texts light up along an axis, at the layer that was steered.
+
+    Returns:
+        Heats of the plain and of the steered texts.
+
+    Raises:
+        CoreError: The axis has no direction, or the run holds no tokens.
+    """
+    model, recipe = work.shelf.get(study.card.spec), run.recipe
+    layer = recipe.layers[0]
+    direction = moral_direction(work.store, study, axis, layer, pooling=recipe.pooling)
+    centre = states_of(work.store, study).prompt_states(layer, recipe.pooling).mean(axis=0)
+    prompt = run.receipt.get("prompt_ids", [])
+    plain, steered = (
+        [heat(model, prompt, ids, direction, centre) for ids in run.receipt.get(name, []) if ids]
+        for name in ("plain_ids", "steered_ids")
+    )
+    return plain, steered
+
+
+def bundle(work: Workbench, study: Study, run: Run) -> bytes:
+    """Return a script that repeats a run, with its directions, as a zip file.
+
+    Raises:
+        CoreError: The run was made with another model or set.
+    """
+    check_recipe(study, run.recipe)
+    edits = resolve(work.store, study, run.recipe)
+    model = work.shelf.get(study.card.spec)
+    return bundle_bytes(run, edits, str(model.card.folder or study.card.name), model.layers)

@@ -1,0 +1,35 @@
+"""A run as files and as a link."""
+
+import streamlit as st
+
+from core import steerjobs
+from core.history import Run, run_json
+from core.runfiles import markdown
+from core.steeredrun import check_recipe
+from core.study import Study
+from pages.parts import steerlink
+from pages.parts.bench import bench
+
+
+def show(study: Study, run: Run) -> None:
+    """Offer a run's files and its address."""
+    row = st.container(horizontal=True, vertical_alignment="center")
+    stem = f"moralscope-run-{run.name}"
+    row.download_button(
+        "JSON", run_json(run), f"{stem}.json", icon=":material/download:", on_click="ignore"
+    )
+    row.download_button(
+        "Markdown", markdown(run), f"{stem}.md", icon=":material/download:", on_click="ignore"
+    )
+    if run.recipe.identity == study.plan.model:
+        check_recipe(study, run.recipe)
+        row.download_button(
+            "Python script with directions",
+            lambda: steerjobs.bundle(bench(), study, run),
+            f"{stem}.zip",
+            icon=":material/download:",
+            on_click="ignore",
+            help="nnsight and the direction vectors as safetensors; repeats it without Moralscope.",
+        )
+    st.caption("This run's address, to be put behind the address of any Moralscope's Steer page:")
+    st.code(f"/steer{steerlink.of(run)}", language=None, wrap_lines=True)
