@@ -34,6 +34,8 @@ TITLES: Final[dict[Test, str]] = {
 _MIDDLE: Final = {"AUROC": 0.5}
 #: Where the axis of a waterfall ends: a figure far below would squeeze all others.
 _FLOOR: Final = -1.0
+#: A label on a bar, readable on either ground.
+_LABEL: Final[dict[str, Any]] = {"font": {"color": "#fff"}, "bgcolor": "#555", "borderpad": 2}
 _RIBBON: Final = "rgba(47,111,222,0.22)"
 _EMPTY: Final = "rgba(140,140,140,0.12)"
 _SCALE: Final = [list(stop) for stop in DIVERGING]
@@ -378,12 +380,13 @@ def within_reach(figure: go.Figure, rows: Sequence[tuple[str, Estimate]]) -> go.
         if np.isnan(side.value) or side.value < _FLOOR:
             known = not np.isnan(side.value)
             figure.add_annotation(
-                text=f"<b>◀ {span(side)}</b>" if known else "not computable",
-                x=0,
+                text=f"◀ {span(side)}" if known else "not computable",
+                x=0 if known else 0.5,
                 xref="x domain",
                 y=name,
-                xanchor="left",
+                xanchor="left" if known else "center",  # the line of 0 is at one of the edges
                 showarrow=False,
+                **(_LABEL if known else {}),
             )
     if far:
         ends = [max(side.value, side.high) for _, side in rows if not np.isnan(side.high)]
