@@ -8,7 +8,7 @@ on neutral sentences: the divergence of the next token, and their perplexity.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ from core.traces import step_logits
 
 if TYPE_CHECKING:
     from core.models import OpenModel
+
+_Made = TypeVar("_Made")
 
 #: Strengths that are tried, in residual norms.
 STRENGTHS: Final = (-0.4, -0.3, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
@@ -129,9 +131,9 @@ class Dose:
         if self.calibrated == 0:
             return "no safe strength: even the smallest dose changes neutral text too much"
         best = next(point for point in self.points if point.strength == self.calibrated)
-        if best.effect.low <= 0:
+        if not best.effect.low > 0:  # NaN is no effect either
             return "no effect in its own sense on held-out actions"
-        if self.beats_random < 0.95:
+        if not self.beats_random >= 0.95:
             return f"beats only {self.beats_random:.0%} of random directions"
         return f"moves held-out actions in its own sense, beyond {self.beats_random:.0%} of random"
 
@@ -210,7 +212,7 @@ def measure_dose(
         others = np.array(found)
     return _judged(
         spec,
-        sense,
+        len(rows),
         points,
         safe,
         others,
@@ -220,7 +222,7 @@ def measure_dose(
 
 def _judged(
     spec: DoseSpec,
-    sense: int,
+    n_actions: int,
     points: Sequence[Point],
     safe: tuple[float, float],
     others: NDArray[np.float64],
@@ -228,9 +230,9 @@ def _judged(
 ) -> Dose:
     """Put the parts together; without a safe strength there is no control to show."""
     nothing = Estimate(np.nan, np.nan, np.nan)
-    calibrated = safe[1]
+    calibrated, sense = safe[1], sense_of(spec.axis)
     if not calibrated:
-        return Dose(spec, sense, 0, tuple(points), safe, 0.0, float("nan"), nothing)
+        return Dose(spec, sense, n_actions, tuple(points), safe, 0.0, float("nan"), nothing)
     band = chance(others)
     done = tuple(
         point._replace(random=band) if point.strength == calibrated else point for point in points
@@ -240,7 +242,7 @@ def _judged(
     return Dose(
         spec,
         sense,
-        len(control),
+        n_actions,
         done,
         safe,
         calibrated,
@@ -268,22 +270,26 @@ def neutral_cost(
 ) -> tuple[float, float]:
     """Return divergence from the plain model and perplexity on the neutral sentences.
 
+    A sentence stands for a written text: ``generated`` moves all its tokens but the first.
+
     Returns:
         Nats per token, and perplexity with the edits; both over every token after the first.
     """
     import torch
 
+    moved: Positions = "not first" if positions == "generated" else positions
     encoded = encode(model, NEUTRAL, 64)
     total, surprise, count = 0.0, 0.0, 0
     for start in range(0, len(encoded), 4):
         part = encoded[start : start + 4]
-        batch = collate([*part, *part], model.tokenizer.pad_token_id or 0)
+        rows = [*part, *part] if edits else part  # unedited, one arm is both
+        batch = collate(rows, model.tokenizer.pad_token_id or 0)
         batch = {name: one.to(model.module.device) for name, one in batch.items()}
-        arms = torch.arange(2 * len(part)) >= len(part)
-        steering = Steering.of(edits, positions, arms, model.module.device)
+        arms = torch.arange(len(rows)) >= len(part)
+        steering = Steering.of(edits, moved, arms, model.module.device)
         steering.aim(batch["attention_mask"].bool(), prompt=True)
         logs = torch.log_softmax(step_logits(model, batch, None, steering.editors, keep=0), dim=2)
-        plain, steered = logs[: len(part), :-1], logs[len(part) :, :-1]
+        plain, steered = logs[: len(part), :-1], logs[-len(part) :, :-1]
         nxt = batch["input_ids"][: len(part), 1:].cpu()
         real = batch["attention_mask"][: len(part), 1:].cpu().bool()
         kl = (steered.exp() * (steered - plain)).sum(dim=2)
@@ -329,20 +335,14 @@ def measure_leakage(
     Raises:
         CoreError: No pole has a direction, or none has held-out actions.
     """
-    asked: dict[str, NDArray[np.int64]] = {}
-    for pole in DIMENSIONS:
-        try:
-            asked[pole] = held_out(study, pole, _PER_POLE)
-        except CoreError:
-            continue
-    directions: dict[str, Direction] = {}
-    for pole in DIMENSIONS:
-        try:
-            directions[pole] = moral_direction(store, study, pole, layer, pooling=pooling)
-        except CoreError:
-            continue
-    if not asked or not directions:
-        raise CoreError("This set has no held-out actions or no typical ones to steer by.")
+    directions, why = _per_pole(
+        lambda pole: moral_direction(store, study, pole, layer, pooling=pooling)
+    )
+    if why and not directions:
+        raise why
+    asked, _ = _per_pole(lambda pole: held_out(study, pole, _PER_POLE))
+    if not asked:
+        raise CoreError("This set has no held-out actions. Choose a larger set.")
     first = next(iter(directions))
     directions["random"] = random_direction(directions[first], 0)
     directions["shuffled labels"] = moral_direction(
@@ -360,3 +360,15 @@ def measure_leakage(
             found = read_out(model, prompts, edits, positions).shift
             shift[number] = [part.mean() for part in np.split(found, ends)]
     return Leakage(names, tuple(asked), shift, tuple(len(rows) for rows in asked.values()))
+
+
+def _per_pole(make: Callable[[str], _Made]) -> tuple[dict[str, _Made], CoreError | None]:
+    """Return what can be made for each pole, and why the last of the others could not."""
+    found: dict[str, _Made] = {}
+    why: CoreError | None = None
+    for pole in DIMENSIONS:
+        try:
+            found[pole] = make(pole)
+        except CoreError as error:
+            why = error
+    return found, why

@@ -18,7 +18,7 @@ from core.study import open_study
 
 VERBS = ["help", "rob", "praise", "mock", "feed", "leave", "thank", "cheat", "greet", "hide"]
 WHOM = ["a friend", "the judge", "my neighbour", "an old man", "the team", "some child", "a guest"]
-WHEN = ["", " today", " at night"]
+WHEN = ["", " today", " at night", " at work", " on Sunday", " in May"]
 TEXTS = [f"{verb} {whom}{when}" for verb, whom, when in itertools.product(VERBS, WHOM, WHEN)]
 
 
