@@ -1,6 +1,7 @@
 """Runs that were made: kept on disk with pin, star and note, newest first."""
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -83,8 +84,8 @@ def save_run(store: Store, run: Run) -> Run:
     run = replace(run, made=run.made or time.time())
     _write(store, run)
     for old in runs(store)[MOST_RUNS:]:
-        if not (old.pinned or old.starred):
-            _path(store, old.name).unlink(missing_ok=True)
+        if old.name != run.name and not (old.pinned or old.starred):
+            delete_run(store, old.name)
     return run
 
 
@@ -106,6 +107,8 @@ def mark_run(store: Store, name: str, **marks: Any) -> Run:
 
 def delete_run(store: Store, name: str) -> None:
     """Remove a run; nothing happens if there is none."""
+    if not _NAME.fullmatch(name):
+        return
     with clear_disk_errors(store.root):
         _path(store, name).unlink(missing_ok=True)
 
@@ -114,11 +117,11 @@ def open_run(store: Store, name: str) -> Run | None:
     """Return a run by name, None if there is none or its file is damaged."""
     if not _NAME.fullmatch(name):
         return None
-    path = _path(store, name)
     try:
-        return run_of(path.read_text(encoding="utf-8"))
-    except (OSError, RecipeError):
+        run = run_of(_path(store, name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecipeError):
         return None
+    return run if run.name == name else None
 
 
 def runs(store: Store) -> list[Run]:
@@ -145,10 +148,49 @@ def run_of(text: str) -> Run:
     try:
         record = json.loads(text)
         recipe = recipe_of(json.dumps(record.pop("recipe")))
-        record["plain"], record["steered"] = tuple(record["plain"]), tuple(record["steered"])
-        return Run(recipe, **record)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        record["plain"], record["steered"] = _texts(record["plain"]), _texts(record["steered"])
+        run = Run(recipe, **record)
+        _check(run)
+        run.prompt.encode()  # half a character has no bytes
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RecipeError(f"This is no run of Moralscope: {error}.") from error
+    return run
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise TypeError("its texts are no list of texts")
+    return tuple(value)
+
+
+def _check(run: Run) -> None:
+    """Refuse values of another kind than a run has.
+
+    Raises:
+        ValueError: Says which.
+    """
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "prompt": str,
+        "changed_tokens": int,
+        "calls": int,
+        "receipt": dict,
+        "made": (int, float),
+        "pinned": bool,
+        "starred": bool,
+        "note": str,
+        "parent": str,
+    }
+    wrong = [name for name, kind in kinds.items() if not isinstance(getattr(run, name), kind)]
+    if len(run.plain) != len(run.steered):
+        wrong.append("number of texts")
+    if not wrong and not math.isfinite(run.made):
+        wrong.append("made")
+    if not wrong and len(run.note) > MOST_NOTE:
+        wrong.append("note")
+    if not wrong and run.parent and not _NAME.fullmatch(run.parent):
+        wrong.append("parent")
+    if wrong:
+        raise ValueError(f"it has no possible {', '.join(wrong)}")
 
 
 def _path(store: Store, name: str) -> Path:
@@ -161,6 +203,9 @@ def _write(store: Store, run: Run) -> None:
     with clear_disk_errors(store.root):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(run_json(run))
-        Path(temporary).replace(path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(run_json(run))
+            Path(temporary).replace(path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
