@@ -44,9 +44,7 @@ def show(study: Study, run: Run, set_name: str) -> None:
             alt="Percentile of closeness to each centre, plain and steered; the table below holds "
             "the same.",
         )
-        st.caption(
-            "○ plain, ● steered; mean of samples. Dotted: as close as the middle action."
-        )
+        st.caption("○ plain, ● steered; mean of samples. Dotted: as close as the middle action.")
         with st.expander("As a table"):
             number = st.column_config.NumberColumn(format="percent")
             st.dataframe(
