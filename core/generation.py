@@ -191,7 +191,7 @@ class _Rows:
             np.random.default_rng([decoding.seed, sample]) for sample in range(decoding.samples)
         ]
         self._ids: list[list[int]] = [[] for _ in range(2 * decoding.samples)]
-        self._ends = _end_tokens(model)
+        self._ends = end_tokens(model)
         self.ended = torch.zeros(2 * decoding.samples, dtype=torch.bool)
 
     def draw(self, logits: "torch.Tensor") -> "torch.Tensor":
@@ -227,7 +227,7 @@ class _Rows:
         )
 
 
-def _end_tokens(model: "OpenModel") -> set[int]:
+def end_tokens(model: "OpenModel") -> set[int]:
     """Return the tokens that end a text, as the model's generation settings name them."""
     ends = getattr(model.module.generation_config, "eos_token_id", None)
     named = ends if isinstance(ends, list) else [ends]

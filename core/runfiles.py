@@ -21,41 +21,45 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 MODEL = {model!r}  # a folder or a hub id
 PROMPT = {prompt!r}
-EDITS = {edits!r}  # layer, direction file, strength x residual norm
+EDITS = {edits!r}  # layer: direction files, their strengths, residual norm
 OPERATION, POSITIONS, TOKENS = {operation!r}, {positions!r}, {tokens}
 
 tokenizer = AutoTokenizer.from_pretrained(MODEL)
 module = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).eval()
 model = TransformersModel(module, tokenizer=tokenizer, task="text-generation")
 layers = model.get({layers!r})
-edits = [(layer, load_file(name)["direction"], dose) for layer, name, dose in EDITS]
+ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"]
+start = ids.shape[1]
 
 
-def edited(hidden, unit, dose, first):
+def edited(hidden, files, strengths, norm):
+    units = torch.stack([load_file(name)["direction"] for name in files])
+    strengths = torch.tensor(strengths)
     if OPERATION == "add":
-        change = dose * unit
+        change = (strengths * norm) @ units
     else:
-        along = hidden @ unit
-        wanted = dose if OPERATION == "set" else along * (1 - min(abs(dose), 1))
-        change = (wanted - along)[..., None] * unit
+        along = hidden @ units.T
+        wanted = strengths * norm
+        if OPERATION == "project out":
+            wanted = along * (1 - strengths.abs().clamp(max=1))
+        change = (wanted - along) @ torch.linalg.pinv(units @ units.T) @ units
     moved = hidden + change
-    if first and POSITIONS == "not first":
-        moved[:, 0] = hidden[:, 0]
-    if first and POSITIONS == "generated":
-        moved[:, :-1] = hidden[:, :-1]
+    untouched = {{"all": 0, "not first": 1, "generated": start - 1}}[POSITIONS]
+    moved[:, :untouched] = hidden[:, :untouched]
     return moved
 
 
-ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"]
-start = ids.shape[1]
-for step in range(TOKENS):
+for _ in range(TOKENS):
     with torch.no_grad():
         with model.trace({{"input_ids": ids}}):
-            for layer, unit, dose in edits:
-                layers[layer].output = edited(layers[layer].output, unit, dose, True)
-            logits = model.lm_head.output[:, -1].save()
-    ids = torch.cat([ids, logits.argmax(-1)[:, None]], dim=1)
-print(tokenizer.decode(ids[0, start:]))
+            for layer, (files, strengths, norm) in EDITS.items():
+                layers[layer].output = edited(layers[layer].output, files, strengths, norm)
+            logits = model.output.logits[:, -1].save()
+    token = logits.argmax(-1)
+    if token.item() in {ends!r}:
+        break
+    ids = torch.cat([ids, token[:, None]], dim=1)
+print(tokenizer.decode(ids[0, start:], skip_special_tokens=True))
 '''
 
 
@@ -89,11 +93,13 @@ def _quoted(text: str) -> str:
     return "\n".join(f"> {line}" for line in text.splitlines() or [""])
 
 
-def bundle_bytes(run: Run, edits: list[LayerEdit], model: str, layers: str) -> bytes:
+def bundle_bytes(
+    run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[int]
+) -> bytes:
     """Return a run's script with its direction files and the run itself, as a zip file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("repeat.py", script(run, edits, model, layers))
+        packed.writestr("repeat.py", script(run, edits, model, layers, ends))
         packed.writestr("run.json", run_json(run))
         for edit in edits:
             for number, direction in enumerate(edit.directions):
@@ -101,7 +107,7 @@ def bundle_bytes(run: Run, edits: list[LayerEdit], model: str, layers: str) -> b
     return buffer.getvalue()
 
 
-def script(run: Run, edits: list[LayerEdit], model: str, layers: str) -> str:
+def script(run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[int]) -> str:
     """Return a short script that repeats a run's steered text without Moralscope.
 
     Args:
@@ -109,12 +115,16 @@ def script(run: Run, edits: list[LayerEdit], model: str, layers: str) -> str:
         edits: What its recipe does here.
         model: Folder or hub id of the model.
         layers: Dotted path of the decoder layers.
+        ends: Tokens that end a text.
     """
-    named = [
-        (edit.layer, f"{number}-{edit.layer}.safetensors", strength * edit.norm)
-        for edit in edits
-        for number, strength in enumerate(edit.strengths)
-    ]
+    named = {
+        edit.layer: (
+            [f"{number}-{edit.layer}.safetensors" for number in range(len(edit.directions))],
+            list(edit.strengths),
+            edit.norm,
+        )
+        for edit in sorted(edits, key=lambda one: one.layer)
+    }
     return _SCRIPT.format(
         model=model,
         prompt=run.prompt,
@@ -123,4 +133,5 @@ def script(run: Run, edits: list[LayerEdit], model: str, layers: str) -> str:
         positions=run.recipe.positions,
         tokens=run.recipe.decoding.tokens,
         layers=layers,
+        ends=sorted(ends),
     )

@@ -15,6 +15,7 @@ from core.dosefile import (
     save_dose,
     save_leakage,
 )
+from core.generation import end_tokens
 from core.history import Run
 from core.jobs import Job
 from core.progress import Report, part
@@ -211,4 +212,5 @@ def bundle(work: Workbench, study: Study, run: Run) -> bytes:
     check_recipe(study, run.recipe)
     edits = resolve(work.store, study, run.recipe)
     model = work.shelf.get(study.card.spec)
-    return bundle_bytes(run, edits, str(model.card.folder or study.card.name), model.layers)
+    folder = str(model.card.folder or study.card.name)
+    return bundle_bytes(run, edits, folder, model.layers, end_tokens(model))

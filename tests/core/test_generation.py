@@ -33,7 +33,7 @@ def model(request):
 @pytest.fixture
 def endless(model, monkeypatch):
     """Let no token end a text, so that lengths are known."""
-    monkeypatch.setattr(generation, "_end_tokens", lambda model: set())
+    monkeypatch.setattr(generation, "end_tokens", lambda model: set())
     return model
 
 
@@ -54,7 +54,7 @@ def by_generate(model, prompt, tokens):
             pad_token_id=model.tokenizer.pad_token_id,
         )
     new = found[0, batch["input_ids"].shape[1] :].tolist()
-    ends = generation._end_tokens(model)
+    ends = generation.end_tokens(model)
     return new[: next((place for place, one in enumerate(new) if one in ends), len(new))]
 
 
@@ -187,11 +187,11 @@ def test_changed_tokens_count_positions_and_missing_ones():
 
 def ending_at(model, monkeypatch, place, row=0):
     """Let the token that a free run writes at a place end texts; return the free run's ids."""
-    monkeypatch.setattr(generation, "_end_tokens", lambda model: set())
+    monkeypatch.setattr(generation, "end_tokens", lambda model: set())
     decoding = Decoding(tokens=20, samples=2, seed=11)
     free = whole(model, decoding=decoding).plain_ids
     end = free[row][place]
-    monkeypatch.setattr(generation, "_end_tokens", lambda model: {end})
+    monkeypatch.setattr(generation, "end_tokens", lambda model: {end})
     return free, end, decoding
 
 
@@ -217,7 +217,7 @@ def test_rows_that_ended_are_not_steered_any_more(model, monkeypatch):
 
 def test_all_rows_ended_ends_the_writing(model, monkeypatch):
     first = whole(model).plain_ids[0]
-    monkeypatch.setattr(generation, "_end_tokens", lambda model: {first[3]})
+    monkeypatch.setattr(generation, "end_tokens", lambda model: {first[3]})
     steps = list(write(model, PROMPT, [], "all", GREEDY))
     assert len(steps) == first.index(first[3]) + 1
     assert steps[-1].plain_ids[0] == first[: first.index(first[3])]
@@ -226,17 +226,17 @@ def test_all_rows_ended_ends_the_writing(model, monkeypatch):
 
 def test_a_text_that_ends_at_once_is_empty(model, monkeypatch):
     first = whole(model).plain_ids[0][0]
-    monkeypatch.setattr(generation, "_end_tokens", lambda model: {first})
+    monkeypatch.setattr(generation, "end_tokens", lambda model: {first})
     [only] = write(model, PROMPT, [made_edit((1e-9,))], "all", GREEDY)
     assert only.plain == only.steered == ("",)
     assert only.finished
 
 
-def test_end_tokens_are_those_of_the_generation_settings_and_the_tokenizer(llama, monkeypatch):
+def testend_tokens_are_those_of_the_generation_settings_and_the_tokenizer(llama, monkeypatch):
     settings = llama.module.generation_config
     for named, expected in ((None, {2}), (7, {2, 7}), ([7, 9], {2, 7, 9})):
         monkeypatch.setattr(settings, "eos_token_id", named)
-        assert generation._end_tokens(llama) == expected
+        assert generation.end_tokens(llama) == expected
 
 
 # Stopping ---------------------------------------------------------------------------------------
