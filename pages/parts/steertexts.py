@@ -31,16 +31,22 @@ def show(study: Study, choice: Choice) -> Run | None:
     steercompare.style()
     now = job()
     active = now is not None and now.active
+    _take(now)
     st.fragment(_texts, run_every=0.3 if active else None)(study, choice, was_active=active)
     return st.session_state.get("run")
+
+
+def _take(now: Job | None) -> None:
+    """Show a finished run once, also if it ended while the person was on another page."""
+    if now is not None and now.state == "done" and st.session_state.get("taken") != now.ended:
+        st.session_state["taken"] = now.ended
+        st.session_state["run"] = now.result
 
 
 def _texts(study: Study, choice: Choice, *, was_active: bool) -> None:
     now = job()
     active = now is not None and now.active
     if was_active and not active:
-        if now is not None and now.state == "done":
-            st.session_state["run"] = now.result
         st.rerun()
     with frame.told():
         _buttons(study, choice, now if active else None)
