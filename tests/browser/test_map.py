@@ -64,7 +64,7 @@ def test_the_very_first_visit_may_be_a_deep_link(serve, prepared, new_screen):
         expect(screen.page.get_by_role("radio", name="Moral axes")).to_be_checked()
         expect(screen.page.get_by_role("combobox", name="Colour")).to_have_value("Pole")
         assert wanted.items() <= screen.query().items()
-        expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(4)
+        expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(5)
         screen.check()
 
 
@@ -221,6 +221,9 @@ def test_two_people_at_once_do_not_see_each_other(new_screen, prepared):
 
 
 def test_a_reading_is_watched_and_ends_in_a_map(few_map):
+    # A template of its own: other tests let the control read with the usual one.
+    template = "%7Baction%7D%20is%20a%20matter%20of"
+    few_map.page.goto(f"{few_map.page.url}&template={template}")
     few_map.page.get_by_text("Untrained control").click()
     few_map.await_query(untrained="1")
     few_map.page.get_by_role("button", name="Read").click()

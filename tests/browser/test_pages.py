@@ -159,7 +159,7 @@ def test_a_table_is_uploaded_read_and_used(screen, prepared):
 
 def test_an_address_without_a_page_still_leads_into_the_app(screen):
     screen.page.goto(f"{screen.url}/nowhere")
-    expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(4)
+    expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(5)
     screen.settle()
     assert all("does not seem to exist" in one for one in screen.troubles)
     screen.troubles.clear()
