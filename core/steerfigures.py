@@ -109,8 +109,6 @@ def dose_figure(dose: Dose) -> go.Figure:
         row_heights=[0.5, 0.25, 0.25],
     )
     at = [point.strength for point in dose.points]
-    for low, high in _jumps(dose):
-        figure.add_vrect(x0=low, x1=high, fillcolor=_SAFE, line_width=0, layer="below")
     effect = [point.effect for point in dose.points]
     figure.add_trace(
         go.Scatter(
@@ -132,6 +130,9 @@ def dose_figure(dose: Dose) -> go.Figure:
     figure.add_trace(_line(at, [point.kl for point in dose.points], "divergence"), 2, 1)
     figure.add_hline(y=SAFE_KL, line={"dash": "dot", "width": 1.5, "color": CONTROL}, row=2, col=1)
     figure.add_trace(_line(at, [point.perplexity for point in dose.points], "perplexity"), 3, 1)
+    low, high = dose.safe
+    if high > low:  # behind the traces: a plot without one gets no rectangle
+        figure.add_vrect(x0=low, x1=high, fillcolor=_SAFE, line_width=0, layer="below")
     figure.update_layout(
         height=520, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False, dragmode=False
     )
@@ -141,11 +142,6 @@ def dose_figure(dose: Dose) -> go.Figure:
     figure.update_xaxes(tickformat="+.0%")
     figure.update_xaxes(title="strength, share of the residual norm", row=3, col=1)
     return figure
-
-
-def _jumps(dose: Dose) -> list[tuple[float, float]]:
-    low, high = dose.safe
-    return [(low, high)] if high > low else []
 
 
 def _line(x: Sequence[float], y: Sequence[float], name: str) -> go.Scatter:
@@ -256,12 +252,13 @@ def landing_figure(table: pd.DataFrame) -> go.Figure:
 
 
 def with_arrows(figure: go.Figure, places: NDArray[np.floating]) -> go.Figure:
-    """Add an arrow per sample to a flat map, from its plain to its steered text.
+    """Fade a flat map and add an arrow per sample, from its plain to its steered text.
 
     Args:
         figure: The map.
         places: The plain texts, then the steered ones, ``(2 × samples, 2)``.
     """
+    figure.update_traces(marker_opacity=0.3)
     samples = len(places) // 2
     for start, end in zip(places[:samples], places[samples:], strict=True):
         figure.add_annotation(

@@ -1,8 +1,9 @@
 """Prompt, sliders and the read-out that answers them without a word being written."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
@@ -75,16 +76,18 @@ def _answer(study: Study, choice: Choice) -> None:
             yield cached.answer(study, how, part, words, control=control)
 
     plain, steered = list(ask(nothing)), []
-    for number, found in enumerate(ask(recipe)):
+    asked_at = time.monotonic()
+    for found in ask(recipe):
         steered.append(found)
         table = answer_table(texts, plain, steered, own=bool(prompt))
-        _draw(place, table, f"answer-{number}")
-    said.markdown(answer_sentence(table, active=bool(recipe.active)))
+        if time.monotonic() - asked_at > _KEPT:  # what is kept is drawn once, at the end
+            _draw(place, table, f"answer-{len(steered)}")
     if recipe.active:
+        said.markdown(answer_sentence(table, active=True))
         control = list(ask(recipe, control=True))
         table = answer_table(texts, plain, steered, control, own=bool(prompt))
-        _draw(place, table, "answer")
-        said.markdown(answer_sentence(table, active=True))
+    _draw(place, table, "answer")
+    said.markdown(answer_sentence(table, active=bool(recipe.active)))
     _table(below, table)
 
 
@@ -109,6 +112,8 @@ def _draw(place: Any, table: Any, key: str) -> None:
     )
 
 
+#: Seconds within which an answer must have been kept from before.
+_KEPT: Final = 0.03
 _LEGEND = (
     "<div class='ms-legend'><span>○ plain</span><span>● steered (your prompt in pink)</span>"
     "<span>◇ random direction, same strength</span></div>"

@@ -14,6 +14,8 @@ from pages.parts.steerchoice import AXES, DOSES, MOST
 _STYLE: Final = """<style>
 .ms-safe {position: relative; height: 5px; margin: -.6rem 11.2rem 0 .4rem; border-radius: 3px;
   background: rgba(128,128,128,.22)}
+.ms-safe b {position: absolute; left: calc(50% - 1px); top: -3px; width: 2px; height: 11px;
+  background: currentColor; opacity: .55}
 .ms-safe i {position: absolute; top: 0; height: 5px; border-radius: 3px}
 </style>"""
 _PRESETS: Final[dict[str, dict[str, int]]] = {
@@ -99,8 +101,7 @@ def _slider(axis: str, dose: Dose | None) -> None:
         args=(axis,),
         disabled=st.session_state[axis] == 0,
     )
-    if dose is not None:
-        st.html(_range(axis, dose))
+    st.html(_strip(axis, dose))
 
 
 def _label(axis: str) -> str:
@@ -110,14 +111,15 @@ def _label(axis: str) -> str:
     return f"{vice} ← → **{virtue}**"
 
 
-def _range(axis: str, dose: Dose) -> str:
-    """Return a strip under the slider: the strengths that leave neutral text as it is."""
+def _strip(axis: str, dose: Dose | None) -> str:
+    """Return a strip under the slider: its zero, and the strengths that leave the model itself."""
+    if dose is None:
+        return "<div class='ms-safe'><b></b></div>"
     low, high = (round(50 + 50 * 100 * end / MOST, 1) for end in dose.safe)
     colour = FOUNDATION_COLOURS.get(axis, "#00916A")  # type: ignore[call-overload]
     return (
-        f"<div class='ms-safe' title='safe range'><i style='left:{low}%;width:{high - low}%;"
-        f"background:{colour}'></i></div>"
-        f"<p class='ms-note'>safe from {dose.safe[0]:+.0%} to {dose.safe[1]:+.0%}</p>"
+        f"<div class='ms-safe'><i style='left:{low}%;width:{high - low}%;background:{colour}'></i>"
+        f"<b></b></div><p class='ms-note'>safe from {dose.safe[0]:+.0%} to {dose.safe[1]:+.0%}</p>"
     )
 
 

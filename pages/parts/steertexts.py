@@ -41,6 +41,7 @@ def _take(now: Job | None) -> None:
     if now is not None and now.state == "done" and st.session_state.get("taken") != now.ended:
         st.session_state["taken"] = now.ended
         st.session_state["run"] = now.result
+        st.session_state["history-run"] = now.result.name
 
 
 def _texts(study: Study, choice: Choice, *, was_active: bool) -> None:
