@@ -194,7 +194,9 @@ def heats(work: Workbench, study: Study, run: Run, axis: str) -> tuple[list[Heat
     model, recipe = work.shelf.get(study.card.spec), run.recipe
     layer = recipe.layers[0]
     direction = moral_direction(work.store, study, axis, layer, pooling=recipe.pooling)
-    centre = states_of(work.store, study).prompt_states(layer, recipe.pooling).mean(axis=0)
+    # Any token is held against the middle token, not against the last one of the actions.
+    middle: Pooling = "mean" if "mean" in study.plan.spec.poolings else recipe.pooling
+    centre = states_of(work.store, study).prompt_states(layer, middle).mean(axis=0)
     prompt = run.receipt.get("prompt_ids", [])
     plain, steered = (
         [heat(model, prompt, ids, direction, centre) for ids in run.receipt.get(name, []) if ids]

@@ -1,13 +1,13 @@
 """What the steering page is asked for: one recipe, kept in widgets and in the address."""
 
-from typing import Any, Final, NamedTuple, cast, get_args
+from typing import Final, NamedTuple, cast, get_args
 
 import streamlit as st
 
 from core.directions import Method
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.prompts import Pooling
-from core.recipes import Decoding, Operation, Positions, Recipe, RecipeError, Term
+from core.recipes import Operation, Positions
 from core.study import Study
 from pages.parts.address import bound
 
@@ -17,7 +17,6 @@ MOST: Final = 40
 #: Layers in a row that can be steered together.
 MOST_ROWS: Final = 6
 DOSES: Final = range(-MOST, MOST + 1)
-PROMPT: Final = "Taking the last seat on the bus from an old man is morally"
 _POSITIONS: Final[dict[str, str]] = {
     "not first": "All but the first token",
     "all": "All tokens",
@@ -100,62 +99,3 @@ def ask(study: Study) -> Choice:
         cast("Method", method),
         cast("Pooling", pooling),
     )
-
-
-def terms(choice: Choice) -> tuple[Term, ...]:
-    """Return the sliders that are off zero."""
-    doses = {axis: int(st.session_state.get(axis) or 0) for axis in AXES}
-    return tuple(Term(axis, dose / 100, choice.method) for axis, dose in doses.items() if dose)
-
-
-def recipe(study: Study, choice: Choice, how: Decoding | None = None) -> Recipe:
-    """Return the recipe that the page shows."""
-    return Recipe(
-        str(study.card.spec),
-        study.plan.model,
-        study.items.digest,
-        study.plan.spec.template,
-        choice.layers,
-        terms(choice),
-        choice.positions,
-        choice.operation,
-        choice.pooling,
-        how or Decoding(),
-    )
-
-
-def prompt() -> str:
-    """Return the prompt as typed."""
-    return str(st.session_state.get("prompt", PROMPT))
-
-
-def widgets(recipe: Recipe) -> dict[str, Any]:
-    """Return the values of the controls that give this recipe.
-
-    Raises:
-        RecipeError: No values do.
-    """
-    layers, methods = recipe.layers, {term.method for term in recipe.terms} or {"means"}
-    doses = {term.axis: round(100 * term.strength) for term in recipe.terms}
-    fits = (
-        layers == tuple(range(layers[0], layers[0] + len(layers)))
-        and len(layers) <= MOST_ROWS
-        and len(methods) == 1
-        and set(doses) <= set(AXES)
-        and all(dose in DOSES for dose in doses.values())
-        and all(abs(term.strength * 100 - doses[term.axis]) < 1e-6 for term in recipe.terms)
-    )
-    if not fits:
-        raise RecipeError(
-            "This recipe steers in a way that this page has no controls for: other axes, stronger "
-            "than its sliders, or layers apart. Run it from Python."
-        )
-    return {
-        "at": layers[0],
-        "rows": len(layers),
-        "where": recipe.positions,
-        "op": recipe.operation,
-        "how": methods.pop(),
-        "from": recipe.pooling,
-        **{axis: doses.get(axis, 0) for axis in AXES},
-    }

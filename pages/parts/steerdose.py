@@ -12,7 +12,7 @@ from core.jobs import Job
 from core.steerfigures import dose_figure
 from core.steerview import dose_table
 from core.study import Study
-from pages.parts import progress, steersliders
+from pages.parts import progress, steerpresets
 from pages.parts.address import bound
 from pages.parts.bench import bench
 from pages.parts.steerchoice import AXES, Choice
@@ -78,7 +78,7 @@ def _drawn(dose: Dose) -> None:
         st.button(
             f"Steer by {dose.calibrated:+.0%}",
             icon=":material/tune:",
-            on_click=steersliders.set_doses,
+            on_click=steerpresets.set_doses,
             args=({spec.axis: round(100 * dose.calibrated)},),
         )
     with st.expander("As a table"):

@@ -12,7 +12,7 @@ from core.steeredrun import check_recipe
 from core.study import Study
 from core.workbench import BUILTIN
 from pages.parts import bench as cached
-from pages.parts import steerchoice, steerwriting
+from pages.parts import steerrecipe, steerwriting
 from pages.parts.bench import bench
 
 _PARAM: Final = "recipe"
@@ -34,7 +34,7 @@ def take(study: Study) -> None:
             f"This link was made with {recipe.model}; the sidebar has {study.card.name}. Choose "
             "the same model and revision."
         )
-    load(recipe, st.query_params.get("prompt") or steerchoice.prompt())
+    load(recipe, st.query_params.get("prompt") or steerrecipe.prompt())
     st.query_params.pop(_PARAM, None)
 
 
@@ -44,7 +44,7 @@ def load(recipe: Recipe, prompt: str, parent: str = "") -> None:
     Raises:
         CoreError: The page has no control for something in the recipe.
     """
-    values: dict[str, Any] = steerchoice.widgets(recipe) | steerwriting.widgets(recipe.decoding)
+    values: dict[str, Any] = steerrecipe.widgets(recipe) | steerwriting.widgets(recipe.decoding)
     for key, value in {**values, "prompt": prompt}.items():
         st.session_state[key] = value
     st.session_state["parent"] = parent

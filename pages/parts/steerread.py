@@ -10,29 +10,16 @@ import streamlit as st
 from core.dose import DoseSpec
 from core.dosefile import open_dose
 from core.figures import config
-from core.readout import GOOD, WRONG, ReadOut, WordSets
+from core.readout import ReadOut
 from core.recipes import Recipe
 from core.steerfigures import answer_figure
-from core.steerview import ASKED, EACH, answer_sentence, answer_table
+from core.steerview import answer_sentence, answer_table
 from core.study import Study
 from pages.parts import bench as cached
-from pages.parts import frame, steerchoice, steersliders
+from pages.parts import frame, steerasked, steerpresets, steerrecipe, steersliders
 from pages.parts.address import bound
 from pages.parts.bench import bench
 from pages.parts.steerchoice import AXES, Choice
-
-_COLUMNS: Any = {
-    "text": st.column_config.TextColumn("what is asked", width="large"),
-    "own": None,
-    "mass": st.column_config.NumberColumn(
-        format="percent", help="Chance that the plain next word is one of these words at all."
-    ),
-    "kl": st.column_config.NumberColumn("KL, nats", format="%.2f"),
-    "random": st.column_config.NumberColumn("change, random direction", format="%.2f"),
-    **{
-        name: st.column_config.NumberColumn(format="%.2f") for name in ("before", "after", "change")
-    },
-}
 
 
 @st.fragment
@@ -40,8 +27,8 @@ def show(study: Study, choice: Choice) -> None:
     """Draw prompt and sliders, and beside them what the model would say next."""
     left, right = st.columns([1, 1.1], gap="large")
     with left:
-        st.text_area("Prompt", height=80, **bound("prompt", steerchoice.PROMPT))
-        steersliders.examples()
+        st.text_area("Prompt", height=80, **bound("prompt", steerrecipe.PROMPT))
+        steerpresets.examples()
         st.markdown("**Steer towards**", help="In per cent of the layer's residual norm.")
         with frame.told():
             steersliders.show(_doses(study, choice))
@@ -63,9 +50,9 @@ def _doses(study: Study, choice: Choice) -> dict[str, Any]:
 def _answer(study: Study, choice: Choice) -> None:
     st.html(_LEGEND)
     place, said, below = st.empty(), st.empty(), st.container()
-    which, words = _settings(below)
-    recipe = steerchoice.recipe(study, choice)
-    prompt = " ".join(steerchoice.prompt().split())
+    which, words = steerasked.ask(below)
+    recipe = steerrecipe.recipe(study, choice)
+    prompt = " ".join(steerrecipe.prompt().split())
     asked = cached.asked(study, which)
     parts = ((prompt,), asked.prompts) if prompt else (asked.prompts,)
     texts = (prompt, *asked.texts) if prompt else asked.texts
@@ -88,18 +75,7 @@ def _answer(study: Study, choice: Choice) -> None:
         table = answer_table(texts, plain, steered, control, own=bool(prompt))
     _draw(place, table, "answer")
     said.markdown(answer_sentence(table, active=bool(recipe.active)))
-    _table(below, table)
-
-
-def _table(place: Any, table: Any) -> None:
-    with place.expander("As a table"):
-        st.dataframe(
-            table,
-            hide_index=True,
-            key="answer-table",
-            column_config=_COLUMNS,
-            alt="Log odds of a right against a wrong next word, before and after steering.",
-        )
+    steerasked.table(below, table)
 
 
 def _draw(place: Any, table: Any, key: str) -> None:
@@ -118,21 +94,3 @@ _LEGEND = (
     "<div class='ms-legend'><span>○ plain</span><span>● steered (your prompt in pink)</span>"
     "<span>◇ random direction, same strength</span></div>"
 )
-
-
-def _settings(place: Any) -> tuple[str, WordSets]:
-    with place.popover("Which actions and words", icon=":material/fact_check:"):
-        which = st.selectbox(
-            "Held-out actions",
-            ASKED,
-            format_func=lambda one: one.replace("-", " – "),
-            help="Of the test split: no direction was made from them.",
-            **bound("asked", EACH, ASKED),
-        )
-        good = st.text_input("Words for right", **bound("good", ", ".join(GOOD)))
-        wrong = st.text_input("Words for wrong", **bound("wrong", ", ".join(WRONG)))
-    return which, WordSets(_split(good), _split(wrong))
-
-
-def _split(words: str) -> tuple[str, ...]:
-    return tuple(one for one in (part.strip() for part in (words or "").split(",")) if one)

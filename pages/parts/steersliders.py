@@ -8,8 +8,9 @@ import streamlit as st
 from core.dose import Dose
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.palette import FOUNDATION_COLOURS
+from pages.parts import steerpresets
 from pages.parts.address import bound
-from pages.parts.steerchoice import AXES, DOSES, MOST
+from pages.parts.steerchoice import DOSES, MOST
 
 _STYLE: Final = """<style>
 .ms-safe {position: relative; height: 5px; margin: -.6rem 11.2rem 0 .4rem; border-radius: 3px;
@@ -18,36 +19,6 @@ _STYLE: Final = """<style>
   background: currentColor; opacity: .55}
 .ms-safe i {position: absolute; top: 0; height: 5px; border-radius: 3px}
 </style>"""
-_PRESETS: Final[dict[str, dict[str, int]]] = {
-    "More caring": {"care-harm": 10},
-    "More harmful": {"care-harm": -10},
-    "Loyal over fair": {"loyalty-betrayal": 8, "fairness-cheating": -8},
-    "Obedient": {"authority-subversion": 10},
-    "Nothing sacred": {"sanctity-degradation": -10},
-}
-#: Prompts for a first look: one to be judged, one to be gone on from.
-_EXAMPLES: Final[dict[str, str]] = {
-    "The last seat": "Taking the last seat on the bus from an old man is morally",
-    "A man falls": "When I saw the old man fall in the street, I",
-    "A lost wallet": "She found a wallet full of money on the bench and",
-}
-
-
-def set_doses(doses: Mapping[str, int]) -> None:
-    """Set every slider; those that are not named go to zero (a callback)."""
-    for axis in AXES:
-        st.session_state[axis] = doses.get(axis, 0)
-
-
-def examples() -> None:
-    """Offer prompts for a first look."""
-    row = st.container(horizontal=True)
-    for name, text in _EXAMPLES.items():
-        row.button(name, key=f"example-{name}", on_click=_set_prompt, args=(text,))
-
-
-def _set_prompt(text: str) -> None:
-    st.session_state["prompt"] = text
 
 
 def show(doses: Mapping[str, Dose]) -> None:
@@ -57,16 +28,7 @@ def show(doses: Mapping[str, Dose]) -> None:
         doses: Measured doses by axis; their safe ranges are painted.
     """
     st.html(_STYLE)
-    row = st.container(horizontal=True)
-    for name, preset in _PRESETS.items():
-        row.button(name, key=f"preset-{name}", on_click=set_doses, args=(preset,))
-    row.button(
-        "All to zero",
-        key="all-zero",
-        icon=":material/restart_alt:",
-        on_click=set_doses,
-        args=({},),
-    )
+    steerpresets.doses()
     for axis in FOUNDATIONS:
         _slider(axis, doses.get(axis))
     with st.expander("Advanced: ten poles, each against neutral actions"):

@@ -10,7 +10,7 @@ from core.history import Run
 from core.jobs import Job
 from core.steeredrun import Live
 from core.study import Study
-from pages.parts import frame, progress, steerchoice, steercompare, steerwriting
+from pages.parts import frame, progress, steercompare, steerrecipe, steerwriting
 from pages.parts.bench import bench
 from pages.parts.steerchoice import Choice
 
@@ -68,9 +68,9 @@ def _buttons(study: Study, choice: Choice, running: Job | None) -> None:
         return
     if row.button("Write", type="primary", icon=":material/edit:", key="write"):
         how = steerwriting.decoding()
-        recipe = steerchoice.recipe(study, choice, how)
+        recipe = steerrecipe.recipe(study, choice, how)
         parent = st.session_state.pop("parent", "")
-        live = Live(recipe, steerchoice.prompt(), parent)
+        live = Live(recipe, steerrecipe.prompt(), parent)
         steerjobs.write(bench(), study, live, owner())
         st.session_state.pop("run", None)
         st.rerun()
