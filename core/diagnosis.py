@@ -33,7 +33,7 @@ BASELINES: Final[tuple[Baseline, ...]] = ("words", "length")
 #: Words of the bag; more than enough for short actions, few enough to be whitened.
 _MOST_WORDS: Final = 2048
 #: Raised whenever the same spec would give other figures.
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 
 @dataclass(frozen=True)

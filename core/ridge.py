@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 #: Penalties tried, in units of the mean diagonal of the training Gram matrix.
-PENALTIES: Final[tuple[float, ...]] = tuple((10.0 ** np.linspace(-4, 4, 13)).tolist())
+PENALTIES: Final[tuple[float, ...]] = tuple((10.0 ** np.linspace(-4, 4, 9)).tolist())
 #: States wider than this are reduced to as many principal directions.
 MOST_WIDTH: Final = 1024
 #: A coordinate that varies on the training rows by less than this share of all is constant there.

@@ -3,7 +3,7 @@
 What ``core.gradients`` finds must stand out from these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Fewer texts have no correlation worth a number; Fisher's weight n - 3 needs four.
 FEWEST_TEXTS: Final = 5
+#: Shuffles behind the bands of the variants after the first; the headline has all of them.
+SECOND_SHUFFLES: Final = 500
 #: Cosines of equal states differ by rounding: what is nearer than this is tied.
 _SAME: Final = 1e-9
 #: The same in float32, as a share of the standard deviation and as the least.
@@ -40,7 +42,10 @@ def unit_ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
 def null_correlations(
     states: NDArray[np.float32], cohort: Cohort, variants: tuple[str, ...]
 ) -> NDArray[np.float32]:
-    """Return each variant's correlation under shuffled labels, ``(variants, shuffles, 10)``."""
+    """Return each variant's correlation under shuffled labels, ``(variants, shuffles, 10)``.
+
+    Variants after the first are NaN beyond ``SECOND_SHUFFLES``.
+    """
     import torch
 
     null = np.full((len(variants), cohort.shuffles, len(DIMENSIONS)), np.nan, np.float32)
@@ -55,7 +60,9 @@ def null_correlations(
         own = _Own.of(on[torch.tensor(rows)], cohort.text[rows])
         for block in shuffled_centres(own.states, cohort, rows, foundation):
             here = slice(done, done + len(block.takers))
-            for pole, correlation in _shuffled(own, block, cohort, rows, foundation, variants):
+            asked = [len(block.takers), *[max(0, SECOND_SHUFFLES - done)] * (len(variants) - 1)]
+            several = dict(zip(variants, asked, strict=True))
+            for pole, correlation in _shuffled(own, block, cohort, rows, foundation, several):
                 null[:, here, pole] = correlation.cpu().numpy()
             done = here.stop
     return null
@@ -119,7 +126,7 @@ def _shuffled(
     cohort: Cohort,
     rows: NDArray[np.int64],
     foundation: int,
-    variants: tuple[str, ...],
+    variants: Mapping[str, int],
 ) -> "Iterator[tuple[int, torch.Tensor]]":
     """Yield the two poles' correlations in a block of shuffles, each ``(variants, b)``."""
     import torch
@@ -141,8 +148,11 @@ def _shuffled(
             "typicality with neutrals": (close[pole], slots | neutral),
             "own minus opposed": (close[pole] - close[1 - pole], slots),
         }
-        found = [_rank_correlation(*scores[name], cohort, rows) for name in variants]
-        yield 2 * foundation + pole, torch.stack(found)
+        found = torch.full((len(variants), len(takers)), torch.nan, device=takers.device)
+        for row, (name, most) in zip(found, variants.items(), strict=True):
+            score, chosen = scores[name]
+            row[:most] = _rank_correlation(score[:most], chosen, cohort, rows)
+        yield 2 * foundation + pole, found
 
 
 def _rank_correlation(

@@ -1,0 +1,76 @@
+"""Steering in a real browser: a deep link, a slider, texts that stream, Stop, a phone."""
+
+from typing import Any
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = sync_api.expect
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+_AFTER = """() => {
+    const chart = document.querySelector('.st-key-answer .js-plotly-plot');
+    const one = chart?._fullData?.find(trace => trace.name === 'steered');
+    return one ? Array.from(one.x).join() : '';
+}"""
+_CHANGED = f"before => {{ const now = ({_AFTER})(); return now !== '' && now !== before; }}"
+_SCROLL = """() => [document.scrollingElement, document.querySelector('[data-testid=stMain]')]
+    .map(one => one.scrollWidth - one.clientWidth)"""
+
+
+def after(screen: Any, before: str = "") -> str:
+    """Wait until the read-out is another one, and return it."""
+    screen.page.wait_for_function(_CHANGED, arg=before)
+    return str(screen.page.evaluate(_AFTER))
+
+
+def test_a_deep_link_a_slider_and_the_read_out(screen, prepared):
+    screen.open("steer", **prepared.few, **{"care-harm": "20", "at": "1"})
+    first = after(screen)
+    expect(screen.text("A random direction of the same strength")).to_be_visible()
+    slider = screen.key("care-harm").get_by_role("slider")
+    expect(slider).to_have_attribute("aria-valuenow", "20")
+    slider.press("ArrowRight")
+    screen.await_query(**{"care-harm": "21", "at": "1"})
+    second = after(screen, first)
+    screen.key("zero-care-harm").get_by_role("button").click()
+    expect(screen.text("Nothing is steered")).to_be_visible()
+    assert "care-harm" not in screen.query()
+    after(screen, second)
+
+
+def test_two_people_write_and_neither_sees_the_others_text(new_screen, prepared):
+    screens = [new_screen(), new_screen()]
+    for number, screen in enumerate(screens):
+        screen.open(
+            "steer", **prepared.few, **{"care-harm": "40", "tokens": "25", "seed": str(number)}
+        )
+        after(screen)
+    for screen in screens:
+        screen.page.get_by_role("button", name="Write", exact=True).click()
+    texts = []
+    for screen in screens:
+        expect(screen.text("the edit ran")).to_be_visible()
+        screen.settle()
+        texts.append(screen.page.locator(".ms-text").all_inner_texts())
+        expect(screen.page.get_by_role("heading", name="Where do the texts land?")).to_be_visible()
+    assert texts[0] != texts[1]
+
+
+def test_stop_stops_and_the_next_run_works(screen, prepared):
+    screen.open("steer", **prepared.few, **{"care-harm": "40", "tokens": "100", "seed": "7"})
+    after(screen)
+    screen.page.get_by_role("button", name="Write", exact=True).click()
+    screen.page.locator(".ms-text").first.wait_for()
+    screen.page.get_by_role("button", name="Stop", exact=True).click()
+    expect(screen.text("Stopped.")).to_be_visible()
+    screen.page.get_by_role("button", name="Write", exact=True).click()
+    expect(screen.text("Stopped.")).to_have_count(0)
+    screen.page.get_by_role("button", name="Stop", exact=True).click()
+    expect(screen.text("Stopped.")).to_be_visible()
+
+
+def test_a_phone_never_scrolls_sideways(new_screen, prepared):
+    screen = new_screen(**PHONE).open("steer", **prepared.few, **{"care-harm": "20"})
+    after(screen)
+    assert screen.page.evaluate(_SCROLL) == [0, 0]

@@ -1,0 +1,132 @@
+"""Figures of the steering page: read from their data, not from pixels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.dose import Dose, DoseSpec, Leakage, Point
+from core.foundations import DIMENSIONS
+from core.readout import ReadOut
+from core.stats import Estimate
+from core.steerfigures import (
+    answer_figure,
+    dose_figure,
+    landing_figure,
+    leakage_figure,
+    with_arrows,
+)
+from core.steerview import answer_sentence, answer_table
+
+NOTHING = Estimate(np.nan, np.nan, np.nan)
+
+
+def read(plain: list[float], steered: list[float]) -> ReadOut:
+    n = len(plain)
+    return ReadOut(np.array(plain), np.array(steered), np.full(n, 0.1), np.full(n, 0.5))
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    plain = [read([-1], [-1]), read([0.0, 1.0, -2.0], [0.0, 1.0, -2.0])]
+    steered = [read([-1], [-0.9]), read([0.0, 1.0, -2.0], [0.5, 3.0, -2.1])]
+    control = [read([-1], [-1.1]), read([0.0, 1.0, -2.0], [0.1, 1.1, -2.2])]
+    return answer_table(["mine <b>", "one", "two", "three"], plain, steered, control)
+
+
+def test_the_prompt_stands_first_then_the_largest_change(table):
+    assert table["text"].tolist() == ["mine <b>", "two", "one", "three"]
+    assert table["own"].tolist() == [True, False, False, False]
+    assert table["change"].round(2).tolist() == [0.1, 2.0, 0.5, -0.1]
+    assert table["random"].round(2).tolist() == [-0.1, 0.1, 0.1, -0.2]
+
+
+def test_what_is_not_known_yet_is_left_open():
+    plain = [read([-1], [-1]), read([0.0, 1.0], [0.0, 1.0])]
+    early = answer_table(["mine", "one", "two"], plain, [read([-1], [-0.9])])
+    assert early["before"].tolist() == [-1, 0, 1]
+    assert early["after"].isna().tolist() == [False, True, True]
+    assert early["random"].isna().all()
+    assert answer_figure(early).data
+
+
+def test_without_a_prompt_nothing_is_marked_as_the_persons_own():
+    one = [read([0.0], [1.0])]
+    assert not answer_table(["one"], one, one, own=False)["own"].any()
+
+
+def test_the_sentence_names_direction_size_and_control(table):
+    said = answer_sentence(table, active=True)
+    assert "**right**" in said
+    assert "3 of 4" in said
+    assert "random direction" in said
+    assert "Move a slider" in answer_sentence(table, active=False)
+
+
+def test_read_outs_are_drawn_from_before_to_after(table):
+    figure = answer_figure(table)
+    named = {trace.name: trace for trace in figure.data if trace.name}
+    assert set(named) == {"plain", "steered", "random direction"}
+    assert list(named["plain"].x) == table["before"].tolist()[::-1]
+    assert list(named["steered"].x) == table["after"].tolist()[::-1]
+    labels = [note.text for note in figure.layout.annotations]
+    assert "<b>mine &lt;b&gt;</b>" in labels
+
+
+def dose(calibrated: float) -> Dose:
+    points = tuple(
+        Point(
+            strength,
+            Estimate(strength, strength - 0.1, strength + 0.1),
+            abs(strength),
+            30 + abs(strength),
+            Estimate(0.0, -0.1, 0.1) if strength == calibrated != 0 else NOTHING,
+        )
+        for strength in (-0.2, 0.0, 0.2)
+    )
+    safe = (-0.2, calibrated) if calibrated else (0.0, 0.0)
+    shuffled = Estimate(0.0, -0.1, 0.1) if calibrated else NOTHING
+    return Dose(DoseSpec("care-harm", 1), 1, 5, points, safe, calibrated, 0.97, shuffled)
+
+
+def test_a_dose_paints_its_safe_range_and_its_controls():
+    figure = dose_figure(dose(0.2))
+    painted = {(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"}
+    assert painted == {(-0.2, 0.2)}
+    names = [trace.name for trace in figure.data]
+    assert "random directions, 95 %" in names
+    assert "shuffled labels, 95 %" in names
+
+
+def test_without_a_safe_strength_nothing_is_painted():
+    figure = dose_figure(dose(0.0))
+    assert not [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert "shuffled labels, 95 %" not in [trace.name for trace in figure.data]
+
+
+def test_leakage_shows_counts_and_what_is_missing():
+    shift = np.arange(24, dtype=float).reshape(12, 2)
+    shift[3] = np.nan
+    names = (*DIMENSIONS, "random", "shuffled labels")
+    figure = leakage_figure(Leakage(names, ("care", "harm"), shift, (8, 5)))
+    (heat,) = figure.data
+    assert list(heat.x) == ["care (8)", "harm (5)"]
+    assert list(heat.text[3]) == ["–", "–"]
+    assert heat.zmax == -heat.zmin == 23
+
+
+def test_landings_go_from_plain_to_steered():
+    rows = pd.DataFrame({"centre": list(DIMENSIONS), "plain": 0.25, "steered": 0.5, "change": 0.25})
+    figure = landing_figure(rows)
+    named = {trace.name: trace for trace in figure.data if trace.name}
+    assert list(named["plain"].x) == [0.25] * 10
+    assert list(named["steered"].y) == list(DIMENSIONS)[::-1]
+
+
+def test_an_arrow_leads_from_each_plain_text_to_its_steered_one():
+    import plotly.graph_objects as go
+
+    places = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    figure = with_arrows(go.Figure(go.Scatter(x=[0], y=[0])), places)
+    arrows = [(one.ax, one.ay, one.x, one.y) for one in figure.layout.annotations]
+    assert arrows == [(0, 0, 2, 3), (1, 1, 4, 5)]
+    assert figure.data[0].marker.opacity == 0.3
