@@ -1,6 +1,7 @@
 """A run as files for others: Markdown, and a Python script that repeats it with nnsight alone."""
 
 import io
+import re
 import zipfile
 from typing import Final
 
@@ -22,17 +23,22 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 MODEL = {model!r}  # a folder or a hub id
 PROMPT = {prompt!r}
 EDITS = {edits!r}  # layer: direction files, their strengths, residual norm
-OPERATION, POSITIONS, TOKENS = {operation!r}, {positions!r}, {tokens}
+OPERATION, POSITIONS, TOKENS, CHAT = {operation!r}, {positions!r}, {tokens}, {chat}
 
 tokenizer = AutoTokenizer.from_pretrained(MODEL)
 module = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).eval()
 model = TransformersModel(module, tokenizer=tokenizer, task="text-generation")
 layers = model.get({layers!r})
-ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"]
+text = PROMPT
+if CHAT:
+    said = [{{"role": "user", "content": PROMPT}}]
+    text = tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
+ids = tokenizer(text, return_tensors="pt", add_special_tokens=not CHAT)["input_ids"]
 start = ids.shape[1]
 
 
-def edited(hidden, files, strengths, norm):
+def edited(output, files, strengths, norm):
+    hidden, *rest = output if isinstance(output, tuple) else (output,)
     units = torch.stack([load_file(name)["direction"] for name in files])
     strengths = torch.tensor(strengths)
     if OPERATION == "add":
@@ -46,7 +52,7 @@ def edited(hidden, files, strengths, norm):
     moved = hidden + change
     untouched = {{"all": 0, "not first": 1, "generated": start - 1}}[POSITIONS]
     moved[:, :untouched] = hidden[:, :untouched]
-    return moved
+    return (moved, *rest) if isinstance(output, tuple) else moved
 
 
 for _ in range(TOKENS):
@@ -66,13 +72,13 @@ print(tokenizer.decode(ids[0, start:], skip_special_tokens=True))
 def markdown(run: Run) -> str:
     """Return a run as Markdown: what was asked, the dose, the texts side by side."""
     recipe = run.recipe
-    doses = ", ".join(f"{term.axis} {term.strength:+g}" for term in recipe.terms) or "none"
+    doses = [f"{_inline(term.axis)} {term.strength:+g}" for term in recipe.terms]
     lines = [
         "# Steered run",
         "",
-        f"- model: {recipe.model} ({recipe.identity or 'any'})",
+        f"- model: {_inline(recipe.model)} ({_inline(recipe.identity) or 'any'})",
         f"- layers: {', '.join(map(str, recipe.layers))}; {recipe.operation}; {recipe.positions}",
-        f"- directions: {doses}",
+        f"- directions: {', '.join(doses) or 'none'}",
         f"- decoding: {recipe.decoding.tokens} tokens, temperature {recipe.decoding.temperature:g},"
         f" seed {recipe.decoding.seed}",
         f"- tokens changed: {run.changed_tokens}; edits ran {run.calls} times",
@@ -85,12 +91,22 @@ def markdown(run: Run) -> str:
         lines += ["", f"## Sample {number}", "", "Plain:", "", _quoted(plain)]
         lines += ["", "Steered:", "", _quoted(steered)]
     if run.note:
-        lines += ["", "## Note", "", run.note]
+        lines += ["", "## Note", "", _quoted(run.note)]
     return "\n".join(lines) + "\n"
 
 
 def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}" for line in text.splitlines() or [""])
+    return "\n".join(f"> {_plain(line)}" for line in text.splitlines() or [""])
+
+
+def _inline(text: str) -> str:
+    """Keep a text within its line."""
+    return _plain(" ".join(text.split()))
+
+
+def _plain(line: str) -> str:
+    """Let a model's text show as it stands: no HTML, link, image or code of its own."""
+    return re.sub(r"([\\`<\[])", r"\\\1", line)
 
 
 def bundle_bytes(
@@ -127,11 +143,12 @@ def script(run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[
     }
     return _SCRIPT.format(
         model=model,
-        prompt=run.prompt,
+        prompt=run.prompt.replace("\x00", ""),  # as it was read
         edits=named,
         operation=run.recipe.operation,
         positions=run.recipe.positions,
         tokens=run.recipe.decoding.tokens,
+        chat=run.recipe.decoding.chat,
         layers=layers,
         ends=sorted(ends),
     )

@@ -15,6 +15,7 @@ from core.prompts import ReadSpec
 from core.steering import LayerEdit
 from core.store import Store
 from core.study import open_study
+from tests.conftest import TINY_LAYERS, TINY_WIDTH, _byte_tokenizer, _save_tiny
 
 VERBS = ["help", "rob", "praise", "mock", "feed", "leave", "thank", "cheat", "greet", "hide"]
 WHOM = ["a friend", "the judge", "my neighbour", "an old man", "the team", "some child", "a guest"]
@@ -42,6 +43,23 @@ def read_table(store, rows, name="table"):
 def opened(folder, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("store"))
     return open_model(describe(ModelSpec("folder", str(folder), device="cpu"), store), store)
+
+
+def bloom_folder(tmp_path_factory):
+    """Return the folder of a random Bloom: its layers give tuples, its positions are the mask's."""
+    from transformers import BloomConfig
+
+    tokenizer = _byte_tokenizer(bos=True)
+    config = BloomConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=TINY_WIDTH,
+        n_layer=TINY_LAYERS,
+        n_head=4,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    return _save_tiny(tmp_path_factory.mktemp("models") / "tiny-bloom", config, tokenizer)
 
 
 def read_by(model, tmp_path_factory, rows=None):

@@ -1,7 +1,8 @@
 """Files of a run: the script repeats it without Moralscope, Markdown tells it."""
 
 import io
-import json
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,7 @@ from core.generation import end_tokens, write
 from core.history import Run, run_of
 from core.recipes import Decoding, Recipe, Term
 from core.runfiles import bundle_bytes, markdown, script
-from tests.core.steeringsets import made_edit, opened
+from tests.core.steeringsets import bloom_folder, made_edit, opened
 
 PROMPT = "helping a friend who"
 
@@ -23,7 +24,7 @@ def llama(tiny_llama_folder, tmp_path_factory):
     return opened(tiny_llama_folder, tmp_path_factory)
 
 
-def made_run(operation="add", positions="not first", **fields):
+def made_run(operation="add", positions="not first", prompt=PROMPT, **fields):
     recipe = Recipe(
         "folder:/x",
         "folder:abc",
@@ -35,7 +36,7 @@ def made_run(operation="add", positions="not first", **fields):
         operation=operation,
         decoding=Decoding(tokens=8, temperature=0, samples=1),
     )
-    return Run(recipe, PROMPT, ("one\ntwo",), ("three",), 3, 8, **fields)
+    return Run(recipe, prompt, ("one\ntwo",), ("three",), 3, 8, **fields)
 
 
 @pytest.mark.slow
@@ -51,13 +52,18 @@ def made_run(operation="add", positions="not first", **fields):
 def test_the_script_writes_the_same_text(
     operation, positions, strengths, llama, tiny_llama_folder, tmp_path
 ):
-    run = made_run(operation, positions)
     edits = [
         made_edit(strengths, operation, layer=1),
         made_edit((2.0,), operation, layer=2, seed=5),
     ]
-    last = list(write(llama, PROMPT, edits, positions, run.recipe.decoding))[-1]
-    packed = bundle_bytes(run, edits, str(tiny_llama_folder), llama.layers, end_tokens(llama))
+    assert_repeats(llama, tiny_llama_folder, made_run(operation, positions), edits, tmp_path)
+
+
+def assert_repeats(model, folder, run, edits, tmp_path):
+    """Write a run's text, let its script write it again, and compare."""
+    recipe = run.recipe
+    last = list(write(model, run.prompt, edits, recipe.positions, recipe.decoding))[-1]
+    packed = bundle_bytes(run, edits, str(folder), model.layers, end_tokens(model))
     with zipfile.ZipFile(io.BytesIO(packed)) as bundle:
         bundle.extractall(tmp_path)
     done = subprocess.run(
@@ -70,6 +76,27 @@ def test_the_script_writes_the_same_text(
     assert done.returncode == 0, done.stderr
     assert done.stdout.removesuffix("\n") == last.steered[0]
     assert last.changed_tokens > 0  # else any script would do
+
+
+@pytest.mark.slow
+def test_the_script_of_a_model_whose_layers_give_tuples_writes_the_same_text(
+    tmp_path, tmp_path_factory
+):
+    folder = bloom_folder(tmp_path_factory)
+    edits = [made_edit((4.0,), layer=2, norm=300.0)]
+    assert_repeats(opened(folder, tmp_path_factory), folder, made_run(), edits, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_script_of_a_chat_writes_the_same_text(tiny_llama_folder, tmp_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "chat"
+    shutil.copytree(tiny_llama_folder, folder)
+    (folder / "chat_template.jinja").write_text("<s>U: {{ messages[0].content }}\nA:")
+    run = made_run(prompt="Hi\x00 you")
+    decoding = replace(run.recipe.decoding, chat=True)
+    run = replace(run, recipe=replace(run.recipe, decoding=decoding))
+    edits = [made_edit((3.0,), layer=1)]
+    assert_repeats(opened(folder, tmp_path_factory), folder, run, edits, tmp_path)
 
 
 def test_the_bundle_holds_script_directions_and_run():
@@ -99,4 +126,25 @@ def test_markdown_tells_texts_doses_and_note():
     assert "> one\n> two" in text
     assert "> three" in text
     assert text.endswith("worth a look\n")
-    assert json.dumps("tokens changed: 3")[1:-1] in text
+    assert "tokens changed: 3" in text
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x0b", "\x85", "\u2028"])
+def test_no_text_of_a_run_leaves_its_quotation(end):
+    evil = f"a{end}# Heading{end}<script>alert(1)</script>{end}[x](javascript:alert(1))"
+    run = made_run(prompt=evil)
+    recipe = replace(run.recipe, model=f"folder:{evil}", terms=(Term(f"care{evil}", 0.5),))
+    text = markdown(replace(run, recipe=recipe, plain=(evil,), steered=(evil,)))
+    for line in text.splitlines():
+        if not line.startswith("> "):
+            assert line.startswith("# ") == (line == "# Steered run")
+    assert not re.search(r"(?<!\\)[<\[]", text)  # neither HTML nor a link of its own
+    quoted = [line for line in text.splitlines() if line.startswith("> ")]
+    assert any("alert(1)" in line for line in quoted)  # told, not lost
+
+
+def test_markdown_of_a_run_without_anything_is_whole():
+    run = made_run()
+    text = markdown(replace(run, recipe=replace(run.recipe, terms=()), plain=("",), steered=("",)))
+    assert "directions: none" in text
+    assert "None" not in text

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.models import ModelSpec, describe, open_model
 from core.prompts import collate
 from core.steering import Steering
-from core.store import Store
 from core.traces import step_logits, token_states
-from tests.conftest import TINY_LAYERS, TINY_WIDTH, _byte_tokenizer, _save_tiny
-from tests.core.steeringsets import made_edit, opened
+from tests.core.steeringsets import bloom_folder, made_edit, opened
 
 TEXTS = ["It is wrong to lie", "Help", "You should keep your promise to a friend today"]
 OPERATIONS = ["add", "project out", "set"]
@@ -31,21 +28,7 @@ def gpt2(tiny_gpt2_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bloom(tmp_path_factory):
     """Return a model whose layers give tuples and whose positions come from the mask."""
-    from transformers import BloomConfig
-
-    tokenizer = _byte_tokenizer(bos=True)
-    config = BloomConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=TINY_WIDTH,
-        n_layer=TINY_LAYERS,
-        n_head=4,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
-    folder = _save_tiny(tmp_path_factory.mktemp("models") / "tiny-bloom", config, tokenizer)
-    store = Store(tmp_path_factory.mktemp("store"))
-    return open_model(describe(ModelSpec("folder", str(folder), device="cpu"), store), store)
+    return opened(bloom_folder(tmp_path_factory), tmp_path_factory)
 
 
 @pytest.fixture(params=["llama", "gpt2", "bloom"])
