@@ -151,7 +151,7 @@ def run_of(text: str) -> Run:
         record["plain"], record["steered"] = _texts(record["plain"]), _texts(record["steered"])
         run = Run(recipe, **record)
         _check(run)
-        run.prompt.encode()  # half a character has no bytes
+        json.dumps(asdict(run), ensure_ascii=False).encode()  # half a character has no bytes
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RecipeError(f"This is no run of Moralscope: {error}.") from error
     return run

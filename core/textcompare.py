@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core import CoreError
 from core.directions import Direction
 from core.prompts import collate
 from core.traces import step_logits, token_states
@@ -106,7 +107,14 @@ def heat(
         ids: Tokens of the text.
         direction: Which axis, at which layer.
         centre: Mean state of the items there, ``(d_model,)``: what is common is taken off.
+
+    Raises:
+        CoreError: The direction names no layer.
     """
+    if direction.layer < 0:
+        raise CoreError(
+            f"{direction.name} names no layer to be read at. Choose a direction with a layer."
+        )
     batch = collate([[*prompt, *ids]], model.tokenizer.pad_token_id or 0)
     batch = {name: one.to(model.module.device) for name, one in batch.items()}
     states = token_states(model, batch, direction.layer)[0].numpy().astype(np.float64) - centre

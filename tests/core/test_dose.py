@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from core import CoreError, dose
+from core.activations import load_or_extract
+from core.dataset import builtin
 from core.directions import DirectionError, moral_direction, random_direction
 from core.dose import (
     SAFE_KL,
@@ -24,7 +26,8 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.progress import Cancelled, silent
 from core.prompts import ReadSpec
 from core.readout import ReadOut, read_out
-from core.stats import Estimate
+from core.stats import Estimate, bootstrap_mean
+from core.store import Store
 from core.study import open_study
 from tests.core.steeringsets import (
     balanced_rows,
@@ -420,8 +423,6 @@ def test_leakage_names_what_is_wrong(read_study, llama, store):
         measure_leakage(store, made, llama, 1, 0.1)
     train = replace(made, items=made.items.take(made.items.split == "train"))
     only = open_study(train.items, llama.card, ReadSpec())
-    from core.activations import load_or_extract
-
     load_or_extract(store, only.plan, lambda: llama)
     with pytest.raises(CoreError, match="no held-out actions"):
         measure_leakage(store, only, llama, 1, 0.1)
@@ -433,3 +434,42 @@ def test_leakage_can_be_cancelled(read_study, llama):
     with pytest.raises(Cancelled):
         measure_leakage(store, made, llama, 1, 0.1, report=report)
     assert len(seen) == 4
+
+
+# The packaged model -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gemma_care(gemma, tmp_path_factory):
+    """Return a store and the care-harm items of the built-in set as Gemma has read them."""
+    store = Store(tmp_path_factory.mktemp("gemma") / "store")
+    items = builtin(store)
+    made = open_study(items.take(items.foundation == 0), gemma.card, ReadSpec())
+    load_or_extract(store, made.plan, lambda: gemma)
+    return store, made
+
+
+@pytest.mark.gemma
+@pytest.mark.slow
+def test_gemmas_care_harm_direction_moves_held_out_actions_in_its_own_sense(gemma, gemma_care):
+    """The share of random directions it beats is told by the verdict, and is no promise."""
+    store, made = gemma_care
+    rows = held_out(made, "care-harm", 12)
+    prompts = [made.plan.prompts[row] for row in made.plan.rows[rows]]
+    own, shuffled = (
+        moral_direction(store, made, "care-harm", 12, method=method)
+        for method in ("means", "shuffled")
+    )
+
+    def shift(direction, strength):
+        edits = [dose._edit(store, made, direction, strength)]
+        return bootstrap_mean(
+            read_out(gemma, prompts, edits, "not first").shift, np.arange(len(rows))
+        )
+
+    towards, away = shift(own, 0.1), shift(own, -0.1)
+    assert towards.low > 0 > away.high
+    assert towards.value - away.value > abs(
+        shift(shuffled, 0.1).value - shift(shuffled, -0.1).value
+    )
+    assert neutral_cost(gemma, [dose._edit(store, made, own, 0.1)], "not first")[0] < SAFE_KL

@@ -1,11 +1,14 @@
 """Two texts: what differs, how fluent each is, where an axis lights up."""
 
 import math
+import random
+import time
 
 import numpy as np
 import pytest
 import torch
 
+from core import CoreError
 from core.textcompare import differing, heat, perplexity, repetition
 from core.traces import token_states
 from tests.core.steeringsets import made_direction, opened, plain_logits
@@ -16,6 +19,11 @@ IDS = [5, 9, 40, 41, 7, 100]
 @pytest.fixture(scope="module")
 def llama(tiny_llama_folder, tmp_path_factory):
     return opened(tiny_llama_folder, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def gpt2(tiny_gpt2_folder, tmp_path_factory):
+    return opened(tiny_gpt2_folder, tmp_path_factory)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +81,48 @@ def test_heat_is_the_cosine_of_each_written_token(llama):
     expected = [one @ direction.vector / np.linalg.norm(one) for one in states]
     np.testing.assert_allclose(found.value, expected, atol=1e-6)
     assert len(found.tokens) == 4
+
+
+@pytest.mark.parametrize("model", ["llama", "gpt2"])
+def test_continuations_of_any_length_are_measured_each_alone(model, request):
+    opened_model = request.getfixturevalue(model)
+    written = [IDS[3:], IDS[1:2], [], IDS[:4]]
+    together = perplexity(opened_model, IDS[:3], written)
+    for one, ids in zip(together, written, strict=True):
+        [alone] = perplexity(opened_model, IDS[:3], [ids])
+        assert (math.isnan(one) and math.isnan(alone)) or one == pytest.approx(alone, rel=1e-6)
+    assert [math.isnan(one) for one in together] == [False, False, True, False]
+
+
+def test_heat_of_nothing_written_is_empty_and_the_first_token_of_all_has_none(llama):
+    empty = heat(llama, IDS, [], made_direction(layer=1), np.zeros(32))
+    assert (empty.tokens, empty.value.shape) == ([], (0,))
+    first = heat(llama, [], IDS, made_direction(layer=1), np.zeros(32))
+    assert len(first.tokens) == len(first.value) == len(IDS)
+    assert np.isnan(first.value).tolist() == [True] + [False] * 5
+    assert (np.abs(first.value[1:]) <= 1).all()
+
+
+def test_heat_along_a_direction_of_no_layer_is_refused(llama):
+    """Layer -2, a file that does not say, would be read as the last but one."""
+    with pytest.raises(CoreError, match="no layer"):
+        heat(llama, IDS[:2], IDS[2:], made_direction(layer=-2), np.zeros(32))
+
+
+def test_long_and_repetitive_texts_are_compared_at_once():
+    """A text has at most 400 tokens; the worst case must not hold a page up."""
+    plain, steered = "a b " * 200, "b a c " * 133
+    begin = time.perf_counter()
+    left, right = differing(plain, steered)
+    assert time.perf_counter() - begin < 5
+    assert "".join(piece.text for piece in left) == plain
+    assert "".join(piece.text for piece in right) == steered
+
+
+def test_any_text_is_cut_and_joined_again():
+    draw = random.Random(5)
+    letters = "ab \n\t.,_é模‮😀\u0301\x00'"
+    for _ in range(300):
+        texts = ["".join(draw.choices(letters, k=draw.randint(0, 40))) for _ in range(2)]
+        for text, pieces in zip(texts, differing(*texts), strict=True):
+            assert "".join(piece.text for piece in pieces) == text
