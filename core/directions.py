@@ -7,7 +7,7 @@ its controls: a random direction, and the same difference with the labels shuffl
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -30,6 +30,8 @@ FEWEST_TEXTS: Final = 5
 #: Largest file that is read as a direction.
 MOST_BYTES: Final = 64 * 2**20
 _TENSOR: Final = "direction"
+#: A float32 vector that was made of unit length misses it by so much.
+_SAME_LENGTH: Final = 1e-6
 _LAYER: Final = re.compile(r"[0-9]{1,4}")
 #: Penalties of the probe, per standardised coordinate and item.
 _PENALTIES: Final = tuple(10.0 ** np.linspace(-2, 5, 15))
@@ -60,8 +62,8 @@ class Direction:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the numbers."""
-        return fingerprint(self.vector.astype("<f4").tobytes().hex())
+        """SHA-256 of the numbers and of what they claim to belong to."""
+        return fingerprint([self.vector.astype("<f4").tobytes().hex(), self.model, self.layer])
 
 
 def moral_direction(
@@ -236,7 +238,10 @@ def load_direction(path: Path, card: "ModelCard") -> Direction:
         )
     layer = int(about["layer"]) if _LAYER.fullmatch(about.get("layer", "")) else -2
     name = about.get("name") or path.stem
-    return _unit(name[:60], vector.ravel(), model, layer, f"file {path.name[:60]}")
+    found = _unit(name[:60], vector.ravel(), model, layer, f"file {path.name[:60]}")
+    if abs(float(np.linalg.norm(vector)) - 1) < _SAME_LENGTH:  # to the last bit what was exported
+        return replace(found, vector=vector.ravel().astype(np.float32))
+    return found
 
 
 def _read(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:

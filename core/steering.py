@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.directionfile import FILE, open_direction
 from core.directions import Direction, DirectionError, moral_direction
 from core.recipes import Operation, Positions, Recipe, RecipeError, Term
 from core.store import Store
@@ -20,8 +21,6 @@ from core.study import Study, states_of
 if TYPE_CHECKING:
     import torch
 
-#: Axis names that begin so mean a loaded direction, by digest.
-FILE: Final = "file:"
 #: Fewer digits of a digest could mean several directions.
 _FEWEST_DIGITS: Final = 8
 
@@ -71,7 +70,7 @@ def resolve(
         store: Where states lie.
         study: The items and the model that the recipe names.
         recipe: What is asked.
-        files: Loaded directions by digest.
+        files: Loaded directions by digest; None: those that the store keeps.
 
     Raises:
         RecipeError: It names another model, other items, or a layer that there is not.
@@ -96,9 +95,7 @@ def resolve(
     return [
         LayerEdit(
             layer,
-            tuple(
-                _direction(store, study, recipe, term, layer, files or {}) for term in recipe.active
-            ),
+            tuple(_direction(store, study, recipe, term, layer, files) for term in recipe.active),
             tuple(term.strength for term in recipe.active),
             residual_norm(store, study, layer),
             recipe.operation,
@@ -119,6 +116,24 @@ def _check_items(study: Study, recipe: Recipe) -> None:
             f"This recipe's items were read as {recipe.template[:60]!r}, here they are read as "
             f"{study.plan.spec.template[:60]!r}. Choose the same template."
         )
+    if recipe.items:
+        check_reading(study, recipe)
+
+
+def check_reading(study: Study, recipe: Recipe) -> None:
+    """Refuse a recipe whose items were cut or stripped in another way.
+
+    Raises:
+        RecipeError: They were.
+    """
+    here = study.plan.spec
+    if (recipe.strip, recipe.max_tokens) != (here.strip, here.max_tokens):
+        kept = {True: "stripped", False: "kept"}
+        raise RecipeError(
+            f"This recipe's items were read with final punctuation {kept[recipe.strip]} and at "
+            f"most {recipe.max_tokens:,} tokens; here it is {kept[here.strip]}, and "
+            f"{here.max_tokens:,} tokens. Choose the same preset under 'How texts are read'."
+        )
 
 
 def _direction(
@@ -127,19 +142,13 @@ def _direction(
     recipe: Recipe,
     term: Term,
     layer: int,
-    files: Mapping[str, Direction],
+    files: Mapping[str, Direction] | None,
 ) -> Direction:
     if not term.axis.startswith(FILE):
         return moral_direction(
             store, study, term.axis, layer, method=term.method, pooling=recipe.pooling
         )
-    digest = term.axis.removeprefix(FILE)
-    whole = len(digest) >= _FEWEST_DIGITS
-    found = next((one for key, one in files.items() if whole and key.startswith(digest)), None)
-    if found is None:
-        raise DirectionError(
-            f"The direction {digest[:12]} is not loaded here. Load its file again."
-        )
+    found = _loaded(store, term.axis.removeprefix(FILE), files)
     if found.model and found.model != study.plan.model:
         raise DirectionError(
             f"{found.name} belongs to another model ({found.model}). Choose that model."
@@ -152,6 +161,19 @@ def _direction(
     if found.layer >= 0 and found.layer != layer:
         raise DirectionError(
             f"{found.name} was made at layer {found.layer}, not {layer}. Steer there."
+        )
+    return found
+
+
+def _loaded(store: Store, digest: str, files: Mapping[str, Direction] | None) -> Direction:
+    if files is None:
+        found = open_direction(store, digest)
+    else:
+        whole = len(digest) >= _FEWEST_DIGITS
+        found = next((one for key, one in files.items() if whole and key.startswith(digest)), None)
+    if found is None:
+        raise DirectionError(
+            f"The direction {digest[:16]} is not loaded here. Load its file again."
         )
     return found
 

@@ -268,10 +268,14 @@ class Store:
         folder = self.open(kind, key)
         return None if folder is None else pq.read_table(folder / TABLE_FILE)
 
-    def artefacts(self) -> list[Artefact]:
-        """List every finished artefact, newest first; what cannot be read is left out."""
+    def artefacts(self, kind: str = "*") -> list[Artefact]:
+        """List every finished artefact, newest first; what cannot be read is left out.
+
+        Args:
+            kind: Only those of one kind.
+        """
         found = []
-        for path in self.root.glob(f"*/*/{KEY_FILE}"):
+        for path in self.root.glob(f"{kind}/*/{KEY_FILE}"):
             try:
                 record = json.loads(path.read_text())
                 size = sum(facts["bytes"] for facts in record["files"].values())

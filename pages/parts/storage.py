@@ -12,6 +12,7 @@ _KINDS = {
     "layout": "Pictures",
     "evidence": "Figures with controls",
     "selection": "Selections",
+    "dose": "Doses and leakages of steering",
 }
 
 
