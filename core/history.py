@@ -64,7 +64,7 @@ class Run:
     @property
     def name(self) -> str:
         """16 hex digits: the same recipe and prompt have the same name."""
-        return fingerprint({"recipe": asdict(self.recipe), "prompt": self.prompt})[:16]
+        return fingerprint({"recipe": self.recipe.digest, "prompt": self.prompt})[:16]
 
     @property
     def same(self) -> bool:

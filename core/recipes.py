@@ -4,12 +4,12 @@ import base64
 import binascii
 import json
 import zlib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Final, Literal, get_args
 
 from core import CoreError
 from core.directions import Method
-from core.prompts import Pooling
+from core.prompts import KEPT_END, Pooling, ReadSpec
 from core.store import fingerprint
 
 Positions = Literal["all", "generated", "not first"]
@@ -136,6 +136,12 @@ class Recipe:
     decoding: Decoding = field(default_factory=Decoding)
     """How tokens are chosen."""
 
+    strip: bool = True
+    """Whether the items were read without their final punctuation."""
+
+    max_tokens: int = ReadSpec.max_tokens
+    """Tokens above which a long item lost its middle."""
+
     def __post_init__(self) -> None:
         named = (self.model, self.identity, self.items, self.template)
         several = len(set(self.layers)) == len(self.layers) > 0
@@ -148,6 +154,8 @@ class Recipe:
             (self.positions in get_args(Positions), f"positions: {', '.join(get_args(Positions))}"),
             (self.operation in get_args(Operation), f"operation: {', '.join(get_args(Operation))}"),
             (self.pooling in get_args(Pooling), f"pooling: {', '.join(get_args(Pooling))}"),
+            (isinstance(self.strip, bool), "strip must be true or false"),
+            (_whole(self.max_tokens, KEPT_END + 1), f"max_tokens must exceed {KEPT_END}"),
         )
         for holds, rule in rules:
             if not holds:
@@ -162,8 +170,12 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything."""
-        return fingerprint(asdict(self))
+        """SHA-256 over all that is not at its default.
+
+        So a later version can add a field, and what was made before keeps its digest. A default is
+        for that reason never changed.
+        """
+        return fingerprint(_told(self))
 
     def json(self) -> str:
         """Return the recipe as JSON, with its version."""
@@ -171,8 +183,24 @@ class Recipe:
 
     def packed(self) -> str:
         """Return the recipe as one word for an address."""
-        plain = json.dumps({"version": VERSION, **asdict(self)}, separators=(",", ":"))
+        plain = json.dumps({"version": VERSION, **_told(self)}, separators=(",", ":"))
         return base64.urlsafe_b64encode(zlib.compress(plain.encode(), 9)).decode().rstrip("=")
+
+
+def _told(one: Any) -> dict[str, Any]:
+    """Return a dataclass's fields that are not at their default, parts likewise."""
+    plain = {
+        each.name: each.default if each.default_factory is MISSING else each.default_factory()
+        for each in fields(one)
+    }
+    values = {name: getattr(one, name) for name in plain}
+    return {name: _parts(value) for name, value in values.items() if value != plain[name]}
+
+
+def _parts(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_parts(one) for one in value]
+    return _told(value) if is_dataclass(value) else value
 
 
 def recipe_of(text: str) -> Recipe:

@@ -10,7 +10,7 @@ from core.generation import Written, prompt_ids, write
 from core.history import Run, save_run
 from core.progress import Report
 from core.recipes import Recipe, RecipeError
-from core.steering import resolve
+from core.steering import check_reading, resolve
 from core.store import Store, library_version
 from core.study import Study
 from core.textcompare import perplexity
@@ -39,7 +39,7 @@ class Live:
 
 
 def check_recipe(study: Study, recipe: Recipe) -> None:
-    """Refuse a recipe that was made with other items or another template.
+    """Refuse a recipe that was made with other items, or read in another way.
 
     Raises:
         RecipeError: It was.
@@ -54,6 +54,7 @@ def check_recipe(study: Study, recipe: Recipe) -> None:
             f"This recipe's actions were read as {recipe.template!r}. Set that template in the "
             "sidebar."
         )
+    check_reading(study, recipe)
 
 
 def write_run(store: Store, study: Study, model: "OpenModel", live: Live, report: Report) -> Run:

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import hashlib
 import json
 import random
 import zlib
@@ -100,10 +101,22 @@ def test_every_field_is_part_of_the_digest():
             "operation": "set",
             "pooling": "mean",
             "decoding": Decoding(seed=1),
+            "strip": False,
+            "max_tokens": 128,
         }.items()
     ]
     assert len(others) == len(dataclasses.fields(Recipe))
     assert len({one.digest for one in (ORDINARY, *others)}) == len(others) + 1
+
+
+def test_a_field_at_its_default_is_no_part_of_the_digest():
+    """Fields that a later version adds must not give older runs another name."""
+    few = json.dumps({"axis": "care", "strength": 0.1})
+    terms = f'{{"model":"m","identity":"","items":"","template":"t","layers":[3],"terms":[{few}]}}'
+    canonical = json.dumps(json.loads(terms), sort_keys=True, separators=(",", ":"))
+    made = Recipe("m", "", "", "t", (3,), (Term("care", 0.1),), decoding=Decoding())
+    assert made.digest == hashlib.sha256(canonical.encode()).hexdigest()
+    assert made.digest == "5116a1b1eb6b9b52edeff8a1469cac16ac6e32be52fc58d531ea19234612e0d4"
 
 
 def test_whole_and_broken_numbers_of_one_value_are_one_recipe():
@@ -229,6 +242,9 @@ def test_impossible_decodings_are_refused(fields):
         {"operation": {}},
         {"pooling": "max"},
         {"pooling": []},
+        {"strip": "no"},
+        {"max_tokens": 16},
+        {"max_tokens": None},
         {"decoding": None},
         {"decoding": []},
         {"decoding": {"beams": 4}},
