@@ -1,14 +1,16 @@
-"""Dose and leakage: what a direction does at each strength, and to what it was not meant for.
+"""Dose: what a direction does at each strength, and up to where the model stays itself.
 
 The effect is the shift of the read-out on held-out actions in the direction's own sense: towards
 approval for a virtue, towards condemnation for a vice. It stands beside random directions of equal
-length and the same direction made from shuffled labels. How much of the model is left is measured
-on neutral sentences: the divergence of the next token, and their perplexity.
+length and the same direction made from shuffled labels; and so does the part of it that changes
+sign with the direction, for any disturbance moves judgement by itself. How much of the model is
+left is measured on neutral sentences: divergence of the next token, and perplexity.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,46 +18,34 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.directions import Direction, Method, moral_direction, random_direction
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.progress import Report, silent
-from core.prompts import Pooling, collate, encode
-from core.readout import read_out
+from core.neutral import neutral_cost
+from core.progress import Report, part, silent
+from core.prompts import Pooling
+from core.readout import log_odds
 from core.recipes import Positions
 from core.stats import Estimate, bootstrap_mean, chance
-from core.steering import LayerEdit, Steering, residual_norm
+from core.steering import LayerEdit, residual_norm
 from core.store import Store
 from core.study import Study
-from core.traces import step_logits
 
 if TYPE_CHECKING:
     from core.models import OpenModel
-
-_Made = TypeVar("_Made")
 
 #: Strengths that are tried, in residual norms.
 STRENGTHS: Final = (-0.4, -0.3, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
 #: Mean divergence on neutral text, in nats per token, up to which a strength counts as safe.
 SAFE_KL: Final = 0.5
-#: Random directions beside a calibrated one.
+#: Random directions beside a calibrated one, each pushed both ways.
 RANDOM: Final = 40
+#: Random directions beside every other strength.
+RANDOM_EACH: Final = 8
+#: Share of random directions that an effect must beat to count.
+ENOUGH: Final = 0.95
 #: Held-out actions of an axis that are asked at most.
 MOST_ASKED: Final = 24
-#: Held-out actions of each pole in the leakage matrix.
-_PER_POLE: Final = 8
-#: Sentences without moral content, written for this project.
-NEUTRAL: Final = (
-    "The train to the coast leaves at nine and takes about two hours.",
-    "Add the flour slowly and stir until the dough is smooth.",
-    "The library is on the second floor, next to the lifts.",
-    "Rain is expected in the north, with sunny spells later in the day.",
-    "Water boils at a lower temperature high up in the mountains.",
-    "The meeting was moved to Thursday because the room was booked.",
-    "She painted the kitchen yellow and the hall a light grey.",
-    "The river bends twice before it reaches the old stone bridge.",
-    "Most of the shops on this street open at ten in the morning.",
-    "He plays the piano in the evening and reads before bed.",
-    "The table is made of oak and seats eight people.",
-    "A new version of the program was released last week.",
-)
+#: Share of the work that the direction's own strengths are.
+_FIRST: Final = 0.15
+_NOTHING: Final = Estimate(np.nan, np.nan, np.nan)
 
 
 @dataclass(frozen=True)
@@ -79,13 +69,16 @@ class DoseSpec:
 
 
 class Point(NamedTuple):
-    """What one strength does."""
+    """What one strength does. All effects are in the direction's own sense."""
 
     strength: float
     """In residual norms."""
 
     effect: Estimate
     """Mean shift of the read-out on held-out actions, 95 % interval over actions."""
+
+    turn: Estimate
+    """Half the shift at this strength minus half that at its opposite: what the sign does."""
 
     kl: float
     """Divergence from the plain model on neutral text, nats per token."""
@@ -95,6 +88,43 @@ class Point(NamedTuple):
 
     random: Estimate
     """Mean shift by random directions of equal length: mean and 95 % band."""
+
+    random_turn: Estimate
+    """The same for half the difference of both signs."""
+
+
+class Check(NamedTuple):
+    """An effect beside its controls, at one strength."""
+
+    effect: Estimate
+    """On held-out actions, 95 % interval over actions."""
+
+    random: Estimate
+    """The same by ``RANDOM`` random directions and their opposites: mean and 95 % band."""
+
+    beats: Estimate
+    """Share of these whose effect is smaller, with Wilson's 95 % interval over directions."""
+
+    shuffled: Estimate
+    """The same by the direction of shuffled labels, 95 % interval over actions."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the effect counts: above 0, and beyond 95 % of random directions."""
+        return self.effect.low > 0 and self.beats.value >= ENOUGH  # NaN is no effect either
+
+    @property
+    def verdict(self) -> str:
+        """What may be said about the effect, in words."""
+        if not self.effect.low > 0:
+            return "no effect in its own sense on held-out actions"
+        moves = "moves held-out actions in its own sense"
+        if not self.holds:
+            return f"{moves}, but beats only {self.beats.value:.0%} of random directions"
+        return f"{moves}, and beats {self.beats.value:.0%} of random directions"
+
+
+_NO_CHECK: Final = Check(_NOTHING, _NOTHING, _NOTHING, _NOTHING)
 
 
 @dataclass(frozen=True)
@@ -116,26 +146,22 @@ class Dose:
     safe: tuple[float, float]
     """Strengths between which the divergence stays below ``SAFE_KL``."""
 
-    calibrated: float
-    """The largest safe strength in the direction's own sense."""
+    push: Check
+    """The effect at ``calibrated``; NaN without a safe strength."""
 
-    beats_random: float
-    """Share of ``RANDOM`` random directions whose effect at that strength is smaller, in [0, 1]."""
-
-    shuffled: Estimate
-    """Effect of the shuffled-label direction at that strength."""
+    turn: Check
+    """Half the difference of both signs at ``turned_at``. A push of any direction disturbs the
+    model, and may raise or lower approval by that alone; what both signs share cancels here."""
 
     @property
-    def verdict(self) -> str:
-        """What may be said about the effect, in words."""
-        if self.calibrated == 0:
-            return "no safe strength: even the smallest dose changes neutral text too much"
-        best = next(point for point in self.points if point.strength == self.calibrated)
-        if not best.effect.low > 0:  # NaN is no effect either
-            return "no effect in its own sense on held-out actions"
-        if not self.beats_random >= 0.95:
-            return f"beats only {self.beats_random:.0%} of random directions"
-        return f"moves held-out actions in its own sense, beyond {self.beats_random:.0%} of random"
+    def calibrated(self) -> float:
+        """The largest safe strength in the direction's own sense."""
+        return self.safe[1]
+
+    @property
+    def turned_at(self) -> float:
+        """The largest strength that is safe with either sign."""
+        return min(self.safe[1], -self.safe[0])
 
 
 def sense_of(axis: str) -> int:
@@ -164,13 +190,44 @@ def held_out(study: Study, axis: str, most: int = MOST_ASKED) -> NDArray[np.int6
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
 
 
-def _edit(store: Store, study: Study, direction: Direction, strength: float) -> LayerEdit:
+def one_edit(store: Store, study: Study, direction: Direction, strength: float) -> LayerEdit:
+    """Return the edit that adds one direction at its layer."""
     norm = residual_norm(store, study, direction.layer)
     return LayerEdit(direction.layer, (direction,), (strength,), norm, "add")
 
 
 def _direction(store: Store, study: Study, spec: DoseSpec, method: Method) -> Direction:
     return moral_direction(store, study, spec.axis, spec.layer, method=method, pooling=spec.pooling)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asking:
+    """Held-out actions that one model is asked about, again and again."""
+
+    store: Store
+    study: Study
+    model: "OpenModel"
+    spec: DoseSpec
+    prompts: list[str]
+    plain: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, store: Store, study: Study, model: "OpenModel", spec: DoseSpec) -> "_Asking":
+        rows = study.plan.rows[held_out(study, spec.axis)]
+        prompts = [study.plan.prompts[row] for row in rows]
+        plain = log_odds(model, prompts, [], spec.positions)
+        return cls(store, study, model, spec, prompts, plain)
+
+    def edits(self, direction: Direction, strength: float) -> list[LayerEdit]:
+        return [one_edit(self.store, self.study, direction, strength)] if strength else []
+
+    def shift(self, direction: Direction, strength: float) -> NDArray[np.float64]:
+        """Return each action's shift in the axis's own sense, ``(n_actions,)``."""
+        if not strength:
+            return np.zeros(len(self.prompts))
+        edits = self.edits(direction, strength)
+        after = log_odds(self.model, self.prompts, edits, self.spec.positions)
+        return (after - self.plain) * sense_of(self.spec.axis)
 
 
 def measure_dose(
@@ -183,192 +240,114 @@ def measure_dose(
         Cancelled: The person cancelled.
     """
     direction = _direction(store, study, spec, spec.method)
-    rows = held_out(study, spec.axis)
-    prompts = [study.plan.prompts[row] for row in study.plan.rows[rows]]
-    sense = sense_of(spec.axis)
-    steps, done = len(STRENGTHS) + RANDOM + 1, 0
-
-    def shift(one: Direction, strength: float) -> NDArray[np.float64]:
-        edits = [_edit(store, study, one, strength)] if strength else []
-        return read_out(model, prompts, edits, spec.positions).shift * sense
-
-    points = []
-    for strength in STRENGTHS:
-        report(done, steps, "trying strengths")
-        done += 1
-        effect = bootstrap_mean(shift(direction, strength), np.arange(len(rows)))
-        edits = [_edit(store, study, direction, strength)] if strength else []
-        kl, perplexity = neutral_cost(model, edits, spec.positions)
-        points.append(Point(strength, effect, kl, perplexity, Estimate(np.nan, np.nan, np.nan)))
-    safe = safe_range(points)
-    calibrated = safe[1]
-    others = np.zeros(0)
-    if calibrated:
-        found = []
-        for seed in range(RANDOM):
-            report(done, steps, "trying random directions")
-            done += 1
-            found.append(float(shift(random_direction(direction, seed), calibrated).mean()))
-        others = np.array(found)
-    return _judged(
-        spec,
-        len(rows),
-        points,
-        safe,
-        others,
-        lambda: shift(_direction(store, study, spec, "shuffled"), calibrated),
-    )
-
-
-def _judged(
-    spec: DoseSpec,
-    n_actions: int,
-    points: Sequence[Point],
-    safe: tuple[float, float],
-    others: NDArray[np.float64],
-    shuffled: Callable[[], NDArray[np.float64]],
-) -> Dose:
-    """Put the parts together; without a safe strength there is no control to show."""
-    nothing = Estimate(np.nan, np.nan, np.nan)
-    calibrated, sense = safe[1], sense_of(spec.axis)
-    if not calibrated:
-        return Dose(spec, sense, n_actions, tuple(points), safe, 0.0, float("nan"), nothing)
-    band = chance(others)
-    done = tuple(
-        point._replace(random=band) if point.strength == calibrated else point for point in points
-    )
-    best = next(point for point in done if point.strength == calibrated)
-    control = shuffled()
+    asking = _Asking.of(store, study, model, spec)
+    shifts, costs = {}, {}
+    first, second = part(report, 0.0, _FIRST), part(report, _FIRST, 1.0)
+    for number, strength in enumerate(STRENGTHS):
+        first(number, len(STRENGTHS), "trying strengths")
+        shifts[strength] = asking.shift(direction, strength)
+        costs[strength] = neutral_cost(model, asking.edits(direction, strength), spec.positions)
+    safe = safe_range({strength: kl for strength, (kl, _) in costs.items()})
+    calibrated, both = safe[1], min(safe[1], -safe[0])
+    controls = _random_pushes(asking, direction, {calibrated, both}, second)
+    shuffled = _direction(store, study, spec, "shuffled")
     return Dose(
         spec,
-        sense,
-        n_actions,
-        done,
+        sense_of(spec.axis),
+        len(asking.prompts),
+        tuple(_point(one, shifts, costs[one], controls) for one in STRENGTHS),
         safe,
-        calibrated,
-        float((others < best.effect.value).mean()),
-        bootstrap_mean(control, np.arange(len(control))),
+        _checked(shifts[calibrated], controls[calibrated], asking.shift(shuffled, calibrated))
+        if calibrated
+        else _NO_CHECK,
+        _checked(
+            _odd(shifts[both], shifts[-both]),
+            _odd(controls[both], controls[both][::-1]),
+            _odd(asking.shift(shuffled, both), asking.shift(shuffled, -both)),
+        )
+        if both
+        else _NO_CHECK,
     )
 
 
-def safe_range(points: Sequence[Point]) -> tuple[float, float]:
-    """Return the widest range around 0 in which the divergence stays below ``SAFE_KL``."""
-    low = high = 0.0
-    for point in sorted((one for one in points if one.strength > 0), key=lambda one: one.strength):
-        if not point.kl <= SAFE_KL:
-            break
-        high = point.strength
-    for point in sorted((one for one in points if one.strength < 0), key=lambda one: -one.strength):
-        if not point.kl <= SAFE_KL:
-            break
-        low = point.strength
-    return low, high
+def _random_pushes(
+    asking: _Asking, like: Direction, judged: Collection[float], report: Report
+) -> dict[float, NDArray[np.float64]]:
+    """Return the mean shifts by random directions at each strength.
 
-
-def neutral_cost(
-    model: "OpenModel", edits: Sequence[LayerEdit], positions: Positions
-) -> tuple[float, float]:
-    """Return divergence from the plain model and perplexity on the neutral sentences.
-
-    A sentence stands for a written text: ``generated`` moves all its tokens but the first.
+    Each is pushed both ways: its opposite is a random direction as well.
 
     Returns:
-        Nats per token, and perplexity with the edits; both over every token after the first.
+        Strength above 0 -> ``(2 × directions,)``; the opposite of one stands at the mirrored place.
     """
-    import torch
-
-    moved: Positions = "not first" if positions == "generated" else positions
-    encoded = encode(model, NEUTRAL, 64)
-    total, surprise, count = 0.0, 0.0, 0
-    for start in range(0, len(encoded), 4):
-        part = encoded[start : start + 4]
-        rows = [*part, *part] if edits else part  # unedited, one arm is both
-        batch = collate(rows, model.tokenizer.pad_token_id or 0)
-        batch = {name: one.to(model.module.device) for name, one in batch.items()}
-        arms = torch.arange(len(rows)) >= len(part)
-        steering = Steering.of(edits, moved, arms, model.module.device)
-        steering.aim(batch["attention_mask"].bool(), prompt=True)
-        logs = torch.log_softmax(step_logits(model, batch, None, steering.editors, keep=0), dim=2)
-        plain, steered = logs[: len(part), :-1], logs[-len(part) :, :-1]
-        nxt = batch["input_ids"][: len(part), 1:].cpu()
-        real = batch["attention_mask"][: len(part), 1:].cpu().bool()
-        kl = (steered.exp() * (steered - plain)).sum(dim=2)
-        total += float(kl[real].double().sum())
-        surprise -= float(steered.gather(2, nxt[..., None])[..., 0][real].double().sum())
-        count += int(real.sum())
-    return max(total / count, 0.0), float(np.exp(min(surprise / count, 700)))
+    sizes = sorted({abs(strength) for strength in STRENGTHS} - {0.0})
+    counts = [RANDOM if size in judged else RANDOM_EACH for size in sizes]
+    found, done = {}, 0
+    for size, count in zip(sizes, counts, strict=True):
+        means = np.zeros(2 * count)
+        for seed in range(count):
+            report(done, sum(counts), "trying random directions")
+            done += 1
+            other = random_direction(like, seed)
+            means[seed] = asking.shift(other, size).mean()
+            means[-1 - seed] = asking.shift(other, -size).mean()
+        found[size] = means
+    return found
 
 
-# --- leakage ---
+def _odd(one: NDArray[np.float64], opposite: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (one - opposite) / 2
 
 
-class Leakage(NamedTuple):
-    """Each pole steered, each pole's held-out actions measured."""
-
-    rows: tuple[str, ...]
-    """Steered towards: the ten poles, then a random direction and one of shuffled labels."""
-
-    columns: tuple[str, ...]
-    """Whose held-out actions are asked: the ten poles; those without any are left out."""
-
-    shift: NDArray[np.float64]
-    """Mean shift of the read-out towards approval, ``(12, columns)``; NaN for a pole without a
-    direction."""
-
-    counts: tuple[int, ...]
-    """Actions behind each column."""
-
-
-def measure_leakage(
-    store: Store,
-    study: Study,
-    model: "OpenModel",
-    layer: int,
+def _point(
     strength: float,
-    *,
-    pooling: Pooling = "last",
-    positions: Positions = "not first",
-    report: Report = silent,
-) -> Leakage:
-    """Steer towards each pole in turn and measure the read-out on every pole's held-out actions.
+    shifts: Mapping[float, NDArray[np.float64]],
+    cost: tuple[float, float],
+    controls: Mapping[float, NDArray[np.float64]],
+) -> Point:
+    means = controls.get(abs(strength), np.zeros(2))
+    return Point(
+        strength,
+        _over_actions(shifts[strength]),
+        _over_actions(_odd(shifts[strength], shifts[-strength])),
+        *cost,
+        chance(means),
+        chance(_odd(means, means[::-1])),
+    )
 
-    Raises:
-        CoreError: No pole has a direction, or none has held-out actions.
+
+def _over_actions(values: NDArray[np.float64]) -> Estimate:
+    return bootstrap_mean(values, np.arange(len(values)))
+
+
+def _checked(
+    own: NDArray[np.float64], random: NDArray[np.float64], shuffled: NDArray[np.float64]
+) -> Check:
+    effect = _over_actions(own)
+    share = float((random < effect.value).mean())
+    return Check(effect, chance(random), _wilson(share, len(random) // 2), _over_actions(shuffled))
+
+
+def _wilson(share: float, count: int) -> Estimate:
+    """Return a share with its 95 % interval (Wilson 1927): not of length 0 at 0 or 1."""
+    z = 1.959964
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    return Estimate(share, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def safe_range(kl: Mapping[float, float]) -> tuple[float, float]:
+    """Return the widest range around 0 in which the divergence stays below ``SAFE_KL``.
+
+    Args:
+        kl: Strength -> divergence.
     """
-    directions, why = _per_pole(
-        lambda pole: moral_direction(store, study, pole, layer, pooling=pooling)
-    )
-    if why and not directions:
-        raise why
-    asked, _ = _per_pole(lambda pole: held_out(study, pole, _PER_POLE))
-    if not asked:
-        raise CoreError("This set has no held-out actions. Choose a larger set.")
-    first = next(iter(directions))
-    directions["random"] = random_direction(directions[first], 0)
-    directions["shuffled labels"] = moral_direction(
-        store, study, first, layer, method="shuffled", pooling=pooling
-    )
-    names = (*DIMENSIONS, "random", "shuffled labels")
-    all_rows = np.concatenate(list(asked.values()))
-    prompts = [study.plan.prompts[row] for row in study.plan.rows[all_rows]]
-    ends = np.cumsum([len(rows) for rows in asked.values()])[:-1]
-    shift = np.full((len(names), len(asked)), np.nan)
-    for number, name in enumerate(names):
-        report(number, len(names), f"steering towards {name}")
-        if name in directions:
-            edits = [_edit(store, study, directions[name], strength)]
-            found = read_out(model, prompts, edits, positions).shift
-            shift[number] = [part.mean() for part in np.split(found, ends)]
-    return Leakage(names, tuple(asked), shift, tuple(len(rows) for rows in asked.values()))
-
-
-def _per_pole(make: Callable[[str], _Made]) -> tuple[dict[str, _Made], CoreError | None]:
-    """Return what can be made for each pole, and why the last of the others could not."""
-    found: dict[str, _Made] = {}
-    why: CoreError | None = None
-    for pole in DIMENSIONS:
-        try:
-            found[pole] = make(pole)
-        except CoreError as error:
-            why = error
-    return found, why
+    ends = []
+    for sign in (-1, 1):
+        end = 0.0
+        for size in sorted(sign * strength for strength in kl if sign * strength > 0):
+            if not kl[sign * size] <= SAFE_KL:
+                break
+            end = sign * size
+        ends.append(end)
+    return ends[0], ends[1]

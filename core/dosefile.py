@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.dose import Dose, DoseSpec, Leakage, Point
+from core.dose import Check, Dose, DoseSpec, Point
+from core.leakage import Leakage
 from core.stats import Estimate
 from core.store import Store
 from core.study import Study
 
 #: Raised whenever the same items and states would give other figures.
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 def _key(study: Study, asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -46,12 +47,19 @@ def open_dose(store: Store, study: Study, spec: DoseSpec) -> Dose | None:
         return None
     record = json.loads((folder / "dose.json").read_text())
     points = tuple(
-        Point(strength, Estimate(*effect), kl, perplexity, Estimate(*random))
-        for strength, effect, kl, perplexity, random in record.pop("points")
+        Point(
+            strength,
+            Estimate(*effect),
+            Estimate(*turn),
+            kl,
+            perplexity,
+            *(Estimate(*one) for one in random),
+        )
+        for strength, effect, turn, kl, perplexity, *random in record["points"]
     )
+    push, turn = (Check(*(Estimate(*one) for one in record[name])) for name in ("push", "turn"))
     safe = (float(record["safe"][0]), float(record["safe"][1]))
-    shuffled = Estimate(*record["shuffled"])
-    return Dose(**{**record, "spec": spec, "points": points, "safe": safe, "shuffled": shuffled})
+    return Dose(spec, record["sense"], record["n_actions"], points, safe, push, turn)
 
 
 def leakage_key(study: Study, layer: int, strength: float, positions: str) -> Mapping[str, Any]:

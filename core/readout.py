@@ -154,6 +154,29 @@ def next_logits(
     return torch.cat(parts)
 
 
+def log_odds(
+    model: "OpenModel",
+    prompts: Sequence[str],
+    edits: Sequence[LayerEdit],
+    positions: Positions,
+    words: WordSets | None = None,
+) -> NDArray[np.float64]:
+    """Return the log odds of good against wrong words after each prompt, every row steered.
+
+    A dose asks a hundred times: this needs neither plain rows nor the whole distribution.
+
+    Returns:
+        Shape ``(n,)``.
+
+    Raises:
+        CoreError: As ``read_out``.
+    """
+    good, wrong = (words or WordSets()).tokens(model)
+    logits = next_logits(model, prompts, edits, positions).double()
+    odds = logits[:, good].logsumexp(dim=1) - logits[:, wrong].logsumexp(dim=1)
+    return np.asarray(odds.numpy(), np.float64)
+
+
 def compared(
     model: "OpenModel", plain: "torch.Tensor", steered: "torch.Tensor", words: WordSets
 ) -> ReadOut:

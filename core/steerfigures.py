@@ -10,14 +10,19 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from core.dose import SAFE_KL, Dose, Leakage
+from core.dose import SAFE_KL, Check, Dose
 from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.leakage import Leakage
 from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, MODEL, OWN
+from core.stats import Estimate
 
 #: Characters of an action above its line; the table has all.
 _SHOWN: Final = 54
 _ROW: Final = 37
+#: Shares of the dose's four plots.
+_HEIGHTS: Final = [0.34, 0.3, 0.18, 0.18]
 _RIBBON: Final = "rgba(47,111,222,0.22)"
+_GREY: Final = "rgba(128,128,128,0.24)"
 _SAFE: Final = "rgba(0,145,106,0.13)"
 
 
@@ -100,48 +105,54 @@ def _label(text: str, place: int, *, own: bool) -> dict[str, Any]:
 
 
 def dose_figure(dose: Dose) -> go.Figure:
-    """Draw effect, divergence and perplexity against strength, the safe range painted."""
+    """Draw effects, divergence and perplexity against strength, the safe range painted.
+
+    Above the push itself, then the part of it that changes sign; grey: random directions.
+    """
     figure = make_subplots(
-        rows=3,
-        cols=1,
-        shared_xaxes=True,
-        vertical_spacing=0.07,
-        row_heights=[0.5, 0.25, 0.25],
+        rows=4, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=_HEIGHTS
     )
     at = [point.strength for point in dose.points]
-    effect = [point.effect for point in dose.points]
-    figure.add_trace(
-        go.Scatter(
-            x=[*at, *at[::-1]],
-            y=[*(one.low for one in effect), *(one.high for one in effect[::-1])],
-            mode="lines",
-            line={"width": 0},
-            fill="toself",
-            fillcolor=_RIBBON,
-            hoverinfo="skip",
-            name="95 % interval",
-        ),
-        1,
-        1,
-    )
-    figure.add_trace(_line(at, [one.value for one in effect], "effect"), 1, 1)
-    for trace in _controls(dose):
-        figure.add_trace(trace, 1, 1)
-    figure.add_trace(_line(at, [point.kl for point in dose.points], "divergence"), 2, 1)
-    figure.add_hline(y=SAFE_KL, line={"dash": "dot", "width": 1.5, "color": CONTROL}, row=2, col=1)
-    figure.add_trace(_line(at, [point.perplexity for point in dose.points], "perplexity"), 3, 1)
+    for row, name, own, random in (
+        (1, "push", "effect", "random"),
+        (2, "sign", "turn", "random_turn"),
+    ):
+        bands = {one: [getattr(point, one) for point in dose.points] for one in (own, random)}
+        figure.add_trace(_ribbon(at, bands[random], _GREY, f"random, {name}"), row, 1)
+        figure.add_trace(_ribbon(at, bands[own], _RIBBON, f"95 % interval, {name}"), row, 1)
+        figure.add_trace(_line(at, [one.value for one in bands[own]], name), row, 1)
+    for row, strength, check in ((1, dose.calibrated, dose.push), (2, dose.turned_at, dose.turn)):
+        if strength:
+            figure.add_trace(_shuffled(strength, check), row, 1)
+    figure.add_trace(_line(at, [point.kl for point in dose.points], "divergence"), 3, 1)
+    figure.add_hline(y=SAFE_KL, line={"dash": "dot", "width": 1.5, "color": CONTROL}, row=3, col=1)
+    figure.add_trace(_line(at, [point.perplexity for point in dose.points], "perplexity"), 4, 1)
     low, high = dose.safe
     if high > low:  # behind the traces: a plot without one gets no rectangle
         figure.add_vrect(x0=low, x1=high, fillcolor=_SAFE, line_width=0, layer="below")
     figure.update_layout(
-        height=520, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False, dragmode=False
+        height=640, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False, dragmode=False
     )
-    figure.update_yaxes(title="effect (log odds)", row=1, col=1)
-    figure.update_yaxes(title="KL (nats)", rangemode="tozero", row=2, col=1)
-    figure.update_yaxes(title="perplexity", type="log", row=3, col=1)
+    figure.update_yaxes(title="push (log odds)", row=1, col=1)
+    figure.update_yaxes(title="sign (log odds)", row=2, col=1)
+    figure.update_yaxes(title="KL (nats)", rangemode="tozero", row=3, col=1)
+    figure.update_yaxes(title="perplexity", type="log", row=4, col=1)
     figure.update_xaxes(tickformat="+.0%")
-    figure.update_xaxes(title="strength, share of the residual norm", row=3, col=1)
+    figure.update_xaxes(title="strength, share of the residual norm", row=4, col=1)
     return figure
+
+
+def _ribbon(x: Sequence[float], ends: Sequence[Estimate], colour: str, name: str) -> go.Scatter:
+    return go.Scatter(
+        x=[*x, *x[::-1]],
+        y=[*(one.low for one in ends), *(one.high for one in ends[::-1])],
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=colour,
+        hoverinfo="skip",
+        name=name,
+    )
 
 
 def _line(x: Sequence[float], y: Sequence[float], name: str) -> go.Scatter:
@@ -155,31 +166,22 @@ def _line(x: Sequence[float], y: Sequence[float], name: str) -> go.Scatter:
     )
 
 
-def _controls(dose: Dose) -> list[go.Scatter]:
-    """Random and shuffled directions, where they were measured: at the calibrated strength."""
-    if not dose.calibrated:
-        return []
-    best = next(point for point in dose.points if point.strength == dose.calibrated)
-    rows = (
-        ("random directions, 95 %", best.random, CONTROL, "diamond"),
-        ("shuffled labels, 95 %", dose.shuffled, OWN, "x"),
+def _shuffled(strength: float, check: Check) -> go.Scatter:
+    """The direction of shuffled labels, where it was measured."""
+    side = check.shuffled
+    return go.Scatter(
+        x=[strength],
+        y=[side.value],
+        mode="markers",
+        name="shuffled labels, 95 %",
+        marker={"color": OWN, "symbol": "x", "size": 9},
+        error_y={
+            "array": [side.high - side.value],
+            "arrayminus": [side.value - side.low],
+            "color": OWN,
+        },
+        hovertemplate="shuffled labels: %{y:.2f}<extra></extra>",
     )
-    return [
-        go.Scatter(
-            x=[dose.calibrated],
-            y=[side.value],
-            mode="markers",
-            name=name,
-            marker={"color": colour, "symbol": symbol, "size": 9},
-            error_y={
-                "array": [side.high - side.value],
-                "arrayminus": [side.value - side.low],
-                "color": colour,
-            },
-            hovertemplate=f"{name}: %{{y:.2f}}<extra></extra>",
-        )
-        for name, side, colour, symbol in rows
-    ]
 
 
 def leakage_figure(leakage: Leakage) -> go.Figure:

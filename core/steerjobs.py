@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from core.activations import check_model
 from core.directions import moral_direction
-from core.dose import Dose, DoseSpec, Leakage, measure_dose, measure_leakage
+from core.dose import Dose, DoseSpec, measure_dose
 from core.dosefile import (
     dose_key,
     leakage_key,
@@ -18,6 +18,7 @@ from core.dosefile import (
 from core.generation import end_tokens
 from core.history import Run
 from core.jobs import Job
+from core.leakage import Leakage, measure_leakage
 from core.progress import Report, part
 from core.prompts import Pooling
 from core.readout import ReadOut, WordSets, compared

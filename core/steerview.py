@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.activations import EMBEDDING
 from core.directions import random_direction
-from core.dose import Dose, Leakage, held_out
+from core.dose import Check, Dose, held_out
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.history import Run
+from core.leakage import Leakage
 from core.readout import ReadOut
 from core.recipes import Recipe
 from core.roundtrip import Landed
+from core.stats import Estimate
 from core.steering import LayerEdit
 from core.store import Store
 from core.study import Placed, Study
@@ -144,20 +146,65 @@ def _times(shift: float) -> str:
 
 
 def dose_table(dose: Dose) -> pd.DataFrame:
-    """Return a dose's figures, a row per strength; the random band only where it was measured."""
+    """Return a dose's figures, a row per strength; log odds, with the ends of 95 % intervals."""
     rows = [
         (
             point.strength,
             *point.effect,
             *point.random,
+            *point.turn,
+            *point.random_turn,
             point.kl,
             point.perplexity,
             dose.safe[0] <= point.strength <= dose.safe[1],
         )
         for point in dose.points
     ]
-    names = ["strength", "effect", "low", "high", "random", "random_low", "random_high"]
-    return pd.DataFrame(rows, columns=[*names, "kl", "perplexity", "safe"])
+    parts = ("push", "random push", "sign", "random sign")
+    named = [f"{part}{end}" for part in parts for end in ("", " low", " high")]
+    return pd.DataFrame(rows, columns=["strength", *named, "KL", "perplexity", "safe"])
+
+
+def check_table(dose: Dose) -> pd.DataFrame:
+    """Return both effects at their strengths beside their controls, as text."""
+    rows = [
+        {
+            "": name,
+            "at": f"{at:+.0%}",
+            "effect": _interval(check.effect),
+            "random": _interval(check.random),
+            "shuffled": _interval(check.shuffled),
+            "beats random": f"{check.beats.value:.0%} ({check.beats.low:.0%} to "
+            f"{check.beats.high:.0%})",
+            "counts": "yes" if check.holds else "no",
+        }
+        for name, at, check in _checks(dose)
+    ]
+    return pd.DataFrame(rows)
+
+
+def dose_sentence(dose: Dose) -> str:
+    """Say what may be said about a direction, with and without what any push does."""
+    if not dose.calibrated:
+        return "no safe strength: even the smallest dose changes neutral text too much."
+    starts = ("Pushed", "By its sign alone")
+    return " ".join(
+        f"{start} ({at:+.0%}): {check.verdict}."
+        for start, (_, at, check) in zip(starts, _checks(dose), strict=False)
+    )
+
+
+def _checks(dose: Dose) -> list[tuple[str, float, Check]]:
+    """Name the effects that were measured, with their strengths."""
+    both = (
+        ("push: with minus without", dose.calibrated, dose.push),
+        ("sign: ½ (forwards − backwards)", dose.turned_at, dose.turn),
+    )
+    return [one for one in both if one[1]]
+
+
+def _interval(one: Estimate) -> str:
+    return f"{one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
 
 
 def leakage_table(leakage: Leakage) -> pd.DataFrame:

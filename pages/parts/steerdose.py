@@ -1,18 +1,13 @@
 """Dose: what a direction does at each strength, and up to where the model stays itself."""
 
-from typing import Any
-
 import streamlit as st
 
 from core import steerjobs
-from core.dose import RANDOM, SAFE_KL, STRENGTHS, Dose, DoseSpec
+from core.dose import RANDOM, STRENGTHS, DoseSpec
 from core.dosefile import open_dose
-from core.figures import config
 from core.jobs import Job
-from core.steerfigures import dose_figure
-from core.steerview import dose_table
 from core.study import Study
-from pages.parts import progress, steerpresets
+from pages.parts import progress, steerdosed
 from pages.parts.address import bound
 from pages.parts.bench import bench
 from pages.parts.steerchoice import AXES, Choice
@@ -30,14 +25,14 @@ def show(study: Study, choice: Choice) -> None:
     spec = DoseSpec(axis, choice.layers[0], choice.method, choice.pooling, choice.positions)
     dose = open_dose(bench().store, study, spec)
     if dose is not None:
-        _drawn(dose)
+        steerdosed.show(dose)
         return
     job = bench().runner.get(steerjobs.dose_job_key(study, spec))
     if watched(job):
         return
     st.caption(
         f"{len(STRENGTHS)} strengths on held-out actions of this axis and on neutral sentences, "
-        f"then {RANDOM} random directions and one of shuffled labels beside it: minutes on two "
+        f"beside {RANDOM} random directions and one of shuffled labels: a minute or two on two "
         "cores, measured once."
     )
     if st.button("Measure the dose", icon=":material/play_arrow:", key="dose-start"):
@@ -53,40 +48,3 @@ def watched(job: Job | None) -> bool:
     if job is not None:
         progress.ended(job)
     return False
-
-
-def _drawn(dose: Dose) -> None:
-    spec = dose.spec
-    low, high = dose.safe
-    st.markdown(
-        f"**{spec.axis.replace('-', ' – ')}**, layer {spec.layer}: {dose.verdict}. Safe from "
-        f"**{low:+.0%}** to **{high:+.0%}**: there, neutral text diverges by less than "
-        f"{SAFE_KL:g} nats per word."
-    )
-    st.plotly_chart(
-        dose_figure(dose),
-        key="dose-chart",
-        config=config("moralscope-dose") | {"displayModeBar": False, "scrollZoom": False},
-        alt="Effect, divergence and perplexity against strength; the table below holds the same.",
-    )
-    st.caption(
-        f"Effect on {dose.n_actions} held-out actions in the direction's own sense, 95 % interval; "
-        "green: safe. Grey diamond: random directions; pink cross: shuffled labels, both at the "
-        "largest safe strength."
-    )
-    if dose.calibrated:
-        st.button(
-            f"Steer by {dose.calibrated:+.0%}",
-            icon=":material/tune:",
-            on_click=steerpresets.set_doses,
-            args=({spec.axis: round(100 * dose.calibrated)},),
-        )
-    with st.expander("As a table"):
-        columns: Any = {"strength": st.column_config.NumberColumn(format="percent")}
-        st.dataframe(
-            dose_table(dose),
-            hide_index=True,
-            key="dose-table",
-            column_config=columns,
-            alt="Effect, random band, divergence and perplexity at each strength.",
-        )

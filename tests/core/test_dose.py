@@ -1,10 +1,7 @@
-"""Dose and leakage: planted responses, plain recomputation, what may be said, what is refused."""
-
-from dataclasses import replace
+"""Dose: planted responses, plain recomputation, what may be said, what is refused."""
 
 import numpy as np
 import pytest
-import torch
 
 from core import CoreError, dose
 from core.activations import load_or_extract
@@ -12,32 +9,24 @@ from core.dataset import builtin
 from core.directions import DirectionError, moral_direction, random_direction
 from core.dose import (
     SAFE_KL,
-    Dose,
+    Check,
     DoseSpec,
-    Point,
     held_out,
     measure_dose,
-    measure_leakage,
-    neutral_cost,
+    one_edit,
     safe_range,
     sense_of,
 )
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.progress import Cancelled, silent
+from core.neutral import neutral_cost
+from core.progress import Cancelled
 from core.prompts import ReadSpec
-from core.readout import ReadOut, read_out
-from core.stats import Estimate, bootstrap_mean
+from core.readout import read_out
+from core.stats import Estimate, bootstrap_mean, chance
+from core.steerview import dose_sentence
 from core.store import Store
 from core.study import open_study
-from tests.core.steeringsets import (
-    balanced_rows,
-    made_edit,
-    opened,
-    plain_logits,
-    read_by,
-    read_table,
-)
-from tests.core.test_traces_steering import hook_logits
+from tests.core.steeringsets import balanced_rows, opened, read_by, read_table
 
 NOTHING = Estimate(np.nan, np.nan, np.nan)
 
@@ -65,12 +54,9 @@ def read_study(llama, tmp_path_factory):
 @pytest.fixture
 def few(monkeypatch):
     """Let a dose be measured in a second."""
-    monkeypatch.setattr(dose, "STRENGTHS", (-0.2, 0.0, 0.1, 0.2))
+    monkeypatch.setattr(dose, "STRENGTHS", (-0.2, -0.1, 0.0, 0.1, 0.2))
     monkeypatch.setattr(dose, "RANDOM", 4)
-
-
-def point(strength, kl, effect=NOTHING):
-    return Point(strength, effect, kl, 1.0, NOTHING)
+    monkeypatch.setattr(dose, "RANDOM_EACH", 2)
 
 
 # The safe range ---------------------------------------------------------------------------------
@@ -91,9 +77,8 @@ def point(strength, kl, effect=NOTHING):
     ],
 )
 def test_the_safe_range_reaches_to_the_first_strength_that_is_not(kl, expected):
-    points = [point(strength, value) for strength, value in kl.items()]
-    for order in (points, points[::-1]):
-        assert safe_range(order) == expected
+    for order in (list(kl), list(kl)[::-1]):
+        assert safe_range({strength: kl[strength] for strength in order}) == expected
 
 
 # Held-out actions -------------------------------------------------------------------------------
@@ -147,87 +132,32 @@ def test_the_sense_is_towards_approval_but_for_vices(axis):
     assert (sense_of(axis), sense_of(virtue), sense_of(vice)) == (1, 1, -1)
 
 
-# Cost on neutral text ---------------------------------------------------------------------------
-
-
-def by_hand(model, edits=(), first=0):
-    """Return divergence and perplexity over every token after the first, by plain hooks."""
-    kl, surprise = [], []
-    for text in dose.NEUTRAL:
-        ids = model.tokenizer(text)["input_ids"]
-        before = torch.log_softmax(plain_logits(model, ids), dim=1)[:-1]
-        chosen = torch.arange(len(ids)) >= first
-        after = torch.log_softmax(hook_logits(model, ids, edits, chosen).double(), dim=1)[:-1]
-        kl += (after.exp() * (after - before)).sum(dim=1).tolist()
-        surprise += (-after[torch.arange(len(ids) - 1), ids[1:]]).tolist()
-    return np.mean(kl), np.exp(np.mean(surprise))
-
-
-@pytest.fixture
-def short(model, monkeypatch):
-    """Return a model and few words of neutral text: tiny tokenizers make many tokens of one."""
-    monkeypatch.setattr(
-        dose, "NEUTRAL", ("Rain is expected.", "He plays the piano", "Add flour", "A", "It is")
-    )
-    return model
-
-
-def test_without_an_edit_neutral_text_costs_nothing_and_has_its_plain_perplexity(short):
-    kl, perplexity = neutral_cost(short, [], "all")
-    assert kl == 0
-    assert perplexity == pytest.approx(by_hand(short)[1], rel=1e-4)
-
-
-@pytest.mark.parametrize(("positions", "first"), [("all", 0), ("not first", 1), ("generated", 1)])
-def test_the_cost_of_an_edit_is_that_of_plain_hooks(short, positions, first):
-    """Under ``generated`` moving the last token alone would cost nothing and look safe."""
-    edits = [made_edit((0.2,), layer=0), made_edit((0.1,), layer=2, seed=5)]
-    kl, perplexity = neutral_cost(short, edits, positions)
-    expected = by_hand(short, edits, first)
-    assert kl == pytest.approx(expected[0], rel=1e-3)
-    assert perplexity == pytest.approx(expected[1], rel=1e-3)
-    assert kl > 0.01
-
-
-def test_a_larger_dose_costs_more(model):
-    costs = [neutral_cost(model, [made_edit((dose,))], "all")[0] for dose in (0.01, 0.1, 1.0)]
-    assert costs == sorted(costs)
-
-
-def test_numbers_that_are_not_finite_are_no_safe_cost(model):
-    kl, _ = neutral_cost(model, [made_edit((4.0,), norm=1e38)], "all")
-    assert not kl <= SAFE_KL
-    assert safe_range([point(0.1, kl)]) == (0, 0)
-
-
 # A planted response -----------------------------------------------------------------------------
 
 
 class Planted:
-    """A model whose read-out follows one direction and whose neutral text suffers by strength."""
+    """A model whose log odds follow one direction, and any push, and whose text suffers."""
 
-    def __init__(self, monkeypatch, truth, gain=10.0, noise=0.0, limit=0.25):
-        self.truth, self.gain, self.limit = truth, gain, limit
-        self.noise = np.random.default_rng(0)
-        self.size = noise
+    def __init__(self, monkeypatch, truth, *, gain=10.0, stir=0.0, noise=0.0, limits=(0.25, 0.25)):
+        self.truth, self.gain, self.stir, self.limits = truth, gain, stir, limits
+        self.noise, self.size = np.random.default_rng(0), noise
         self.asked = []
-        monkeypatch.setattr(dose, "read_out", self.read_out)
+        monkeypatch.setattr(dose, "log_odds", self.log_odds)
         monkeypatch.setattr(dose, "neutral_cost", self.cost)
 
-    def read_out(self, _model, prompts, edits, positions, **_):
+    def log_odds(self, _model, prompts, edits, positions):
         self.asked.append((list(prompts), positions))
-        plain = np.zeros(len(prompts))
-        move = sum(
-            self.gain * strength * float(one.vector @ self.truth)
-            for edit in edits
-            for one, strength in zip(edit.directions, edit.strengths, strict=True)
-        )
-        steered = plain + move + self.size * self.noise.normal(size=len(prompts)) * bool(edits)
-        return ReadOut(plain, steered, plain, plain)
+        found = np.linspace(-1, 1, len(prompts))
+        for edit in edits:
+            (one,), (strength,) = edit.directions, edit.strengths
+            found += self.gain * strength * float(one.vector @ self.truth)
+            found += self.stir * abs(strength)  # what any push does
+            found += self.size * self.noise.normal(size=len(prompts))
+        return found
 
     def cost(self, _model, edits, _positions):
-        strength = max((abs(one.strengths[0]) for one in edits), default=0.0)
-        return (0.1 if strength <= self.limit else 3.0) * bool(strength), 20.0
+        (strength,) = [one.strengths[0] for one in edits] or [0.0]
+        return (0.1 if -self.limits[0] <= strength <= self.limits[1] else 3.0), 20.0
 
 
 @pytest.mark.parametrize("axis", ["care-harm", "care", "harm", "cheating"])
@@ -239,76 +169,139 @@ def test_a_planted_effect_is_found_in_its_own_sense(read_study, monkeypatch, axi
     assert found.sense == sense_of(axis)
     assert [one.strength for one in found.points] == sorted(dose.STRENGTHS)
     for one in found.points:
-        assert one.effect.value == pytest.approx(10 * one.strength, abs=0.05)
-        assert one.effect.low <= one.effect.value <= one.effect.high
+        for effect in (one.effect, one.turn):
+            assert effect.value == pytest.approx(10 * one.strength, abs=0.05)
+            assert effect.low <= effect.value <= effect.high
     assert found.safe == (-0.2, 0.2)
-    assert found.calibrated == 0.2
-    assert found.beats_random == 1
-    assert abs(found.shuffled.value) < 2
+    assert (found.calibrated, found.turned_at) == (0.2, 0.2)
+    for check in (found.push, found.turn):
+        assert check.holds
+        assert check.beats.value == 1
+        assert check.effect.value == pytest.approx(2, abs=0.05)
+        assert abs(check.shuffled.value) < 2
+        assert (
+            check.verdict
+            == "moves held-out actions in its own sense, and beats 100% of random directions"
+        )
     assert found.n_actions == len(held_out(made, axis))
-    assert found.verdict == "moves held-out actions in its own sense, beyond 100% of random"
-    random = {one.strength for one in found.points if np.isfinite(one.random.value)}
-    assert random == {0.2}
     expected = [made.plan.prompts[row] for row in made.plan.rows[held_out(made, axis)]]
     assert all(asked == (expected, "not first") for asked in planted.asked)
 
 
-def test_random_directions_have_the_calibrated_strength_and_count_as_they_fall(
-    read_study, monkeypatch
-):
+def test_what_any_push_does_hides_the_push_and_cancels_in_the_sign(read_study, monkeypatch):
+    """Gemma's case: random pushes raise approval as much as the moral direction does."""
+    store, made = read_study
+    truth = moral_direction(store, made, "harm", 1).vector  # of the pole that should lower approval
+    Planted(monkeypatch, -truth, gain=10.0, stir=-100.0)
+    found = measure_dose(store, made, None, DoseSpec("harm", 1))
+    assert found.push.effect.value == pytest.approx(0.2 * (10 + 100), abs=1e-4)
+    assert found.push.random.value == pytest.approx(0.2 * 100, abs=1e-4)
+    assert found.turn.effect.value == pytest.approx(2, abs=1e-4)
+    assert found.turn.random.value == pytest.approx(0, abs=1e-9)
+    assert found.turn.holds
+    Planted(monkeypatch, np.roll(truth, 1), gain=0.0, stir=-100.0)
+    found = measure_dose(store, made, None, DoseSpec("harm", 1))
+    assert found.push.effect.low > 0  # the interval over actions alone would let it count
+    assert not found.push.holds
+    assert found.turn.verdict.startswith("no effect")
+
+
+def test_random_directions_are_pushed_both_ways_at_every_strength(read_study, monkeypatch):
     store, made = read_study
     own = moral_direction(store, made, "care-harm", 1)
     truth = random_direction(own, 0).vector  # one of the controls is the truth itself
-    Planted(monkeypatch, truth)
+    Planted(monkeypatch, truth, stir=3.0)
     found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
-    drawn = np.array([random_direction(own, seed).vector @ truth for seed in range(dose.RANDOM)])
-    share = (drawn < own.vector @ truth).mean()
-    assert found.beats_random == pytest.approx(share)
-    best = next(one for one in found.points if one.strength == found.calibrated)
-    assert best.random.value == pytest.approx(10 * 0.2 * drawn.mean(), abs=1e-5)
+
+    def drawn(count):
+        some = np.array([random_direction(own, seed).vector @ truth for seed in range(count)])
+        return np.concatenate([some, -some])
+
+    for one in found.points:
+        size = abs(one.strength)
+        count = dose.RANDOM if size == 0.2 else dose.RANDOM_EACH
+        expected = 10 * size * drawn(count)
+        for band, pushes in ((one.random, expected + 3 * size), (one.random_turn, expected)):
+            np.testing.assert_allclose(band, chance(pushes), atol=1e-5)
+    assert found.points[-1].random == found.points[0].random  # an opposite is as random
+    share = (drawn(dose.RANDOM) < own.vector @ truth).mean()
+    assert found.push.beats.value == found.turn.beats.value == pytest.approx(share)
+    assert 0 < found.push.beats.low < share < found.push.beats.high < 1
+
+
+def test_the_sign_is_judged_where_both_signs_are_safe(read_study, monkeypatch):
+    store, made = read_study
+    truth = moral_direction(store, made, "care-harm", 1).vector
+    Planted(monkeypatch, truth, stir=3.0, limits=(0.07, 0.35))
+    found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
+    assert (found.calibrated, found.turned_at) == (0.3, 0.05)
+    assert found.push.effect.value == pytest.approx(3.9, abs=1e-4)
+    assert found.turn.effect.value == pytest.approx(0.5, abs=1e-4)
+    Planted(monkeypatch, truth, limits=(0.0, 0.35))
+    found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
+    assert (found.calibrated, found.turned_at) == (0.3, 0)
+    assert np.isnan(found.turn.effect.value)
+    assert not found.turn.holds
 
 
 def test_a_wrong_sense_is_no_effect(read_study, monkeypatch):
     store, made = read_study
     Planted(monkeypatch, -moral_direction(store, made, "care-harm", 1).vector)
     found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
-    assert found.verdict == "no effect in its own sense on held-out actions"
-    assert found.beats_random == 0
+    for check in (found.push, found.turn):
+        assert check.verdict == "no effect in its own sense on held-out actions"
+        assert check.beats.value == 0
 
 
-def test_without_a_safe_strength_no_control_is_asked(read_study, monkeypatch):
+def test_without_a_safe_strength_nothing_is_judged(read_study, monkeypatch):
     store, made = read_study
-    planted = Planted(monkeypatch, np.ones(32), limit=0.0)
+    planted = Planted(monkeypatch, np.ones(32), limits=(0.0, 0.0))
     found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
-    assert (found.safe, found.calibrated) == ((0, 0), 0)
-    assert np.isnan(found.beats_random)
-    assert found.n_actions == len(held_out(made, "care-harm"))
-    assert found.verdict.startswith("no safe strength")
-    assert len(planted.asked) == len(dose.STRENGTHS)
+    assert (found.safe, found.calibrated, found.turned_at) == ((0, 0), 0, 0)
+    assert np.isnan([*found.push.beats, *found.turn.beats]).all()
+    assert dose_sentence(found).startswith("no safe strength")
+    sizes = (len(dose.STRENGTHS) - 1) // 2
+    assert len(planted.asked) == len(dose.STRENGTHS) + 2 * sizes * dose.RANDOM_EACH
+
+
+def test_strengths_stand_for_both_signs():
+    assert sorted(-one for one in dose.STRENGTHS) == list(dose.STRENGTHS)
 
 
 # What may be said -------------------------------------------------------------------------------
 
 
+def share(value):
+    return Estimate(value, value - 0.1, value + 0.1)
+
+
 @pytest.mark.parametrize(
-    ("calibrated", "effect", "beats", "expected"),
+    ("effect", "beats", "expected"),
     [
-        (0.0, NOTHING, np.nan, "no safe strength"),
-        (0.1, Estimate(1, 0.5, 2), 1.0, "moves held-out actions in its own sense, beyond 100%"),
-        (0.1, Estimate(1, 0.5, 2), 0.95, "beyond 95%"),
-        (0.1, Estimate(1, 0.5, 2), 0.925, "beats only 92%"),
-        (0.1, Estimate(1, 0.5, 2), 0.0, "beats only 0%"),
-        (0.1, Estimate(1, 0.5, 2), np.nan, "beats only"),
-        (0.1, Estimate(1, 0.0, 2), 1.0, "no effect"),
-        (0.1, Estimate(1, -0.1, 2), 1.0, "no effect"),
-        (0.1, Estimate(-1, -2, -0.5), 1.0, "no effect"),
-        (0.1, NOTHING, 1.0, "no effect"),
+        (Estimate(1, 0.5, 2), 1.0, "in its own sense, and beats 100%"),
+        (Estimate(1, 0.5, 2), 0.95, "and beats 95%"),
+        (Estimate(1, 0.5, 2), 0.925, "but beats only 92%"),
+        (Estimate(1, 0.5, 2), 0.0, "but beats only 0%"),
+        (Estimate(1, 0.5, 2), np.nan, "but beats only"),
+        (Estimate(1, 0.0, 2), 1.0, "no effect"),
+        (Estimate(1, -0.1, 2), 1.0, "no effect"),
+        (Estimate(-1, -2, -0.5), 1.0, "no effect"),
+        (NOTHING, 1.0, "no effect"),
     ],
 )
-def test_the_verdict(calibrated, effect, beats, expected):
-    points = (point(-0.1, 0.1), point(0.0, 0.0), point(0.1, 0.1, effect))
-    made = Dose(DoseSpec("care", 1), 1, 9, points, (-0.1, calibrated), calibrated, beats, NOTHING)
-    assert expected in made.verdict
+def test_the_verdict(effect, beats, expected):
+    check = Check(effect, NOTHING, share(beats), NOTHING)
+    assert expected in check.verdict
+    assert check.holds == ("and beats" in check.verdict)
+
+
+@pytest.mark.parametrize(
+    ("beaten", "count", "low", "high"),
+    [(37, 40, 0.8014, 0.9742), (40, 40, 0.9124, 1.0), (0, 40, 0.0, 0.0876), (20, 40, 0.352, 0.648)],
+)
+def test_a_share_has_wilsons_interval(beaten, count, low, high):
+    found = dose._wilson(beaten / count, count)
+    assert found == pytest.approx((beaten / count, low, high), abs=1e-4)
 
 
 # On a real model --------------------------------------------------------------------------------
@@ -322,7 +315,7 @@ def test_a_dose_of_a_tiny_model_is_that_of_its_parts(read_study, llama, few):
     prompts = [made.plan.prompts[row] for row in made.plan.rows[held_out(made, "care-harm")]]
     direction = moral_direction(store, made, "care-harm", 1)
     for one in found.points:
-        edits = [dose._edit(store, made, direction, one.strength)] if one.strength else []
+        edits = [one_edit(store, made, direction, one.strength)] if one.strength else []
         shift = read_out(llama, prompts, edits, "all").shift
         assert one.effect.value == pytest.approx(shift.mean(), abs=1e-5)
         assert (one.kl, one.perplexity) == neutral_cost(llama, edits, "all")
@@ -335,7 +328,7 @@ def test_other_ways_of_making_a_direction_are_measured_too(read_study, llama, fe
     store, made = read_study
     found = measure_dose(store, made, llama, DoseSpec("harm", 2, method, "mean", "generated"))
     assert found.sense == -1
-    assert len(found.points) == 4
+    assert len(found.points) == 5
 
 
 def cancel_after(steps):
@@ -366,10 +359,10 @@ def test_progress_only_grows_and_stays_within_its_total(read_study, llama, few, 
     store, made = read_study
     seen, report = cancel_after(10_000)
     measure_dose(store, made, llama, DoseSpec("care-harm", 1), report)
-    done = [one[0] for one in seen]
+    done = [one[0] / one[1] for one in seen]
     assert done == sorted(set(done))
-    assert {one[1] for one in seen} == {4 + 4 + 1}
-    assert done[-1] < 9
+    assert len(done) == 5 + 2 + 4
+    assert done[-1] < 1
 
 
 def test_a_dose_of_an_unknown_axis_or_layer_is_refused(read_study, llama):
@@ -377,63 +370,6 @@ def test_a_dose_of_an_unknown_axis_or_layer_is_refused(read_study, llama):
     for spec in (DoseSpec("courage", 1), DoseSpec("care-harm", 3)):
         with pytest.raises(DirectionError):
             measure_dose(store, made, llama, spec)
-
-
-# Leakage ----------------------------------------------------------------------------------------
-
-
-def test_leakage_is_a_row_per_pole_and_two_controls(read_study, llama):
-    store, made = read_study
-    found = measure_leakage(store, made, llama, 1, 0.1, positions="all", report=silent)
-    assert found.rows == (*DIMENSIONS, "random", "shuffled labels")
-    assert found.columns == DIMENSIONS
-    assert found.shift.shape == (12, 10)
-    assert np.isfinite(found.shift).all()
-    for row, column in ((0, 0), (3, 8), (9, 1)):
-        rows = held_out(made, DIMENSIONS[column], 8)
-        assert found.counts[column] == len(rows)
-        direction = moral_direction(store, made, DIMENSIONS[row], 1)
-        edits = [dose._edit(store, made, direction, 0.1)]
-        prompts = [made.plan.prompts[one] for one in made.plan.rows[rows]]
-        expected = read_out(llama, prompts, edits, "all").shift.mean()
-        assert found.shift[row, column] == pytest.approx(expected, abs=1e-4)
-    first = moral_direction(store, made, "care", 1)
-    control = dose._edit(store, made, random_direction(first, 0), 0.1)
-    assert np.linalg.norm(control.vectors) == pytest.approx(1, abs=1e-6)
-
-
-def test_poles_without_items_are_nan_rows_and_no_columns(llama, tmp_path_factory):
-    rows = balanced_rows(foundations=("care-harm", "loyalty-betrayal"))
-    store, made = read_by(llama, tmp_path_factory, rows)
-    found = measure_leakage(store, made, llama, 1, 0.1)
-    assert found.columns == ("care", "harm", "loyalty", "betrayal")
-    assert found.shift.shape == (12, 4)
-    empty = np.isnan(found.shift).all(axis=1)
-    assert [name for name, none in zip(found.rows, empty, strict=True) if none] == [
-        name for name in DIMENSIONS if name not in found.columns
-    ]
-    assert not np.isnan(found.shift[~empty]).any()
-
-
-def test_leakage_names_what_is_wrong(read_study, llama, store):
-    kept, made = read_study
-    with pytest.raises(DirectionError, match="no layer 7 to steer at"):
-        measure_leakage(kept, made, llama, 7, 0.1)
-    with pytest.raises(CoreError, match="has not read"):
-        measure_leakage(store, made, llama, 1, 0.1)
-    train = replace(made, items=made.items.take(made.items.split == "train"))
-    only = open_study(train.items, llama.card, ReadSpec())
-    load_or_extract(store, only.plan, lambda: llama)
-    with pytest.raises(CoreError, match="no held-out actions"):
-        measure_leakage(store, only, llama, 1, 0.1)
-
-
-def test_leakage_can_be_cancelled(read_study, llama):
-    store, made = read_study
-    seen, report = cancel_after(3)
-    with pytest.raises(Cancelled):
-        measure_leakage(store, made, llama, 1, 0.1, report=report)
-    assert len(seen) == 4
 
 
 # The packaged model -----------------------------------------------------------------------------
@@ -462,7 +398,7 @@ def test_gemmas_care_harm_direction_moves_held_out_actions_in_its_own_sense(gemm
     )
 
     def shift(direction, strength):
-        edits = [dose._edit(store, made, direction, strength)]
+        edits = [one_edit(store, made, direction, strength)]
         return bootstrap_mean(
             read_out(gemma, prompts, edits, "not first").shift, np.arange(len(rows))
         )
@@ -472,4 +408,4 @@ def test_gemmas_care_harm_direction_moves_held_out_actions_in_its_own_sense(gemm
     assert towards.value - away.value > abs(
         shift(shuffled, 0.1).value - shift(shuffled, -0.1).value
     )
-    assert neutral_cost(gemma, [dose._edit(store, made, own, 0.1)], "not first")[0] < SAFE_KL
+    assert neutral_cost(gemma, [one_edit(store, made, own, 0.1)], "not first")[0] < SAFE_KL

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.dose import Dose, DoseSpec, Leakage, Point
+from core.dose import Check, Dose, DoseSpec, Point
 from core.foundations import DIMENSIONS
+from core.leakage import Leakage
 from core.readout import ReadOut
 from core.stats import Estimate
 from core.steerfigures import (
@@ -15,7 +16,7 @@ from core.steerfigures import (
     leakage_figure,
     with_arrows,
 )
-from core.steerview import answer_sentence, answer_table
+from core.steerview import answer_sentence, answer_table, check_table, dose_sentence
 
 NOTHING = Estimate(np.nan, np.nan, np.nan)
 
@@ -72,35 +73,58 @@ def test_read_outs_are_drawn_from_before_to_after(table):
     assert "<b>mine &lt;b&gt;</b>" in labels
 
 
-def dose(calibrated: float) -> Dose:
+def near(value: float) -> Estimate:
+    return Estimate(value, value - 0.1, value + 0.1)
+
+
+def dose(safe: tuple[float, float]) -> Dose:
     points = tuple(
-        Point(
-            strength,
-            Estimate(strength, strength - 0.1, strength + 0.1),
-            abs(strength),
-            30 + abs(strength),
-            Estimate(0.0, -0.1, 0.1) if strength == calibrated != 0 else NOTHING,
-        )
-        for strength in (-0.2, 0.0, 0.2)
+        Point(at, near(at + 1), near(at), abs(at), 30 + abs(at), near(1.0), near(0.0))
+        for at in (-0.2, 0.0, 0.2)
     )
-    safe = (-0.2, calibrated) if calibrated else (0.0, 0.0)
-    shuffled = Estimate(0.0, -0.1, 0.1) if calibrated else NOTHING
-    return Dose(DoseSpec("care-harm", 1), 1, 5, points, safe, calibrated, 0.97, shuffled)
+    push = Check(near(1.2), near(1.0), Estimate(0.7, 0.55, 0.82), near(0.9))
+    turn = Check(near(0.2), near(0.0), Estimate(0.975, 0.87, 1.0), near(0.0))
+    none = Check(NOTHING, NOTHING, NOTHING, NOTHING)
+    return Dose(
+        DoseSpec("care-harm", 1),
+        1,
+        5,
+        points,
+        safe,
+        push if safe[1] else none,
+        turn if safe[0] and safe[1] else none,
+    )
 
 
-def test_a_dose_paints_its_safe_range_and_its_controls():
-    figure = dose_figure(dose(0.2))
+def test_a_dose_paints_its_safe_range_and_random_directions_at_every_strength():
+    figure = dose_figure(dose((-0.2, 0.2)))
     painted = {(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"}
     assert painted == {(-0.2, 0.2)}
-    names = [trace.name for trace in figure.data]
-    assert "random directions, 95 %" in names
-    assert "shuffled labels, 95 %" in names
+    named = {trace.name: trace for trace in figure.data}
+    assert list(named["push"].y) == [0.8, 1.0, 1.2]
+    assert list(named["sign"].y) == [-0.2, 0.0, 0.2]
+    for name, low, high in (("random, push", 0.9, 1.1), ("random, sign", -0.1, 0.1)):
+        assert list(named[name].x) == [-0.2, 0.0, 0.2, 0.2, 0.0, -0.2]
+        assert list(named[name].y) == [low] * 3 + [high] * 3
+    assert [trace.name for trace in figure.data].count("shuffled labels, 95 %") == 2
 
 
 def test_without_a_safe_strength_nothing_is_painted():
-    figure = dose_figure(dose(0.0))
+    figure = dose_figure(dose((0.0, 0.0)))
     assert not [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert "shuffled labels, 95 %" not in [trace.name for trace in figure.data]
+
+
+def test_what_may_be_said_names_push_and_sign_apart():
+    said = dose_sentence(dose((-0.2, 0.2)))
+    assert "Pushed (+20%): moves held-out actions in its own sense, but beats only" in said
+    assert "By its sign alone (+20%): moves held-out actions in its own sense, and" in said
+    assert "By its sign" not in dose_sentence(dose((0.0, 0.2)))
+    rows = check_table(dose((-0.2, 0.2)))
+    assert rows["counts"].tolist() == ["no", "yes"]
+    assert rows["beats random"].tolist() == ["70% (55% to 82%)", "98% (87% to 100%)"]
+    assert rows["effect"].tolist() == ["+1.20 (+1.10 to +1.30)", "+0.20 (+0.10 to +0.30)"]
+    assert check_table(dose((0.0, 0.2)))["counts"].tolist() == ["no"]
 
 
 def test_leakage_shows_counts_and_what_is_missing():
