@@ -13,7 +13,7 @@ from core.prompts import KEPT_END, Pooling, ReadSpec
 from core.store import fingerprint
 
 Positions = Literal["all", "generated", "not first"]
-Operation = Literal["add", "project out", "set"]
+Operation = Literal["add", "project out", "set", "clamp"]
 #: Version of the format; a newer one is refused, not misread.
 VERSION: Final = 1
 #: A dose above this share of the residual norm leaves nothing of the model.
@@ -128,7 +128,8 @@ class Recipe:
     """Which tokens: all, those it writes, or all but the first, an attention sink."""
 
     operation: Operation = "add"
-    """Add the directions; take a share of their part away; set their part to the dose."""
+    """Add the directions; take a share of their part away; set their part to the dose; set latents
+    of a dictionary to the dose and leave everything else, what it cannot reconstruct included."""
 
     pooling: Pooling = "last"
     """Pooled states that the directions are made from."""
@@ -164,7 +165,7 @@ class Recipe:
     @property
     def active(self) -> tuple[Term, ...]:
         """Terms that do something: adding or removing nothing is doing nothing."""
-        if self.operation == "set":
+        if self.operation in ("set", "clamp"):  # to 0 is an edit, too
             return self.terms
         return tuple(term for term in self.terms if term.strength != 0)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.directionfile import FILE, open_direction
 from core.directions import Direction, DirectionError, moral_direction
 from core.recipes import Operation, Positions, Recipe, RecipeError, Term
+from core.sae import Dictionary
 from core.store import Store
 from core.study import Study, states_of
 
@@ -43,6 +44,12 @@ class LayerEdit:
 
     operation: Operation
     """What is done with them."""
+
+    dictionary: Dictionary | None = None
+    """Whose latents are clamped; the directions are theirs."""
+
+    latents: tuple[int, ...] = ()
+    """Which latents, one per direction."""
 
     @property
     def vectors(self) -> NDArray[np.float32]:
@@ -218,6 +225,7 @@ class Editor:
         self._units = torch.tensor(edit.vectors, device=device)
         self._doses = torch.tensor(edit.strengths, dtype=torch.float32, device=device)
         self._norm = edit.norm
+        self._clamped = _Clamped(edit) if edit.operation == "clamp" else None
         self.where: torch.Tensor | None = None
         """Tokens that may be moved at the next call, bool ``(batch, tokens)``."""
 
@@ -241,6 +249,8 @@ class Editor:
 
         if self._operation == "add":
             return (self._doses * self._norm) @ self._units
+        if self._clamped is not None:
+            return self._clamped.change(hidden, self._doses * self._norm)
         along = hidden @ self._units.T
         wanted = (
             self._doses * self._norm
@@ -250,6 +260,30 @@ class Editor:
         # Directions need not be orthogonal: the smallest change that gives each its part.
         gram = self._units @ self._units.T
         change: torch.Tensor = (wanted - along) @ torch.linalg.pinv(gram) @ self._units
+        return change
+
+
+class _Clamped:
+    """Sets latents to a value and leaves all else: ``x + decode(edited) - decode(original)``.
+
+    The decoder is linear, so the rest of the code and what the dictionary cannot reconstruct cancel
+    out: only the edited latents' own rows are written.
+    """
+
+    def __init__(self, edit: LayerEdit) -> None:
+        if edit.dictionary is None:
+            raise ValueError("a clamp needs a dictionary")
+        self._dictionary, self._latents = edit.dictionary, list(edit.latents)
+
+    def change(self, hidden: "torch.Tensor", lengths: "torch.Tensor") -> "torch.Tensor":
+        """Return what is added to ``hidden``; ``lengths`` is what each latent is to write."""
+        import torch
+
+        if self._dictionary.w_dec.device != hidden.device:
+            self._dictionary = self._dictionary.to(hidden.device)
+        rows = self._dictionary.w_dec[self._latents]
+        now = self._dictionary.encode(hidden)[..., self._latents]
+        change: torch.Tensor = (lengths / rows.norm(dim=1) - now) @ rows
         return change
 
 
