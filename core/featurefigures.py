@@ -1,0 +1,176 @@
+"""A latent's passport as figures: activations, labels, directions, effects, with controls."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from core.foundations import DIMENSIONS, FOUNDATIONS, POLES
+from core.latenteffect import Effect, Tried
+from core.palette import CHANCE, CONTROL, FOUNDATION_COLOURS, MODEL, OWN, POLE_SYMBOLS
+from core.passport import Passport
+from core.stats import Estimate
+
+_ROW: Final = 27
+_COLOURS: Final = tuple(
+    FOUNDATION_COLOURS[FOUNDATIONS[number // 2]] for number in range(len(DIMENSIONS))
+)
+_SYMBOLS: Final = tuple(POLE_SYMBOLS[POLES[number % 2]] for number in range(len(DIMENSIONS)))
+
+
+def activation_figure(passport: Passport) -> go.Figure:
+    """Draw how often the latent is on how strongly, with its deciles as ticks below."""
+    middles = (passport.edges[1:] + passport.edges[:-1]) / 2
+    figure = go.Figure(
+        go.Bar(
+            x=middles,
+            y=passport.counts,
+            width=np.diff(passport.edges),
+            marker={"color": MODEL},
+            hovertemplate="activation %{x:.3g}<br>%{y:,} tokens<extra></extra>",
+            name="tokens",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=passport.deciles,
+            y=np.full(len(passport.deciles), 0.72),
+            mode="markers",
+            marker={"symbol": "line-ns-open", "size": 9, "color": OWN, "line": {"width": 2}},
+            customdata=np.linspace(0, 100, len(passport.deciles)),
+            hovertemplate="%{customdata:.0f} % of its tokens lie below %{x:.3g}<extra></extra>",
+            name="deciles",
+        )
+    )
+    _plain(figure, 230)
+    figure.update_layout(bargap=0.02)
+    figure.update_xaxes(title="activation, where it is on", rangemode="tozero")
+    figure.update_yaxes(title="tokens", type="log", range=[-0.25, _decades(passport.counts)])
+    return figure
+
+
+def _decades(counts: NDArray[np.int64]) -> float:
+    return float(np.log10(max(int(counts.max()), 1))) + 0.25
+
+
+def correlation_figure(passport: Passport) -> go.Figure:
+    """Draw the rank correlation with each dimension, interval and the band of shuffled labels."""
+    own, null = passport.correlation, passport.shuffled
+    bands = [(one.low, one.high) for one in null]
+    figure = _rows(own, bands, "shuffled labels, 95 %")
+    figure.update_xaxes(title=f"rank correlation, {passport.n_held_out:,} held-out texts")
+    return figure
+
+
+def centres_figure(passport: Passport) -> go.Figure:
+    """Draw the cosine with each pole's direction beside the band of all other latents."""
+    own = [Estimate(value, np.nan, np.nan) for value in passport.centres]
+    bands = [(low, high) for low, high in passport.centre_bands]
+    figure = _rows(own, bands, "95 % of all latents")
+    figure.update_xaxes(title="cosine with the direction of each pole")
+    return figure
+
+
+def _rows(own: Sequence[Estimate], bands: Sequence[tuple[float, float]], control: str) -> go.Figure:
+    """Draw ten rows: a grey bar for the control, a marker with its interval above it."""
+    figure = go.Figure()
+    places = np.arange(len(DIMENSIONS))
+    low, high = np.array(bands, np.float64).T
+    figure.add_trace(
+        go.Bar(
+            base=low,
+            x=high - low,
+            y=places,
+            orientation="h",
+            width=0.62,
+            marker={"color": CHANCE},
+            hovertemplate=f"{control}: %{{base:.3f}} to %{{customdata:.3f}}<extra></extra>",
+            customdata=high,
+            name=control,
+        )
+    )
+    value, lower, upper = np.array(own, np.float64).T
+    figure.add_trace(
+        go.Scatter(
+            x=value,
+            y=places,
+            mode="markers",
+            marker={"color": _COLOURS, "symbol": _SYMBOLS, "size": 10, "line": {"width": 2}},
+            error_x=_whiskers(value, lower, upper),
+            text=DIMENSIONS,
+            hovertemplate="%{text}: %{x:.3f}<extra></extra>",
+            name="this latent",
+        )
+    )
+    _plain(figure, 70 + _ROW * len(DIMENSIONS))
+    figure.add_vline(x=0, line={"width": 1, "color": CONTROL}, layer="below")
+    figure.update_yaxes(
+        tickvals=places, ticktext=DIMENSIONS, range=[len(DIMENSIONS) - 0.4, -0.6], showgrid=False
+    )
+    return figure
+
+
+def effect_figure(effect: Effect) -> go.Figure:
+    """Draw both experiments: each random latent a grey ring, the latent itself with interval."""
+    figure = go.Figure()
+    names = ("switched off where it is on", "steered, half of push minus pull")
+    for place, tried in enumerate((effect.ablation, effect.steering)):
+        _experiment(figure, place, tried)
+    _plain(figure, 190)
+    figure.add_vline(x=0, line={"width": 1, "color": CONTROL}, layer="below")
+    figure.update_yaxes(tickvals=[0, 1], ticktext=names, range=[-0.6, 1.6], showgrid=False)
+    figure.update_xaxes(title="← condemns · change of the log odds of right · approves →")
+    return figure
+
+
+def _experiment(figure: go.Figure, place: int, tried: Tried) -> None:
+    spread = np.random.default_rng(place).uniform(-0.16, 0.16, len(tried.controls))
+    figure.add_trace(
+        go.Scatter(
+            x=list(tried.controls),
+            y=place + spread,
+            mode="markers",
+            marker={"symbol": "circle-open", "size": 7, "color": CONTROL},
+            hovertemplate="a random latent: %{x:.3f}<extra></extra>",
+            name="random latents",
+        )
+    )
+    value, low, high = ([one] for one in tried.effect)
+    figure.add_trace(
+        go.Scatter(
+            x=value,
+            y=[place],
+            mode="markers",
+            marker={"symbol": "diamond", "size": 12, "color": OWN},
+            error_x=_whiskers(*(np.array(one, np.float64) for one in (value, low, high))),
+            hovertemplate=f"this latent: %{{x:.3f}}, {tried.n_texts} texts<extra></extra>",
+            name="this latent",
+        )
+    )
+
+
+def _whiskers(
+    value: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": np.nan_to_num(high - value),
+        "arrayminus": np.nan_to_num(value - low),
+        "thickness": 2,
+        "width": 0,
+    }
+
+
+def _plain(figure: go.Figure, height: int) -> None:
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        showlegend=False,
+        dragmode=False,
+        hovermode="closest",
+    )
+    figure.update_xaxes(fixedrange=True, zeroline=False)
+    figure.update_yaxes(fixedrange=True)
