@@ -61,10 +61,22 @@ class Run:
     parent: str = ""
     """Name of the run it was branched from; empty if none."""
 
+    stopped: bool = False
+    """Whether the person stopped it before its end."""
+
     @property
     def name(self) -> str:
-        """16 hex digits: the same recipe and prompt have the same name."""
-        return fingerprint({"recipe": self.recipe.digest, "prompt": self.prompt})[:16]
+        """16 hex digits: the same recipe and prompt have the same name.
+
+        A run that was stopped has another one: it must not replace the whole.
+        """
+        made = {"recipe": self.recipe.digest, "prompt": self.prompt}
+        return fingerprint({**made, "stopped": True} if self.stopped else made)[:16]
+
+    @property
+    def texts_digest(self) -> str:
+        """12 hex digits of the texts: another machine can tell whether it wrote the same."""
+        return fingerprint([self.plain, self.steered])[:12]
 
     @property
     def same(self) -> bool:
@@ -179,6 +191,7 @@ def _check(run: Run) -> None:
         "starred": bool,
         "note": str,
         "parent": str,
+        "stopped": bool,
     }
     wrong = [name for name, kind in kinds.items() if not isinstance(getattr(run, name), kind)]
     if len(run.plain) != len(run.steered):

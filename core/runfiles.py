@@ -80,7 +80,7 @@ def markdown(run: Run) -> str:
         f"- layers: {', '.join(map(str, recipe.layers))}; {recipe.operation}; {recipe.positions}",
         f"- directions: {', '.join(doses) or 'none'}",
         f"- decoding: {recipe.decoding.tokens} tokens, temperature {recipe.decoding.temperature:g},"
-        f" seed {recipe.decoding.seed}",
+        f" seed {recipe.decoding.seed}{'; stopped before its end' if run.stopped else ''}",
         f"- tokens changed: {run.changed_tokens}; edits ran {run.calls} times",
         "",
         "## Prompt",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from core.activations import check_model
 from core.generation import Written, prompt_ids, write
 from core.history import Run, save_run
-from core.progress import Report
+from core.progress import Cancelled, Report
 from core.recipes import Recipe, RecipeError
-from core.steering import check_reading, resolve
+from core.steering import LayerEdit, check_reading, resolve
 from core.store import Store, library_version
 from core.study import Study
 from core.textcompare import perplexity
@@ -58,7 +58,7 @@ def check_recipe(study: Study, recipe: Recipe) -> None:
 
 
 def write_run(store: Store, study: Study, model: "OpenModel", live: Live, report: Report) -> Run:
-    """Write plain and steered texts, judge them and keep the run.
+    """Write plain and steered texts, judge them and keep the run, also if it was stopped.
 
     Args:
         store: Where states and history lie.
@@ -69,24 +69,51 @@ def write_run(store: Store, study: Study, model: "OpenModel", live: Live, report
 
     Raises:
         CoreError: The recipe, the prompt or the model does not fit.
-        Cancelled: The person stopped; what was written is in ``live``.
+        Cancelled: The person stopped before the first token.
     """
-    recipe, decoding = live.recipe, live.recipe.decoding
     check_model(model, study.plan)
-    check_recipe(study, recipe)
-    edits = resolve(store, study, recipe)
-    ids = prompt_ids(model, live.prompt, chat=decoding.chat)
+    check_recipe(study, live.recipe)
+    edits = resolve(store, study, live.recipe)
     started = time.monotonic()
-    done = 0
-    report(done, decoding.tokens, "writing")
-    for written in write(model, live.prompt, edits, recipe.positions, decoding):
-        live.written, done = written, done + 1
-        report(done, decoding.tokens, f"writing · token {done} of {decoding.tokens}")
+    stopped = _fill(live, model, edits, report)
     seconds = time.monotonic() - started
     last = live.written
     if last is None:  # a recipe asks for one token at least
         raise RecipeError("Nothing was written. Ask for one token or more.")
-    receipt: dict[str, Any] = {
+    run = Run(
+        live.recipe,
+        live.prompt,
+        last.plain,
+        last.steered,
+        last.changed_tokens,
+        last.firings.calls,
+        _receipt(study, model, live, last) | {"seconds": round(seconds, 2)},
+        parent=live.parent,
+        stopped=stopped,
+    )
+    return save_run(store, run)
+
+
+def _fill(live: Live, model: "OpenModel", edits: list[LayerEdit], report: Report) -> bool:
+    """Write token by token; return whether it was stopped with some of it written."""
+    recipe, most = live.recipe, live.recipe.decoding.tokens
+    report(0, most, "writing")
+    steps = write(model, live.prompt, edits, recipe.positions, recipe.decoding)
+    try:
+        for done, written in enumerate(steps, 1):
+            live.written = written
+            report(done, most, f"writing · token {done} of {most}")
+    except Cancelled:
+        if live.written is None:
+            raise
+        return not live.written.finished
+    return False
+
+
+def _receipt(study: Study, model: "OpenModel", live: Live, last: Written) -> dict[str, Any]:
+    """Return what made the texts, their tokens, and what the plain model makes of them."""
+    ids = prompt_ids(model, live.prompt, chat=live.recipe.decoding.chat)
+    return {
         "model": study.card.identity,
         "device": study.card.device,
         "dtype": study.card.dtype,
@@ -94,21 +121,9 @@ def write_run(store: Store, study: Study, model: "OpenModel", live: Live, report
         "template": study.plan.spec.template,
         "versions": {"python": platform.python_version()}
         | {name: library_version(name) for name in _LIBRARIES},
-        "seconds": round(seconds, 2),
         "prompt_ids": ids,
         "plain_ids": [list(one) for one in last.plain_ids],
         "steered_ids": [list(one) for one in last.steered_ids],
         "plain_perplexity": perplexity(model, ids, last.plain_ids),
         "steered_perplexity": perplexity(model, ids, last.steered_ids),
     }
-    run = Run(
-        recipe,
-        live.prompt,
-        last.plain,
-        last.steered,
-        last.changed_tokens,
-        last.firings.calls,
-        receipt,
-        parent=live.parent,
-    )
-    return save_run(store, run)

@@ -115,6 +115,11 @@ def write(work: Workbench, study: Study, live: Live, owner: str) -> Job:
     return work.runner.submit(write_key(owner), "Writing plain and steered texts", do, live=live)
 
 
+def has_chat(work: Workbench, study: Study) -> bool:
+    """Tell whether an open model has a chat template."""
+    return bool(work.shelf.get(study.card.spec).tokenizer.chat_template)
+
+
 def write_key(owner: str) -> str:
     """Return the key of an owner's writing."""
     return f"write {owner}"

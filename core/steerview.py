@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -263,12 +264,20 @@ def doses_text(recipe: Recipe) -> str:
 def run_title(run: Run) -> str:
     """Return a run's name for people."""
     signs = ("📌 " if run.pinned else "") + ("★ " if run.starred else "")
+    signs += "(stopped) " if run.stopped else ""
     made = time.strftime("%d %b %H:%M", time.localtime(run.made))
     return f"{signs}{made} · {doses_text(run.recipe)} · {run.prompt[:40]}"
 
 
 def changed_text(run: Run) -> str:
     """Say in how many tokens plain and steered texts differ, and how often the edit ran."""
+    if run.stopped:
+        tokens = max((len(ids) for ids in run.receipt.get("plain_ids", [])), default=0)
+        whole = replace(run, stopped=False)
+        return (
+            f"Stopped after {tokens} of {run.recipe.decoding.tokens} tokens; kept as it stands. "
+            f"{changed_text(whole)}"
+        )
     if not run.recipe.active:
         return "Strength 0: plain and steered are identical by construction, byte for byte."
     if run.changed_tokens == 0:
@@ -291,6 +300,7 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
             "changed": [run.changed_tokens for run in runs],
             "pinned": [run.pinned for run in runs],
             "starred": [run.starred for run in runs],
+            "stopped": [run.stopped for run in runs],
             "note": [run.note for run in runs],
         }
     )
