@@ -5,7 +5,7 @@ from typing import Final
 
 import streamlit as st
 
-from pages.parts.steerchoice import AXES
+from pages.parts import steerrecipe
 
 _PRESETS: Final[dict[str, dict[str, int]]] = {
     "More caring": {"care-harm": 10},
@@ -24,8 +24,7 @@ _EXAMPLES: Final[dict[str, str]] = {
 
 def set_doses(doses: Mapping[str, int]) -> None:
     """Set every slider; those that are not named go to zero (a callback)."""
-    for axis in AXES:
-        st.session_state[axis] = doses.get(axis, 0)
+    st.session_state.update({**steerrecipe.zeros(), **doses})
 
 
 def examples() -> None:

@@ -31,7 +31,7 @@ def show(study: Study, choice: Choice) -> None:
         steerpresets.examples()
         st.markdown("**Steer towards**", help="In per cent of the layer's residual norm.")
         with frame.told():
-            steersliders.show(_doses(study, choice))
+            steersliders.show(study, _doses(study, choice))
     with right:
         st.markdown("**What it would say next: right or wrong?**")
         with frame.told():

@@ -4,17 +4,35 @@ from typing import Any, Final
 
 import streamlit as st
 
+from core.directionfile import FILE, axis_of, kept_directions
+from core.directions import Method
+from core.layerlist import layers_text
 from core.recipes import Decoding, Recipe, RecipeError, Term
 from core.study import Study
-from pages.parts.steerchoice import AXES, DOSES, MOST_ROWS, Choice
+from pages.parts.bench import bench
+from pages.parts.steerchoice import AXES, DOSES, Choice
+from pages.parts.steermore import OPERATIONS
 
 PROMPT: Final = "Taking the last seat on the bus from an old man is morally"
 
 
-def terms(choice: Choice) -> tuple[Term, ...]:
+def own_axes(study: Study) -> list[str]:
+    """Return the axes of loaded directions that fit the model, in one order on every machine."""
+    return sorted(axis_of(one) for one in kept_directions(bench().store, study.card))
+
+
+def zeros() -> dict[str, int]:
+    """Return every slider at zero."""
+    own = [key for key in map(str, st.session_state) if key.startswith(FILE)]
+    return dict.fromkeys((*AXES, *own), 0)
+
+
+def terms(study: Study, choice: Choice) -> tuple[Term, ...]:
     """Return the sliders that are off zero."""
-    doses = {axis: int(st.session_state.get(axis) or 0) for axis in AXES}
-    return tuple(Term(axis, dose / 100, choice.method) for axis, dose in doses.items() if dose)
+    axes: dict[str, Method] = dict.fromkeys(AXES, choice.method)
+    axes |= dict.fromkeys(own_axes(study), "means")
+    doses = {axis: int(st.session_state.get(axis) or 0) for axis in axes}
+    return tuple(Term(axis, dose / 100, axes[axis]) for axis, dose in doses.items() if dose)
 
 
 def recipe(study: Study, choice: Choice, how: Decoding | None = None) -> Recipe:
@@ -25,11 +43,13 @@ def recipe(study: Study, choice: Choice, how: Decoding | None = None) -> Recipe:
         study.items.digest,
         study.plan.spec.template,
         choice.layers,
-        terms(choice),
+        terms(study, choice),
         choice.positions,
         choice.operation,
         choice.pooling,
         how or Decoding(),
+        study.plan.spec.strip,
+        study.plan.spec.max_tokens,
     )
 
 
@@ -44,27 +64,28 @@ def widgets(recipe: Recipe) -> dict[str, Any]:
     Raises:
         RecipeError: No values do.
     """
-    layers, methods = recipe.layers, {term.method for term in recipe.terms} or {"means"}
+    moral = {term.method for term in recipe.terms if not term.axis.startswith(FILE)} or {"means"}
     doses = {term.axis: round(100 * term.strength) for term in recipe.terms}
     fits = (
-        layers == tuple(range(layers[0], layers[0] + len(layers)))
-        and len(layers) <= MOST_ROWS
-        and len(methods) == 1
-        and set(doses) <= set(AXES)
+        len(moral) == 1
+        and recipe.operation in OPERATIONS
+        and len(doses) == len(recipe.terms)
+        and all(axis in AXES or axis.startswith(FILE) for axis in doses)
         and all(dose in DOSES for dose in doses.values())
         and all(abs(term.strength * 100 - doses[term.axis]) < 1e-6 for term in recipe.terms)
     )
     if not fits:
         raise RecipeError(
-            "This recipe steers in a way that this page has no controls for: other axes, stronger "
-            "than its sliders, or layers apart. Run it from Python."
+            "This recipe steers in a way that this page has no controls for: other axes, or "
+            "stronger than its sliders. Run it from Python."
         )
     return {
-        "at": layers[0],
-        "rows": len(layers),
+        "at": recipe.layers[0],
+        "also": layers_text(recipe.layers[1:]),
         "where": recipe.positions,
         "op": recipe.operation,
-        "how": methods.pop(),
+        "how": moral.pop(),
         "from": recipe.pooling,
-        **{axis: doses.get(axis, 0) for axis in AXES},
+        **zeros(),
+        **doses,
     }

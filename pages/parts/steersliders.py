@@ -1,93 +1,28 @@
-"""The sliders: five foundations, ten poles, presets; each with a number box and a way to zero."""
+"""The sliders: five foundations, ten poles, directions from files; and presets."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import streamlit as st
 
 from core.dose import Dose
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.palette import FOUNDATION_COLOURS
-from pages.parts import steerpresets
-from pages.parts.address import bound
-from pages.parts.steerchoice import DOSES, MOST
-
-_STYLE: Final = """<style>
-.ms-safe {position: relative; height: 5px; margin: -.6rem 11.2rem 0 .4rem; border-radius: 3px;
-  background: rgba(128,128,128,.22)}
-.ms-safe b {position: absolute; left: calc(50% - 1px); top: -3px; width: 2px; height: 11px;
-  background: currentColor; opacity: .55}
-.ms-safe i {position: absolute; top: 0; height: 5px; border-radius: 3px}
-</style>"""
+from core.study import Study
+from pages.parts import steerown, steerpresets, steerslider
 
 
-def show(doses: Mapping[str, Dose]) -> None:
+def show(study: Study, doses: Mapping[str, Dose]) -> None:
     """Draw the sliders.
 
     Args:
+        study: Items and model.
         doses: Measured doses by axis; their safe ranges are painted.
     """
-    st.html(_STYLE)
+    steerslider.style()
     steerpresets.doses()
     for axis in FOUNDATIONS:
-        _slider(axis, doses.get(axis))
+        virtue, vice = axis.split("-")
+        steerslider.show(axis, f"{vice} ← → **{virtue}**", doses.get(axis))
     with st.expander("Advanced: ten poles, each against neutral actions"):
         for pole in DIMENSIONS:
-            _slider(pole, doses.get(pole))
-
-
-def _slider(axis: str, dose: Dose | None) -> None:
-    """Draw a slider with its box, which follows it."""
-    named = bound(axis, 0, DOSES)
-    box = f"box-{axis}"
-    st.session_state[box] = st.session_state[axis]
-    row = st.container(horizontal=True, vertical_alignment="bottom", wrap=False)
-    row.slider(_label(axis), -MOST, MOST, step=1, format="%+d %%", **named)
-    row.number_input(
-        f"{axis} in per cent",
-        -MOST,
-        MOST,
-        step=1,
-        key=box,
-        label_visibility="collapsed",
-        width=104,
-        on_change=_take_over,
-        args=(axis, box),
-    )
-    row.button(
-        "",
-        key=f"zero-{axis}",
-        icon=":material/restart_alt:",
-        help=f"{axis} to zero",
-        on_click=_zero,
-        args=(axis,),
-        disabled=st.session_state[axis] == 0,
-    )
-    st.html(_strip(axis, dose))
-
-
-def _label(axis: str) -> str:
-    if axis not in FOUNDATIONS:
-        return axis
-    virtue, vice = axis.split("-")
-    return f"{vice} ← → **{virtue}**"
-
-
-def _strip(axis: str, dose: Dose | None) -> str:
-    """Return a strip under the slider: its zero, and the strengths that leave the model itself."""
-    if dose is None:
-        return "<div class='ms-safe'><b></b></div>"
-    low, high = (round(50 + 50 * 100 * end / MOST, 1) for end in dose.safe)
-    colour = FOUNDATION_COLOURS.get(axis, "#00916A")  # type: ignore[call-overload]
-    return (
-        f"<div class='ms-safe'><i style='left:{low}%;width:{high - low}%;background:{colour}'></i>"
-        f"<b></b></div><p class='ms-note'>safe from {dose.safe[0]:+.0%} to {dose.safe[1]:+.0%}</p>"
-    )
-
-
-def _take_over(axis: str, box: str) -> None:
-    st.session_state[axis] = int(st.session_state[box] or 0)
-
-
-def _zero(axis: str) -> None:
-    st.session_state[axis] = 0
+            steerslider.show(pole, pole, doses.get(pole))
+    steerown.show(study)

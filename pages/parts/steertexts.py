@@ -1,7 +1,6 @@
 """Plain and steered text side by side: written token by token, then compared word by word."""
 
 from html import escape
-from uuid import uuid4
 
 import streamlit as st
 
@@ -10,26 +9,25 @@ from core.history import Run
 from core.jobs import Job
 from core.steeredrun import Live
 from core.study import Study
-from pages.parts import frame, progress, steercompare, steerrecipe, steerwriting
+from pages.parts import (
+    frame,
+    progress,
+    steercompare,
+    steerpair,
+    steerrecipe,
+    steertake,
+    steerwriter,
+    steerwriting,
+)
 from pages.parts.bench import bench
 from pages.parts.steerchoice import Choice
-
-
-def owner() -> str:
-    """Return who this browser session is: its texts are nobody else's."""
-    return str(st.session_state.setdefault("owner", uuid4().hex))
-
-
-def job() -> Job | None:
-    """Return this session's latest writing."""
-    return bench().runner.get(steerjobs.write_key(owner()))
 
 
 def show(study: Study, choice: Choice) -> Run | None:
     """Draw the texts; return the run that is shown, None while there is none."""
     st.subheader("Let it write", anchor="texts")
-    steercompare.style()
-    now = job()
+    steerpair.style()
+    now = steerwriter.job()
     active = now is not None and now.active
     _take(now)
     st.fragment(_texts, run_every=0.3 if active else None)(study, choice, was_active=active)
@@ -45,7 +43,7 @@ def _take(now: Job | None) -> None:
 
 
 def _texts(study: Study, choice: Choice, *, was_active: bool) -> None:
-    now = job()
+    now = steerwriter.job()
     active = now is not None and now.active
     if was_active and not active:
         st.rerun()
@@ -58,7 +56,10 @@ def _texts(study: Study, choice: Choice, *, was_active: bool) -> None:
     if now is not None and now.live is not None and now.state != "done":
         _live(now.live)
     elif st.session_state.get("run") is not None:
-        steercompare.show(study, st.session_state["run"])
+        run = st.session_state["run"]
+        if told := steertake.compared(run):
+            st.caption(told)
+        steercompare.show(study, run)
 
 
 def _buttons(study: Study, choice: Choice, running: Job | None) -> None:
@@ -67,15 +68,11 @@ def _buttons(study: Study, choice: Choice, running: Job | None) -> None:
         row.button("Stop", icon=":material/stop_circle:", key="stop", on_click=running.cancel)
         return
     if row.button("Write", type="primary", icon=":material/edit:", key="write"):
-        how = steerwriting.decoding()
-        recipe = steerrecipe.recipe(study, choice, how)
-        parent = st.session_state.pop("parent", "")
-        live = Live(recipe, steerrecipe.prompt(), parent)
-        steerjobs.write(bench(), study, live, owner())
-        st.session_state.pop("run", None)
+        recipe = steerrecipe.recipe(study, choice, steerwriting.decoding())
+        steerwriter.start(study, recipe, steerrecipe.prompt(), st.session_state.pop("parent", ""))
         st.rerun()
     with row.popover("How it writes", icon=":material/settings:"):
-        steerwriting.ask()
+        steerwriting.ask(chat=steerjobs.has_chat(bench(), study))
     row.caption("Both texts draw the same random numbers: they part only where steering acts.")
 
 
@@ -91,11 +88,11 @@ def _ended(now: Job) -> None:
     if now.state == "failed":
         progress.ended(now)
     elif now.state == "cancelled":
-        st.info("Stopped. The texts so far stand here; they are not kept in the history.")
+        st.info("Stopped before the first token: there is nothing to keep.")
 
 
 def _live(live: Live) -> None:
     if live.written is None:
         return
     for plain, steered in zip(live.written.plain, live.written.steered, strict=True):
-        steercompare.pair(escape(plain), escape(steered))
+        steerpair.show(escape(plain), escape(steered))

@@ -19,8 +19,12 @@ def _hundredths(temperature: float) -> int:
     return round(100 * temperature)
 
 
-def ask() -> None:
-    """Draw the widgets."""
+def ask(*, chat: bool) -> None:
+    """Draw the widgets.
+
+    Args:
+        chat: Whether the model has a chat template.
+    """
     st.slider("New tokens", 1, MOST_TOKENS, **bound("tokens", _PLAIN.tokens, _TOKENS))
     st.slider("Samples", 1, MOST_SAMPLES, **bound("samples", _PLAIN.samples, _SAMPLES))
     st.select_slider(
@@ -31,11 +35,9 @@ def ask() -> None:
         **bound("temperature", _hundredths(_PLAIN.temperature), _TEMPERATURES),
     )
     st.number_input("Seed", 0, _SEEDS[-1], step=1, **bound("seed", _PLAIN.seed, _SEEDS))
-    st.toggle(
-        "Chat template",
-        help="Wraps the prompt as a person's turn; only models tuned for chat have one.",
-        **bound("chat", default=False),
-    )
+    named = bound("chat", default=False)
+    if chat or st.session_state["chat"]:  # on by a link, it can be switched off
+        st.toggle("Chat template", help="Wraps the prompt as a person's turn.", **named)
 
 
 def decoding() -> Decoding:

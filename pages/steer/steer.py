@@ -12,9 +12,9 @@ from pages.parts import (
     steerdose,
     steerhistory,
     steerleak,
-    steerlink,
     steeropen,
     steerread,
+    steertake,
     steertexts,
     steertrip,
 )
@@ -33,7 +33,7 @@ with frame.told():
         modelcard.show(study)
         if reading.panel(study) and steeropen.panel(study):
             with frame.told():
-                steerlink.take(study)
+                steertake.take(study)
             choice = steerchoice.ask(study)
             steerread.show(study, choice)
             run = steertexts.show(study, choice)

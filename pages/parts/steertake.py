@@ -1,0 +1,70 @@
+"""What a link, or a run of the history, puts into the controls."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import streamlit as st
+
+from core.history import Run, open_run
+from core.recipes import Recipe, RecipeError, unpacked
+from core.steeredrun import check_recipe
+from core.study import Study
+from pages.parts import steerlink, steerrecipe, steerwriter, steerwriting
+from pages.parts.bench import bench
+
+_WROTE: Final = "link-wrote"
+_LOADED: Final = "link-loaded"
+
+
+def take(study: Study) -> None:
+    """Bring back the run that the address names, once; before any control is drawn.
+
+    Raises:
+        CoreError: The recipe is damaged or newer, or belongs to another model or set.
+    """
+    word = st.query_params.get(steerlink.RECIPE)
+    if not word:
+        return
+    recipe = unpacked(word)
+    check_recipe(study, recipe)
+    if recipe.identity and recipe.identity != study.plan.model:
+        raise RecipeError(
+            f"This link was made with {recipe.model}; the sidebar has {study.card.name}. Choose "
+            "the same model and revision."
+        )
+    prompt = st.query_params.get("prompt") or steerrecipe.prompt()
+    st.session_state[_WROTE] = st.query_params.pop(steerlink.TEXTS, "")
+    load(recipe, prompt)
+    st.query_params.pop(steerlink.RECIPE, None)
+    if st.session_state["run"] is None:  # of another machine: written again here
+        steerwriter.start(study, recipe, prompt)
+
+
+def compared(run: Run) -> str:
+    """Say whether a run wrote what the link says that it wrote; nothing without a link."""
+    wrote = st.session_state.get(_WROTE)
+    if not wrote or run.name != st.session_state.get(_LOADED):
+        return ""
+    if wrote == run.texts_digest:
+        return "The same texts as those behind the link, byte for byte."
+    return (
+        "Other texts than those behind the link: its machine had other versions of torch, "
+        "another number format or another kind of processor."
+    )
+
+
+def load(recipe: Recipe, prompt: str, parent: str = "") -> None:
+    """Set every control as a recipe and a prompt say (in a callback or before they are drawn).
+
+    Raises:
+        CoreError: The page has no control for something in the recipe.
+    """
+    values: dict[str, Any] = steerrecipe.widgets(recipe) | steerwriting.widgets(recipe.decoding)
+    for key, value in {**values, "prompt": prompt}.items():
+        st.session_state[key] = value
+    st.session_state["parent"] = parent
+    run = Run(recipe, prompt, (), (), 0, 0)
+    names = (run.name, replace(run, stopped=True).name)
+    kept = [open_run(bench().store, name) for name in names]
+    st.session_state["run"] = next(filter(None, kept), None)
+    st.session_state[_LOADED] = run.name
