@@ -21,7 +21,7 @@ _SMALL: Final = (
     "chat_template*", "README.md", "LICENSE*", INDEX_FILE,
 )  # fmt: skip
 _SHARDS: Final = "model-*-of-*.safetensors"
-_TIMEOUT: Final = 10.0  # seconds for the hub to answer
+TIMEOUT: Final = 10.0  # seconds for the hub to answer
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ def find_release(spec: ModelSpec, *, weights: bool) -> Release:
 
     api = HfApi()
     try:
-        with _clear_hub_errors(spec):
+        with clear_hub_errors(spec):
             info = api.model_info(
-                spec.location, revision=spec.revision, timeout=_TIMEOUT, files_metadata=False
+                spec.location, revision=spec.revision, timeout=TIMEOUT, files_metadata=False
             )
-    except _UnreachableError as error:
+    except UnreachableError as error:
         return _local_release(spec, error, weights=weights)
     names = [entry.rfilename for entry in info.siblings or []]
     files = _needed(spec, names, weights=weights)
@@ -71,16 +71,21 @@ def find_release(spec: ModelSpec, *, weights: bool) -> Release:
     if info.gated:
         licence += "; gated: access is granted on the hub"
     total = info.safetensors.total if info.safetensors else None
-    return Release(str(info.sha), files, total, licence, _local_copy(spec, str(info.sha), files))
+    return Release(str(info.sha), files, total, licence, local_copy(spec, str(info.sha), files))
 
 
-class _UnreachableError(Exception):
+class UnreachableError(Exception):
     """The hub did not answer."""
 
 
 @contextlib.contextmanager
-def _clear_hub_errors(spec: ModelSpec) -> Iterator[None]:
-    """Turn the hub's refusals into sentences; raises ``_UnreachableError`` if it did not answer."""
+def clear_hub_errors(spec: ModelSpec) -> Iterator[None]:
+    """Turn the hub's refusals into sentences.
+
+    Raises:
+        ModelError: The hub refused.
+        UnreachableError: It did not answer.
+    """
     import httpx2  # what huggingface_hub speaks through; its errors are not OSErrors
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -89,7 +94,7 @@ def _clear_hub_errors(spec: ModelSpec) -> Iterator[None]:
     except (OSError, EntryNotFoundError, httpx2.HTTPError) as error:
         refusal = _refusal(spec, error)
         if refusal is None:
-            raise _UnreachableError(str(error)) from error
+            raise UnreachableError(str(error)) from error
         raise ModelError(refusal) from error
 
 
@@ -136,7 +141,7 @@ def _needed(spec: ModelSpec, names: list[str], *, weights: bool) -> tuple[str, .
     return (*small, SINGLE_FILE)
 
 
-def _local_copy(spec: ModelSpec, revision: str, files: tuple[str, ...]) -> Path | None:
+def local_copy(spec: ModelSpec, revision: str, files: tuple[str, ...]) -> Path | None:
     """Return the folder of the download cache that holds every file, or None."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -182,9 +187,9 @@ def download(spec: ModelSpec, release: Release, report: Report) -> Path:
     for done, name in enumerate(release.files):
         report(done, len(release.files), f"Downloading {spec.location}: {name}")
         try:
-            with _clear_hub_errors(spec):
+            with clear_hub_errors(spec):
                 path = hf_hub_download(spec.location, name, revision=release.commit)
-        except _UnreachableError as error:
+        except UnreachableError as error:
             raise ModelError(
                 f"The download of {spec.location} stopped at {name}: the hub cannot be reached. "
                 "What is there stays; try again when the network is back."
