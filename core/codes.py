@@ -7,7 +7,7 @@ latents that are off, so a set of 3,000 texts with 32 latents per token takes ab
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,6 +157,49 @@ def read_codes(
     if found is None:
         raise CoreError("Codes that were just stored are gone. Start again.")
     return found
+
+
+class Lit(NamedTuple):
+    """A text just typed, token by token."""
+
+    words: tuple[str, ...]
+    """Tokens as text, the first left out."""
+
+    codes: "csr_array"
+    """Activations, shape ``(n_tokens, n_latents)``."""
+
+    def strongest(self, most: int) -> NDArray[np.int64]:
+        """Return the latents that are on most strongly anywhere in it, strongest first."""
+        peaks = self.codes.max(axis=0).toarray().ravel()
+        order = np.argsort(-peaks, kind="stable")[:most]
+        return order[peaks[order] > 0].astype(np.int64)
+
+
+def light_up(model: "OpenModel", dictionary: Dictionary, text: str, max_tokens: int = 256) -> Lit:
+    """Let the model read a text and tell which latents are on at which token; nothing is kept.
+
+    Args:
+        model: The open model.
+        dictionary: A dictionary of one of its layers.
+        text: What is read, as it stands.
+        max_tokens: A longer text loses its middle.
+
+    Raises:
+        DictionaryError: The dictionary belongs to another model, or states are not finite.
+        CoreError: The text is empty, or holds half a character.
+    """
+    check_fits(dictionary, model.card)
+    if not text.strip():
+        raise CoreError("There is no text to take apart. Type a sentence.")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise CoreError("The text holds half a character. Type or paste it again.")
+    [ids] = encode(model, [text], max_tokens)
+    batch = collate([ids], model.tokenizer.pad_token_id or 0)
+    batch = {name: one.to(model.module.device) for name, one in batch.items()}
+    states = token_states(model, batch, dictionary.info.layer)[0, 1:].numpy()
+    tokenizer: Any = model.tokenizer
+    words = tuple(tokenizer.decode([one]) for one in ids[1:])
+    return Lit(words, sparse_codes(dictionary.to(model.module.device), states))
 
 
 class _Part:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.sparse import csc_array
 
-from core.codes import Codes, has_codes, open_codes, read_codes
+from core import CoreError
+from core.codes import Codes, has_codes, light_up, open_codes, read_codes
 from core.progress import Cancelled
 from core.prompts import collate, encode
 from core.sae import DictionaryError
@@ -115,3 +116,19 @@ def test_states_that_are_not_finite_are_no_codes(read, model):
     finally:
         weights.data.copy_(kept)
     assert replace(made).digest == made.digest
+
+
+def test_a_sentence_lights_up_as_the_same_text_of_the_set_does(codes, read, model, dictionary):
+    prompt = read[1].plan.prompts[4]
+    lit = light_up(model, dictionary, prompt)
+    where = codes.tokens_of(4)
+    np.testing.assert_allclose(lit.codes.toarray(), codes.by_latent[where].toarray(), atol=1e-5)
+    assert "".join(lit.words) == prompt
+    peaks = lit.codes.toarray().max(axis=0)
+    assert lit.strongest(3).tolist() == np.argsort(-peaks, kind="stable")[:3].tolist()
+
+
+@pytest.mark.parametrize("text", ["", "  ", "half \ud800"])
+def test_a_text_that_cannot_be_read_is_refused(model, dictionary, text):
+    with pytest.raises(CoreError, match="Type"):
+        light_up(model, dictionary, text)
