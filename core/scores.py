@@ -165,7 +165,7 @@ def auroc_draws(
     prediction: "torch.Tensor",
     targets: "torch.Tensor",
     text: "torch.Tensor",
-    weights: NDArray[np.uint8],
+    weights: NDArray[np.uint8] | NDArray[np.int32],
 ) -> Floats:
     """Return the exact AUROC of each resample of texts, shape ``(draws, 10)``.
 
