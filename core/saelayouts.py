@@ -46,7 +46,7 @@ class Told:
     """What is known of a dictionary from outside its files: a release's table, or the person."""
 
     name: str = ""
-    """Short name; empty: what the files or their folder say."""
+    """Short name, where the files state none; empty: that of their folder."""
 
     source: str = ""
     """Where it came from."""
@@ -103,7 +103,7 @@ def from_saelens(name: str, cfg: Mapping[str, Any], tensors: "Tensors", told: To
     """
     facts = _flat({**cfg, **told.config})
     own = _table(facts, OWN)
-    name = told.name or _label(own, "name") or name
+    name = _label(own, "name") or told.name or name
     layer = _saelens_layer(name, facts)
     activation = _rule(name, facts)
     info = DictionaryInfo(

@@ -118,7 +118,7 @@ def _wanted(spec: DictionarySpec) -> Published:
         release, _, name = spec.place.partition("/")
         return published(release, name)
     owner, name, *rest = spec.place.split("/")
-    return Published(f"{owner}/{name}", "/".join(rest), Told())
+    return Published(f"{owner}/{name}", "/".join(rest), Told("/".join((name, *rest))))
 
 
 def _fetch(wanted: Published, revision: str, report: Report) -> tuple[str, Path]:

@@ -97,7 +97,7 @@ def _check_archive(path: Path) -> None:
             entries = archive.infolist()
     except OSError as error:
         raise _unreadable(path, error) from error
-    except (zipfile.BadZipFile, ValueError) as error:
+    except (zipfile.BadZipFile, ValueError, RuntimeError, struct.error) as error:
         raise DictionaryError(
             f"{path} is no whole PyTorch archive: it is cut short, damaged, or a plain pickle, "
             f"which could run code and is refused. {_AGAIN}"

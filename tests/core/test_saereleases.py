@@ -130,8 +130,10 @@ def test_qwen_scope_knows_k_from_its_repository(hub):
 def test_any_folder_of_the_hub_is_loaded(hub):
     saelens_folder(hub.remote / "some" / "one" / "deep" / "inside")
     saelens_folder(hub.remote / "some" / "root")
-    assert load("hub:some/one/deep/inside").info.name == "inside"
-    assert load("hub:some/root").info.layer == 1
+    assert load("hub:some/one/deep/inside").info.name == "one/deep/inside"
+    assert load("hub:some/root").info.name == "root"
+    save_folder(load(f"folder:{hub.remote}/some/root"), hub.remote / "some" / "ours")
+    assert load("hub:some/ours").info.name == "root"  # it states its name
     with pytest.raises(DictionaryError, match=r"no dictionary at 'deep'\. It has 1, such as deep/"):
         load("hub:some/one/deep")
 
