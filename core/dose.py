@@ -21,7 +21,7 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.neutral import neutral_cost
 from core.progress import Report, part, silent
 from core.prompts import Pooling
-from core.readout import log_odds
+from core.readout import Held, hold, log_odds, steered_logits
 from core.recipes import Positions
 from core.stats import Estimate, bootstrap_mean, chance
 from core.steering import LayerEdit, residual_norm
@@ -208,15 +208,14 @@ class _Asking:
     study: Study
     model: "OpenModel"
     spec: DoseSpec
-    prompts: list[str]
+    held: Held
     plain: NDArray[np.float64]
 
     @classmethod
     def of(cls, store: Store, study: Study, model: "OpenModel", spec: DoseSpec) -> "_Asking":
         rows = study.plan.rows[held_out(study, spec.axis)]
-        prompts = [study.plan.prompts[row] for row in rows]
-        plain = log_odds(model, prompts, [], spec.positions)
-        return cls(store, study, model, spec, prompts, plain)
+        held = hold(model, [study.plan.prompts[row] for row in rows], spec.layer)
+        return cls(store, study, model, spec, held, log_odds(model, held.logits))
 
     def edits(self, direction: Direction, strength: float) -> list[LayerEdit]:
         return [one_edit(self.store, self.study, direction, strength)] if strength else []
@@ -224,10 +223,10 @@ class _Asking:
     def shift(self, direction: Direction, strength: float) -> NDArray[np.float64]:
         """Return each action's shift in the axis's own sense, ``(n_actions,)``."""
         if not strength:
-            return np.zeros(len(self.prompts))
+            return np.zeros(len(self.plain))
         edits = self.edits(direction, strength)
-        after = log_odds(self.model, self.prompts, edits, self.spec.positions)
-        return (after - self.plain) * sense_of(self.spec.axis)
+        after = steered_logits(self.model, self.held, edits, self.spec.positions)
+        return (log_odds(self.model, after) - self.plain) * sense_of(self.spec.axis)
 
 
 def measure_dose(
@@ -254,7 +253,7 @@ def measure_dose(
     return Dose(
         spec,
         sense_of(spec.axis),
-        len(asking.prompts),
+        len(asking.plain),
         tuple(_point(one, shifts, costs[one], controls) for one in STRENGTHS),
         safe,
         _checked(shifts[calibrated], controls[calibrated], asking.shift(shuffled, calibrated))

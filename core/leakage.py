@@ -16,7 +16,7 @@ from core.dose import held_out, one_edit
 from core.foundations import DIMENSIONS
 from core.progress import Report, silent
 from core.prompts import Pooling
-from core.readout import log_odds
+from core.readout import hold, log_odds, steered_logits
 from core.recipes import Positions
 from core.store import Store
 from core.study import Study
@@ -81,12 +81,13 @@ def measure_leakage(
     prompts = [study.plan.prompts[row] for row in study.plan.rows[all_rows]]
     ends = np.cumsum([len(rows) for rows in asked.values()])[:-1]
     shift = np.full((len(names), len(asked)), np.nan)
-    plain = log_odds(model, prompts, [], positions)
+    held = hold(model, prompts, layer)
     for number, name in enumerate(names):
         report(number, len(names), f"steering towards {name}")
         if name in directions:
             edits = [one_edit(store, study, directions[name], strength)]
-            found = log_odds(model, prompts, edits, positions) - plain
+            after = steered_logits(model, held, edits, positions)
+            found = log_odds(model, after) - log_odds(model, held.logits)
             shift[number] = [part.mean() for part in np.split(found, ends)]
     return Leakage(names, tuple(asked), shift, tuple(len(rows) for rows in asked.values()))
 

@@ -15,7 +15,7 @@ from core import CoreError
 from core.prompts import collate, encode
 from core.recipes import Positions
 from core.steering import LayerEdit, Steering
-from core.traces import step_logits
+from core.traces import held_logits, resumed_logits, step_logits
 
 if TYPE_CHECKING:
     import torch
@@ -134,9 +134,6 @@ def next_logits(
 ) -> "torch.Tensor":
     """Return the logits of the word after each prompt, every row steered.
 
-    Half the work of ``read_out`` where the plain logits are kept: a slider asks often, and they
-    stay the same.
-
     Returns:
         Float32, ``(n, vocabulary)``.
 
@@ -154,26 +151,79 @@ def next_logits(
     return torch.cat(parts)
 
 
-def log_odds(
-    model: "OpenModel",
-    prompts: Sequence[str],
-    edits: Sequence[LayerEdit],
-    positions: Positions,
-    words: WordSets | None = None,
-) -> NDArray[np.float64]:
-    """Return the log odds of good against wrong words after each prompt, every row steered.
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Prompts that the plain model has read, held after one layer.
 
-    A dose asks a hundred times: this needs neither plain rows nor the whole distribution.
+    Steering from that layer on changes nothing before it: a slider asks often, and only the layers
+    above are run again.
+    """
 
-    Returns:
-        Shape ``(n,)``.
+    layer: int
+    """Decoder layer."""
+
+    logits: "torch.Tensor"
+    """After each prompt without steering, float32 ``(n, vocabulary)``."""
+
+    parts: "tuple[tuple[dict[str, torch.Tensor], Any], ...]"
+    """Batches, each with the layer's output."""
+
+
+def hold(model: "OpenModel", prompts: Sequence[str], layer: int, *, max_tokens: int = 256) -> Held:
+    """Let the plain model read prompts and hold them after a layer.
+
+    Args:
+        model: An open model.
+        prompts: What it reads.
+        layer: The first layer that may be steered later.
+        max_tokens: Longer prompts lose their middle.
 
     Raises:
-        CoreError: As ``read_out``.
+        CoreError: There is no prompt, or one has no token or is no text.
     """
+    import torch
+
+    encoded = _encoded(model, prompts, max_tokens)
+    parts, logits = [], []
+    for start in range(0, len(encoded), BATCH):
+        batch = _batch(model, encoded[start : start + BATCH])
+        after, output = held_logits(model, batch, layer)
+        logits.append(_finite(after))
+        parts.append((batch, output))
+    return Held(layer, torch.cat(logits), tuple(parts))
+
+
+def steered_logits(
+    model: "OpenModel", held: Held, edits: Sequence[LayerEdit], positions: Positions
+) -> "torch.Tensor":
+    """Return the logits after held prompts, every row steered, float32 ``(n, vocabulary)``.
+
+    Raises:
+        CoreError: Steering made numbers that are not finite.
+    """
+    import torch
+
+    if any(edit.layer < held.layer for edit in edits):
+        raise ValueError(f"these prompts are held after layer {held.layer}, above an edit")
+    if not edits:
+        return held.logits
+    logits = []
+    for batch, output in held.parts:
+        rows = torch.ones(len(batch["input_ids"]), dtype=torch.bool)
+        steering = Steering.of(edits, positions, rows, model.module.device)
+        steering.aim(batch["attention_mask"].bool(), prompt=True)
+        after = resumed_logits(model, batch, held.layer, output, steering.editors)
+        logits.append(_finite(after))
+    return torch.cat(logits)
+
+
+def log_odds(
+    model: "OpenModel", logits: "torch.Tensor", words: WordSets | None = None
+) -> NDArray[np.float64]:
+    """Return the log odds of good against wrong words from logits ``(n, vocabulary)``, ``(n,)``."""
     good, wrong = (words or WordSets()).tokens(model)
-    logits = next_logits(model, prompts, edits, positions).double()
-    odds = logits[:, good].logsumexp(dim=1) - logits[:, wrong].logsumexp(dim=1)
+    wide = logits.double()
+    odds = wide[:, good].logsumexp(dim=1) - wide[:, wrong].logsumexp(dim=1)
     return np.asarray(odds.numpy(), np.float64)
 
 
@@ -217,14 +267,19 @@ def _last(
     steered: "torch.Tensor",
 ) -> "torch.Tensor":
     """Return the last logits of all rows, some of them steered, ``(batch, vocabulary)``."""
-    import torch
-
-    batch = collate(encoded, model.tokenizer.pad_token_id or 0, "left")
-    batch = {name: one.to(model.module.device) for name, one in batch.items()}
+    batch = _batch(model, encoded)
     steering = Steering.of(edits, positions, steered, model.module.device)
     steering.aim(batch["attention_mask"].bool(), prompt=True)
-    logits = step_logits(model, batch, None, steering.editors)[:, -1]
-    if not torch.isfinite(logits).all():
+    return _finite(step_logits(model, batch, None, steering.editors)[:, -1])
+
+
+def _batch(model: "OpenModel", encoded: Sequence[list[int]]) -> "dict[str, torch.Tensor]":
+    batch = collate(encoded, model.tokenizer.pad_token_id or 0, "left")
+    return {name: one.to(model.module.device) for name, one in batch.items()}
+
+
+def _finite(logits: "torch.Tensor") -> "torch.Tensor":
+    if not logits.isfinite().all():
         raise CoreError(
             "At this strength the model's numbers are no longer finite. Choose a smaller strength, "
             "or a later layer."

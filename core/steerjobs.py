@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from core.activations import check_model
 from core.directions import moral_direction
@@ -21,8 +20,8 @@ from core.jobs import Job
 from core.leakage import Leakage, measure_leakage
 from core.progress import Report, part
 from core.prompts import Pooling
-from core.readout import ReadOut, WordSets, compared
-from core.readout import next_logits as logits_of
+from core.readout import Held, ReadOut, WordSets, compared, steered_logits
+from core.readout import hold as hold_prompts
 from core.recipes import Positions, Recipe
 from core.roundtrip import Landed
 from core.roundtrip import land as land_texts
@@ -35,9 +34,6 @@ from core.store import fingerprint
 from core.study import Study, states_of
 from core.textcompare import Heat, heat
 from core.workbench import Workbench
-
-if TYPE_CHECKING:
-    import torch
 
 
 def open_model(work: Workbench, study: Study) -> Job | None:
@@ -57,42 +53,46 @@ def open_key(study: Study) -> str:
     return f"open {study.card.spec}"
 
 
-def next_logits(
+def hold(work: Workbench, study: Study, prompts: Sequence[str], layer: int) -> Held:
+    """Let the plain model read prompts, at once if it is open; it is held after a layer.
+
+    Raises:
+        CoreError: A prompt cannot be used.
+    """
+    model = work.shelf.get(study.card.spec)
+    check_model(model, study.plan)
+    return hold_prompts(model, prompts, layer)
+
+
+def answer(
     work: Workbench,
     study: Study,
-    recipe: Recipe | None,
-    prompts: Sequence[str],
+    recipe: Recipe,
+    held: Held,
+    words: WordSets,
     *,
     control: bool = False,
-) -> "torch.Tensor":
-    """Return the logits of the word after each prompt, at once if the model is open.
+) -> ReadOut:
+    """Return the read-out of held prompts.
 
     Args:
         work: The process's workbench.
         study: Items and model.
-        recipe: What steering does; None: nothing.
-        prompts: What the model reads.
+        recipe: What steering does.
+        held: After the first layer that the recipe steers, or below.
+        words: The words that are compared.
         control: Steer along a random direction of equal length instead.
 
     Raises:
-        CoreError: The recipe or a prompt cannot be used.
+        CoreError: The recipe cannot be used.
     """
     model = work.shelf.get(study.card.spec)
-    check_model(model, study.plan)
-    if recipe is None:
-        return logits_of(model, prompts, [], "all")
     check_recipe(study, recipe)
     edits = resolve(work.store, study, recipe)
     if control:
         edits = control_edits(edits)
-    return logits_of(model, prompts, edits, recipe.positions)
-
-
-def compare(
-    work: Workbench, study: Study, plain: "torch.Tensor", steered: "torch.Tensor", words: WordSets
-) -> ReadOut:
-    """Return the read-out from plain and steered logits."""
-    return compared(work.shelf.get(study.card.spec), plain, steered, words)
+    steered = steered_logits(model, held, edits, recipe.positions)
+    return compared(model, held.logits, steered, words)
 
 
 def write(work: Workbench, study: Study, live: Live, owner: str) -> Job:

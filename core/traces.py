@@ -109,6 +109,76 @@ def step_logits(
     return result
 
 
+def held_logits(
+    model: "OpenModel", batch: "dict[str, torch.Tensor]", layer: int
+) -> "tuple[torch.Tensor, Any]":
+    """Run a batch without edits and keep what one layer gives.
+
+    Args:
+        model: An open model.
+        batch: ``input_ids``, ``attention_mask`` and ``position_ids``, each ``(batch, tokens)``.
+        layer: Decoder layer.
+
+    Returns:
+        Float32 logits at the last position on the CPU, ``(batch, vocabulary)``; and the layer's
+        output as the model has it: ``(batch, tokens, d_model)``, or a tuple that begins with it.
+    """
+    import torch
+
+    layers = model.lm.get(model.layers)
+    inputs = {**batch, "use_cache": False, "logits_to_keep": 1}
+    saved: list[Any] = []
+    with model.lock, torch.no_grad():
+        with model.lm.trace(**inputs):  # pragma: no cover - runs under nnsight's own frame
+            saved.append(layers[layer].output)
+            saved.append(model.lm.output.logits)
+    output, logits = saved
+    return logits[:, -1].float().cpu(), output
+
+
+def resumed_logits(
+    model: "OpenModel",
+    batch: "dict[str, torch.Tensor]",
+    layer: int,
+    output: Any,
+    edits: "Mapping[int, Callable[[torch.Tensor], torch.Tensor]]",
+) -> "torch.Tensor":
+    """Run a batch from one layer's known output on; the layers up to it are skipped.
+
+    Args:
+        model: An open model.
+        batch: As for ``held_logits``.
+        layer: Decoder layer.
+        output: What ``held_logits`` kept of it.
+        edits: Layer, not below ``layer`` -> what is done to its output.
+
+    Returns:
+        Float32 logits at the last position on the CPU, shape ``(batch, vocabulary)``.
+    """
+    import torch
+
+    layers = model.lm.get(model.layers)
+    inputs = {**batch, "use_cache": False, "logits_to_keep": 1}
+    saved: list[Any] = []
+    with model.lock, torch.no_grad():
+        start = _edited(output, edits.get(layer))
+        with model.lm.trace(**inputs):  # pragma: no cover - runs under nnsight's own frame
+            for number in range(layer + 1):
+                layers[number].skip(start)
+            for number in sorted(set(edits) - {layer}):
+                layers[number].output = _edited(layers[number].output, edits[number])
+            saved.append(model.lm.output.logits)
+    result: torch.Tensor = saved[0][:, -1].float().cpu()
+    return result
+
+
+def _edited(output: Any, edit: "Callable[[torch.Tensor], torch.Tensor] | None") -> Any:
+    """Return a layer's output with its residual stream edited."""
+    if edit is None:
+        return output
+    return (edit(output[0]), *output[1:]) if isinstance(output, tuple) else edit(output)
+
+
 def token_states(
     model: "OpenModel", batch: "dict[str, torch.Tensor]", layer: int
 ) -> "torch.Tensor":

@@ -4,7 +4,6 @@ The only home of ``st.cache_*``. Everything cached here is immutable or guarded 
 Arguments that begin with an underscore are not hashed; ``key`` stands for them.
 """
 
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -21,7 +20,7 @@ from core.items import Items
 from core.measured import Test
 from core.modelspec import ModelSpec
 from core.prompts import Pooling, ReadSpec
-from core.readout import ReadOut, WordSets
+from core.readout import Held, ReadOut, WordSets
 from core.recipes import Recipe
 from core.roundtrip import Landed
 from core.scaling import Scaling
@@ -211,17 +210,14 @@ def _answer(
     *,
     control: bool,
 ) -> ReadOut:
-    plain = _plain_logits(_study, key, prompts)
-    if not recipe.active:
-        return steerjobs.compare(bench(), _study, plain, plain, words)
-    steered = steerjobs.next_logits(bench(), _study, recipe, prompts, control=control)
-    return steerjobs.compare(bench(), _study, plain, steered, words)
+    held = _held(_study, key, prompts, min(recipe.layers))
+    return steerjobs.answer(bench(), _study, recipe, held, words, control=control)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _plain_logits(_study: Study, key: str, prompts: tuple[str, ...]) -> Any:
+def _held(_study: Study, key: str, prompts: tuple[str, ...], layer: int) -> Held:
     del key
-    return steerjobs.next_logits(bench(), _study, None, prompts)
+    return steerjobs.hold(bench(), _study, prompts, layer)
 
 
 def landed(

@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from core import CoreError, readout
-from core.readout import GOOD, WRONG, WordSets, compared, next_logits, read_out
+from core.readout import (
+    GOOD,
+    WRONG,
+    WordSets,
+    compared,
+    hold,
+    log_odds,
+    next_logits,
+    read_out,
+    steered_logits,
+)
 from tests.core.steeringsets import TEXTS, made_edit, opened, plain_logits
 from tests.core.test_traces_steering import hook_logits
 
@@ -193,3 +203,31 @@ def test_numbers_that_are_not_finite_are_a_clear_sentence(model, norm):
     with pytest.raises(CoreError, match="no longer finite"):
         read_out(model, PROMPTS, [made_edit((4.0,), norm=norm)], "all")
     assert np.isfinite(read_out(model, PROMPTS, [], "all").plain).all()
+
+
+# Held prompts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("positions", ["all", "not first", "generated"])
+def test_held_prompts_answer_as_prompts_read_anew(model, positions, monkeypatch):
+    monkeypatch.setattr(readout, "BATCH", 4)
+    held = hold(model, PROMPTS, 0)
+    assert torch.equal(held.logits, next_logits(model, PROMPTS, [], positions))
+    edits = [made_edit((0.5,), layer=0), made_edit((0.3,), layer=2, seed=3)]
+    for some in (edits, edits[1:]):
+        steered = steered_logits(model, held, some, positions)
+        assert torch.equal(steered, next_logits(model, PROMPTS, some, positions))
+        found = read_out(model, PROMPTS, some, positions)
+        shift = log_odds(model, steered) - log_odds(model, held.logits)
+        np.testing.assert_allclose(shift, found.shift, atol=1e-4)
+    assert torch.equal(steered_logits(model, held, [], positions), held.logits)
+
+
+def test_held_prompts_cannot_be_steered_below_their_layer(llama):
+    held = hold(llama, PROMPTS, 1)
+    with pytest.raises(ValueError, match="held after layer 1"):
+        steered_logits(llama, held, [made_edit(layer=0)], "all")
+    with pytest.raises(CoreError, match="no longer finite"):
+        steered_logits(llama, held, [made_edit((4.0,), norm=1e38)], "all")
+    with pytest.raises(CoreError, match="no action"):
+        hold(llama, [], 1)

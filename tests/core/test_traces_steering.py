@@ -8,7 +8,7 @@ import torch
 
 from core.prompts import collate
 from core.steering import Steering
-from core.traces import step_logits, token_states
+from core.traces import held_logits, resumed_logits, step_logits, token_states
 from tests.core.steeringsets import bloom_folder, made_edit, opened
 
 TEXTS = ["It is wrong to lie", "Help", "You should keep your promise to a friend today"]
@@ -231,3 +231,44 @@ def test_the_bloom_of_these_tests_gives_tuples(bloom):
     hook_logits(bloom, ids_of(bloom)[0], [])
     handle.remove()
     assert isinstance(seen[0], tuple)
+
+
+# Held after a layer -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_a_resumed_batch_gives_what_a_whole_pass_gives_to_the_bit(model, layer):
+    ids = ids_of(model)
+    batch = collate(ids, 0, "left")
+    plain, output = held_logits(model, batch, layer)
+    assert torch.equal(plain, step_logits(model, batch, None, {})[:, -1])
+    assert torch.equal(resumed_logits(model, batch, layer, output, {}), plain)
+    for above in ({layer}, {2}, set(range(layer, 3))):
+        edits = [made_edit((0.4, -0.3), layer=one, seed=one) for one in above]
+        whole, resumed = (
+            Steering.of(edits, "not first", torch.tensor([True, False, True]), torch.device("cpu"))
+            for _ in range(2)
+        )
+        for one in (whole, resumed):
+            one.aim(batch["attention_mask"].bool(), prompt=True)
+        expected = step_logits(model, batch, None, whole.editors)[:, -1]
+        found = resumed_logits(model, batch, layer, output, resumed.editors)
+        assert torch.equal(found, expected)
+        assert resumed.firings.tokens == whole.firings.tokens
+        assert not torch.equal(found[0], plain[0])
+    assert torch.equal(resumed_logits(model, batch, layer, output, {}), plain)  # nothing was spoilt
+
+
+def test_the_layers_below_are_not_run_again(llama):
+    ran = []
+    layers = llama.module.get_submodule(llama.layers)
+    batch = collate(ids_of(llama), 0, "left")
+    _, output = held_logits(llama, batch, 1)
+    handles = [
+        one.mlp.register_forward_hook(lambda *_, number=number: ran.append(number))
+        for number, one in enumerate(layers)
+    ]
+    resumed_logits(llama, batch, 1, output, {})
+    for handle in handles:
+        handle.remove()
+    assert ran == [2]
