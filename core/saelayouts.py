@@ -193,8 +193,9 @@ def _scale(name: str, facts: Mapping[str, Any], told: Told) -> float:
     if kind != "expected_average_only_in":
         raise DictionaryError(
             f"{name} changes each state by a rule of its own (normalize_activations "
-            f"{str(kind)[:40]!r}), which cannot be put into its weights. Choose a dictionary "
-            "trained with 'none' or 'expected_average_only_in'."
+            f"{str(kind)[:40]!r}), which is not in its weights. Choose a dictionary trained with "
+            "'none' or 'expected_average_only_in'; a covariance whitening is folded by SAELens's "
+            "own save_inference_model."
         )
     if told.scale is None or not 0 < told.scale < float("inf"):
         raise DictionaryError(

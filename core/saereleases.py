@@ -70,6 +70,8 @@ class DictionarySpec:
         """
         head, _, options = text.strip().partition("?")
         source, _, place = head.partition(":")
+        if source not in get_args(DictionarySource):
+            raise DictionaryError(f"Cannot read the dictionary {text!r}. Forms: {FORMS}.")
         place, revision = unquote(place), ""
         if source in ("sae", "hub"):
             place, _, revision = place.partition("@")

@@ -78,7 +78,7 @@ def test_the_text_form_is_read_back(text):
     ("text", "words"),
     [
         ("", "Forms: sae:gemma-scope-2"),
-        ("gemma-scope-2-270m-pt-res", "Cannot read the dictionary"),
+        ("gemma-scope-2-270m-pt-res", "Cannot read the dictionary 'gemma-scope-2-270m-pt-res'"),
         ("sae:gemma-scope-2-270m-pt-res", "Cannot read the dictionary"),
         ("hub:name", "Cannot read the dictionary"),
         ("hub:owner/name/../../etc", "Cannot read the dictionary"),
