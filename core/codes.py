@@ -171,8 +171,9 @@ class Lit(NamedTuple):
     def strongest(self, most: int) -> NDArray[np.int64]:
         """Return the latents that are on most strongly anywhere in it, strongest first."""
         peaks = self.codes.max(axis=0).toarray().ravel()
-        order = np.argsort(-peaks, kind="stable")[:most]
-        return order[peaks[order] > 0].astype(np.int64)
+        order = np.argsort(-peaks, kind="stable")[:most].astype(np.int64)
+        lit: NDArray[np.int64] = order[peaks[order] > 0]
+        return lit
 
 
 def light_up(model: "OpenModel", dictionary: Dictionary, text: str, max_tokens: int = 256) -> Lit:
