@@ -14,7 +14,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from core import CoreError, commands, diagnosistable, evidencetable, measurecommands
+from core import (
+    CoreError,
+    commands,
+    diagnosistable,
+    evidencetable,
+    measurecommands,
+    saecommands,
+)
 from core.commands import Asked, Desk
 from core.dataset import ItemSpec, Sample
 from core.diagnosis import DiagnosisSpec
@@ -182,17 +189,20 @@ def parser() -> argparse.ArgumentParser:
     _add_maps(add)
     _add_evidence(add)
     _add_diagnose(add)
+    saecommands.add_commands(add, _add)
     _add_cache(add)
     return top
 
 
-def _add(add: Any, name: str, run: Command, summary: str, example: str) -> argparse.ArgumentParser:
-    """Add a command; ``example`` is what stands behind its name."""
+def _add(
+    add: Any, name: str, run: Command, summary: str, example: str, group: str = ""
+) -> argparse.ArgumentParser:
+    """Add a command; ``example`` is what stands behind its name, ``group`` before it."""
     added: argparse.ArgumentParser = add.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=f"{_MEANINGS}\n\nexample:\n  python -m core {name} {example}".rstrip(),
+        epilog=f"{_MEANINGS}\n\nexample:\n  python -m core {group}{name} {example}".rstrip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     added.set_defaults(run=run)
@@ -339,6 +349,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0, 2 for what a person can mend, 130 after Ctrl-C.
     """
     args = parser().parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else list(argv)
     _forgive_characters()
     try:
         for line in args.run(Desk(Workbench.at(), watch), args):

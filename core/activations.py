@@ -4,23 +4,21 @@ What is kept: the residual stream after every decoder layer and the embedding ou
 float32, one memory-mapped array per layer and pooling under its content key.
 """
 
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from filelock import Timeout
 from numpy.typing import NDArray
 
 from core import CoreError
 from core.arrays import create_array_file, map_array_file, to_float32, to_stored
 from core.progress import Report, silent
 from core.prompts import PaddingSide, Pooling, ReadSpec, batches, collate, encode, pooling_masks
+from core.resumable import Journal, only_one
 from core.store import ARRAY_FILE, Store, clear_disk_errors, fingerprint, library_version
 from core.traces import pooled_states
 
@@ -235,26 +233,11 @@ def load_or_extract(
             "budget": budget,
         }
     )
-    with _only_one(store, f"acts-{run[:16]}", report, len(plan.prompts)):
+    waiting = "another process reads the same texts: waiting for it"
+    with only_one(store, f"acts-{run[:16]}", report, len(plan.prompts), waiting):
         if open_states(store, plan) is None:
             _extract(store, plan, model, store.root / "partial" / run, budget, report)
     return States(plan, store)
-
-
-@contextmanager
-def _only_one(store: Store, name: str, report: Report, total: int) -> Iterator[None]:
-    """Hold the lock between processes; while another has it, wait where Cancel is heard."""
-    lock = store.lock(name)
-    while True:
-        try:
-            lock.acquire(timeout=0.5)
-            break
-        except Timeout:
-            report(0, total, "another process reads the same texts: waiting for it")
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _extract(
@@ -272,7 +255,7 @@ def _extract(
         folder.mkdir(parents=True, exist_ok=True)
         arrays = _open_partial(folder, plan, missing)
         cut = batches([len(ids) for ids in encoded], budget)
-        _fill(plan, model, encoded, cut, arrays, folder / "batches.txt", report)
+        _fill(plan, model, encoded, cut, arrays, Journal(folder / "batches.txt"), report)
         arrays.clear()
     _publish(store, plan, missing, folder)
 
@@ -302,17 +285,13 @@ def _fill(
     encoded: Sequence[list[int]],
     cut: Iterable[list[int]],
     arrays: dict[tuple[int, Pooling], NDArray[Any]],
-    journal: Path,
+    journal: Journal,
     report: Report,
 ) -> None:
     """Run every batch that the journal does not name yet; a line is written after its rows are."""
-    whole, _, torn = journal.read_text().rpartition("\n")
-    if torn:  # a full disk cut it: the next number must not be written onto its end
-        os.truncate(journal, journal.stat().st_size - len(torn))
-    done = set(whole.split("\n"))
     finished, read, began = 0, 0, time.monotonic()
     for number, rows in enumerate(cut):
-        if str(number) not in done:
+        if not journal.has(number):
             rate = f" · {read / (time.monotonic() - began):.0f} per second" if read else ""
             report(
                 finished, len(encoded), f"reading texts · {finished:,} of {len(encoded):,}{rate}"
@@ -321,8 +300,7 @@ def _fill(
             for (layer, pooling), array in arrays.items():
                 entry = states[layer - EMBEDDING, plan.spec.poolings.index(pooling)]
                 array[rows] = to_stored(entry, plan.spec.dtype)
-            with journal.open("a") as file:
-                file.write(f"{number}\n")
+            journal.add(number)
             read += len(rows)
         finished += len(rows)
     report(finished, len(encoded), "storing what was read")

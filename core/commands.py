@@ -167,7 +167,7 @@ def _is_digest(name: str) -> bool:
 
 def describe_model(desk: Desk, spec: ModelSpec) -> Lines:
     """Tell what is known about a model before its weights are loaded."""
-    card = _card(desk, spec)
+    card = card_of(desk, spec)
     room = "fits" if card.fits else "does NOT fit now: close other programs"
     yield from facts(
         {
@@ -191,7 +191,7 @@ def describe_model(desk: Desk, spec: ModelSpec) -> Lines:
     )
 
 
-def _card(desk: Desk, spec: ModelSpec) -> ModelCard:
+def card_of(desk: Desk, spec: ModelSpec) -> ModelCard:
     """Describe a model in a job: the first look at a large folder reads all of it."""
     card: ModelCard = desk.job(
         {"describe": str(spec)},
@@ -209,7 +209,7 @@ def study_of(desk: Desk, asked: Asked) -> Study:
         CoreError: There are no such items, no such model, or too few texts.
     """
     items = _find_items(desk, asked.items)
-    return open_study(items, _card(desk, asked.model), asked.read)
+    return open_study(items, card_of(desk, asked.model), asked.read)
 
 
 def make_read(desk: Desk, study: Study) -> bool:

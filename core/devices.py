@@ -168,3 +168,18 @@ def working_device() -> Device:
     Not MPS: it has no float64, which centres and penalties need.
     """
     return "cuda" if "cuda" in _available() else "cpu"
+
+
+def training_device() -> Device:
+    """Return where small models of our own are trained: the best device torch sees here."""
+    return _available()[0]
+
+
+def fast_bfloat16(device: Device) -> bool:
+    """Tell whether products in bfloat16 are faster there than in float32."""
+    import torch
+
+    if device == "cpu":
+        can = torch.cpu.get_capabilities()
+        return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+    return device == "cuda" and _has_bfloat16(device)

@@ -161,14 +161,21 @@ def write(
                 "At this strength the model's numbers are no longer finite, so it cannot write. "
                 "Choose a smaller strength, or a later layer."
             )
-        batch, prompted = _next(batch, rows.draw(logits)), False
+        batch, prompted = next_inputs(batch, rows.draw(logits)), False
         yield rows.written(steering.firings)
         if rows.ended.all():
             return
 
 
-def _next(batch: "dict[str, torch.Tensor]", tokens: "torch.Tensor") -> "dict[str, torch.Tensor]":
-    """Return the inputs of the next step: one new token per row."""
+def next_inputs(
+    batch: "dict[str, torch.Tensor]", tokens: "torch.Tensor"
+) -> "dict[str, torch.Tensor]":
+    """Return the inputs of the next step: one new token per row.
+
+    Args:
+        batch: Inputs of the step before, with the mask of all tokens so far.
+        tokens: The new tokens, shape ``(batch,)``.
+    """
     import torch
 
     mask = batch["attention_mask"]

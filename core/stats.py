@@ -53,15 +53,43 @@ def bootstrap_mean(
     References:
         Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13.
     """
-    kept = ~np.isnan(values)
+    return bootstrap_ratio(
+        values, np.ones(len(values)), groups, draws=draws, level=level, seed=seed
+    )
+
+
+def bootstrap_ratio(
+    above: NDArray[np.floating],
+    below: NDArray[np.floating],
+    groups: NDArray[Any],
+    *,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Return a ratio of sums over rows with a percentile bootstrap interval over groups.
+
+    Args:
+        above: Shape ``(n,)``; rows that are NaN are left out.
+        below: Shape ``(n,)``, not negative, their sum in each group above 0.
+        groups: Shape ``(n,)``; rows of one group are drawn together.
+        draws: Number of resamples.
+        level: Coverage of the interval, in (0, 1).
+        seed: Seed of the draws.
+
+    Returns:
+        NaN throughout if no row is left.
+    """
+    kept = ~np.isnan(above)
     if not kept.any():
         return Estimate(np.nan, np.nan, np.nan)
     number = group_numbers(groups[kept])
-    sums = np.bincount(number, values[kept].astype(np.float64))
-    sizes = np.bincount(number).astype(np.float64)
-    drawn = _resampled(np.column_stack([sums, sizes]), draws, seed)
+    pair = [np.bincount(number, one[kept].astype(np.float64)) for one in (above, below)]
+    sums = np.column_stack(pair).astype(np.float64)
+    drawn = _resampled(sums, draws, seed)
     low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(sums.sum() / sizes.sum()), float(low), float(high))
+    total = sums.sum(axis=0)
+    return Estimate(float(total[0] / total[1]), float(low), float(high))
 
 
 def _resampled(sums: NDArray[np.float64], draws: int, seed: int) -> NDArray[np.float64]:

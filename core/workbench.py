@@ -5,9 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from core import archive, dataset
-from core.activations import load_or_extract, open_states
+from core.activations import check_model, load_or_extract, open_states
+from core.corpora import CorpusSpec
 from core.dataset import ItemSpec, Sample
 from core.diagnosis import DiagnosisSpec, diagnose, is_diagnosed
+from core.dictionaries import KeptDictionary, TrainPlan, load_or_train, open_trained
 from core.evidence import evidence, is_measured
 from core.items import Items
 from core.jobs import Job, Runner
@@ -26,6 +28,7 @@ from core.study import (
     open_study,
     place_sentence,
 )
+from core.trainspec import TrainSpec, TrainStep
 from core.waterfall import load_or_measure_waterfall, open_waterfall, paper_read, plain_read
 
 #: Text form of the set that comes with the project; other sets are named by their digest.
@@ -232,6 +235,49 @@ class Workbench:
             return place_sentence(self.store, study, model, text, pooling, scaling)
 
         return self.runner.submit(key, "Reading your sentence", work)
+
+    def training_plan(
+        self, study: Study, corpus: CorpusSpec, spec: TrainSpec, layer: int | None = None
+    ) -> TrainPlan:
+        """Return the plan of a dictionary of a study's model.
+
+        Args:
+            study: Items and model.
+            corpus: Which tokens train it.
+            spec: How it is trained.
+            layer: Decoder layer; None: the middle one.
+
+        Raises:
+            DictionaryError: The model has no such layer.
+        """
+        return TrainPlan(study, study.anchor if layer is None else layer, corpus, spec)
+
+    def train_dictionary(
+        self, study: Study, corpus: CorpusSpec, spec: TrainSpec, layer: int | None = None
+    ) -> Job | None:
+        """Start (or join) the job that trains a dictionary; None if it is kept.
+
+        Its ``live`` is the list of training steps so far. Cancelled, it is paused: the next call
+        goes on from there, unless ``dictionaries.discard`` forgets it.
+
+        Raises:
+            DictionaryError: The model has no such layer.
+            CorpusError: The text file is not there.
+        """
+        plan = self.training_plan(study, corpus, spec, layer)
+        if open_trained(self.store, plan) is not None:
+            return None
+        curve: list[TrainStep] = []
+
+        def work(report: Report) -> KeptDictionary:
+            model = self.shelf.get(study.card.spec, part(report, 0.0, 0.02))
+            check_model(model, study.plan)
+            return load_or_train(self.store, plan, model, job.live, part(report, 0.02, 1.0))
+
+        job = self.runner.submit(
+            fingerprint(dict(plan.key())), f"Training {plan.name}", work, live=curve
+        )
+        return job
 
     def add_items(self, spec: ItemSpec) -> Job:
         """Start the job that reads a table into a set of items; its result is the ``Items``."""

@@ -1,0 +1,324 @@
+"""Dictionaries of a model that were trained here, with how they came about and their report."""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from core.corpora import CorpusSpec, make_corpus
+from core.gguf import PACKAGED_SHA256
+from core.modelcard import ModelCard
+from core.progress import Report, part, silent
+from core.resumable import only_one
+from core.sae import Dictionary, DictionaryError, DictionaryInfo
+from core.saefiles import load_folder, save_folder
+from core.saelayouts import Told
+from core.saereport import DictionaryReport, make_report
+from core.saetraining import train
+from core.store import Key, Store, fingerprint, library_version
+from core.study import Study
+from core.tokenstates import read_tokens
+from core.trainspec import TrainSpec, TrainStep
+
+if TYPE_CHECKING:
+    from core.models import OpenModel
+
+#: What a stored dictionary's folder holds beside its weights.
+TRAINING_FILE: Final = "training.json"
+#: Name of the dictionary that comes with the project, for the packaged model.
+BUILTIN: Final = "builtin"
+_BUILTIN_FOLDER: Final = Path(__file__).resolve().parent / "data" / "gemma3-270m-layer9"
+_KIND: Final = "dictionary"
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """A dictionary that could be trained: the identity of the result."""
+
+    study: Study
+    """Items and model."""
+
+    layer: int
+    """Decoder layer."""
+
+    corpus: CorpusSpec
+    """Which tokens train it."""
+
+    spec: TrainSpec
+    """How."""
+
+    def __post_init__(self) -> None:
+        card = self.study.card
+        if not 0 <= self.layer < card.n_layers:
+            raise DictionaryError(
+                f"{card.name} has no layer {self.layer}. Choose 0 to {card.n_layers - 1}."
+            )
+
+    @property
+    def name(self) -> str:
+        """Short name for people."""
+        spec = self.spec
+        return (
+            f"{self.study.card.name} layer {self.layer}, {spec.width:,} latents, "
+            f"{spec.activation} {spec.k}"
+        )
+
+    def key(self) -> Key:
+        """Return the content key.
+
+        Raises:
+            CorpusError: The text file is not there.
+        """
+        card = self.study.card
+        return {
+            "format": _FORMAT,
+            "model": card.identity,
+            "compute": f"{card.device} {card.dtype}",
+            "layer": self.layer,
+            "corpus": self.corpus.key(self.study.items, self.study.plan.spec),
+            "train": asdict(self.spec),
+            "versions": {
+                name: library_version(name) for name in ("torch", "transformers", "nnsight")
+            },
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class KeptDictionary:
+    """A dictionary on disk with all that is known about it; its weights are not loaded yet."""
+
+    digest: str
+    """SHA-256 of its content key; ``builtin`` for the one that comes with the project."""
+
+    folder: Path
+    """Where it lies, in the format of SAELens."""
+
+    name: str
+    """Short name for people."""
+
+    layer: int
+    """Decoder layer."""
+
+    corpus: Mapping[str, Any]
+    """What it was trained and judged on: positions, documents, texts."""
+
+    spec: TrainSpec
+    """How it was trained."""
+
+    curve: tuple[TrainStep, ...]
+    """How training went."""
+
+    report: DictionaryReport
+    """What it is worth on held-out tokens."""
+
+    seconds: float
+    """How long training took, reading and judging included, where nothing was stored before."""
+
+    size: int
+    """Bytes on disk."""
+
+    def load(self) -> Dictionary:
+        """Return the dictionary.
+
+        Raises:
+            DictionaryError: It is damaged.
+        """
+        return load_folder(self.folder, Told(source=f"trained:{self.digest}"))
+
+
+def open_dictionaries(store: Store, card: ModelCard) -> list[KeptDictionary]:
+    """List the dictionaries of a model that are at hand, newest first, the project's own last."""
+    own = [
+        _kept(entry.digest, store.root / _KIND / entry.digest)
+        for entry in store.artefacts()
+        if entry.kind == _KIND and entry.key.get("model") == card.identity
+    ]
+    if card.identity == f"gguf:{PACKAGED_SHA256}":
+        own.append(_kept(BUILTIN, _BUILTIN_FOLDER))
+    return [one for one in own if one is not None]
+
+
+def builtin_dictionary(card: ModelCard) -> Dictionary | None:
+    """Return the dictionary that comes with the project; None for any model but the packaged."""
+    if card.identity != f"gguf:{PACKAGED_SHA256}":
+        return None
+    return load_folder(_BUILTIN_FOLDER, Told(source=BUILTIN))
+
+
+def find_dictionary(store: Store, card: ModelCard, name: str) -> KeptDictionary:
+    """Return a dictionary of a model by ``builtin`` or the first digits of its digest.
+
+    Raises:
+        DictionaryError: There is none, or several.
+    """
+    known = open_dictionaries(store, card)
+    found = [one for one in known if name and one.digest.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(one.digest[:12] for one in known) or "none yet"
+    raise DictionaryError(
+        f"{card.name} has {len(found) or 'no'} dictionaries named {name!r}. At hand: {names}."
+    )
+
+
+def open_trained(store: Store, plan: TrainPlan) -> KeptDictionary | None:
+    """Return the dictionary of a plan if it was trained before, undamaged."""
+    folder = store.open(_KIND, plan.key())
+    return None if folder is None else _kept(folder.name, folder)
+
+
+def _kept(digest: str, folder: Path) -> KeptDictionary | None:
+    """Read all but the weights; None if it cannot be read."""
+    try:
+        about = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
+        return KeptDictionary(
+            digest,
+            folder,
+            about["name"],
+            about["layer"],
+            about["corpus"],
+            TrainSpec(**about["spec"]),
+            tuple(TrainStep(**one) for one in about["curve"]),
+            DictionaryReport.of(about["report"]),
+            about["seconds"],
+            sum(path.stat().st_size for path in folder.iterdir()),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+# --- training ---
+
+
+def partial_folder(store: Store, plan: TrainPlan) -> Path:
+    """Return where a stopped training waits to be gone on with."""
+    return store.root / "partial" / f"dictionary-{fingerprint(plan.key())[:32]}"
+
+
+def is_paused(store: Store, plan: TrainPlan) -> bool:
+    """Tell whether a training was stopped after its first steps and can go on."""
+    return partial_folder(store, plan).is_dir()
+
+
+def discard(store: Store, plan: TrainPlan) -> None:
+    """Forget a stopped training."""
+    shutil.rmtree(partial_folder(store, plan), ignore_errors=True)
+
+
+def load_or_train(
+    store: Store,
+    plan: TrainPlan,
+    model: "OpenModel",
+    curve: list[TrainStep],
+    report: Report = silent,
+) -> KeptDictionary:
+    """Return a plan's dictionary, trained and judged if it is not stored; stopped, it goes on.
+
+    Args:
+        store: Where dictionaries, tokens and written text are kept.
+        plan: What to train.
+        model: The open model of the plan.
+        curve: Filled while it trains.
+        report: Told how far it is; raises ``Cancelled`` to stop.
+
+    Raises:
+        CoreError: The corpus cannot be had, training failed, or the disk is full.
+        Cancelled: It was stopped; what is done is kept.
+    """
+    kept = open_trained(store, plan)
+    if kept is not None:
+        return kept
+    waiting = "another process trains this dictionary: waiting for it"
+    name = f"dictionary-{fingerprint(plan.key())[:16]}"
+    with only_one(store, name, report, 1, waiting):
+        kept = open_trained(store, plan)
+        return _train(store, plan, model, curve, report) if kept is None else kept
+
+
+def _train(
+    store: Store, plan: TrainPlan, model: "OpenModel", curve: list[TrainStep], report: Report
+) -> KeptDictionary:
+    began, study = time.monotonic(), plan.study
+    corpus = make_corpus(
+        store, model, study.items, study.plan.spec, plan.corpus, part(report, 0.0, 0.3)
+    )
+    states = read_tokens(store, model, corpus.train, plan.layer, report=part(report, 0.3, 0.6))
+    held_out = read_tokens(
+        store, model, corpus.held_out, plan.layer, report=part(report, 0.6, 0.62)
+    )
+    folder = partial_folder(store, plan)
+    trained = train(
+        states,
+        plan.spec,
+        _about(plan, corpus.facts()),
+        folder=folder,
+        report=part(report, 0.62, 0.9),
+        curve=curve,
+    )
+    judged = make_report(
+        model,
+        trained.dictionary,
+        states,
+        held_out,
+        corpus.held_out,
+        seed=plan.spec.seed,
+        report=part(report, 0.9, 1.0),
+    )
+    about = {
+        "name": plan.name,
+        "layer": plan.layer,
+        "corpus": corpus.facts(),
+        "spec": asdict(plan.spec),
+        "curve": [asdict(one) for one in trained.curve],
+        "report": judged.json(),
+        "seconds": time.monotonic() - began,
+    }
+    with store.writing(_KIND, plan.key()) as target:
+        save_folder(trained.dictionary, target)
+        (target / TRAINING_FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = open_trained(store, plan)
+    if kept is None:
+        raise DictionaryError("The dictionary just trained is gone: the cache was cleared.")
+    return kept
+
+
+def _about(plan: TrainPlan, corpus: Mapping[str, Any]) -> DictionaryInfo:
+    card = plan.study.card
+    return DictionaryInfo(
+        plan.name,
+        plan.layer,
+        "relu",
+        model=card.identity,
+        model_name=card.name,
+        source="trained here",
+        training={
+            "spec": asdict(plan.spec),
+            "corpus": dict(corpus),
+            "set": plan.study.items.digest,
+        },
+    )
+
+
+def export_dictionary(kept: KeptDictionary, path: Path, command: str) -> None:
+    """Write a dictionary elsewhere with bfloat16 matrices, its report and how it was made.
+
+    Args:
+        kept: A stored dictionary.
+        path: Folder to write to.
+        command: What made it; stands in its metadata.
+
+    Raises:
+        DictionaryError: It cannot be written.
+    """
+    dictionary = kept.load()
+    training = {**dictionary.info.training, "command": command}
+    info = replace(dictionary.info, training=training)
+    save_folder(replace(dictionary, info=info), path, "bfloat16")
+    about = json.loads((kept.folder / TRAINING_FILE).read_text(encoding="utf-8"))
+    about["command"] = command
+    (path / TRAINING_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
