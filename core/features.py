@@ -1,7 +1,7 @@
 """The moral latents of a dictionary on a set as one model reads it: ranked once and kept."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
@@ -182,10 +182,8 @@ def _unpacked(table: "pa.Table", spec: FeatureSpec) -> LatentScores:
     for name in _EFFECTS:
         arrays[name] = Effects(*(tens(f"{name} {statistic}") for statistic in Effects._fields))
     about = json.loads(table.schema.metadata[_META])
-    known = {one.name for one in fields(RankSpec)}
-    ranked = RankSpec(**{name: value for name, value in asdict(spec).items() if name in known})
     return LatentScores(
-        spec=ranked,
+        spec=spec,
         pearson=tens("pearson"),
         notes=tuple(about["notes"]),
         shuffled=about["shuffled"],

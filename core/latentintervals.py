@@ -23,7 +23,7 @@ class Reported(NamedTuple):
     """The effects of all latents."""
 
     low: Effects
-    """Lower ends of 95 % intervals over texts; NaN for what was not selected."""
+    """Lower ends of 95 % intervals over texts; NaN if not selected or on too rarely."""
 
     high: Effects
     """Upper ends."""
@@ -36,6 +36,7 @@ def reported_effects(
     chosen: NDArray[np.bool_],
     selected: NDArray[np.bool_],
     *,
+    rare: int,
     draws: int,
     seed: int,
 ) -> Reported:
@@ -47,6 +48,9 @@ def reported_effects(
         labels: Labels of all texts.
         chosen: Texts that report, shape ``(n_texts,)``.
         selected: Which latents were selected for which dimension, ``(n_latents, 10)``.
+        rare: Contrasts and gradients of latents that are on in fewer of the compared texts get no
+            interval: two texts that happen to lie right come back in every resample. Membership
+            does not need this, its lower end errs on the cautious side.
         draws: Resamples of the texts.
         seed: Seed of the resamples.
     """
@@ -55,11 +59,13 @@ def reported_effects(
     rng = np.random.default_rng([seed, 8])
     weights = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.int32)
     for one in comparisons(labels, chosen):
-        one.fill(found.value, one.effects(ordered.among(one.texts)))
+        ranks = ordered.among(one.texts)
+        one.fill(found.value, one.effects(ranks))
+        able = (ranks.fires >= rare) | (one.statistic == "membership")
         own = codes[one.texts].tocsc()
         drawn_texts = weights[:, one.texts[chosen]]
         for at, column in enumerate(one.columns):
-            latents = np.flatnonzero(selected[:, column])
+            latents = np.flatnonzero(selected[:, column] & able)
             ends = _ends(_draws(one, at, own[:, latents], drawn_texts))
             for whole, end in zip((found.low, found.high), ends, strict=True):
                 getattr(whole, one.statistic)[latents, column] = end

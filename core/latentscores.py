@@ -6,6 +6,7 @@ discovery rate among all latents and dimensions where they were selected, and it
 chance where they are reported. The same is done once more with shuffled labels.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, get_args
@@ -54,7 +55,8 @@ class RankSpec:
     """How latents are judged."""
 
     permutations: int = 1000
-    """Permutations of the labels over texts, per latent; latents of like density share them."""
+    """Permutations of the labels over texts, per latent; latents of like density share them. At
+    least ``10 / fdr``, else the most extraordinary latent could not pass alone."""
 
     draws: int = 1000
     """Resamples of texts behind each interval."""
@@ -73,6 +75,12 @@ class RankSpec:
             raise ValueError(f"fdr must lie between 0 and 1, not {self.fdr}")
         if min(self.permutations, self.draws, self.rare) < 1:
             raise ValueError("permutations, draws and rare must be at least 1")
+        least = math.ceil(len(DIMENSIONS) / self.fdr)
+        if self.permutations < least:
+            raise FeatureError(
+                f"{self.permutations} permutations are too few for a false discovery rate of "
+                f"{self.fdr:g}: no latent could pass. Choose {least:,} or more."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,7 +287,14 @@ def _judged(
     q = Effects(*(false_discovery(values.astype(np.float64)).astype(np.float32) for values in p))
     selected = _passes(q.membership, spec.fdr)
     reported = reported_effects(
-        codes, ordered, labels, split.test, selected, draws=spec.draws, seed=spec.seed
+        codes,
+        ordered,
+        labels,
+        split.test,
+        selected,
+        rare=spec.rare,
+        draws=spec.draws,
+        seed=spec.seed,
     )
     return LatentScores(
         spec,
