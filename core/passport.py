@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.codes import CodePooling, Codes
 from core.directions import DirectionError, moral_direction
+from core.features import split_of_prompts
 from core.foundations import DIMENSIONS
+from core.latentcomparisons import TextLabels
 from core.sae import Dictionary
 from core.stats import Estimate, bootstrap_correlation, chance
 from core.store import Store
@@ -107,11 +109,10 @@ class Passport(NamedTuple):
     """2.5 and 97.5 % quantiles of the same over all latents, shape ``(10, 2)``."""
 
 
-def text_vectors(study: Study) -> NDArray[np.float32]:
-    """Return each prompt's moral vector, the largest grade over its items, ``(n_prompts, 10)``."""
-    vectors = np.zeros((len(study.plan.prompts), len(DIMENSIONS)), np.float32)
-    np.maximum.at(vectors, study.plan.rows, study.items.vectors())
-    return vectors
+def text_vectors(study: Study) -> NDArray[np.float64]:
+    """Return each prompt's moral vector, the highest grade over its items, ``(n_prompts, 10)``."""
+    n = len(study.plan.prompts)
+    return TextLabels.of(study.items.vectors(), study.plan.rows, n).membership
 
 
 def pole_directions(store: Store, study: Study, layer: int) -> NDArray[np.float32]:
@@ -240,7 +241,8 @@ def _correlations(
     """Return rank correlations with the ten dimensions on held-out texts, and shuffled ones."""
     from scipy.stats import rankdata
 
-    rows = np.flatnonzero(study.items.split[study.first_rows] == "test")
+    split = split_of_prompts(study.items.split, study.plan.rows, len(pooled), "test")
+    rows = np.flatnonzero(split.test)
     if len(rows) < 3:
         return (_NOTHING,) * len(DIMENSIONS), (_NOTHING,) * len(DIMENSIONS), len(rows)
     vectors = text_vectors(study)[rows]

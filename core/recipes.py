@@ -38,7 +38,8 @@ class Term:
     """One direction and its dose."""
 
     axis: str
-    """Foundation, pole, or ``file:<digest>`` of a stored direction."""
+    """Foundation, pole, ``file:<digest>`` of a stored direction, or
+    ``latent:<digest>:<number>`` of a dictionary's latent."""
 
     strength: float
     """In units of the median residual norm at the layer; the sign says which way."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.dictionaryshelf import LATENT, latent_direction, latent_of
 from core.directionfile import FILE, open_direction
 from core.directions import Direction, DirectionError, moral_direction
 from core.recipes import Operation, Positions, Recipe, RecipeError, Term
@@ -97,8 +98,10 @@ def resolve(
         )
     if not recipe.active:
         return []
-    if not all(term.axis.startswith(FILE) for term in recipe.active):
+    if not all(term.axis.startswith((FILE, LATENT)) for term in recipe.active):
         _check_items(study, recipe)
+    if recipe.operation == "clamp":
+        return [_clamp(store, study, recipe)]
     return [
         LayerEdit(
             layer,
@@ -109,6 +112,33 @@ def resolve(
         )
         for layer in recipe.layers
     ]
+
+
+def _clamp(store: Store, study: Study, recipe: Recipe) -> LayerEdit:
+    """Return the edit that sets latents: all of one dictionary, at its layer."""
+    if not recipe.terms:
+        raise RecipeError(
+            "No latent is named whose value could be set. Choose one, or add instead."
+        )
+    found = [latent_of(store, study.card, term.axis) for term in recipe.terms]
+    dictionary = found[0][0]
+    several = {one.digest for one, _ in found} != {dictionary.digest}
+    if several or recipe.layers != (dictionary.info.layer,):
+        raise RecipeError(
+            f"Latents are set at the layer of their dictionary, one dictionary at a time: here "
+            f"layer {dictionary.info.layer}. Choose that layer, or add the directions instead."
+        )
+    if any(term.strength < 0 for term in recipe.terms):
+        raise RecipeError("A latent cannot be set below 0, which is off. Choose 0 or more.")
+    return LayerEdit(
+        dictionary.info.layer,
+        tuple(latent_direction(store, study.card, term.axis) for term in recipe.terms),
+        tuple(term.strength for term in recipe.terms),
+        residual_norm(store, study, dictionary.info.layer),
+        "clamp",
+        dictionary,
+        tuple(latent for _, latent in found),
+    )
 
 
 def _check_items(study: Study, recipe: Recipe) -> None:
@@ -151,11 +181,14 @@ def _direction(
     layer: int,
     files: Mapping[str, Direction] | None,
 ) -> Direction:
-    if not term.axis.startswith(FILE):
+    if term.axis.startswith(LATENT):
+        found = latent_direction(store, study.card, term.axis)
+    elif term.axis.startswith(FILE):
+        found = _loaded(store, term.axis.removeprefix(FILE), files)
+    else:
         return moral_direction(
             store, study, term.axis, layer, method=term.method, pooling=recipe.pooling
         )
-    found = _loaded(store, term.axis.removeprefix(FILE), files)
     if found.model and found.model != study.plan.model:
         raise DirectionError(
             f"{found.name} belongs to another model ({found.model}). Choose that model."

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from core import CoreError
+from core.dictionaryshelf import keep_dictionary, latent_axis
 from core.directions import Direction, DirectionError, moral_direction
 from core.recipes import Recipe, RecipeError, Term
 from core.steering import Editor, Firings, LayerEdit, Steering, allowed, residual_norm, resolve
 from core.study import open_study, states_of
+from tests.core.saesets import made_dictionary
 from tests.core.steeringsets import (
     balanced_rows,
     made_direction,
@@ -325,3 +327,50 @@ def test_directions_are_stacked_in_the_order_of_their_strengths():
     assert isinstance(edit.directions[0], Direction)
     assert edit.vectors.shape == (2, 32)
     np.testing.assert_array_equal(edit.vectors[1], edit.directions[1].vector)
+
+
+# Latents of a dictionary -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dictionary(read_study):
+    store, made = read_study
+    one = made_dictionary(model=made.card.identity)
+    keep_dictionary(store, one, made.card)
+    return one
+
+
+def test_a_latent_is_added_like_any_direction_of_its_layer(read_study, dictionary):
+    store, made = read_study
+    term = Term(latent_axis(dictionary, 7), 0.1)
+    [edit] = resolve(store, made, recipe_for(made, term, layers=(1,), items=""))
+    np.testing.assert_allclose(edit.directions[0].vector, dictionary.direction(7))
+    with pytest.raises(DirectionError, match="made at layer 1, not 2"):
+        resolve(store, made, recipe_for(made, term, layers=(2,)))
+
+
+def test_latents_are_set_together_at_their_layer(read_study, dictionary):
+    store, made = read_study
+    terms = [Term(latent_axis(dictionary, one), dose) for one, dose in ((7, 0.1), (9, 0.0))]
+    recipe = recipe_for(made, *terms, layers=(1,), operation="clamp")
+    [edit] = resolve(store, made, recipe)
+    assert (edit.latents, edit.strengths) == ((7, 9), (0.1, 0.0))
+    assert edit.dictionary.digest == dictionary.digest
+
+
+def test_setting_latents_elsewhere_below_zero_or_of_two_dictionaries_is_refused(
+    read_study, dictionary
+):
+    store, made = read_study
+    term = Term(latent_axis(dictionary, 7), 0.1)
+    other = made_dictionary(seed=5, model=made.card.identity)
+    keep_dictionary(store, other, made.card)
+    clamp = {"operation": "clamp", "layers": (1,)}
+    with pytest.raises(RecipeError, match="layer of their dictionary"):
+        resolve(store, made, recipe_for(made, term, operation="clamp", layers=(2,)))
+    with pytest.raises(RecipeError, match="one dictionary at a time"):
+        resolve(store, made, recipe_for(made, term, Term(latent_axis(other, 7), 0.1), **clamp))
+    with pytest.raises(RecipeError, match="below 0"):
+        resolve(store, made, recipe_for(made, replace(term, strength=-0.1), **clamp))
+    with pytest.raises(DirectionError, match="names no latent"):
+        resolve(store, made, recipe_for(made, Term("care-harm", 0.1), **clamp))

@@ -1,0 +1,185 @@
+"""Dictionaries at hand: the project's own, those trained here, those brought from elsewhere.
+
+A recipe and an address name a dictionary by the SHA-256 of its weights and rule, so that a latent
+is the same latent on every machine.
+"""
+
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from core.directions import Direction, DirectionError
+from core.gguf import PACKAGED_SHA256
+from core.sae import Dictionary, DictionaryError, check_fits
+from core.saefiles import SAELENS_CONFIG, load_folder, save_folder
+from core.saelayouts import OWN, Told, layer_of
+from core.store import Store
+
+if TYPE_CHECKING:
+    from core.modelcard import ModelCard
+
+#: Name of the dictionary that comes with the project, for the packaged model.
+BUILTIN: Final = "builtin"
+BUILTIN_FOLDER: Final = Path(__file__).resolve().parent / "data" / "gemma3-270m-layer9"
+KIND: Final = "dictionary"
+#: Axis names that begin so mean a latent: ``latent:<dictionary>:<number>``.
+LATENT: Final = "latent:"
+#: Digits of a dictionary's digest in such a name.
+DIGITS: Final = 16
+_AXIS: Final = re.compile(rf"{LATENT}([0-9a-f]{{{DIGITS},64}}):([0-9]{{1,9}})")
+
+
+class Shelved(NamedTuple):
+    """A dictionary on disk; its weights are not loaded yet."""
+
+    digest: str
+    """Name of its artefact; ``builtin`` for the project's own."""
+
+    folder: Path
+    """Where it lies, in the format of SAELens."""
+
+    name: str
+    """Short name for people."""
+
+    layer: int
+    """Decoder layer."""
+
+    n_latents: int
+    """How many latents."""
+
+    def load(self) -> Dictionary:
+        """Return the dictionary; the last few are kept in memory.
+
+        Raises:
+            DictionaryError: It is damaged.
+        """
+        stamp = (self.folder / SAELENS_CONFIG).stat().st_mtime_ns
+        return _loaded(self.folder, stamp, self.digest)
+
+
+@lru_cache(maxsize=4)
+def _loaded(folder: Path, stamp: int, name: str) -> Dictionary:
+    del stamp  # a folder written anew is another dictionary
+    return load_folder(folder, Told(source=name))
+
+
+def shelved(store: Store, card: "ModelCard") -> list[Shelved]:
+    """List the dictionaries of a model that are at hand, the newest first, the project's own last.
+
+    Args:
+        store: Where they lie.
+        card: The model.
+    """
+    found = [
+        (entry.digest, store.root / KIND / entry.digest)
+        for entry in store.artefacts(KIND)
+        if entry.key.get("model") == card.identity
+    ]
+    if card.identity == f"gguf:{PACKAGED_SHA256}":
+        found.append((BUILTIN, BUILTIN_FOLDER))
+    several = [_about(name, folder) for name, folder in found]
+    return [one for one in several if one is not None]
+
+
+def _about(digest: str, folder: Path) -> Shelved | None:
+    """Read a dictionary's description; None if it cannot be read."""
+    try:
+        cfg = json.loads((folder / SAELENS_CONFIG).read_text(encoding="utf-8"))
+        metadata = cfg["metadata"]
+        name = str(metadata[OWN]["name"])
+        layer = layer_of(name, metadata["hook_name"])
+        return Shelved(digest, folder, name, layer, int(cfg["d_sae"]))
+    except (OSError, ValueError, KeyError, TypeError, DictionaryError):
+        return None
+
+
+def keep_dictionary(store: Store, dictionary: Dictionary, card: "ModelCard") -> str:
+    """Put a dictionary from elsewhere on the shelf of a model.
+
+    Args:
+        store: Where it is kept.
+        dictionary: Any dictionary.
+        card: The model whose states it takes apart.
+
+    Returns:
+        Name of its artefact.
+
+    Raises:
+        DictionaryError: It belongs to another model.
+        CacheError: The disk is full or cannot be written.
+    """
+    check_fits(dictionary, card)
+    key: dict[str, Any] = {"model": card.identity, "brought": dictionary.digest}
+    if not store.has(KIND, key):
+        with store.writing(KIND, key) as folder:
+            save_folder(dictionary, folder)
+    return store.folder(KIND, key).name
+
+
+def open_dictionary(store: Store, card: "ModelCard", digest: str) -> Dictionary:
+    """Return the dictionary of a model whose weights have this digest, or begin so.
+
+    Args:
+        store: Where dictionaries lie.
+        card: The model.
+        digest: ``DIGITS`` or more of a dictionary's digest.
+
+    Raises:
+        DictionaryError: None at hand has it.
+    """
+    for one in shelved(store, card):
+        try:
+            found = one.load()
+        except DictionaryError:  # a damaged one must not hide the others
+            continue
+        if found.digest.startswith(digest):
+            return found
+    raise DictionaryError(
+        f"The dictionary {digest[:12]} of {card.name} is not at hand. Load or train it on the "
+        "Features page, then open the link again."
+    )
+
+
+# --- latents as directions ---
+
+
+def latent_axis(dictionary: Dictionary, latent: int) -> str:
+    """Return the name of a latent in a recipe."""
+    return f"{LATENT}{dictionary.digest[:DIGITS]}:{latent}"
+
+
+def latent_of(store: Store, card: "ModelCard", axis: str) -> tuple[Dictionary, int]:
+    """Return the dictionary and the latent that an axis names.
+
+    Raises:
+        DirectionError: It names none.
+        DictionaryError: The dictionary is not at hand, belongs to another model, or has no such
+            latent.
+    """
+    named = _AXIS.fullmatch(axis)
+    if named is None:
+        raise DirectionError(
+            f"{axis[:60]!r} names no latent. Write {LATENT}<digest of the dictionary>:<number>."
+        )
+    dictionary, latent = open_dictionary(store, card, named[1]), int(named[2])
+    check_fits(dictionary, card)
+    dictionary.direction(latent)
+    return dictionary, latent
+
+
+def latent_direction(store: Store, card: "ModelCard", axis: str) -> Direction:
+    """Return a latent's direction.
+
+    Raises:
+        DirectionError, DictionaryError: As ``latent_of``.
+    """
+    dictionary, latent = latent_of(store, card, axis)
+    return Direction(
+        f"latent {latent}",
+        dictionary.direction(latent),
+        card.identity,
+        dictionary.info.layer,
+        f"latent {latent} of {dictionary.info.name} ({dictionary.digest[:DIGITS]})",
+    )
