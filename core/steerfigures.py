@@ -21,6 +21,17 @@ _SHOWN: Final = 54
 _ROW: Final = 37
 #: Shares of the dose's four plots.
 _HEIGHTS: Final = [0.34, 0.3, 0.18, 0.18]
+_ODDS: Final = "← wrong · log odds of the next word · right →"
+_ZERO: Final[dict[str, Any]] = {
+    "type": "line",
+    "x0": 0,
+    "x1": 0,
+    "y0": 0,
+    "y1": 1,
+    "yref": "paper",
+    "line": {"width": 1, "color": CONTROL},
+    "layer": "below",
+}
 _RIBBON: Final = "rgba(47,111,222,0.22)"
 _GREY: Final = "rgba(128,128,128,0.24)"
 _SAFE: Final = "rgba(0,145,106,0.13)"
@@ -33,33 +44,42 @@ def answer_figure(table: pd.DataFrame) -> go.Figure:
         table: As ``steerview.answer_table`` returns it.
     """
     rows = table.iloc[::-1].reset_index(drop=True)
-    place = np.arange(len(rows))
-    figure = go.Figure()
-    for row in rows.itertuples():
-        figure.add_trace(_span(row.before, row.after, row.Index, OWN if row.own else MODEL))
-    random = rows["before"] + rows["random"]
-    if random.notna().any():
-        figure.add_trace(
-            _dots(random, place, rows["text"], CONTROL, "diamond-open", "random direction")
-        )
-    figure.add_trace(_dots(rows["before"], place, rows["text"], CONTROL, "circle-open", "plain"))
-    colours = np.where(rows["own"], OWN, MODEL)
-    figure.add_trace(_dots(rows["after"], place, rows["text"], colours, "circle", "steered"))
-    figure.add_vline(x=0, line={"width": 1, "color": CONTROL}, layer="below")
-    for row in rows.itertuples():
-        figure.add_annotation(_label(str(row.text), int(row.Index), own=bool(row.own)))
-    figure.update_layout(
-        height=66 + _ROW * len(rows),
-        margin={"l": 8, "r": 8, "t": 8, "b": 40},
-        showlegend=False,
-        dragmode=False,
-        hovermode="closest",
+    place, texts = np.arange(len(rows)), rows["text"]
+    own = bool(rows["own"].any())
+    colour = OWN if own else MODEL
+    traces = [_spans(rows, colour)]
+    if rows["random"].notna().any():
+        random = rows["before"] + rows["random"]
+        traces.append(_dots(random, place, texts, CONTROL, "diamond-open", "random direction"))
+    traces.append(_dots(rows["before"], place, texts, CONTROL, "circle-open", "plain"))
+    traces.append(_dots(rows["after"], place, texts, colour, "circle", "steered"))
+    # All at once: every addition to a figure checks the whole of it again.
+    layout = {
+        "height": (52 if own else 66) + _ROW * len(rows),
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 26 if own else 40},
+        "showlegend": False,
+        "dragmode": False,
+        "hovermode": "closest",
+        "annotations": [_label(text, row, own=own) for row, text in enumerate(texts)],
+        "shapes": [_ZERO],
+        "yaxis": {"visible": False, "range": [-0.6, len(rows) - 0.1], "fixedrange": True},
+        "xaxis": {"title": None if own else _ODDS, "fixedrange": True, "zeroline": False},
+    }
+    return go.Figure(traces, layout)
+
+
+def _spans(rows: pd.DataFrame, colour: str) -> go.Scatter:
+    """Lines from before to after; None parts them."""
+    x = [end for row in rows.itertuples() for end in (row.before, row.after, None)]
+    y = [end for place in range(len(rows)) for end in (place, place, None)]
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"color": colour, "width": 3},
+        opacity=0.45,
+        hoverinfo="skip",
     )
-    figure.update_yaxes(visible=False, range=[-0.6, len(rows) - 0.1], fixedrange=True)
-    figure.update_xaxes(
-        title="← wrong · log odds of the next word · right →", fixedrange=True, zeroline=False
-    )
-    return figure
 
 
 def _span(start: float, end: float, place: int, colour: str) -> go.Scatter:

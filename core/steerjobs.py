@@ -20,7 +20,7 @@ from core.jobs import Job
 from core.leakage import Leakage, measure_leakage
 from core.progress import Report, part
 from core.prompts import Pooling
-from core.readout import Held, ReadOut, WordSets, compared, steered_logits
+from core.readout import Held, ReadOut, WordSets, arms_logits, compared
 from core.readout import hold as hold_prompts
 from core.recipes import Positions, Recipe
 from core.roundtrip import Landed
@@ -65,15 +65,9 @@ def hold(work: Workbench, study: Study, prompts: Sequence[str], layer: int) -> H
 
 
 def answer(
-    work: Workbench,
-    study: Study,
-    recipe: Recipe,
-    held: Held,
-    words: WordSets,
-    *,
-    control: bool = False,
-) -> ReadOut:
-    """Return the read-out of held prompts.
+    work: Workbench, study: Study, recipe: Recipe, held: Held, words: WordSets
+) -> tuple[ReadOut, ReadOut]:
+    """Return the read-outs of held prompts, and those along a random direction of equal length.
 
     Args:
         work: The process's workbench.
@@ -81,7 +75,6 @@ def answer(
         recipe: What steering does.
         held: After the first layer that the recipe steers, or below.
         words: The words that are compared.
-        control: Steer along a random direction of equal length instead.
 
     Raises:
         CoreError: The recipe cannot be used.
@@ -89,10 +82,9 @@ def answer(
     model = work.shelf.get(study.card.spec)
     check_recipe(study, recipe)
     edits = resolve(work.store, study, recipe)
-    if control:
-        edits = control_edits(edits)
-    steered = steered_logits(model, held, edits, recipe.positions)
-    return compared(model, held.logits, steered, words)
+    arms = arms_logits(model, held, [edits, control_edits(edits)], recipe.positions)
+    own, control = (compared(model, held.logits, logits, words) for logits in arms)
+    return own, control
 
 
 def write(work: Workbench, study: Study, live: Live, owner: str) -> Job:

@@ -30,6 +30,8 @@ EACH: Final = "each pole"
 ASKED: Final[tuple[str, ...]] = (EACH, *FOUNDATIONS)
 #: Actions of one foundation that are asked.
 _MOST: Final = 10
+#: A factor below this is shown as 1.0.
+_SAME: Final = 1.05
 #: Actions of a pole among which one is looked for that no other pole has given.
 _TRIED: Final = 6
 
@@ -84,62 +86,56 @@ def control_edits(edits: Sequence[LayerEdit], seed: int = 0) -> list[LayerEdit]:
 
 
 def answer_table(
-    texts: Sequence[str],
-    plain: Sequence[ReadOut],
-    steered: Sequence[ReadOut],
-    control: Sequence[ReadOut] = (),
-    *,
-    own: bool = True,
+    texts: Sequence[str], found: ReadOut, control: ReadOut | None = None, *, own: bool = False
 ) -> pd.DataFrame:
-    """Return a read-out as a table: the person's prompt, then the largest change first.
+    """Return a read-out as a table, the largest change first.
 
-    Columns: text, own (the person's prompt, the first text), before, after, change, random, kl,
-    mass. What is not known yet is NaN.
+    Columns: text, own, before, after, change, random, kl, mass; random is NaN without a control.
 
     Args:
         texts: What was asked.
-        plain: Read-outs without steering, in the order of the texts.
-        steered: With steering; parts that are not there yet are left out at the end.
+        found: Before and after steering.
         control: Along a random direction.
-        own: Whether the first text is the person's prompt.
+        own: Whether the texts are the person's own.
     """
-    after, kl = _padded(texts, steered, "steered"), _padded(texts, steered, "kl")
-    before, mass = _padded(texts, plain, "plain"), _padded(texts, plain, "mass")
-    mine = (np.arange(len(texts)) == 0) & own
-    table = pd.DataFrame({"text": list(texts), "own": mine, "before": before, "after": after})
-    table["change"] = after - before
-    table["random"] = _padded(texts, control, "steered") - before
-    table["kl"], table["mass"] = kl, mass
-    order = np.lexsort((-np.nan_to_num(np.abs(after - before)), ~mine))
+    random = np.full(len(texts), np.nan) if control is None else control.shift
+    table = pd.DataFrame(
+        {
+            "text": list(texts),
+            "own": own,
+            "before": found.plain,
+            "after": found.steered,
+            "change": found.shift,
+            "random": random,
+            "kl": found.kl,
+            "mass": found.mass,
+        }
+    )
+    order = np.argsort(-np.abs(found.shift), kind="stable")
     return table.iloc[order].reset_index(drop=True)
 
 
-def _padded(texts: Sequence[str], parts: Sequence[ReadOut], name: str) -> NDArray[np.float64]:
-    values = np.full(len(texts), np.nan)
-    known = np.concatenate([np.zeros(0), *(getattr(part, name) for part in parts)])
-    values[: len(known)] = known
-    return values
-
-
-def answer_sentence(table: pd.DataFrame, *, active: bool) -> str:
-    """Say what steering did to the read-out."""
-    if not active:
-        return "Nothing is steered: before and after are the same. Move a slider."
+def answer_sentence(table: pd.DataFrame) -> str:
+    """Say what steering did to the read-out of one prompt, or of several on average."""
     shift, random = table["change"].mean(), table["random"].mean()
+    if not shift:
+        return "Before and after are the same."
     towards = "right" if shift > 0 else "wrong"
-    agree = int((np.sign(table["change"]) == np.sign(shift)).sum())
-    said = (
-        f"A word for **{towards}** becomes **{_times(abs(shift))}** against its opposite, on "
-        f"average; so for {agree} of {len(table)} prompts."
-    )
-    if np.isnan(random):
-        return said
     turned = random if shift > 0 else -random
-    return f"{said} A random direction of the same strength: {_times(turned)}."
+    mean = ""
+    if len(table) > 1:
+        agree = int((np.sign(table["change"]) == np.sign(shift)).sum())
+        mean = f", on average over {len(table)} actions and so for {agree} of them"
+    said = f"A word for **{towards}** becomes **{_times(abs(shift))}**{mean}"
+    if np.isnan(random):
+        return f"{said}."
+    return f"{said}; along a random direction: {_times(turned)}."
 
 
 def _times(shift: float) -> str:
     factor = float(np.exp(min(abs(shift), 20)))
+    if factor < _SAME:
+        return "as likely as before"
     return f"{factor:,.1f} times {'likelier' if shift > 0 else 'less likely'}"
 
 

@@ -4,13 +4,13 @@ The only home of ``st.cache_*``. Everything cached here is immutable or guarded 
 Arguments that begin with an underscore are not hashed; ``key`` stands for them.
 """
 
-
 import pandas as pd
 import streamlit as st
 
-from core import CoreError, diagnosisview, steerjobs, view
+from core import CoreError, comparejobs, diagnosisview, steerjobs, view
 from core.ceiling import Ceiling, ceiling
 from core.cohort import cohort_of
+from core.comparejobs import CompareSpec, Found
 from core.confusions import Confusion
 from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
 from core.diagnosistable import Diagnosed
@@ -24,6 +24,7 @@ from core.readout import Held, ReadOut, WordSets
 from core.recipes import Recipe
 from core.roundtrip import Landed
 from core.scaling import Scaling
+from core.sides import Side
 from core.steerview import Asked, asked_actions
 from core.store import fingerprint
 from core.study import Reading, Study
@@ -179,6 +180,23 @@ def _figure_table(
     return pd.DataFrame(Diagnosed(_diagnosed, _untrained).records()).astype({"layer": "Int64"})
 
 
+# --- comparison ---
+
+
+def compared(sides: list[Side], spec: CompareSpec) -> Found | None:
+    """Return everything that a comparison shows; None while something has to be made first."""
+    try:
+        return _compared(tuple(sides), comparejobs.compare_key(sides, spec), spec)
+    except comparejobs.NotReady:
+        return None
+
+
+@st.cache_resource(show_spinner="Opening the comparison …", max_entries=16)
+def _compared(_sides: tuple[Side, ...], key: str, _spec: CompareSpec) -> Found:
+    del key
+    return comparejobs.gathered(bench(), _sides, _spec)
+
+
 # --- steering ---
 
 
@@ -194,24 +212,18 @@ def _asked(_study: Study, key: str, which: str) -> Asked:
 
 
 def answer(
-    study: Study, recipe: Recipe, prompts: tuple[str, ...], words: WordSets, *, control: bool
-) -> ReadOut:
-    """Return a read-out, asked of the model only once."""
-    return _answer(study, _key(study), recipe, prompts, words, control=control)
+    study: Study, recipe: Recipe, prompts: tuple[str, ...], words: WordSets
+) -> tuple[ReadOut, ReadOut]:
+    """Return a read-out and its control, asked of the model only once."""
+    return _answer(study, _key(study), recipe, prompts, words)
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)
 def _answer(
-    _study: Study,
-    key: str,
-    recipe: Recipe,
-    prompts: tuple[str, ...],
-    words: WordSets,
-    *,
-    control: bool,
-) -> ReadOut:
+    _study: Study, key: str, recipe: Recipe, prompts: tuple[str, ...], words: WordSets
+) -> tuple[ReadOut, ReadOut]:
     held = _held(_study, key, prompts, min(recipe.layers))
-    return steerjobs.answer(bench(), _study, recipe, held, words, control=control)
+    return steerjobs.answer(bench(), _study, recipe, held, words)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)

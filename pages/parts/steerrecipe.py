@@ -4,11 +4,12 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core.directionfile import FILE, axis_of, kept_directions
+from core.directionfile import DIGITS, FILE, axis_of, kept_directions
 from core.directions import Method
 from core.layerlist import layers_text
 from core.recipes import Decoding, Recipe, RecipeError, Term
 from core.study import Study
+from pages.parts.address import bound
 from pages.parts.bench import bench
 from pages.parts.steerchoice import AXES, DOSES, Choice
 from pages.parts.steermore import OPERATIONS
@@ -21,10 +22,22 @@ def own_axes(study: Study) -> list[str]:
     return sorted(axis_of(one) for one in kept_directions(bench().store, study.card))
 
 
+def bind(study: Study) -> None:
+    """Take prompt and strengths from the address, before any of their widgets is drawn."""
+    bound("prompt", PROMPT)
+    for axis in (*AXES, *own_axes(study)):
+        bound(axis, 0, DOSES)
+
+
 def zeros() -> dict[str, int]:
     """Return every slider at zero."""
     own = [key for key in map(str, st.session_state) if key.startswith(FILE)]
     return dict.fromkeys((*AXES, *own), 0)
+
+
+def slider_of(axis: str) -> str:
+    """Return the name of an axis's slider: a recipe may name a direction by its whole digest."""
+    return axis[: len(FILE) + DIGITS] if axis.startswith(FILE) else axis
 
 
 def terms(study: Study, choice: Choice) -> tuple[Term, ...]:
@@ -65,14 +78,16 @@ def widgets(recipe: Recipe) -> dict[str, Any]:
         RecipeError: No values do.
     """
     moral = {term.method for term in recipe.terms if not term.axis.startswith(FILE)} or {"means"}
-    doses = {term.axis: round(100 * term.strength) for term in recipe.terms}
+    doses = {slider_of(term.axis): round(100 * term.strength) for term in recipe.terms}
     fits = (
         len(moral) == 1
         and recipe.operation in OPERATIONS
         and len(doses) == len(recipe.terms)
         and all(axis in AXES or axis.startswith(FILE) for axis in doses)
         and all(dose in DOSES for dose in doses.values())
-        and all(abs(term.strength * 100 - doses[term.axis]) < 1e-6 for term in recipe.terms)
+        and all(
+            abs(term.strength * 100 - doses[slider_of(term.axis)]) < 1e-6 for term in recipe.terms
+        )
     )
     if not fits:
         raise RecipeError(

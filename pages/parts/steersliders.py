@@ -22,7 +22,13 @@ def show(study: Study, doses: Mapping[str, Dose]) -> None:
     for axis in FOUNDATIONS:
         virtue, vice = axis.split("-")
         steerslider.show(axis, f"{vice} ← → **{virtue}**", doses.get(axis))
-    with st.expander("Advanced: ten poles, each against neutral actions"):
-        for pole in DIMENSIONS:
-            steerslider.show(pole, pole, doses.get(pole))
+    if any(st.session_state[pole] for pole in DIMENSIONS):
+        st.session_state["poles"] = True
+    more = st.expander(
+        "Advanced: ten poles, each against neutral actions", key="poles", on_change="rerun"
+    )
+    if more.open:  # thirty widgets that few need: they would be sent with every answer
+        with more:
+            for pole in DIMENSIONS:
+                steerslider.show(pole, pole, doses.get(pole))
     steerown.show(study)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from core.directionfile import FILE
 from core.history import Run, open_run
 from core.recipes import Recipe, RecipeError, unpacked
 from core.steeredrun import check_recipe
@@ -31,6 +32,14 @@ def take(study: Study) -> None:
         raise RecipeError(
             f"This link was made with {recipe.model}; the sidebar has {study.card.name}. Choose "
             "the same model and revision."
+        )
+    known = steerrecipe.own_axes(study)
+    missing = [term.axis for term in recipe.terms if term.axis.startswith(FILE)]
+    missing = [axis for axis in missing if steerrecipe.slider_of(axis) not in known]
+    if missing:
+        raise RecipeError(
+            f"This link steers along {missing[0]}, a direction from a file that is not on this "
+            "machine. Load its file under 'Directions from files'."
         )
     prompt = st.query_params.get("prompt") or steerrecipe.prompt()
     st.session_state[_WROTE] = st.query_params.pop(steerlink.TEXTS, "")

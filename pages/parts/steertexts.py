@@ -1,13 +1,14 @@
 """Plain and steered text side by side: written token by token, then compared word by word."""
 
+import time
 from html import escape
+from typing import Final
 
 import streamlit as st
 
-from core import steerjobs
+from core import CoreError, steerjobs
 from core.history import Run
 from core.jobs import Job
-from core.steeredrun import Live
 from core.study import Study
 from pages.parts import (
     frame,
@@ -22,15 +23,17 @@ from pages.parts import (
 from pages.parts.bench import bench
 from pages.parts.steerchoice import Choice
 
+#: Seconds between two looks at a text that is being written, and at most before its first token.
+_LOOK: Final = 0.25
+_FIRST: Final = 0.8
+
 
 def show(study: Study, choice: Choice) -> Run | None:
     """Draw the texts; return the run that is shown, None while there is none."""
     st.subheader("Let it write", anchor="texts")
     steerpair.style()
-    now = steerwriter.job()
-    active = now is not None and now.active
-    _take(now)
-    st.fragment(_texts, run_every=0.3 if active else None)(study, choice, was_active=active)
+    _take(steerwriter.job())
+    _texts(study, choice)
     return st.session_state.get("run")
 
 
@@ -42,57 +45,75 @@ def _take(now: Job | None) -> None:
         st.session_state["history-run"] = now.result.name
 
 
-def _texts(study: Study, choice: Choice, *, was_active: bool) -> None:
+@st.fragment
+def _texts(study: Study, choice: Choice) -> None:
+    """A click on Write runs this part alone: a whole page would delay the first word."""
     now = steerwriter.job()
-    active = now is not None and now.active
-    if was_active and not active:
-        st.rerun()
-    with frame.told():
-        _buttons(study, choice, now if active else None)
-    if now is not None and active:
-        _waiting(now)
-    elif now is not None:
-        _ended(now)
-    if now is not None and now.live is not None and now.state != "done":
-        _live(now.live)
-    elif st.session_state.get("run") is not None:
-        run = st.session_state["run"]
-        if told := steertake.compared(run):
-            st.caption(told)
-        steercompare.show(study, run)
-
-
-def _buttons(study: Study, choice: Choice, running: Job | None) -> None:
     row = st.container(horizontal=True, vertical_alignment="center")
-    if running is not None:
-        row.button("Stop", icon=":material/stop_circle:", key="stop", on_click=running.cancel)
+    if now is not None and now.active:
+        row.button("Stop", icon=":material/stop_circle:", key="stop", on_click=now.cancel)
+        _running()
         return
-    if row.button("Write", type="primary", icon=":material/edit:", key="write"):
-        recipe = steerrecipe.recipe(study, choice, steerwriting.decoding())
-        steerwriter.start(study, recipe, steerrecipe.prompt(), st.session_state.pop("parent", ""))
-        st.rerun()
+    row.button(
+        "Write",
+        type="primary",
+        icon=":material/edit:",
+        key="write",
+        on_click=_write,
+        args=(study, choice),
+    )
     with row.popover("How it writes", icon=":material/settings:"):
         steerwriting.ask(chat=steerjobs.has_chat(bench(), study))
     row.caption("Both texts draw the same random numbers: they part only where steering acts.")
+    if told := st.session_state.pop("write-told", ""):
+        st.error(told)
+    _ended(study, now)
 
 
-def _waiting(now: Job) -> None:
-    ahead = bench().runner.ahead(now)
+def _write(study: Study, choice: Choice) -> None:
+    """Start writing (a callback)."""
+    try:
+        recipe = steerrecipe.recipe(study, choice, steerwriting.decoding())
+        prompt, parent = steerrecipe.prompt(), st.session_state.pop("parent", "")
+        steerwriter.start(study, recipe, prompt, parent)
+    except CoreError as error:
+        st.session_state["write-told"] = str(error)
+
+
+@st.fragment(run_every=_LOOK)
+def _running() -> None:
+    """Show the text so far; when it ends, the page runs again."""
+    now = steerwriter.job()
+    end = time.monotonic() + _FIRST
+    while now is not None and now.active and now.live.written is None and time.monotonic() < end:
+        time.sleep(0.01)
+    if now is None or not now.active:
+        st.rerun()
     if now.state == "queued":
-        st.caption(f"Waiting for {ahead} other job(s) of the model.")
+        st.caption(f"Waiting for {bench().runner.ahead(now)} other job(s) of the model.")
     else:
         st.progress(now.fraction, text=now.note)
+    _so_far(now)
 
 
-def _ended(now: Job) -> None:
-    if now.state == "failed":
-        progress.ended(now)
-    elif now.state == "cancelled":
-        st.info("Stopped before the first token: there is nothing to keep.")
+def _so_far(now: Job) -> None:
+    if now.live is not None and now.live.written is not None:
+        written = now.live.written
+        for plain, steered in zip(written.plain, written.steered, strict=True):
+            steerpair.show(escape(plain), escape(steered))
 
 
-def _live(live: Live) -> None:
-    if live.written is None:
-        return
-    for plain, steered in zip(live.written.plain, live.written.steered, strict=True):
-        steerpair.show(escape(plain), escape(steered))
+def _ended(study: Study, now: Job | None) -> None:
+    """Show the run, or how the writing ended without one."""
+    run = st.session_state.get("run")
+    if run is None and now is not None and now.state != "done":
+        if now.state == "failed":
+            progress.ended(now)
+        else:
+            st.info("Stopped before the first token: there is nothing to keep.")
+        _so_far(now)
+    elif run is not None:
+        with frame.told():
+            if told := steertake.compared(run):
+                st.caption(told)
+            steercompare.show(study, run)

@@ -9,6 +9,7 @@ from core.readout import (
     GOOD,
     WRONG,
     WordSets,
+    arms_logits,
     compared,
     hold,
     log_odds,
@@ -231,3 +232,16 @@ def test_held_prompts_cannot_be_steered_below_their_layer(llama):
         steered_logits(llama, held, [made_edit((4.0,), norm=1e38)], "all")
     with pytest.raises(CoreError, match="no action"):
         hold(llama, [], 1)
+
+
+def test_arms_of_one_pass_are_those_of_passes_of_their_own(model, monkeypatch):
+    monkeypatch.setattr(readout, "BATCH", 4)
+    held = hold(model, PROMPTS, 0)
+    arms = [[made_edit((0.5,), layer=0)], [], [made_edit((0.3,), "set", layer=1, seed=3)]]
+    found = arms_logits(model, held, arms, "not first")
+    for logits, edits in zip(found, arms, strict=True):
+        alone = steered_logits(model, held, edits, "not first")
+        torch.testing.assert_close(logits, alone, atol=1e-4, rtol=1e-4)
+    assert [len(logits) for logits in found] == [len(PROMPTS)] * 3
+    assert not torch.allclose(found[0], found[2])
+    assert all(one is held.logits for one in arms_logits(model, held, [[], []], "all"))

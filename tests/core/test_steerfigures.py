@@ -28,39 +28,38 @@ def read(plain: list[float], steered: list[float]) -> ReadOut:
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    plain = [read([-1], [-1]), read([0.0, 1.0, -2.0], [0.0, 1.0, -2.0])]
-    steered = [read([-1], [-0.9]), read([0.0, 1.0, -2.0], [0.5, 3.0, -2.1])]
-    control = [read([-1], [-1.1]), read([0.0, 1.0, -2.0], [0.1, 1.1, -2.2])]
-    return answer_table(["mine <b>", "one", "two", "three"], plain, steered, control)
+    found = read([0.0, 1.0, -2.0], [0.5, 3.0, -2.1])
+    control = read([0.0, 1.0, -2.0], [0.1, 1.1, -1.9])
+    return answer_table(["one <b>", "two", "three"], found, control)
 
 
-def test_the_prompt_stands_first_then_the_largest_change(table):
-    assert table["text"].tolist() == ["mine <b>", "two", "one", "three"]
-    assert table["own"].tolist() == [True, False, False, False]
-    assert table["change"].round(2).tolist() == [0.1, 2.0, 0.5, -0.1]
-    assert table["random"].round(2).tolist() == [-0.1, 0.1, 0.1, -0.2]
+def test_the_largest_change_stands_first(table):
+    assert table["text"].tolist() == ["two", "one <b>", "three"]
+    assert table["change"].round(2).tolist() == [2.0, 0.5, -0.1]
+    assert table["random"].round(2).tolist() == [0.1, 0.1, 0.1]
+    assert not table["own"].any()
 
 
-def test_what_is_not_known_yet_is_left_open():
-    plain = [read([-1], [-1]), read([0.0, 1.0], [0.0, 1.0])]
-    early = answer_table(["mine", "one", "two"], plain, [read([-1], [-0.9])])
-    assert early["before"].tolist() == [-1, 0, 1]
-    assert early["after"].isna().tolist() == [False, True, True]
+def test_without_a_control_none_is_drawn():
+    early = answer_table(["one", "two"], read([0.0, 1.0], [0.5, 0.5]))
     assert early["random"].isna().all()
-    assert answer_figure(early).data
-
-
-def test_without_a_prompt_nothing_is_marked_as_the_persons_own():
-    one = [read([0.0], [1.0])]
-    assert not answer_table(["one"], one, one, own=False)["own"].any()
+    assert "random direction" not in {trace.name for trace in answer_figure(early).data}
 
 
 def test_the_sentence_names_direction_size_and_control(table):
-    said = answer_sentence(table, active=True)
-    assert "**right**" in said
-    assert "3 of 4" in said
-    assert "random direction" in said
-    assert "Move a slider" in answer_sentence(table, active=False)
+    said = answer_sentence(table)
+    assert "**right** becomes **2.2 times likelier**" in said  # exp(0.8)
+    assert "on average over 3 actions and so for 2 of them" in said
+    assert said.endswith("along a random direction: 1.1 times likelier.")
+    mine = answer_table(["mine"], read([0.0], [-1.0]), read([0.0], [1.0]), own=True)
+    assert answer_sentence(mine) == (
+        "A word for **wrong** becomes **2.7 times likelier**; along a random direction: "
+        "2.7 times less likely."
+    )
+    still = answer_table(["mine"], read([0.0], [1.0]), read([0.0], [-0.02]), own=True)
+    assert answer_sentence(still).endswith("along a random direction: as likely as before.")
+    same = answer_table(["mine"], read([0.0], [0.0]))
+    assert answer_sentence(same) == "Before and after are the same."
 
 
 def test_read_outs_are_drawn_from_before_to_after(table):
@@ -69,8 +68,13 @@ def test_read_outs_are_drawn_from_before_to_after(table):
     assert set(named) == {"plain", "steered", "random direction"}
     assert list(named["plain"].x) == table["before"].tolist()[::-1]
     assert list(named["steered"].x) == table["after"].tolist()[::-1]
+    (line,) = [trace for trace in figure.data if trace.mode == "lines"]
+    assert list(line.x)[:3] == [table["before"].iloc[-1], table["after"].iloc[-1], None]
+    assert list(line.y) == [0, 0, None, 1, 1, None, 2, 2, None]
     labels = [note.text for note in figure.layout.annotations]
-    assert "<b>mine &lt;b&gt;</b>" in labels
+    assert labels == ["three", "one &lt;b&gt;", "two"]
+    own = answer_figure(answer_table(["mine"], read([0.0], [1.0]), own=True))
+    assert own.layout.annotations[0].text == "<b>mine</b>"
 
 
 def near(value: float) -> Estimate:

@@ -110,8 +110,9 @@ def test_what_cannot_be_run_is_a_sentence(query, said, open_steer, complaints, w
 
 
 def test_a_preset_a_box_and_a_reset_move_the_same_slider(open_steer, complaints):
-    app = open_steer()
+    app = open_steer(loyalty="5")
     app.button(key="preset-More harmful").click().run()
+    assert app.slider(key="loyalty").value == 0
     assert app.slider(key="care-harm").value == -10
     app.number_input(key="box-care-harm").set_value(7).run()
     assert app.slider(key="care-harm").value == 7

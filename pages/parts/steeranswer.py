@@ -1,0 +1,63 @@
+"""The read-out: what the model would say next, before and after, beside a random direction."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pandas as pd
+
+from core.figures import config
+from core.recipes import Recipe
+from core.steerfigures import answer_figure
+from core.steerview import answer_sentence, answer_table
+from core.study import Study
+from pages.parts import bench as cached
+from pages.parts import steerasked, steerrecipe
+from pages.parts.steerchoice import Choice
+
+_LEGEND: Final = (
+    "<div class='ms-legend'><span>○ plain</span><span>● steered</span>"
+    "<span>◇ random direction, same strength</span></div>"
+)
+
+
+def stages(study: Study, choice: Choice, place: Any) -> Iterator[None]:
+    """Draw the answer to the person's prompt; then, asked again, those to held-out actions.
+
+    Args:
+        study: Items and model.
+        choice: Where and how.
+        place: Container that is drawn into.
+    """
+    place.markdown("**What would it say next: right or wrong?**")
+    place.html(_LEGEND)
+    mine, others, below = place.container(), place.container(), place.container()
+    which, words = steerasked.ask(below)
+    recipe = steerrecipe.recipe(study, choice)
+    prompt = " ".join(steerrecipe.prompt().split())
+    tables = []
+    if prompt:
+        found = cached.answer(study, recipe, (prompt,), words)
+        tables.append(_drawn(mine, recipe, answer_table([prompt], *found, own=True), "mine"))
+    yield
+    asked = cached.asked(study, which)
+    found = cached.answer(study, recipe, asked.prompts, words)
+    tables.append(_drawn(others, recipe, answer_table(asked.texts, *found), "answer"))
+    steerasked.table(below, pd.concat(tables))
+
+
+def _drawn(place: Any, recipe: Recipe, table: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Draw a table of read-outs and the sentence on it."""
+    if not recipe.active:
+        table = table.assign(random=float("nan"))
+    place.plotly_chart(
+        answer_figure(table),
+        key=key,
+        config=config("moralscope-answer") | {"displayModeBar": False, "scrollZoom": False},
+        alt="Log odds of right against wrong as the next word, before and after steering; the "
+        "table below holds the same.",
+    )
+    place.caption(answer_sentence(table) if recipe.active else _NOTHING)
+    return table
+
+
+_NOTHING: Final = "Nothing is steered: before and after are the same. Move a slider."
