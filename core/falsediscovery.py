@@ -46,15 +46,15 @@ def pools_for(permutations: int, fdr: float, tests: int) -> int:
     """Return how many groups of like density still let one extraordinary latent pass alone.
 
     A group of ``n / pools`` latents has p-values down to ``pools / (n * permutations)``; the best
-    of ``tests * n`` p-values passes Benjamini-Hochberg if it is at most ``fdr / (tests * n)``. One
-    group less than that, because groups differ by one latent.
+    of ``tests * n`` p-values passes Benjamini-Hochberg if it is at most ``fdr / (tests * n)``. A
+    tenth is kept in reserve, because groups differ by one latent.
 
     Args:
         permutations: Permutations of the labels.
         fdr: False discovery rate.
         tests: Tests per latent.
     """
-    return max(1, int(permutations * fdr / tests) - 1)
+    return max(1, int(0.9 * permutations * fdr / tests))
 
 
 def standardised(ranks: MidRanks, target: Floats) -> Floats:

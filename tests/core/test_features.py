@@ -20,7 +20,7 @@ from core.latentscores import counts
 from core.sae import Dictionary, DictionaryInfo
 from tests.core.latentsets import random_codes
 
-QUICK = FeatureSpec(permutations=250, draws=40)
+QUICK = FeatureSpec(permutations=400, draws=40)
 
 
 def made_dictionary(seed=0):
