@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
@@ -71,6 +72,58 @@ def centres_figure(passport: Passport) -> go.Figure:
     figure = _rows(own, bands, "95 % of all latents")
     figure.update_xaxes(title="cosine with the direction of each pole")
     return figure
+
+
+def latents_figure(table: pd.DataFrame, chosen: int | None = None) -> go.Figure:
+    """Draw latents by how often they are on and how well they tell members from other texts.
+
+    Args:
+        table: As ``featureview.latents`` returns it; its latents travel as customdata.
+        chosen: A latent to ring.
+    """
+    figure = go.Figure()
+    value = table["membership test"].fillna(table["membership"]).to_numpy(np.float64)
+    for number, name in enumerate(DIMENSIONS):
+        rows = np.flatnonzero(table["dimension"].to_numpy() == name)
+        if len(rows):
+            figure.add_trace(_latents(table.iloc[rows], value[rows], number, name))
+    for row in np.flatnonzero(table["latent"].to_numpy() == (-1 if chosen is None else chosen)):
+        figure.add_trace(
+            go.Scatter(
+                x=[table["density"].iloc[row]],
+                y=[value[row]],
+                mode="markers",
+                marker={"symbol": "circle-open", "size": 20, "color": OWN, "line": {"width": 3}},
+                hoverinfo="skip",
+                name="chosen",
+            )
+        )
+    _plain(figure, 380)
+    figure.add_hline(y=0.5, line={"width": 1, "color": CONTROL, "dash": "dot"}, layer="below")
+    figure.update_xaxes(title="share of texts on which it is on", type="log", tickformat="~%")
+    figure.update_yaxes(title="AUROC of its dimension, held-out texts")
+    return figure
+
+
+def _latents(rows: pd.DataFrame, value: NDArray[np.float64], number: int, name: str) -> Any:
+    low, high = (rows[f"membership {end}"].to_numpy(np.float64) for end in ("low", "high"))
+    return go.Scatter(
+        x=rows["density"],
+        y=value,
+        mode="markers",
+        marker={
+            "color": _COLOURS[number],
+            "symbol": _SYMBOLS[number],
+            "size": 9,
+            "line": {"width": 1.5},
+        },
+        error_y={**_whiskers(value, low, high), "thickness": 1, "color": "rgba(128,128,128,.45)"},
+        customdata=rows["latent"],
+        text=rows["kind"],
+        hovertemplate=f"latent %{{customdata}} · {name} · %{{text}}<br>AUROC %{{y:.2f}}, on in "
+        "%{x:.1%} of texts<extra></extra>",
+        name=name,
+    )
 
 
 def _rows(own: Sequence[Estimate], bands: Sequence[tuple[float, float]], control: str) -> go.Figure:

@@ -1,0 +1,162 @@
+"""What the features page shows: counts beside chance, tables of latents, reasons in words."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from core.foundations import DIMENSIONS, FOUNDATIONS, Dimension
+from core.latentscores import KINDS, LatentScores, counts
+from core.latenttable import latent_table
+from core.passport import Passport
+
+#: Which latents the table shows.
+Shown = Literal["confirmed", "selected", "all"]
+_MEANINGS: Final = {
+    "monosemantic": "one dimension, and not its opposite",
+    "topic": "one foundation, virtue and vice alike",
+    "polysemantic": "several foundations",
+    "not moral": "nothing confirmed",
+    "too rare": "on in too few texts to judge",
+    "polarity collapse": "topic latents confirmed for both poles",
+    "selected": "pass the false discovery rate on training texts",
+    "confirmed": "of these, hold on held-out texts",
+}
+_PAPER: Final = "paper"
+
+
+def headline(scores: LatentScores) -> str:
+    """Say how many latents are moral, beside what chance finds."""
+    own, null = counts(scores), scores.shuffled
+    n = len(scores.fires)
+    if not own["confirmed"]:
+        chance = null.get("confirmed", 0)
+        return (
+            f"No latent of {n:,} is confirmed as moral ({chance} with shuffled labels): this "
+            "dictionary shows none that these texts can prove."
+        )
+    many = f"{own['confirmed']:,} of {n:,} latents are moral, {own['monosemantic']:,} of them"
+    return (
+        f"{many} for a single pole; with shuffled labels: {null.get('confirmed', 0):,} and "
+        f"{null.get('monosemantic', 0):,}"
+    )
+
+
+def counts_table(scores: LatentScores) -> pd.DataFrame:
+    """Return how many latents are of each kind, beside the same with shuffled labels.
+
+    Columns: kind, latents, shuffled labels, meaning. The paper's own definitions stand at the end.
+    """
+    own, null = counts(scores), scores.shuffled
+    order = ["selected", "confirmed", *KINDS, "polarity collapse"]
+    rest = [name for name in own if name not in order]
+    rows = [
+        (name, own[name], null.get(name, 0), _MEANINGS.get(name, f"by the {_PAPER}'s definition"))
+        for name in [*order, *rest]
+    ]
+    return pd.DataFrame(rows, columns=["kind", "latents", "shuffled labels", "meaning"])
+
+
+def latents(
+    scores: LatentScores,
+    dimension: Dimension | None = None,
+    shown: Shown = "confirmed",
+    among: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """Return latents as a table, the surest first.
+
+    Args:
+        scores: All latents, judged.
+        dimension: Whose figures are shown and sorted by; None: each latent's own best.
+        shown: Confirmed ones, all that were selected, or every latent.
+        among: Only these, in their order, whatever ``shown`` says.
+
+    Returns:
+        Columns as ``latent_table``; rows in the order they are read.
+    """
+    table: pd.DataFrame = latent_table(scores, dimension).to_pandas()
+    if among is not None:
+        return table.iloc[list(among)].reset_index(drop=True)
+    if shown != "all":
+        passed = scores.confirmed if shown == "confirmed" else scores.selected
+        column = None if dimension is None else DIMENSIONS.index(dimension)
+        keep = passed.any(axis=1) if column is None else passed[:, column]
+        table = table[keep]
+    by = table["membership test"].fillna(table["membership"]).fillna(-1)
+    return table.iloc[np.argsort(-by.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def why(scores: LatentScores, latent: int) -> str:
+    """Say what kind a latent is, and for which figures."""
+    kind = str(scores.kind[latent])
+    if kind == "too rare":
+        return (
+            f"**Too rare to judge**: on in {scores.fires[latent]} training texts, "
+            f"{scores.spec.rare} are needed."
+        )
+    if kind == "not moral":
+        return _not_moral(scores, latent)
+    sure = np.flatnonzero(scores.confirmed[latent])
+    parts = [
+        f"{DIMENSIONS[one]} (AUROC {scores.test.membership[latent, one]:.2f} "
+        f"[{scores.low.membership[latent, one]:.2f}, {scores.high.membership[latent, one]:.2f}] "
+        f"on held-out texts, q {_q(scores.q.membership[latent, one])})"
+        for one in sure
+    ]
+    said = f"**{kind.capitalize()}**: confirmed for {', '.join(parts)}"
+    if kind == "topic":
+        return f"{said}; {_topic(scores, latent)}."
+    if kind == "monosemantic":
+        contrast = scores.q.contrast[latent, sure[0]]
+        opposite = DIMENSIONS[sure[0] ^ 1]
+        return f"{said}, and it tells this from {opposite} (q {_q(contrast)})."
+    return f"{said}."
+
+
+def _not_moral(scores: LatentScores, latent: int) -> str:
+    if scores.selected[latent].any():
+        names = ", ".join(DIMENSIONS[one] for one in np.flatnonzero(scores.selected[latent]))
+        return f"**Not confirmed**: selected for {names} on training texts, not on held-out ones."
+    return "**Not moral**: no dimension passes the false discovery rate on training texts."
+
+
+def _topic(scores: LatentScores, latent: int) -> str:
+    if scores.collapsed[latent]:
+        return "both poles of one foundation: its polarity has collapsed"
+    return "nothing shows that it tells this from the opposite pole"
+
+
+def _q(value: float) -> str:
+    return "not judged" if np.isnan(value) else "< .001" if value < 0.001 else f"{value:.3f}"
+
+
+def passport_table(passport: Passport) -> pd.DataFrame:
+    """Return a passport's figures per dimension: the table twin of its charts."""
+    own, null = np.array(passport.correlation), np.array(passport.shuffled)
+    return pd.DataFrame(
+        {
+            "dimension": list(DIMENSIONS),
+            "correlation": own[:, 0],
+            "low": own[:, 1],
+            "high": own[:, 2],
+            "shuffled low": null[:, 1],
+            "shuffled high": null[:, 2],
+            "cosine": passport.centres,
+            "all latents low": passport.centre_bands[:, 0],
+            "all latents high": passport.centre_bands[:, 1],
+        }
+    )
+
+
+def axis_of(scores: LatentScores, latent: int) -> str:
+    """Return the axis whose held-out actions a latent's effect is tried on.
+
+    Its own dimension if it is confirmed or selected for one; else the foundation of the dimension
+    it comes nearest to.
+    """
+    best = int(scores.best[latent])
+    if best >= 0:
+        return DIMENSIONS[best]
+    effect = np.nan_to_num(np.abs(scores.train.membership[latent] - 0.5))
+    return FOUNDATIONS[int(effect.argmax()) // 2]
