@@ -33,6 +33,8 @@ MOST_TOKENS: Final = 20_000_000
 #: Share of a file's and of written documents that judge.
 HELD_OUT: Final = 0.1
 _FORMAT: Final = 1
+#: Documents in a row that say nothing new, after which a set is exhausted.
+_MOST_IDLE: Final = 2_000
 
 
 class CorpusError(CoreError):
@@ -41,14 +43,16 @@ class CorpusError(CoreError):
 
 @dataclass(frozen=True)
 class CorpusSpec:
-    """Which tokens train a dictionary. A token is a position: the same word elsewhere is another.
+    """Which tokens train a dictionary. A token is a position: different are two whose words or
+    whose words before them differ, since only then their states do.
 
     First tokens of documents are read but never counted and never used.
     """
 
     items: int = 200_000
-    """Tokens of the set's training actions, at least; 0: none. Each action stands first alone, as
-    the study reads it, then with others in documents whose order changes from epoch to epoch."""
+    """Different tokens of the set's training actions, at least; 0: none. Each action stands first
+    alone, as the study reads it, then with others in documents, in another order each time. The
+    first action of a document has nothing new before it, so it adds nothing to this count."""
 
     sampled: int = 0
     """Tokens that the model writes itself, half from nothing, half after a training action."""
@@ -59,7 +63,7 @@ class CorpusSpec:
     file_tokens: int = 200_000
     """Tokens taken from the file's beginning, at most."""
 
-    length: int = 64
+    length: int = 96
     """Tokens of a document, about."""
 
     seed: int = 0
@@ -162,6 +166,7 @@ def _facts(documents: Documents) -> dict[str, Any]:
         by_source[source] += len(tokens) - 1
     return {
         "positions": documents.positions,
+        "different_positions": len({one for row in documents.tokens for one in _prefixes(row)}),
         "documents": len(documents.tokens),
         "different_documents": len(set(documents.tokens)),
         "different_vocabulary_tokens": len({one for row in documents.tokens for one in row[1:]}),
@@ -280,12 +285,31 @@ def _documents(
 
 
 def _until(documents: Iterator[list[int]], positions: int) -> Iterator[list[int]]:
-    """Yield documents until that many tokens have been seen, first ones not counted."""
-    seen = 0
-    while seen < positions:
+    """Yield documents until that many different positions have been seen."""
+    seen: set[int] = set()
+    idle = 0
+    while len(seen) < positions:
         one = next(documents)
-        seen += len(one) - 1
-        yield one
+        before = len(seen)
+        seen.update(_prefixes(one))
+        if len(seen) > before:
+            idle = 0
+            yield one
+            continue
+        idle += 1
+        if idle > _MOST_IDLE:
+            raise CorpusError(
+                f"These actions hold only {len(seen):,} different tokens, whatever their order. "
+                "Ask for fewer, or take written text or a file besides."
+            )
+
+
+def _prefixes(tokens: Sequence[int]) -> Iterator[int]:
+    """Yield a hash of each token with all before it, the first left out: equal, equal states."""
+    state = hash(tuple(tokens[:1]))
+    for token in tokens[1:]:
+        state = hash((state, token))
+        yield state
 
 
 def _judging(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Tokens that the next-token cost is measured on, about: each is predicted five times.
 COST_TOKENS: Final = 2_000
 #: Training tokens that controls are fitted on and training's own fit is measured on, at most.
-FIT_TOKENS: Final = 50_000
+FIT_TOKENS: Final = 20_000
 #: Edges of the density histogram: log10 of the share of tokens on which a latent is on.
 DENSITY_EDGES: Final = tuple(float(one) for one in np.arange(-5.0, 0.25, 0.25))
 _BLOCK: Final = 2048

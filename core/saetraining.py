@@ -84,10 +84,16 @@ def train(
             if kept is not None and time.monotonic() - saved > _SAVE_SECONDS:
                 run.save(kept)
                 saved = time.monotonic()
+    except TrainingError:
+        if kept is not None:
+            kept.unlink(missing_ok=True)  # it may hold the same numbers that are not finite
+        raise
     except Cancelled:
         if kept is not None and run.step:
             run.save(kept)
         raise
+    if kept is not None:
+        run.save(kept)  # should judging fail, nothing is learnt twice
     return Trained(run.dictionary(about), tuple(run.curve))
 
 

@@ -120,7 +120,7 @@ def _losses(
     from torch.nn import functional
 
     batch = collate(documents, model.tokenizer.pad_token_id or 0)
-    logits = step_logits(model, batch, None, edits)[:, 1:-1]
+    logits = step_logits(model, batch, None, edits, keep=0)[:, 1:-1]
     wanted, real = batch["input_ids"][:, 2:], batch["attention_mask"][:, 2:].bool()
     values: NDArray[np.float64] = (
         functional.cross_entropy(logits[real], wanted[real], reduction="none").double().numpy()
