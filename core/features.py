@@ -26,7 +26,7 @@ Reporting = Literal["test", "held out"]
 _KIND: Final = "latents"
 _META: Final = b"moralscope"
 #: Raised whenever the same spec would give other figures.
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True)

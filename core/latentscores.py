@@ -35,15 +35,15 @@ from core.progress import Report, part, silent
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Kind = Literal["monosemantic", "topic", "polysemantic", "not moral", "too rare"]
+Kind = Literal["monosemantic", "topic", "polysemantic", "unconfirmed", "not moral", "too rare"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 #: The one definition of monosemantic.
 DEFINITION: Final = (
     "A latent is monosemantic if it is confirmed for exactly one of the ten dimensions and its "
     "contrast with the opposite pole passes the false discovery rate too; confirmed for one "
     "foundation without such a contrast it is a topic latent, for both poles its polarity has "
-    "collapsed; confirmed otherwise it is polysemantic, confirmed for nothing not moral, and on "
-    "too few texts too rare to judge."
+    "collapsed; confirmed otherwise it is polysemantic, selected for some dimension but confirmed "
+    "for none unconfirmed, selected for none not moral, and on too few texts too rare to judge."
 )
 
 
@@ -165,7 +165,8 @@ class LatentScores:
         contrast = (yes & self.contrasted).any(axis=1)
         conditions: dict[Kind, NDArray[np.bool_]] = {
             "too rare": ~self.judged,
-            "not moral": foundations == 0,
+            "not moral": self.selected.sum(axis=1) == 0,
+            "unconfirmed": foundations == 0,
             "monosemantic": (yes.sum(axis=1) == 1) & contrast,
             "topic": (foundations == 1) & ~contrast,
         }

@@ -63,11 +63,10 @@ def _picked(values: NDArray[np.float32], column: NDArray[np.int64]) -> "pa.Array
 
 def _flags(scores: LatentScores) -> list[list[str]]:
     """Return what a reader of each row should know besides."""
-    selected, confirmed = (one.sum(axis=1) > 0 for one in (scores.selected, scores.confirmed))
+    confirmed = scores.confirmed.sum(axis=1) > 0
     own = np.take_along_axis(scores.q.contrast, np.maximum(scores.best, 0)[:, None], axis=1)[:, 0]
     named = {
         "polarity collapse": scores.collapsed,
-        "selected, not confirmed": selected & ~confirmed,
         "contrast not judged": confirmed & np.isnan(own),
     }
     return [

@@ -106,7 +106,7 @@ def test_what_holds_on_training_texts_only_is_not_confirmed(noise):
     scores = scored(dense, labels, split)
     assert scores.selected[7, 4]
     assert not scores.confirmed[7].any()
-    assert scores.kind[7] == "not moral"
+    assert scores.kind[7] == "unconfirmed"
     assert scores.best[7] == 4
 
 

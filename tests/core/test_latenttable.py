@@ -50,5 +50,9 @@ def test_a_chosen_dimension_is_shown_for_all_latents(scores):
 def test_flags_say_what_to_beware_of(scores):
     flags = latent_table(scores)["flags"].to_pylist()
     assert flags[4] == "polarity collapse"
-    assert flags[6] == "selected, not confirmed"
-    assert flags[2] == ""
+    assert flags[2] == flags[6] == ""
+
+
+def test_what_is_only_selected_is_shown_with_its_dimension(scores):
+    row = latent_table(scores).to_pylist()[6]
+    assert (row["kind"], row["dimension"]) == ("unconfirmed", "sanctity")
