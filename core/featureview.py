@@ -17,7 +17,8 @@ _MEANINGS: Final = {
     "monosemantic": "one dimension, and not its opposite",
     "topic": "one foundation, virtue and vice alike",
     "polysemantic": "several foundations",
-    "not moral": "nothing confirmed",
+    "unconfirmed": "pass on training texts, on held-out ones the interval holds chance",
+    "not moral": "no dimension passes on training texts",
     "too rare": "on in too few texts to judge",
     "polarity collapse": "topic latents confirmed for both poles",
     "selected": "pass the false discovery rate on training texts",
@@ -95,7 +96,7 @@ def why(scores: LatentScores, latent: int) -> str:
             f"**Too rare to judge**: on in {scores.fires[latent]} training texts, "
             f"{scores.spec.rare} are needed."
         )
-    if kind == "not moral":
+    if kind in ("unconfirmed", "not moral"):
         return _not_moral(scores, latent)
     sure = np.flatnonzero(scores.confirmed[latent])
     parts = [

@@ -13,7 +13,7 @@ from core.featureview import (
     why,
 )
 from core.foundations import DIMENSIONS
-from core.latentscores import RankSpec, score_latents
+from core.latentscores import KINDS, RankSpec, score_latents
 from core.passport import Passport
 from core.stats import Estimate
 from tests.core.latentsets import PURE, TOPICS, made_set, planted, random_codes
@@ -44,8 +44,7 @@ def test_the_headline_names_what_is_found_and_what_chance_finds(scores, nothing)
 
 def test_every_latent_is_of_one_kind(scores):
     table = counts_table(scores).set_index("kind")
-    kinds = ["monosemantic", "topic", "polysemantic", "not moral", "too rare"]
-    assert table.loc[kinds, "latents"].sum() == 300
+    assert table.loc[list(KINDS), "latents"].sum() == 300
     assert table.loc["confirmed", "latents"] <= table.loc["selected", "latents"]
     assert "paper strict" in table.index
 
