@@ -51,3 +51,7 @@ CONTROL_DASHES: Final = {
 }
 #: Band of shuffled labels.
 CHANCE: Final = "rgba(140,140,140,0.35)"
+#: Sides of a comparison, A to D: each has a colour, a dash and a shape of its own.
+SIDE_COLOURS: Final = (MODEL, "#D55E00", "#00916A", "#8E5BD0")
+SIDE_DASHES: Final = ("solid", "dash", "dot", "dashdot")
+SIDE_SYMBOLS: Final = ("circle", "diamond", "square", "triangle-up")

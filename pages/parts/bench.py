@@ -187,7 +187,7 @@ def compared(sides: list[Side], spec: CompareSpec) -> Found | None:
     """Return everything that a comparison shows; None while something has to be made first."""
     try:
         return _compared(tuple(sides), comparejobs.compare_key(sides, spec), spec)
-    except comparejobs.NotReady:
+    except comparejobs.NotReadyError:
         return None
 
 
