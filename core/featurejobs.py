@@ -8,12 +8,14 @@ from typing import Final
 import numpy as np
 
 from core.codes import Codes, Lit, codes_key, has_codes, light_up, open_codes, read_codes
+from core.dictionaries import TrainPlan
 from core.dictionaryshelf import keep_dictionary
 from core.features import FeatureSpec, latents_key, load_or_rank, open_latents
 from core.jobs import Job
 from core.latenteffect import Effect, EffectSpec, effect_key, measure_effect, open_effect
 from core.latentscores import LatentScores
 from core.lens import Lens, lens_key, open_lens, read_lens
+from core.passport import passport, pole_directions
 from core.progress import Report, part
 from core.sae import Dictionary
 from core.saereleases import DictionarySpec, load_dictionary
@@ -21,12 +23,18 @@ from core.store import fingerprint
 from core.study import Study
 from core.workbench import Workbench
 
+__all__ = [
+    "Ranked", "asked_latents", "bring", "bring_key", "codes_digest", "effect", "effect_job_key",
+    "find", "has_words", "is_found", "kept_effect", "kept_words", "light", "passport",
+    "pole_directions", "poles_key", "rank", "rank_key", "training_key", "words", "words_key",
+]  # fmt: skip
+
 #: Up to so many latents, the words of all of them are looked up; of larger ones the moral latents'.
 ALL_WORDS: Final = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Ranked:
     """A set taken apart by a dictionary."""
 
     codes: Codes
@@ -52,18 +60,28 @@ def bring_key(study: Study, spec: DictionarySpec) -> str:
     return fingerprint({"bring": str(spec), "model": study.card.identity})
 
 
-def find(work: Workbench, study: Study, dictionary: Dictionary, spec: FeatureSpec) -> Found | None:
+def training_key(plan: TrainPlan) -> str:
+    """Return the key of the job that trains a dictionary."""
+    return fingerprint(dict(plan.key()))
+
+
+def find(work: Workbench, study: Study, dictionary: Dictionary, spec: FeatureSpec) -> Ranked | None:
     """Return a set taken apart and ranked; None if it was not yet."""
     scores = open_latents(work.store, study, dictionary, spec)
     codes = None if scores is None else open_codes(work.store, study.plan, dictionary)
-    return None if scores is None or codes is None else Found(codes, scores)
+    return None if scores is None or codes is None else Ranked(codes, scores)
+
+
+def is_found(work: Workbench, study: Study, dictionary: Dictionary, spec: FeatureSpec) -> bool:
+    """Tell whether a set was taken apart and ranked."""
+    return has_codes(work.store, study.plan, dictionary) and work.store.has(
+        "latents", latents_key(study, dictionary, spec)
+    )
 
 
 def rank(work: Workbench, study: Study, dictionary: Dictionary, spec: FeatureSpec) -> Job | None:
     """Start (or join) the job that takes a set apart and ranks all latents; None if it is kept."""
-    if has_codes(work.store, study.plan, dictionary) and work.store.has(
-        "latents", latents_key(study, dictionary, spec)
-    ):
+    if is_found(work, study, dictionary, spec):
         return None
     do = partial(_rank, work, study, dictionary, spec)
     title = f"Finding the moral latents of {dictionary.info.name}"
@@ -96,11 +114,18 @@ def asked_latents(scores: LatentScores) -> Sequence[int]:
     return [int(one) for one in np.flatnonzero(scores.selected.any(axis=1))]
 
 
+def has_words(
+    work: Workbench, study: Study, dictionary: Dictionary, latents: Sequence[int]
+) -> bool:
+    """Tell whether latents' words are kept."""
+    return work.store.has("lens", lens_key(dictionary, study.card.identity, latents))
+
+
 def words(
     work: Workbench, study: Study, dictionary: Dictionary, latents: Sequence[int]
 ) -> Job | None:
     """Start (or join) the job that looks up latents' words; None if they are kept."""
-    if work.store.has("lens", lens_key(dictionary, study.card.identity, latents)):
+    if has_words(work, study, dictionary, latents):
         return None
 
     def do(report: Report) -> Lens:
@@ -154,6 +179,11 @@ def kept_effect(
 def light(work: Workbench, study: Study, dictionary: Dictionary, text: str) -> Lit:
     """Take a text apart, at once if the model is open."""
     return light_up(work.shelf.get(study.card.spec), dictionary, text)
+
+
+def poles_key(study: Study) -> str:
+    """Return what names a study's pole directions."""
+    return fingerprint({**study.plan.base_key(), "items": study.items.digest})
 
 
 def codes_digest(study: Study, dictionary: Dictionary) -> str:

@@ -13,7 +13,7 @@ from core.view import COLOURS, Colour, MapMethod, ViewSpec
 from pages.parts.address import bound
 
 _METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}
-_POOLINGS: dict[str, str] = {
+POOLINGS: dict[str, str] = {
     "mean": "Mean of tokens",
     "last": "Last token",
     "mean_all": "Mean with first token",
@@ -90,6 +90,11 @@ def layer_slider(column: Any, study: Study) -> int:
         help="Output of a decoder layer, before the final norm; emb is what layer 0 reads.",
         **bound("layer", str(study.anchor), names),
     )
+    return layer_of(name)
+
+
+def layer_of(name: str) -> int:
+    """Return the layer that the slider and the URL call so."""
     return EMBEDDING if name == layer_name(EMBEDDING) else int(name)
 
 
@@ -99,7 +104,7 @@ def pooling_box(column: Any, study: Study) -> Pooling:
     chosen: Pooling = column.selectbox(
         "State of a text",
         poolings,
-        format_func=_POOLINGS.__getitem__,
+        format_func=POOLINGS.__getitem__,
         help="Mean over its tokens (the first one, an attention sink, left out) or the last token.",
         **bound("pooling", poolings[0], poolings),
     )

@@ -13,7 +13,8 @@ st.set_page_config(page_title="Moralscope", page_icon=ICON, layout="wide")
 page = st.navigation(
     {
         "Start": [routes.overview(), routes.data()],
-        "Explore": [routes.map_page(), routes.diagnosis()],
+        "Explore": [routes.map_page(), routes.diagnosis(), routes.compare()],
+        "Dissect": [routes.features()],
         "Steer": [routes.steer()],
     },
 )

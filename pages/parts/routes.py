@@ -40,6 +40,26 @@ def diagnosis() -> Any:
     )
 
 
+def compare() -> Any:
+    """Return the comparison page."""
+    return st.Page(
+        _PAGES / "explore/compare.py",
+        title="Compare",
+        icon=":material/compare_arrows:",
+        url_path="compare",
+    )
+
+
+def features() -> Any:
+    """Return the features page."""
+    return st.Page(
+        _PAGES / "dissect/features.py",
+        title="Features",
+        icon=":material/category:",
+        url_path="features",
+    )
+
+
 def steer() -> Any:
     """Return the steering page."""
     return st.Page(

@@ -35,6 +35,8 @@ _TESTS: Final[dict[Test, tuple[str, str]]] = {
         "none, below 0 worse than the mean.",
     ),
 }
+#: What each test asks.
+QUESTIONS: Final = {test: told[0] for test, told in _TESTS.items()}
 #: Colour and icon of each level.
 _BADGES: Final[dict[Level, tuple[str, str]]] = {
     "beyond": ("green", ":material/check_circle:"),
@@ -52,7 +54,7 @@ def show(scores: Sequence[Score], set_name: str) -> None:
     for column, test in zip(st.columns(4), TESTS, strict=True):
         with column.container(border=True, height="stretch"):
             name = f"<p class='ms-note'>{test.capitalize()}</p>"
-            st.html(f"{name}<p class='ms-question'>{_TESTS[test][0]}</p>")
+            st.html(f"{name}<p class='ms-question'>{QUESTIONS[test]}</p>")
             if test in by_test:
                 _card(by_test[test])
             else:

@@ -41,7 +41,7 @@ def show() -> None:
         st.selectbox(
             "Model",
             names,
-            format_func=_model_label,
+            format_func=model_label,
             **named,
             accept_new_options=True,
             help="Or type hub:owner/name@revision, folder:/path, gguf:/path/x.gguf.",
@@ -55,7 +55,8 @@ def show() -> None:
         _reading_controls()
 
 
-def _model_label(text: str) -> str:
+def model_label(text: str) -> str:
+    """Return a model's name for people; what cannot be read stays as it was typed."""
     try:
         return ModelSpec.parse(text).label
     except CoreError:

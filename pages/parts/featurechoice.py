@@ -1,0 +1,48 @@
+"""Which dictionary takes the layer apart; or load one, or train one."""
+
+import streamlit as st
+
+from core.dictionaryshelf import BUILTIN, Shelved, shelved
+from core.study import Study
+from pages.parts import featurebring, featuretrain
+from pages.parts.address import bound
+from pages.parts.bench import bench
+
+#: Digits of a dictionary's name in the address.
+_DIGITS = 12
+
+
+def ask(study: Study) -> Shelved | None:
+    """Draw the picker and the ways to another dictionary; None if there is none yet."""
+    known = {one.digest[:_DIGITS]: one for one in shelved(bench().store, study.card)}
+    chosen = None
+    if known:
+        names = sorted(known, key=lambda name: name != BUILTIN)
+        name = st.selectbox(
+            "Dictionary",
+            names,
+            format_func=lambda one: _label(known[one]),
+            help="A sparse autoencoder of one layer. The project's own comes with the packaged "
+            "model; load a published one or train one below.",
+            **bound("dictionary", names[0], names),
+        )
+        chosen = known[str(name)]
+    else:
+        st.info(
+            f"There is no dictionary of {study.card.name} yet. Load a published one, or train one "
+            "here.",
+            icon=":material/category:",
+        )
+    with st.expander("Another dictionary: load or train", expanded=not known):
+        ways = ["Load", "Train"]
+        way = st.segmented_control("Way", ways, required=True, **bound("way", "Load", ways))
+        if way == "Load":
+            featurebring.show(study)
+        else:
+            featuretrain.show(study)
+    return chosen
+
+
+def _label(one: Shelved) -> str:
+    own = "built in · " if one.digest == BUILTIN else ""
+    return f"{own}layer {one.layer} · {one.n_latents:,} latents · {one.name}"

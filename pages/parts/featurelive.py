@@ -1,0 +1,72 @@
+"""A sentence of one's own, token by token: which latents are on where."""
+
+import streamlit as st
+
+from core import steerjobs
+from core.codes import Lit
+from core.featurejobs import Ranked
+from core.foundations import DIMENSIONS
+from core.sae import Dictionary
+from core.study import Study
+from pages.parts import featurebench as cached
+from pages.parts import featureexamples, steerdose
+from pages.parts.address import bound
+from pages.parts.bench import bench
+
+#: Longest sentence.
+_MOST = 500
+_ROWS = 10
+
+
+def show(study: Study, dictionary: Dictionary, found: Ranked) -> None:
+    """Draw the box and what it lights up."""
+    st.subheader("Try a sentence", anchor="live")
+    text = st.text_input(
+        "A sentence",
+        max_chars=_MOST,
+        label_visibility="collapsed",
+        placeholder="Type a sentence and see which latents are on at which word",
+        **bound("sentence", ""),
+    )
+    if not text.strip():
+        st.caption("Latents that were confirmed as moral stand first.")
+        return
+    if not bench().shelf.is_open(study.card.spec):
+        job = steerjobs.open_model(bench(), study)
+        if steerdose.watched(job):
+            return
+    _drawn(cached.light(study, dictionary, text), found)
+
+
+def _drawn(lit: Lit, found: Ranked) -> None:
+    on = lit.strongest(200)
+    moral = [int(one) for one in on if found.scores.confirmed[one].any()]
+    rest = [int(one) for one in on if not found.scores.confirmed[one].any()]
+    if not len(on):
+        st.info("No latent is on in this sentence.")
+        return
+    rows = [*moral[:_ROWS], *rest[: max(0, _ROWS - len(moral))]]
+    for latent in rows:
+        heat = lit.codes[:, [latent]].toarray().ravel().tolist()
+        kind = str(found.scores.kind[latent])
+        best = int(found.scores.best[latent])
+        name = f"{kind}" + (f" · {DIMENSIONS[best]}" if latent in moral else "")
+        column = st.columns([1, 3.4], vertical_alignment="center")
+        column[0].button(
+            f"{latent}",
+            key=f"open-{latent}",
+            icon=":material/badge:",
+            help=f"Open the passport of latent {latent}",
+            on_click=_open,
+            args=(latent,),
+        )
+        column[0].caption(name)
+        column[1].html(f"<p class='ms-lit'>{featureexamples.lit(lit.words, heat, max(heat))}</p>")
+    st.caption(
+        f"{len(on)} latents are on somewhere; {len(moral)} of them confirmed as moral. Each row is "
+        "tinted by its own strongest token."
+    )
+
+
+def _open(latent: int) -> None:
+    st.session_state["latent"] = latent

@@ -1,0 +1,68 @@
+"""Search of latents: by words of texts, by token, by the words they promote, by number."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import streamlit as st
+
+from core import CoreError, featurejobs, latentsearch
+from core.featurejobs import Ranked
+from core.sae import Dictionary
+from core.study import Study
+from pages.parts import featurebench as cached
+from pages.parts.address import bound
+
+_WAYS: Final[dict[str, str]] = {
+    "text": "on in texts with",
+    "token": "on at the token",
+    "promotes": "promotes the word",
+    "number": "number",
+}
+
+
+def ask(study: Study, dictionary: Dictionary, found: Ranked) -> Sequence[int] | None:
+    """Draw the search; None while nothing is looked for."""
+    row = st.columns([1, 1.4], vertical_alignment="bottom")
+    way = row[0].selectbox(
+        "Find", list(_WAYS), format_func=_WAYS.__getitem__, **bound("by", "text", list(_WAYS))
+    )
+    query = row[1].text_input(
+        "Search",
+        max_chars=latentsearch.MOST_QUERY,
+        label_visibility="collapsed",
+        placeholder="a word",
+        **bound("find", ""),
+    )
+    if not query.strip():
+        return None
+    try:
+        return _found(study, dictionary, found, str(way), query)
+    except CoreError as error:
+        st.warning(str(error))
+        return []
+
+
+def _found(
+    study: Study, dictionary: Dictionary, found: Ranked, way: str, query: str
+) -> Sequence[int]:
+    if way == "number":
+        return _number(query, len(found.scores.fires))
+    if way == "promotes":
+        lens = cached.words(study, dictionary, featurejobs.asked_latents(found.scores))
+        if lens is None:
+            raise CoreError("Words were not looked up yet: open a passport and press the button.")
+        return [int(one) for one in latentsearch.by_promoted(lens, query)]
+    if way == "token":
+        hits = latentsearch.by_token(found.codes, query)
+    else:
+        hits = latentsearch.by_text(found.codes, study, query)
+    unit = "tokens" if way == "token" else "texts"
+    st.caption(f"{hits.matches:,} {unit} match; latents by how much more often they are on there.")
+    return [int(one) for one in hits.latents]
+
+
+def _number(query: str, n: int) -> Sequence[int]:
+    text = query.strip()
+    if not (text.isascii() and text.isdigit() and int(text) < n):
+        raise CoreError(f"{text[:20]!r} is no latent. Type 0 to {n - 1:,}.")
+    return [int(text)]

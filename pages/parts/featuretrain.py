@@ -1,0 +1,50 @@
+"""A dictionary trained here: started, watched, paused, gone on with."""
+
+from typing import Final
+
+import streamlit as st
+
+from core import featurejobs
+from core.dictionaries import TrainPlan, discard, is_paused, open_trained
+from core.study import Study
+from pages.parts import featurecurve, featureform, frame, progress
+from pages.parts.bench import bench
+
+_PLAN: Final = "training-plan"
+
+
+def show(study: Study) -> None:
+    """Draw the form, the running training, or what it gave."""
+    with st.form("train", border=False), frame.told():
+        make = featureform.ask(study)
+        if st.form_submit_button("Train", icon=":material/play_arrow:", type="primary"):
+            plan = make()
+            st.session_state[_PLAN] = plan
+            _start(plan)
+    asked = st.session_state.get(_PLAN)
+    if isinstance(asked, TrainPlan) and asked.study.plan.model == study.plan.model:
+        with frame.told():
+            _state(asked)
+
+
+def _start(plan: TrainPlan) -> None:
+    bench().train_dictionary(plan.study, plan.corpus, plan.spec, plan.layer)
+
+
+def _state(plan: TrainPlan) -> None:
+    """Show the job of a plan, or how it ended."""
+    store = bench().store
+    if open_trained(store, plan) is not None:
+        st.success("It is on the shelf: choose it above.", icon=":material/check:")
+        return
+    job = bench().runner.get(featurejobs.training_key(plan))
+    if job is not None and job.active:
+        progress.watch(job.key)
+        featurecurve.live(job.key)
+        return
+    if job is not None:
+        progress.ended(job)
+    if is_paused(store, plan):
+        row = st.container(horizontal=True)
+        row.button("Go on", icon=":material/play_arrow:", on_click=_start, args=(plan,))
+        row.button("Forget it", icon=":material/delete:", on_click=discard, args=(store, plan))

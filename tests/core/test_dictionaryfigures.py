@@ -1,0 +1,47 @@
+"""Figures of a dictionary: read from their data, not from pixels."""
+
+import pytest
+
+from core.dictionaryfigures import density_figure, report_table, training_figure, worth_figure
+from core.saereport import DENSITY_EDGES, DictionaryReport, Fit
+from core.splice import SpliceCosts
+from core.stats import Estimate
+from core.trainspec import TrainStep
+
+
+def around(value: float) -> Estimate:
+    return Estimate(value, value - 0.05, value + 0.05)
+
+
+@pytest.fixture
+def report() -> DictionaryReport:
+    fits = {
+        "dictionary": Fit(around(0.2), around(32)),
+        "components": Fit(around(0.5), around(32)),
+        "random": Fit(around(0.9), around(32)),
+    }
+    costs = SpliceCosts(900, around(3), {"dictionary": around(0.3), "mean": around(6)})
+    return DictionaryReport(5000, 80, fits, 0.1, tuple(range(len(DENSITY_EDGES) - 1)), costs)
+
+
+def test_every_figure_has_its_controls_and_intervals(report):
+    table = report_table(report)
+    missed = table[table["figure"] == "variance missed"]
+    assert missed["control"].tolist() == [False, True, True]
+    assert missed["high"].tolist() == pytest.approx([0.25, 0.55, 0.95])
+    missing, added = worth_figure(report).data
+    assert list(missing.x)[::-1] == pytest.approx([0.2, 0.5, 0.9])
+    assert list(missing.marker.symbol)[-1] == "circle"
+    assert list(added.error_x.array) == pytest.approx([0.05, 0.05])
+
+
+def test_densities_are_bars_over_the_reports_bins(report):
+    [bars] = density_figure(report).data
+    assert list(bars.y) == list(report.density)
+
+
+def test_a_curve_is_drawn_from_its_first_step(report):
+    curve = [TrainStep(one, 10, 1.0, 1 / one, 30, 0.1) for one in (1, 2, 3)]
+    traces = training_figure(curve).data
+    assert [list(one.y) for one in traces] == [[1, 0.5, 1 / 3], [30] * 3, [0.1] * 3]
+    assert len(training_figure([]).data) == 3
