@@ -45,4 +45,6 @@ def ask(study: Study) -> Shelved | None:
 
 def _label(one: Shelved) -> str:
     own = "built in · " if one.digest == BUILTIN else ""
-    return f"{own}layer {one.layer} · {one.n_latents:,} latents · {one.name}"
+    if f"layer {one.layer}" in one.name:  # those trained here say it themselves
+        return own + one.name
+    return f"{own}{one.name} · layer {one.layer}, {one.n_latents:,} latents"
