@@ -19,6 +19,7 @@ from core import (
     commands,
     diagnosistable,
     evidencetable,
+    manycommands,
     measurecommands,
     saecommands,
 )
@@ -189,6 +190,7 @@ def parser() -> argparse.ArgumentParser:
     _add_maps(add)
     _add_evidence(add)
     _add_diagnose(add)
+    manycommands.add_sweep(add, _add)
     saecommands.add_commands(add, _add)
     _add_cache(add)
     return top

@@ -144,8 +144,12 @@ def _items_told(items: Items) -> Lines:
     yield from (f"  {number:,}  {reason}" for reason, number in counts.dropped.items())
 
 
-def _find_items(desk: Desk, name: str) -> Items:
-    """Return a set by ``builtin``, digest, or path of a table."""
+def find_items(desk: Desk, name: str) -> Items:
+    """Return a set by ``builtin``, digest, or path of a table.
+
+    Raises:
+        CoreError: There is no such set, or the table cannot be read.
+    """
     path = Path(name).expanduser()
     if name == BUILTIN or (not path.exists() and _is_digest(name)):
         return desk.bench.items(name)
@@ -208,7 +212,7 @@ def study_of(desk: Desk, asked: Asked) -> Study:
     Raises:
         CoreError: There are no such items, no such model, or too few texts.
     """
-    items = _find_items(desk, asked.items)
+    items = find_items(desk, asked.items)
     return open_study(items, card_of(desk, asked.model), asked.read)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, Literal, NamedTuple
 
-from core import CoreError
+from core import CoreError, standings
 from core.activations import EMBEDDING
 from core.commands import Asked, Desk, chosen_pooling, make_read, study_of
 from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
@@ -116,6 +116,7 @@ def diagnose(
         )
         own = _diagnosis(desk, study, here)
         other = None if copy is None else _diagnosis(desk, copy, here)
+        standings.keep(desk.bench.store, own, other)
         found.append(Diagnosed(own, other))
     return Diagnoses(found, kept)
 

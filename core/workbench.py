@@ -1,19 +1,20 @@
 """Everything one process holds: the store, the open models, the jobs. Pages and commands ask it."""
 
-from dataclasses import asdict, dataclass
+import contextlib
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from core import archive, dataset
+from core import archive, dataset, standings
 from core.activations import check_model, load_or_extract, open_states
 from core.corpora import CorpusSpec
 from core.dataset import ItemSpec, Sample
-from core.diagnosis import DiagnosisSpec, diagnose, is_diagnosed
+from core.diagnosis import Diagnosis, DiagnosisSpec, diagnose, is_diagnosed
 from core.dictionaries import KeptDictionary, TrainPlan, load_or_train, open_trained
 from core.evidence import evidence, is_measured
 from core.items import Items
 from core.jobs import Job, Runner
-from core.models import ModelSpec, Shelf, describe
+from core.models import ModelError, ModelSpec, Shelf, describe
 from core.progress import Report, part
 from core.projection import LayoutSpec
 from core.prompts import Pooling, ReadSpec
@@ -174,9 +175,23 @@ class Workbench:
         return self.runner.submit(
             self.diagnose_key(study, spec),
             f"Four tests at {len(study.plan.layers)} layers of {study.card.name}",
-            partial(diagnose, self.store, study, spec),
+            partial(self._diagnose, study, spec),
             lane="layout",
         )
+
+    def _diagnose(self, study: Study, spec: DiagnosisSpec, report: Report) -> Diagnosis:
+        found = diagnose(self.store, study, spec, report)
+        self.keep_standing(study, spec)
+        return found
+
+    def keep_standing(self, study: Study, spec: DiagnosisSpec) -> None:
+        """Keep a study's rows of the leaderboard, and those of the model whose control it is."""
+        with contextlib.suppress(ModelError):  # a hub that is out of reach now
+            whole = replace(study.card.spec, untrained_seed=None)
+            card = study.card if study.card.spec == whole else describe(whole, self.store)
+            original = open_study(study.items, card, study.plan.spec)
+            copy = study if study.card.spec == whole.untrained() else self.untrained(original)
+            standings.keep_study(self.store, original, copy, spec)
 
     def both_readings(self, study: Study) -> tuple[Study, Study]:
         """Return the items as the paper reads them and without its faults, same template."""
