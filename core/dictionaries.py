@@ -298,8 +298,8 @@ def _about(plan: TrainPlan, corpus: Mapping[str, Any]) -> DictionaryInfo:
         source="trained here",
         training={
             "spec": asdict(plan.spec),
+            "tokens": plan.key()["corpus"],
             "corpus": dict(corpus),
-            "set": plan.study.items.digest,
         },
     )
 
