@@ -20,6 +20,7 @@ SCRIPTS = {
     "data": "../start/data.py",
     "map": "../explore/map.py",
     "diagnosis": "../explore/diagnosis.py",
+    "compare": "../explore/compare.py",
     "steer": "../steer/steer.py",
 }
 #: A page on two busy cores, with the first import of torch.

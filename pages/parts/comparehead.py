@@ -1,0 +1,44 @@
+"""The top of the comparison: who is who, and in a sentence what differs and how sure that is."""
+
+from collections.abc import Sequence
+from html import escape
+
+import streamlit as st
+
+from core import compareview as view
+from core.comparejobs import Found
+from core.palette import SIDE_COLOURS
+from core.sides import LETTERS, Side, side_names
+from pages.parts.comparechoice import Choice
+
+_SIGNS = ("●", "◆", "■", "▲")
+
+
+def legend(sides: Sequence[Side]) -> None:
+    """Name the sides with their colours, shapes and layers."""
+    parts = [
+        f"<span><span style='color:{colour}'>{sign}</span> <strong>{letter}</strong> "
+        f"{escape(name)} · {_where(side)}</span>"
+        for letter, sign, colour, name, side in zip(
+            LETTERS, _SIGNS, SIDE_COLOURS, side_names(sides), sides, strict=False
+        )
+    ]
+    st.html(f"<div class='ms-legend'>{''.join(parts)}</div>")
+
+
+def _where(side: Side) -> str:
+    return "embedding" if side.layer < 0 else f"layer {side.layer}"
+
+
+def show(found: Found, choice: Choice) -> None:
+    """Say what differs from A, for each other side."""
+    pairs = found.best if choice.best else found.shown
+    for letter, made, differences in zip(LETTERS[1:], found.comparisons, pairs, strict=False):
+        st.subheader(view.headline(differences, "A", letter), anchor=f"differs-{letter.lower()}")
+        told = {
+            "Differs": view.sure_sentence(differences),
+            "Does not": view.unsure_sentence(differences),
+            "How alike": view.alike_sentence(made),
+            "Single actions": view.items_sentence(made),
+        }
+        st.markdown("\n".join(f"- **{name}:** {text}" for name, text in told.items() if text))

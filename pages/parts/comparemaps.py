@@ -1,0 +1,110 @@
+"""Maps of all sides beside each other: turned onto A's, one scale, one selection, one colour."""
+
+from typing import Any, Final
+
+import numpy as np
+import streamlit as st
+
+from core import comparefigures, compareview, figures, view
+from core.comparejobs import Found
+from core.sides import LETTERS, side_names
+from core.view import Colouring, Picture, ViewSpec
+from pages.parts import bench, frame, maps, selection
+from pages.parts.address import bound
+from pages.parts.comparechoice import METHODS, PAINTS, Choice
+
+#: Items of a selection that are joined with their place in A.
+_TRAILED: Final = 40
+
+
+def show(set_name: str, found: Found, choice: Choice) -> list[Any]:
+    """Draw the maps; return their figures."""
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    row.subheader("The same actions in each", anchor="maps")
+    _controls(row)
+    items = bench.items(set_name)
+    look = maps.Look(
+        items,
+        bench.facts(set_name, None, ViewSpec()),
+        view.colouring(items, "foundation", None),
+        selection.chosen(items),
+        np.zeros(len(items), bool),
+    )
+    paints = [_paint(found, choice, place, look) for place in range(len(found.sides))]
+    frame.legend(paints[0])
+    limits = comparefigures.limits_of([one.points for one in found.maps])
+    names = side_names(found.sides)
+    drawn, in_row = [], 3 if len(names) == 3 else 2
+    for start in range(0, len(names), in_row):
+        for place, column in enumerate(st.columns(in_row), start):
+            if place < len(names):
+                with column:
+                    drawn.append(_draw(found, place, names[place], look, paints[place], limits))
+    st.caption(
+        "Each map is turned (never stretched) onto A's by the texts that all have read. A box or "
+        "lasso selects on all; up to 40 selected actions are joined with their place in A."
+    )
+    return drawn
+
+
+def _controls(row: Any) -> None:
+    row.segmented_control(
+        "Picture",
+        list(METHODS),
+        required=True,
+        format_func=METHODS.__getitem__,
+        **bound("drawn", "pca", list(METHODS)),
+    )
+    row.selectbox(
+        "Colour",
+        list(PAINTS),
+        format_func=PAINTS.__getitem__,
+        width=240,
+        **bound("paint", "foundation", list(PAINTS)),
+    )
+
+
+def _paint(found: Found, choice: Choice, place: int, look: maps.Look) -> Colouring:
+    other = max(place - 1, 0)
+    if choice.paint == "moved":
+        return compareview.moved_colouring(found.maps[other + 1])
+    if choice.paint == "difference":
+        letter = LETTERS[other + 1]
+        return compareview.difference_colouring(found.comparisons[other], letter)
+    colour: Any = choice.paint
+    return view.colouring(look.items, colour, None)
+
+
+def _draw(
+    found: Found, place: int, name: str, look: maps.Look, paint: Colouring, limits: Any
+) -> Any:
+    one, letter = found.maps[place], LETTERS[place]
+    picture = Picture(one.points, one.trust, one.explained, None)
+    key = f"chart-{letter.lower()}"
+    st.markdown(f"**{letter} · {name}**")
+    figure = figures.map_figure(
+        picture,
+        paint,
+        look.items.pole,
+        figures.hover_texts(look.table),
+        chosen=look.chosen,
+        scale=place > 0,
+        name=key,
+    )
+    figure.update_layout(height=440)
+    comparefigures.with_range(figure, limits)
+    if place and 0 < look.chosen.sum() <= _TRAILED:
+        rows = np.flatnonzero(look.chosen)
+        comparefigures.with_trails(figure, found.maps[0].points[rows], one.points[rows])
+    st.plotly_chart(
+        figure,
+        key=key,
+        on_select=lambda: selection.from_chart(key, look.items),
+        selection_mode=("points", "box", "lasso"),
+        config=figures.config(f"moralscope-{letter}"),
+        alt=f"{letter}, {name}: scatter of {len(look.items)} actions, turned onto the map of A; "
+        "the table of differences below holds how far each moved.",
+    )
+    told = f" {compareview.moved_sentence(one)}" if place else ""
+    st.caption(maps.trust_line(picture) + told)
+    return figure

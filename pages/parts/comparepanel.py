@@ -1,0 +1,63 @@
+"""A comparison before it is there: start it, watch it, or say what it would cost."""
+
+import streamlit as st
+
+from core import comparejobs
+from core.comparejobs import Found
+from pages.parts import bench as cached
+from pages.parts import progress, reading
+from pages.parts.bench import bench
+from pages.parts.comparechoice import Choice
+
+
+def panel(choice: Choice) -> Found | None:
+    """Return the comparison; while there is none, show its progress or offer it."""
+    found = cached.compared(choice.sides, choice.spec)
+    if found is not None:
+        return found
+    work, sides, spec = bench(), choice.sides, choice.spec
+    job = comparejobs.running(work, sides, spec)
+    asked = st.session_state.get("compare-asked") == comparejobs.compare_key(sides, spec)
+    stopped = job is not None and job.state in ("failed", "cancelled")
+    if not stopped and (asked or _unasked(choice)):
+        job = comparejobs.next_job(work, sides, spec)
+    if job is not None and job.active:
+        progress.watch(job.key)
+        st.caption("You may leave this page: the work goes on. Later it opens at once.")
+        return None
+    if job is not None:
+        progress.ended(job)
+    _offer(choice)
+    return None
+
+
+def _offer(choice: Choice) -> None:
+    work, sides, spec = bench(), choice.sides, choice.spec
+    unread = comparejobs.unread(work, sides)
+    undone = comparejobs.undiagnosed(work, sides, spec)
+    with st.container(border=True):
+        st.markdown("**These sides have not been compared yet.**")
+        steps = [
+            f"{one.card.name} reads {len(one.plan.prompts):,} texts "
+            f"({one.plan.size / 1e6:,.0f} MB on disk, about {one.card.needed_bytes / 1e9:.1f} GB "
+            "of memory)"
+            for one in unread
+        ]
+        steps += [f"four tests at every layer of {one.study.card.name}" for one in undone]
+        steps += ["states, neighbours and items of each pair are compared"]
+        st.caption("One after the other: " + "; ".join(steps) + ".")
+        if st.button("Compare", type="primary", icon=":material/play_arrow:"):
+            st.session_state["compare-asked"] = comparejobs.compare_key(sides, spec)
+            comparejobs.next_job(work, sides, spec)
+            st.rerun()
+
+
+def _unasked(choice: Choice) -> bool:
+    """Tell whether what is missing is cheap: the packaged model's, or only the comparison."""
+    work, sides, spec = bench(), choice.sides, choice.spec
+    missing = comparejobs.unread(work, sides)
+    missing += [side.study for side in comparejobs.undiagnosed(work, sides, spec)]
+    return all(
+        one.card.spec.source == "packaged" and len(one.plan.prompts) <= reading.UNASKED
+        for one in missing
+    )

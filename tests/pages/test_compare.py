@@ -1,0 +1,255 @@
+"""The comparison page: from nothing to a verdict, sides, deep links, tables, what cannot be."""
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+from core import comparejobs
+from core.measured import TESTS
+
+CARDS = [f"sides-{test}" for test in TESTS]
+CURVES = [f"depth-{test}" for test in TESTS]
+CHARTS = {*CARDS, *CURVES, "chart-a", "chart-b", "cka", "overlap"}
+WITHIN = 120
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_draws():
+    """Measure with few resamples: what is tested is what the page makes of them."""
+    from core.comparejobs import CompareSpec
+    from core.diagnosis import DiagnosisSpec
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            CompareSpec,
+            "diagnosis",
+            lambda spec, side: DiagnosisSpec(side.pooling, spec.tests, draws=60, shuffles=60),
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory, read, model_text, few_draws):
+    """Return a cache where the tiny Llama is compared with its untrained copy. Copy it."""
+    from core.comparejobs import CompareSpec
+    from core.modelspec import ModelSpec
+    from core.prompts import ReadSpec
+    from core.sides import Side
+    from core.workbench import Workbench
+
+    root = tmp_path_factory.mktemp("compared") / "cache"
+    shutil.copytree(read.root, root)
+    work = Workbench.at(root)
+    study = work.study(work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
+    sides = [Side(study, 1, "mean"), Side(work.untrained(study), 1, "mean")]
+    while (job := comparejobs.next_job(work, sides, CompareSpec())) is not None:
+        job.wait(WITHIN)
+        assert job.state == "done", job.error
+    return root
+
+
+@pytest.fixture
+def open_compared(compared, root, read, model_text, open_page):
+    """Return a function that opens the page where everything is compared."""
+    shutil.copytree(compared, root)
+
+    def opened(**query: Any) -> Any:
+        return open_page("compare", **{"model": model_text, "set": read.set_name, **query})
+
+    return opened
+
+
+def charts(app: Any) -> dict[str, Any]:
+    return {one.key: json.loads(one.proto.spec) for one in app.get("plotly_chart")}
+
+
+def words(app: Any) -> str:
+    shown = (*app.markdown, *app.caption, *app.info, *app.subheader, *app.get("html"))
+    return "\n".join(str(getattr(one, "value", None) or one.proto) for one in shown)
+
+
+def button(app: Any, label: str) -> Any:
+    (found,) = [one for one in app.button if label in one.label]
+    return found
+
+
+def table(app: Any, column: str) -> Any:
+    (found,) = [one.value for one in app.dataframe if column in one.value.columns]
+    return found
+
+
+def test_the_way_from_nothing_to_a_verdict(open_read, work, complaints):
+    app = open_read("compare")
+    assert complaints(app) == []
+    assert not charts(app)
+    assert work.runner.jobs() == []  # only the packaged model is read unasked
+    assert "untrained 0 reads" in words(app)
+    button(app, "Compare").click().run()
+    for _ in range(8):
+        active = [job for job in work.runner.jobs() if job.active]
+        if not active:
+            break
+        active[0].wait(WITHIN)
+        app.run()
+    assert complaints(app) == []
+    assert set(charts(app)) == CHARTS
+    assert app.subheader[0].value.endswith(".")
+    assert "beyond noise" in app.subheader[0].value
+
+
+def test_a_sentence_on_top_says_what_differs_and_how_sure_that_is(open_compared, complaints):
+    app = open_compared()
+    assert complaints(app) == []
+    assert app.title[0].value == "Compare"
+    assert "difference beyond noise" in app.subheader[0].value
+    told = words(app)
+    for part in (
+        "How alike:",
+        "texts paired at random",
+        "Single actions:",
+        "Rule: the same texts are drawn for both models",
+        "between pictures of two halves of A's texts",
+        "Layers: A",
+    ):
+        assert part in told
+
+
+def test_every_chart_and_table_has_a_name_and_every_chart_a_table(open_compared):
+    app = open_compared()
+    assert set(charts(app)) == CHARTS
+    assert all(len(one.proto.alt) > 20 for one in app.get("plotly_chart"))
+    assert all(len(one.proto.alt) > 10 for one in app.dataframe)
+    for column in ("debiased", "chance_low", "shared_neighbours", "shuffled_low"):
+        assert len(table(app, column))
+    labels = [one.label for one in app.get("download_button")]
+    assert labels == ["Differences (CSV)", "Actions (CSV)", "Actions (Parquet)", "Charts as HTML"]
+
+
+def test_a_model_beside_itself_shows_no_difference(open_compared, work, complaints):
+    app = open_compared(b="itself")
+    for job in work.runner.jobs():
+        job.wait(WITHIN)
+    app.run()
+    assert complaints(app) == []
+    assert app.subheader[0].value.startswith("No difference beyond noise between B and A")
+    assert "None of" in words(app)
+    differences = table(app, "shuffled_low")
+    assert (differences["difference"].dropna() == 0).all()
+    assert set(differences["verdict"]) <= {"no difference beyond noise", "not computable"}
+    a, b = (charts(app)[key]["data"][0] for key in ("chart-a", "chart-b"))
+    assert a["x"] == b["x"]
+
+
+def test_a_deep_link_brings_everything_back(open_compared, work, complaints):
+    link = {"layer": "2", "tests_at": "shown", "paint": "moved", "b-layer": "0", "drawn": "pca"}
+    app = open_compared(**link)
+    for job in work.runner.jobs():
+        job.wait(WITHIN)
+    app.run()
+    assert complaints(app) == []
+    assert app.select_slider(key="layer").value == "2"
+    assert app.selectbox(key="b-layer").value == "0"
+    assert "Layers: A 2, B 0" in words(app)
+    (frame,) = charts(app)["cka"]["layout"]["shapes"]
+    assert (frame["x0"], frame["y0"]) == (0.5, 2.5)
+    assert any(
+        "coloraxis" in one or "colorbar" in one.get("marker", {})
+        for one in charts(app)["chart-b"]["data"]
+    )
+    assert link.items() - {("drawn", "pca")} <= dict(app.query_params).items()
+
+
+def test_three_sides_have_letters_and_tables_of_their_own(open_compared, work, complaints):
+    app = open_compared(c="itself", **{"c-layer": "0", "against": "C", "items-of": "C"})
+    for job in work.runner.jobs():
+        job.wait(WITHIN)
+    app.run()
+    assert complaints(app) == []
+    assert {"chart-a", "chart-b", "chart-c"} <= set(charts(app))
+    assert set(table(app, "shuffled_low")["pair"]) == {"B − A", "C − A"}
+    heads = [one.value for one in app.subheader[:2]]
+    assert "between C and A" in heads[1] or "A, C" in heads[1]
+    assert charts(app)["cka"]["layout"]["xaxis"]["title"]["text"] == "layer of C"
+    names = [one["name"] for one in charts(app)["depth-gradient"]["data"] if one.get("name")]
+    assert names == ["A", "B", "C"]
+
+
+def test_a_selection_greys_the_rest_on_every_map_and_fills_the_table(open_compared, work, read):
+    from core.palette import FADED
+    from core.selections import save_selection
+
+    items = work.items(read.set_name)
+    chosen = [str(one) for one in items.item[:5]]
+    name = save_selection(work.store, chosen)
+    app = open_compared(sel=name)
+    for key in ("chart-a", "chart-b"):
+        greyed = [
+            one for one in charts(app)[key]["data"] if one.get("marker", {}).get("color") == FADED
+        ]
+        assert (
+            sum(
+                len(one["customdata"]) if isinstance(one["customdata"], list) else 1
+                for one in greyed
+            )
+            >= 1
+        )
+    assert charts(app)["chart-b"]["data"][-1]["mode"] == "lines"  # trails from A
+    scored = set(items.texts()[:5])
+    assert set(table(app, "shared_neighbours")["text"]) <= scored
+    button(app, "Clear selection").click().run()
+    assert len(table(app, "shared_neighbours")) > 5
+
+
+@pytest.mark.parametrize(
+    ("b", "said"),
+    [
+        ("courage", "Cannot read the model"),
+        ("folder:/nowhere/at/all", "nowhere/at/all"),
+        ("hub:owner/name@never", "owner/name"),
+    ],
+)
+def test_a_side_that_cannot_be_says_why_and_the_rest_goes_on(open_compared, b, said):
+    app = open_compared(b=b, c="copy")
+    assert not app.exception
+    assert any(said in one.value for one in app.error)
+    assert "chart-b" in charts(app)  # the copy takes the place
+
+
+def test_nobody_to_compare_with_is_said(open_compared, complaints):
+    app = open_compared(b="nobody")
+    assert complaints(app) == []
+    assert "Choose a model for B" in words(app)
+    assert not charts(app)
+
+
+def test_the_untrained_copy_is_held_against_the_trained_model(open_compared, complaints):
+    app = open_compared(untrained="1")
+    assert complaints(app) == []
+    assert "A, trained" in app.selectbox(key="b").options
+    told = words(app)
+    assert told.index("untrained 0") < told.index("◆")
+
+
+def test_every_model_answers_the_same_prompt(open_compared, work, complaints):
+    app = open_compared(prompt="Lying to a friend is morally", dose="20")
+    button(app, "Ask").click().run()
+    work.runner.jobs()[0].wait(WITHIN)
+    app.run()
+    assert complaints(app) == []
+    told = words(app)
+    assert "A leans to" in told
+    assert "B leans to" in told
+    answers = table(app, "mass")
+    assert set(answers["side"]) == {"A", "B"}
+    assert answers[answers["own"]]["text"].unique().tolist() == ["Lying to a friend is morally"]
+
+
+def test_an_empty_prompt_is_refused_in_words(open_compared, work):
+    app = open_compared(prompt=" ")
+    button(app, "Ask").click().run()
+    work.runner.jobs()[0].wait(WITHIN)
+    app.run()
+    assert not app.exception
+    assert any("prompt" in one.value.lower() or "action" in one.value.lower() for one in app.error)
