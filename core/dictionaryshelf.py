@@ -150,6 +150,12 @@ def latent_axis(dictionary: Dictionary, latent: int) -> str:
     return f"{LATENT}{dictionary.digest[:DIGITS]}:{latent}"
 
 
+def is_latent(axis: str) -> bool:
+    """Tell whether a name has the form of a latent's axis, with the usual digits of its digest."""
+    named = _AXIS.fullmatch(axis)
+    return named is not None and len(named[1]) == DIGITS
+
+
 def latent_of(store: Store, card: "ModelCard", axis: str) -> tuple[Dictionary, int]:
     """Return the dictionary and the latent that an axis names.
 

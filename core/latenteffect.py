@@ -18,7 +18,7 @@ from core.codes import Codes
 from core.directions import Direction
 from core.dose import held_out
 from core.progress import Report, silent
-from core.readout import WordSets, compared, next_logits
+from core.readout import Held, WordSets, compared, hold, steered_logits
 from core.sae import Dictionary, check_fits
 from core.stats import Estimate, bootstrap_mean, chance
 from core.steering import LayerEdit, residual_norm
@@ -26,12 +26,10 @@ from core.store import Key, Store
 from core.study import Study
 
 if TYPE_CHECKING:
-    import torch
-
     from core.models import OpenModel
 
 #: Held-out actions that are steered, and texts on which a latent is switched off, at most.
-MOST_ACTIONS: Final = 16
+MOST_ACTIONS: Final = 12
 #: A share of random latents that must be beaten before an effect is called one.
 BEYOND: Final = 0.95
 #: Random latents are drawn from so many times as many of the most similar density.
@@ -54,7 +52,7 @@ class EffectSpec:
     strength: float = 0.1
     """Length of what is added, in residual norms of the layer."""
 
-    controls: int = 40
+    controls: int = 20
     """Random latents of like density."""
 
     seed: int = 0
@@ -232,8 +230,8 @@ class _Bench:
         self._dictionary, self._layer = dictionary, dictionary.info.layer
         self._norm, self._strength = residual_norm(store, study, self._layer), spec.strength
         rows = held_out(study, spec.axis, MOST_ACTIONS)
-        self._asked = [study.plan.prompts[row] for row in study.plan.rows[rows]]
-        self._plain = next_logits(model, self._asked, [], "all")
+        asked = [study.plan.prompts[row] for row in study.plan.rows[rows]]
+        self._asked = hold(model, asked, self._layer)
         self._test = study.items.split[study.first_rows] == "test"
 
     def _edit(self, latent: int, strength: float, *, clamp: bool) -> LayerEdit:
@@ -243,16 +241,14 @@ class _Bench:
         operation: Any = "clamp" if clamp else "add"
         return LayerEdit(self._layer, (direction,), (strength,), self._norm, operation, *whose)
 
-    def _shift(
-        self, prompts: Sequence[str], plain: "torch.Tensor", edit: LayerEdit
-    ) -> NDArray[np.float64]:
-        after = next_logits(self._model, prompts, [edit], "not first")
-        return compared(self._model, plain, after, WordSets()).shift
+    def _shift(self, held: Held, edit: LayerEdit) -> NDArray[np.float64]:
+        after = steered_logits(self._model, held, [edit], "not first")
+        return compared(self._model, held.logits, after, WordSets()).shift
 
     def steered(self, latent: int) -> NDArray[np.float64]:
         """Return half the difference between pushing and pulling, per action."""
         push, pull = (
-            self._shift(self._asked, self._plain, self._edit(latent, strength, clamp=False))
+            self._shift(self._asked, self._edit(latent, strength, clamp=False))
             for strength in (self._strength, -self._strength)
         )
         return (push - pull) / 2
@@ -266,5 +262,5 @@ class _Bench:
         prompts = [self._study.plan.prompts[row] for row in rows if peaks[row] > 0]
         if not prompts:
             return np.zeros(0)
-        plain = next_logits(self._model, prompts, [], "all")
-        return self._shift(prompts, plain, self._edit(latent, 0.0, clamp=True))
+        held = hold(self._model, prompts, self._layer)
+        return self._shift(held, self._edit(latent, 0.0, clamp=True))

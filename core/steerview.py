@@ -19,6 +19,7 @@ from core.leakage import Leakage
 from core.readout import ReadOut
 from core.recipes import Recipe
 from core.roundtrip import Landed
+from core.sae import Dictionary
 from core.stats import Estimate
 from core.steering import LayerEdit
 from core.store import Store
@@ -73,9 +74,15 @@ def asked_actions(study: Study, which: str) -> Asked:
 
 
 def control_edits(edits: Sequence[LayerEdit], seed: int = 0) -> list[LayerEdit]:
-    """Return the same edits along a random direction, as long as all terms together."""
+    """Return the same edits along a random direction, as long as all terms together.
+
+    Where latents are set, as many random ones of the same dictionary are set to the same.
+    """
     result = []
     for edit in edits:
+        if edit.dictionary is not None:
+            result.append(_other_latents(edit, edit.dictionary, seed))
+            continue
         if edit.operation == "add":
             length = float(np.linalg.norm(np.array(edit.strengths) @ edit.vectors))
         else:
@@ -83,6 +90,20 @@ def control_edits(edits: Sequence[LayerEdit], seed: int = 0) -> list[LayerEdit]:
         other = random_direction(edit.directions[0], seed)
         result.append(LayerEdit(edit.layer, (other,), (length,), edit.norm, edit.operation))
     return result
+
+
+def _other_latents(edit: LayerEdit, dictionary: Dictionary, seed: int) -> LayerEdit:
+    alive = (dictionary.w_dec.norm(dim=1) > 0).cpu().numpy()
+    alive[list(edit.latents)] = False
+    drawn = np.random.default_rng(seed).permutation(np.flatnonzero(alive))[: len(edit.latents)]
+    latents = tuple(int(one) for one in drawn)
+    directions = tuple(
+        replace(edit.directions[0], name=f"latent {one}", vector=dictionary.direction(one))
+        for one in latents
+    )
+    return replace(
+        edit, directions=directions, latents=latents, strengths=edit.strengths[: len(latents)]
+    )
 
 
 def answer_table(

@@ -88,5 +88,5 @@ def _steer(dictionary: Dictionary, latent: int) -> None:
             label=label,
             icon=":material/tune:",
             help=help_,
-            query_params={"latent": axis, "op": operation, "at": str(dictionary.info.layer)},
+            query_params={axis: "10", "op": operation, "at": str(dictionary.info.layer)},
         )

@@ -27,6 +27,8 @@ def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> No
     left, right = st.columns([1.15, 1], gap="large")
     with left:
         featureexamples.show(study, known)
+        featurewords.show(study, dictionary, featurejobs.asked_latents(found.scores), latent)
+        featureeffect.show(study, dictionary, found, latent)
     with right:
         st.markdown("**Does it follow people's labels?**")
         st.plotly_chart(
@@ -60,5 +62,3 @@ def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> No
                 key="passport-table",
                 alt="Correlation and cosine for each dimension with their controls.",
             )
-    featurewords.show(study, dictionary, featurejobs.asked_latents(found.scores), latent)
-    featureeffect.show(study, dictionary, found, latent)

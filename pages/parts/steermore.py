@@ -14,6 +14,7 @@ OPERATIONS: Final[dict[str, str]] = {
     "add": "Add the direction",
     "project out": "Take its part away",
     "set": "Set its part",
+    "clamp": "Set latents, keep the rest",
 }
 _METHODS: Final[dict[str, str]] = {
     "means": "Difference of means",

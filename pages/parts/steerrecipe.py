@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from core.dictionaryshelf import LATENT, is_latent
 from core.directionfile import DIGITS, FILE, axis_of, kept_directions
 from core.directions import Method
 from core.layerlist import layers_text
@@ -14,6 +15,7 @@ from pages.parts.bench import bench
 from pages.parts.steerchoice import AXES, DOSES, Choice
 from pages.parts.steermore import OPERATIONS
 
+_OWN: Final = (FILE, LATENT)
 PROMPT: Final = "Taking the last seat on the bus from an old man is morally"
 
 
@@ -22,30 +24,43 @@ def own_axes(study: Study) -> list[str]:
     return sorted(axis_of(one) for one in kept_directions(bench().store, study.card))
 
 
+def latent_axes() -> list[str]:
+    """Return the latents that the address or the page has brought here."""
+    named = {*map(str, st.session_state), *st.query_params}
+    return sorted(name for name in named if is_latent(name))
+
+
 def bind(study: Study) -> None:
     """Take prompt and strengths from the address, before any of their widgets is drawn."""
     bound("prompt", PROMPT)
-    for axis in (*AXES, *own_axes(study)):
+    for axis in (*AXES, *own_axes(study), *latent_axes()):
         bound(axis, 0, DOSES)
 
 
 def zeros() -> dict[str, int]:
     """Return every slider at zero."""
-    own = [key for key in map(str, st.session_state) if key.startswith(FILE)]
+    own = [key for key in map(str, st.session_state) if key.startswith(_OWN)]
     return dict.fromkeys((*AXES, *own), 0)
 
 
 def slider_of(axis: str) -> str:
     """Return the name of an axis's slider: a recipe may name a direction by its whole digest."""
+    if axis.startswith(LATENT):
+        digest, _, latent = axis.removeprefix(LATENT).partition(":")
+        return f"{LATENT}{digest[:DIGITS]}:{latent}"
     return axis[: len(FILE) + DIGITS] if axis.startswith(FILE) else axis
 
 
 def terms(study: Study, choice: Choice) -> tuple[Term, ...]:
     """Return the sliders that are off zero."""
     axes: dict[str, Method] = dict.fromkeys(AXES, choice.method)
-    axes |= dict.fromkeys(own_axes(study), "means")
+    axes |= dict.fromkeys((*own_axes(study), *latent_axes()), "means")
     doses = {axis: int(st.session_state.get(axis) or 0) for axis in axes}
-    return tuple(Term(axis, dose / 100, axes[axis]) for axis, dose in doses.items() if dose)
+    # A latent that is set to 0 is switched off: that is something, too.
+    kept = latent_axes() if choice.operation == "clamp" else []
+    return tuple(
+        Term(axis, dose / 100, axes[axis]) for axis, dose in doses.items() if dose or axis in kept
+    )
 
 
 def recipe(study: Study, choice: Choice, how: Decoding | None = None) -> Recipe:
@@ -77,13 +92,13 @@ def widgets(recipe: Recipe) -> dict[str, Any]:
     Raises:
         RecipeError: No values do.
     """
-    moral = {term.method for term in recipe.terms if not term.axis.startswith(FILE)} or {"means"}
+    moral = {term.method for term in recipe.terms if not term.axis.startswith(_OWN)} or {"means"}
     doses = {slider_of(term.axis): round(100 * term.strength) for term in recipe.terms}
     fits = (
         len(moral) == 1
         and recipe.operation in OPERATIONS
         and len(doses) == len(recipe.terms)
-        and all(axis in AXES or axis.startswith(FILE) for axis in doses)
+        and all(axis in AXES or axis.startswith(FILE) or is_latent(axis) for axis in doses)
         and all(dose in DOSES for dose in doses.values())
         and all(
             abs(term.strength * 100 - doses[slider_of(term.axis)]) < 1e-6 for term in recipe.terms

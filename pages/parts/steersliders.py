@@ -7,7 +7,7 @@ import streamlit as st
 from core.dose import Dose
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.study import Study
-from pages.parts import steerown, steerpresets, steerslider
+from pages.parts import steerlatents, steerown, steerpresets, steerslider
 
 
 def show(study: Study, doses: Mapping[str, Dose]) -> None:
@@ -31,4 +31,5 @@ def show(study: Study, doses: Mapping[str, Dose]) -> None:
         with more:
             for pole in DIMENSIONS:
                 steerslider.show(pole, pole, doses.get(pole))
+    steerlatents.show(study)
     steerown.show(study)
