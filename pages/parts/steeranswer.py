@@ -20,17 +20,19 @@ _LEGEND: Final = (
 )
 
 
-def stages(study: Study, choice: Choice, place: Any) -> Iterator[None]:
+def stages(study: Study, choice: Choice, mine: Any, others: Any) -> Iterator[None]:
     """Draw the answer to the person's prompt; then, asked again, those to held-out actions.
 
     Args:
         study: Items and model.
         choice: Where and how.
-        place: Container that is drawn into.
+        mine: Container of the first.
+        others: Container of the rest.
     """
-    place.markdown("**What would it say next: right or wrong?**")
-    place.html(_LEGEND)
-    mine, others, below = place.container(), place.container(), place.container()
+    mine.markdown("**What would it say next: right or wrong?**")
+    mine.html(_LEGEND)
+    others.markdown("**The same for actions that no direction was made from**")
+    plots, below = others.container(), others.container()
     which, words = steerasked.ask(below)
     recipe = steerrecipe.recipe(study, choice)
     prompt = " ".join(steerrecipe.prompt().split())
@@ -41,7 +43,7 @@ def stages(study: Study, choice: Choice, place: Any) -> Iterator[None]:
     yield
     asked = cached.asked(study, which)
     found = cached.answer(study, recipe, asked.prompts, words)
-    tables.append(_drawn(others, recipe, answer_table(asked.texts, *found), "answer"))
+    tables.append(_drawn(plots, recipe, answer_table(asked.texts, *found), "answer"))
     steerasked.table(below, pd.concat(tables))
 
 

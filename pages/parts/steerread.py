@@ -21,12 +21,14 @@ def show(study: Study, choice: Choice) -> None:
     """
     steerrecipe.bind(study)
     left, right = st.columns([1, 1.1], gap="large")
-    stages = steeranswer.stages(study, choice, right)
-    with right, frame.told():
+    asking, mine, sliders = left.container(), left.container(), left.container()
+    stages = steeranswer.stages(study, choice, mine, right)
+    with mine, frame.told():
         next(stages, None)
-    with left:
+    with asking:
         st.text_area("Prompt", height=80, **bound("prompt", steerrecipe.PROMPT))
         steerpresets.examples()
+    with sliders:
         st.markdown("**Steer towards**", help="In per cent of the layer's residual norm.")
         steersliders.show(study, _doses(study, choice))
     with right, frame.told():

@@ -1,21 +1,20 @@
-"""The recipe that the page shows, from its widgets; and the widgets that give a recipe."""
+"""The recipe that the page shows, from its widgets."""
 
-from typing import Any, Final
+from typing import Final
 
 import streamlit as st
 
 from core.dictionaryshelf import LATENT, is_latent
 from core.directionfile import DIGITS, FILE, axis_of, kept_directions
 from core.directions import Method
-from core.layerlist import layers_text
-from core.recipes import Decoding, Recipe, RecipeError, Term
+from core.recipes import Decoding, Recipe, Term
 from core.study import Study
 from pages.parts.address import bound
 from pages.parts.bench import bench
 from pages.parts.steerchoice import AXES, DOSES, Choice
-from pages.parts.steermore import OPERATIONS
 
-_OWN: Final = (FILE, LATENT)
+#: Axis names that begin so were brought here: they are not made from the items.
+OWN: Final = (FILE, LATENT)
 PROMPT: Final = "Taking the last seat on the bus from an old man is morally"
 
 
@@ -39,7 +38,7 @@ def bind(study: Study) -> None:
 
 def zeros() -> dict[str, int]:
     """Return every slider at zero."""
-    own = [key for key in map(str, st.session_state) if key.startswith(_OWN)]
+    own = [key for key in map(str, st.session_state) if key.startswith(OWN)]
     return dict.fromkeys((*AXES, *own), 0)
 
 
@@ -84,38 +83,3 @@ def recipe(study: Study, choice: Choice, how: Decoding | None = None) -> Recipe:
 def prompt() -> str:
     """Return the prompt as typed."""
     return str(st.session_state.get("prompt", PROMPT))
-
-
-def widgets(recipe: Recipe) -> dict[str, Any]:
-    """Return the values of the controls that give this recipe.
-
-    Raises:
-        RecipeError: No values do.
-    """
-    moral = {term.method for term in recipe.terms if not term.axis.startswith(_OWN)} or {"means"}
-    doses = {slider_of(term.axis): round(100 * term.strength) for term in recipe.terms}
-    fits = (
-        len(moral) == 1
-        and recipe.operation in OPERATIONS
-        and len(doses) == len(recipe.terms)
-        and all(axis in AXES or axis.startswith(FILE) or is_latent(axis) for axis in doses)
-        and all(dose in DOSES for dose in doses.values())
-        and all(
-            abs(term.strength * 100 - doses[slider_of(term.axis)]) < 1e-6 for term in recipe.terms
-        )
-    )
-    if not fits:
-        raise RecipeError(
-            "This recipe steers in a way that this page has no controls for: other axes, or "
-            "stronger than its sliders. Run it from Python."
-        )
-    return {
-        "at": recipe.layers[0],
-        "also": layers_text(recipe.layers[1:]),
-        "where": recipe.positions,
-        "op": recipe.operation,
-        "how": moral.pop(),
-        "from": recipe.pooling,
-        **zeros(),
-        **doses,
-    }

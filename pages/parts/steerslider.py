@@ -10,8 +10,8 @@ from pages.parts.address import bound
 from pages.parts.steerchoice import DOSES, MOST
 
 _STYLE: Final = """<style>
-.ms-safe {position: relative; height: 5px; margin: -.6rem 11.2rem 0 .4rem; border-radius: 3px;
-  background: rgba(128,128,128,.22)}
+.ms-safe {position: relative; height: 5px; margin: -.6rem 11.2rem 0 .4rem; border-radius: 3px}
+.ms-safe.ms-known {background: rgba(128,128,128,.22)}
 .ms-safe b {position: absolute; left: calc(50% - 1px); top: -3px; width: 2px; height: 11px;
   background: currentColor; opacity: .55}
 .ms-safe i {position: absolute; top: 0; height: 5px; border-radius: 3px}
@@ -60,7 +60,8 @@ def _strip(axis: str, dose: Dose | None) -> str:
     low, high = (round(50 + 50 * 100 * end / MOST, 1) for end in dose.safe)
     colour = FOUNDATION_COLOURS.get(axis, "#00916A")  # type: ignore[call-overload]
     return (
-        f"<div class='ms-safe'><i style='left:{low}%;width:{high - low}%;background:{colour}'></i>"
+        "<div class='ms-safe ms-known'>"
+        f"<i style='left:{low}%;width:{high - low}%;background:{colour}'></i>"
         f"<b></b></div><p class='ms-note'>safe from {dose.safe[0]:+.0%} to {dose.safe[1]:+.0%}</p>"
     )
 

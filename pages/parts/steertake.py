@@ -10,7 +10,7 @@ from core.history import Run, open_run
 from core.recipes import Recipe, RecipeError, unpacked
 from core.steeredrun import check_recipe
 from core.study import Study
-from pages.parts import steerlink, steerrecipe, steerwriter, steerwriting
+from pages.parts import steerlink, steerrecipe, steervalues, steerwriter, steerwriting
 from pages.parts.bench import bench
 
 _WROTE: Final = "link-wrote"
@@ -68,7 +68,7 @@ def load(recipe: Recipe, prompt: str, parent: str = "") -> None:
     Raises:
         CoreError: The page has no control for something in the recipe.
     """
-    values: dict[str, Any] = steerrecipe.widgets(recipe) | steerwriting.widgets(recipe.decoding)
+    values: dict[str, Any] = steervalues.widgets(recipe) | steerwriting.widgets(recipe.decoding)
     for key, value in {**values, "prompt": prompt}.items():
         st.session_state[key] = value
     st.session_state["parent"] = parent

@@ -1,9 +1,5 @@
 """Plain and steered text side by side: written token by token, then compared word by word."""
 
-import time
-from html import escape
-from typing import Final
-
 import streamlit as st
 
 from core import CoreError, steerjobs
@@ -14,6 +10,7 @@ from pages.parts import (
     frame,
     progress,
     steercompare,
+    steerlive,
     steerpair,
     steerrecipe,
     steertake,
@@ -22,10 +19,6 @@ from pages.parts import (
 )
 from pages.parts.bench import bench
 from pages.parts.steerchoice import Choice
-
-#: Seconds between two looks at a text that is being written, and at most before its first token.
-_LOOK: Final = 0.25
-_FIRST: Final = 0.8
 
 
 def show(study: Study, choice: Choice) -> Run | None:
@@ -52,7 +45,7 @@ def _texts(study: Study, choice: Choice) -> None:
     row = st.container(horizontal=True, vertical_alignment="center")
     if now is not None and now.active:
         row.button("Stop", icon=":material/stop_circle:", key="stop", on_click=now.cancel)
-        _running()
+        steerlive.watch()
         return
     row.button(
         "Write",
@@ -80,29 +73,6 @@ def _write(study: Study, choice: Choice) -> None:
         st.session_state["write-told"] = str(error)
 
 
-@st.fragment(run_every=_LOOK)
-def _running() -> None:
-    """Show the text so far; when it ends, the page runs again."""
-    now = steerwriter.job()
-    end = time.monotonic() + _FIRST
-    while now is not None and now.active and now.live.written is None and time.monotonic() < end:
-        time.sleep(0.01)
-    if now is None or not now.active:
-        st.rerun()
-    if now.state == "queued":
-        st.caption(f"Waiting for {bench().runner.ahead(now)} other job(s) of the model.")
-    else:
-        st.progress(now.fraction, text=now.note)
-    _so_far(now)
-
-
-def _so_far(now: Job) -> None:
-    if now.live is not None and now.live.written is not None:
-        written = now.live.written
-        for plain, steered in zip(written.plain, written.steered, strict=True):
-            steerpair.show(escape(plain), escape(steered))
-
-
 def _ended(study: Study, now: Job | None) -> None:
     """Show the run, or how the writing ended without one."""
     run = st.session_state.get("run")
@@ -111,7 +81,7 @@ def _ended(study: Study, now: Job | None) -> None:
             progress.ended(now)
         else:
             st.info("Stopped before the first token: there is nothing to keep.")
-        _so_far(now)
+        steerlive.so_far(now)
     elif run is not None:
         with frame.told():
             if told := steertake.compared(run):

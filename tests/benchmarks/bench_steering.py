@@ -29,7 +29,7 @@ import torch
 from core.directions import Direction
 from core.generation import prompt_ids, write
 from core.models import ModelSpec, OpenModel, describe, open_model
-from core.readout import next_logits, read_out
+from core.readout import hold, read_out, steered_logits
 from core.recipes import Decoding
 from core.steering import LayerEdit
 from core.store import Store, default_root
@@ -83,6 +83,7 @@ def measure(model: OpenModel, tokens: int, rounds: int) -> dict[str, object]:
         "top_k": drawn.top_k,
         "top_p": drawn.top_p,
     }
+    held = hold(model, [PROMPT], edits[0].layer)
     work: dict[str, Callable[[], object]] = {
         "generate": lambda: generate(**sampling),
         "ours": lambda: ours(drawn),
@@ -90,7 +91,7 @@ def measure(model: OpenModel, tokens: int, rounds: int) -> dict[str, object]:
         "ours_greedy": lambda: ours(greedy),
         "first_token": lambda: next(write(model, PROMPT, edits, "not first", drawn)),
         "read_out": lambda: read_out(model, [PROMPT], edits, "not first"),
-        "slider": lambda: next_logits(model, [PROMPT], edits, "not first"),
+        "slider": lambda: steered_logits(model, held, edits, "not first"),
     }
     times: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(rounds + 1):  # the first one warms up

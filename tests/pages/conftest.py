@@ -135,6 +135,19 @@ def open_map(open_read: OpenPage) -> OpenPage:
 
 
 @pytest.fixture
+def open_steer(open_read: OpenPage, work: "Workbench") -> OpenPage:
+    """Return a function that opens the steering page and waits until the model is open."""
+    from tests.pages.steerpages import SHORT, settle
+
+    def opened(**query: Any) -> AppTest:
+        app = open_read("steer", **{**SHORT, **query})
+        settle(work)
+        return app.run()
+
+    return opened
+
+
+@pytest.fixture
 def few(open_map: OpenPage, work: "Workbench", read: Read) -> "Items":
     """Return the small set that ``open_map`` shows."""
     del open_map  # it puts the cache into place

@@ -1,61 +1,16 @@
 """The steering page: open the model, read out, write, stop, keep, reopen from the address."""
 
-import json
-import time
-from typing import Any
-
 import pytest
 
 from core.history import runs
 from core.recipes import unpacked
-
-WITHIN = 120
-SHORT = {"tokens": "4", "samples": "1"}
-
-
-@pytest.fixture
-def open_steer(open_read, work):
-    """Return a function that opens the page and waits until the model is open."""
-
-    def opened(**query: Any) -> Any:
-        app = open_read("steer", **{**SHORT, **query})
-        settle(work)
-        return app.run()
-
-    return opened
-
-
-def settle(work: Any) -> None:
-    end = time.monotonic() + WITHIN
-    while any(job.active for job in work.runner.jobs()) and time.monotonic() < end:
-        time.sleep(0.02)
-
-
-def charts(app: Any) -> dict[str, Any]:
-    return {one.key: json.loads(one.proto.spec) for one in app.get("plotly_chart")}
-
-
-def words(app: Any) -> str:
-    shown = (*app.markdown, *app.caption, *app.info, *app.success, *app.subheader, *app.get("html"))
-    return "\n".join(str(getattr(one, "value", None) or one.proto) for one in shown)
-
-
-def answers(app: Any) -> Any:
-    """Return the table of the read-outs; AppTest knows no keys of tables."""
-    (table,) = [one.value for one in app.dataframe if "change" in one.value]
-    return table
-
-
-def write(app: Any, work: Any) -> Any:
-    app.button(key="write").click().run()
-    settle(work)
-    return app.run().run()
+from tests.pages.steerpages import answers, charts, settle, words, write
 
 
 def test_the_read_out_answers_before_anything_is_written(open_steer, complaints):
     app = open_steer()
     assert complaints(app) == []
-    assert any(key.startswith("answer") for key in charts(app))
+    assert {"mine", "answer"} <= set(charts(app))
     assert app.button(key="write")
 
 
