@@ -191,6 +191,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evidence(add)
     _add_diagnose(add)
     manycommands.add_sweep(add, _add)
+    manycommands.add_packs(add, _add)
     saecommands.add_commands(add, _add)
     _add_cache(add)
     return top

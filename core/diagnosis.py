@@ -290,7 +290,9 @@ def _layer_keys(study: Study, spec: DiagnosisSpec, layer: int) -> tuple[dict[str
 
 
 def _baseline_keys(study: Study, spec: DiagnosisSpec, name: Baseline) -> tuple[dict[str, Any], ...]:
-    return _keys({"states": name, "prompts": study.plan.digest}, study, spec)
+    # What a pack brought along stays its own, even where it names no model.
+    own = {"pack": study.plan.model.split(":")[1]} if study.card.packed else {}
+    return _keys({"states": name, "prompts": study.plan.digest, **own}, study, spec)
 
 
 def _keys(

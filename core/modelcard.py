@@ -1,9 +1,11 @@
 """What is known about a model before its weights are loaded: identity, size, device, licence."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core import gguf, hub
 from core.devices import ITEM_BYTES, Device, Dtype, Place, choose_place, gigabytes, room
@@ -23,7 +25,7 @@ from core.modelfolder import (
 )
 from core.modelspec import ModelError, ModelSpec
 from core.progress import Report, silent
-from core.store import Store, fingerprint
+from core.store import Store, fingerprint, library_version
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -93,6 +95,14 @@ class ModelCard:
     commit: str = ""
     """Commit of a hub model, 40 hex digits; empty for every other source."""
 
+    receipts: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)
+    """Receipts that a packed model brought along; empty for every other source."""
+
+    @property
+    def packed(self) -> bool:
+        """Tell whether only what it made of some items is here, not the model itself."""
+        return self.spec.source == "pack"
+
     @property
     def fits(self) -> bool:
         """Tell whether it fits into what was free when the card was made."""
@@ -128,6 +138,8 @@ def describe(spec: ModelSpec, store: Store, report: Report = silent) -> ModelCar
             code, or too large for this machine.
         GgufError: The GGUF file or its packages cannot be used.
     """
+    if spec.source == "pack":
+        return _describe_packed(spec, store)
     place = choose_place(spec)
     found = _SOURCES[spec.source](spec, store, report)
     space = room(place.device, spread=spec.spread)
@@ -153,6 +165,65 @@ def describe(spec: ModelSpec, store: Store, report: Report = silent) -> ModelCar
     )
     _refuse_oversize(card)
     return card
+
+
+#: Kind of the artefacts that say which packs were opened.
+PACK_KIND: Final = "pack"
+#: Why no packed model can be asked anything new.
+PACKED: Final = (
+    "packed model: cannot run new text. Its maps and figures are here, its weights are not; open "
+    "the model itself to read other texts"
+)
+
+
+def packed_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a pack must say about a model, each of its kind.
+
+    Raises:
+        KeyError: Something is missing.
+        TypeError: Something is of another kind.
+    """
+    numbers = ("n_layers", "d_model", "vocabulary", "n_parameters", "weight_bytes")
+    texts = ("identity", "name", "architecture", "device", "dtype", "licence", "commit")
+    kinds: dict[str, type] = dict.fromkeys(numbers, int) | dict.fromkeys(texts, str)
+    for name, kind in kinds.items():
+        if not isinstance(record[name], kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+    return {name: record[name] for name in kinds}
+
+
+def _describe_packed(spec: ModelSpec, store: Store) -> ModelCard:
+    """Describe a model by what its pack says; no library of models is loaded."""
+    digits = spec.location.rpartition(".")[2]
+    opened = [one for one in store.artefacts(PACK_KIND) if str(one.key["pack"]).startswith(digits)]
+    folder = store.open(PACK_KIND, opened[0].key) if opened else None
+    if folder is None:
+        raise ModelError(
+            f"The pack {spec.location} has not been opened here. Open its file on the Data page, "
+            "or with: python -m core unpack FILE."
+        )
+    versions = opened[0].key["versions"]
+    if versions != {name: library_version(name) for name in versions}:
+        raise ModelError(
+            f"Libraries were updated since the pack {spec.location} was opened. Open its file "
+            "again: python -m core unpack FILE."
+        )
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return _packed_card(spec, manifest, str(opened[0].key["pack"]))
+
+
+def _packed_card(spec: ModelSpec, manifest: Mapping[str, Any], sha256: str) -> ModelCard:
+    control = spec.untrained_seed is not None
+    record = manifest["untrained" if control else "model"]
+    if record is None:
+        raise ModelError(
+            f"The pack {spec.location} holds no untrained copy: verdicts stop short of it."
+        )
+    facts = packed_record(record)
+    identity = f"pack:{sha256}" + (":untrained" if control else "")
+    facts |= {"identity": identity, "name": f"{facts['name']}, packed", "reason": PACKED}
+    room = dict.fromkeys(("needed_bytes", "free_bytes", "total_bytes"), 0)
+    return ModelCard(spec=spec, folder=None, receipts=tuple(manifest["receipts"]), **facts, **room)
 
 
 def _is_control(spec: ModelSpec) -> bool:

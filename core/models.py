@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core import gguf, hub
 from core.devices import gigabytes, release, room, torch_dtype
 from core.ggufheader import GgufError
-from core.modelcard import ModelCard, describe
+from core.modelcard import PACKED, ModelCard, describe
 from core.modelspec import KNOWN, KnownModel, ModelError, ModelSpec, SpecError
 from core.progress import Report, part, silent
 from core.store import Store
@@ -77,6 +77,8 @@ def open_model(card: ModelCard, store: Store, report: Report = silent) -> OpenMo
         GgufError: The GGUF file or its packages cannot be used.
         Cancelled: The report asked to stop.
     """
+    if card.packed:
+        raise ModelError(f"{card.name} is a {PACKED}.")
     folder = _fetch(card, store, part(report, 0.0, 0.8))
     _check_free(card)
     report(0.8, 1.0, f"Opening the tokenizer of {card.name}")

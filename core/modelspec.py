@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from core import CoreError
 
-Source = Literal["packaged", "hub", "folder", "gguf"]
+Source = Literal["packaged", "hub", "folder", "gguf", "pack"]
 DtypeChoice = Literal["auto", "float32", "bfloat16"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -18,6 +18,7 @@ FORMS: Final = (
     "as ?untrained=0&dtype=bfloat16&device=cpu"
 )
 _REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_PACK: Final = re.compile(r"[A-Za-z0-9_-]{1,60}\.[0-9a-f]{12}")
 _REVISION: Final = re.compile(r"[\w.-]+(/[\w.-]+)*")
 _SEED_LIMIT: Final = 2**63  # torch.manual_seed takes a signed 64-bit number
 
@@ -35,10 +36,12 @@ class ModelSpec:
     """What has to be known about a model before anything is read."""
 
     source: Source = "packaged"
-    """Where it comes from: the installed packages, the Hugging Face hub, a folder, a GGUF file."""
+    """Where it comes from: the installed packages, the Hugging Face hub, a folder, a GGUF file, or
+    a pack, which holds what a model made of some items but not the model."""
 
     location: str = ""
-    """Hub id ``owner/name``, absolute path of the folder or GGUF file, or empty (``packaged``)."""
+    """Hub id ``owner/name``, absolute path of the folder or GGUF file, name and first digits of a
+    pack, or empty (``packaged``)."""
 
     revision: str = ""
     """Branch, tag or commit of a hub model, ``main`` if empty; empty for every other source."""
@@ -79,7 +82,7 @@ class ModelSpec:
         place, revision = unquote(place), ""
         if source == "hub":
             place, _, revision = place.partition("@")
-        elif place:
+        elif place and source != "pack":
             place = str(Path(place).expanduser().absolute())
         spec = cls(cast("Source", source), place, revision)
         return _with_options(spec, dict(parse_qsl(options, keep_blank_values=True)))
@@ -103,6 +106,8 @@ class ModelSpec:
     def label(self) -> str:
         """Short name for people, such as ``gemma-3-270m, untrained 0``."""
         name = Path(self.location).name if self.location else "gemma-3-270m (packaged)"
+        if self.source == "pack":
+            name = f"{self.location.rpartition('.')[0]}, packed"
         if self.revision not in ("", "main"):
             name += f"@{self.revision[:12]}"
         return name if self.untrained_seed is None else f"{name}, untrained {self.untrained_seed}"
@@ -145,6 +150,10 @@ def _check_place(spec: ModelSpec) -> None:
             )
         if spec.revision and not _REVISION.fullmatch(spec.revision):
             raise SpecError(f"{spec.revision!r} is no branch, tag or commit of a hub model.")
+    if spec.source == "pack" and not _PACK.fullmatch(place):
+        raise SpecError(
+            f"{place!r} names no pack. Open its file first: python -m core unpack FILE."
+        )
     if spec.source in ("folder", "gguf") and not Path(place).is_absolute():
         raise SpecError(f"Give the absolute path of the {spec.source}, not {place!r}.")
 

@@ -35,7 +35,19 @@ from core.plaintext import bytes_text, duration
 from core.progressline import ProgressLine, progress_text, watch
 
 REPO = Path(__file__).resolve().parents[2]
-COMMANDS = ("items", "fetch", "describe", "read", "maps", "evidence", "diagnose", "sweep", "cache")
+COMMANDS = (
+    "items",
+    "fetch",
+    "describe",
+    "read",
+    "maps",
+    "evidence",
+    "diagnose",
+    "sweep",
+    "pack",
+    "unpack",
+    "cache",
+)
 TINY_ROWS = 60
 
 
