@@ -174,7 +174,7 @@ def effect_figure(effect: Effect) -> go.Figure:
     _plain(figure, 190)
     figure.add_vline(x=0, line={"width": 1, "color": CONTROL}, layer="below")
     figure.update_yaxes(tickvals=[0, 1], ticktext=names, range=[-0.6, 1.6], showgrid=False)
-    figure.update_xaxes(title="← condemns · change of the log odds of right · approves →")
+    figure.update_xaxes(title="← condemns · log odds of right · approves →")
     return figure
 
 

@@ -21,6 +21,7 @@ SCRIPTS = {
     "map": "../explore/map.py",
     "diagnosis": "../explore/diagnosis.py",
     "compare": "../explore/compare.py",
+    "features": "../dissect/features.py",
     "steer": "../steer/steer.py",
 }
 #: A page on two busy cores, with the first import of torch.
