@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from core.activations import EMBEDDING
 from core.compareview import DepthCurve
-from core.comparison import Difference
 from core.diagnosisfigures import TITLES
 from core.diagnosisview import layer_name, number, span
 from core.measured import Test
@@ -72,70 +71,6 @@ def sides_figure(figures: Sequence[Estimate]) -> go.Figure:
     )
     figure.update_xaxes(nticks=4, zeroline=True, zerolinewidth=1, fixedrange=True)
     figure.update_yaxes(automargin=True, fixedrange=True, ticks="", showgrid=False)
-    return figure
-
-
-def difference_figure(differences: Sequence[Difference], letter: str) -> go.Figure:
-    """Draw a side's four differences from A over the bands of shuffled labels.
-
-    Args:
-        differences: Side minus A.
-        letter: Letter of the side.
-    """
-    look, figure = look_of(letter), go.Figure()
-    for row, one in enumerate(reversed(differences)):
-        if not np.isnan(one.shuffled.high):
-            figure.add_shape(
-                type="rect",
-                x0=one.shuffled.low,
-                x1=one.shuffled.high,
-                y0=row - 0.32,
-                y1=row + 0.32,
-                fillcolor=CHANCE,
-                line_width=0,
-                layer="below",
-            )
-        if np.isnan(one.difference.value):
-            continue
-        sure = one.level == "beyond"
-        figure.add_trace(
-            go.Scatter(
-                x=[one.difference.value],
-                y=[row],
-                mode="markers",
-                name=one.test,
-                marker={
-                    "color": look["color"],
-                    "size": 12,
-                    "symbol": look["symbol"] + ("" if sure else "-open"),
-                    "line": {"width": 2, "color": look["color"]},
-                },
-                error_x={
-                    "array": [one.difference.high - one.difference.value],
-                    "arrayminus": [one.difference.value - one.difference.low],
-                    "color": look["color"],
-                    "thickness": 2.5,
-                    "width": 0,
-                },
-                hovertemplate=f"{one.test}: {span(one.difference)}<br>shuffled labels "
-                f"{span(one.shuffled)}<extra></extra>",
-            )
-        )
-    figure.add_vline(x=0, line={"width": 1.5, "color": "#8C8C8C"})
-    figure.update_layout(height=60 + 40 * len(differences), margin=_SMALL, showlegend=False)
-    figure.update_layout(hovermode="closest", dragmode=False)
-    figure.update_xaxes(nticks=6, zeroline=False, fixedrange=True)
-    names = [one.test.capitalize() for one in reversed(differences)]
-    figure.update_yaxes(
-        tickvals=list(range(len(names))),
-        ticktext=names,
-        range=[-0.6, len(names) - 0.4],
-        showgrid=False,
-        ticks="",
-        fixedrange=True,
-        automargin=True,
-        zeroline=False,
-    )
     return figure
 
 

@@ -20,6 +20,7 @@ from core.compared import (
 from core.comparison import Difference
 from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
 from core.jobs import Job
+from core.measured import Test
 from core.pairedtests import differences_at, differences_at_best, halve_all, is_halved
 from core.profiles import Profile, is_profiled, load_or_profile
 from core.progress import Report, part
@@ -231,10 +232,25 @@ class Found(NamedTuple):
     """Of the others."""
 
     best: list[list[Difference]]
-    """Of the others, at each model's best layer; empty if sides read different sets."""
+    """Of the others, at each model's best layer; empty if sides read different sets. A side that
+    is the first's own reading at another layer has no other best one: it is compared as shown."""
 
     shown: list[list[Difference]]
     """Of the others, at the layers of the sides; empty if sides read different sets."""
+
+    def layers(self, place: int, test: Test, *, best: bool) -> tuple[int | None, int | None]:
+        """Return at which layers a test compares the first side and another; None: at no layer.
+
+        Args:
+            place: Place of the other among the others.
+            test: Which test.
+            best: At each model's best layer, or at the layers shown.
+        """
+        first, other = self.sides[0], self.sides[place + 1]
+        if not best or _reading(first) == _reading(other):
+            return first.layer, other.layer
+        one, its = self.diagnoses[0], self.diagnoses[place + 1]
+        return one.chosen.get(test), its.chosen.get(test)
 
 
 def gathered(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Found:
@@ -254,15 +270,25 @@ def gathered(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Found
         )
     by_key = dict(zip(map(_reading, _readings(sides)), opened, strict=False))
     diagnoses = [by_key[_reading(side)] for side in sides] if opened else []
-    pairs = list(zip(diagnoses[1:], others, strict=False))
+    shown = [
+        differences_at(diagnoses[0], one, first.layer, side.layer)
+        for one, side in zip(diagnoses[1:], others, strict=False)
+    ]
+    best = [
+        shown[place]
+        if _reading(side) == _reading(first)
+        else differences_at_best(store, diagnoses[0], diagnoses[place + 1])
+        for place, side in enumerate(others)
+        if diagnoses
+    ]
     return Found(
         tuple(sides),
         diagnoses,
         [side_map(store, first, side, spec.scaling, spec.layout) for side in sides],
         [load_or_compare(store, first, side, spec.scaling) for side in others],
         [load_or_profile(store, first, side, spec.scaling) for side in others],
-        [differences_at_best(store, diagnoses[0], one) for one, _ in pairs],
-        [differences_at(diagnoses[0], one, first.layer, side.layer) for one, side in pairs],
+        best,
+        shown,
     )
 
 

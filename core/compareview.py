@@ -242,10 +242,15 @@ def overlap_table(profiles: Sequence[Profile], first: Side) -> pd.DataFrame:
 # --- colours of the maps ---
 
 
-def moved_colouring(picture: SideMap) -> Colouring:
-    """Return displacement as a colour, from 0 to the 98th percentile."""
-    known = picture.moved[np.isfinite(picture.moved)]
-    top = float(np.quantile(known, 0.98)) if len(known) else 1.0
+def moved_colouring(picture: SideMap, pictures: Sequence[SideMap]) -> Colouring:
+    """Return displacement as a colour, on one scale for all pictures.
+
+    Args:
+        picture: Whose displacement.
+        pictures: All that are shown; the scale ends at the 98th percentile of the furthest.
+    """
+    known = [one.moved[np.isfinite(one.moved)] for one in pictures]
+    top = max((float(np.quantile(one, 0.98)) for one in known if len(one)), default=0.0)
     return Colouring("Moved", picture.moved, span=(0.0, max(top, 1e-6)))
 
 
@@ -287,9 +292,7 @@ def depth_curves(diagnoses: Sequence[Diagnosis | None], test: Test) -> list[Dept
     ]
 
 
-def at_layers(layers: Sequence[int | None]) -> str:
-    """Return at which layers sides are compared, in a few words."""
-    told = ["none" if layer is None else layer_name(layer) for layer in layers]
-    return "Layers: " + ", ".join(
-        f"{letter} {name}" for letter, name in zip(LETTERS, told, strict=False)
-    )
+def at_layers(layers: tuple[int | None, int | None], letter: str) -> str:
+    """Return at which layers A and another side are compared, in a few words."""
+    first, other = ("none" if layer is None else layer_name(layer) for layer in layers)
+    return f"layers A {first}, {letter} {other}"

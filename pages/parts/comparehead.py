@@ -8,7 +8,7 @@ import streamlit as st
 from core import compareview as view
 from core.comparejobs import Found
 from core.palette import SIDE_COLOURS
-from core.sides import LETTERS, Side, side_names
+from core.sides import LETTERS, Side
 from pages.parts.comparechoice import Choice
 
 _SIGNS = ("●", "◆", "■", "▲")
@@ -16,12 +16,12 @@ _SIGNS = ("●", "◆", "■", "▲")
 
 def legend(sides: Sequence[Side]) -> None:
     """Name the sides with their colours, shapes and layers."""
+    several = len({side.pooling for side in sides}) > 1
     parts = [
         f"<span><span style='color:{colour}'>{sign}</span> <strong>{letter}</strong> "
-        f"{escape(name)} · {_where(side)}</span>"
-        for letter, sign, colour, name, side in zip(
-            LETTERS, _SIGNS, SIDE_COLOURS, side_names(sides), sides, strict=False
-        )
+        f"{escape(side.study.card.name)} · {_where(side)}"
+        f"{f' · {side.pooling} state' if several else ''}</span>"
+        for letter, sign, colour, side in zip(LETTERS, _SIGNS, SIDE_COLOURS, sides, strict=False)
     ]
     st.html(f"<div class='ms-legend'>{''.join(parts)}</div>")
 

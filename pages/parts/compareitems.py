@@ -1,6 +1,6 @@
 """The actions on which two sides differ most: a table that follows the selection."""
 
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
@@ -11,7 +11,12 @@ from pages.parts import selection
 from pages.parts.address import bound
 
 #: Rows that the table shows at most.
-_ROWS = 200
+_ROWS: Final = 200
+#: What is looked at first stands first.
+_ORDER: Final = [
+    *("text", "first", "second", "difference", "low", "high", "sure", "foundation", "pole"),
+    *("grade", "shared_neighbours", "moved", "first_closeness", "second_closeness"),
+]
 
 
 def show(found: Found) -> Any:
@@ -39,11 +44,12 @@ def show(found: Found) -> Any:
         shown = table[table["item"].isin(found.sides[0].study.items.item[chosen])]
     shown = shown[shown["sure"]] if sure else shown
     st.dataframe(
-        shown.head(_ROWS).drop(columns=["item"]),
+        shown.head(_ROWS),
         hide_index=True,
         height=380,
         key="different",
         column_config=_columns(letter),
+        column_order=_ORDER,
         alt=f"Actions whose typicality differs most between A and {letter}, with intervals.",
     )
     said = view.items_sentence(found.comparisons[place])
@@ -62,7 +68,7 @@ def _columns(letter: str) -> dict[str, Any]:
     number = st.column_config.NumberColumn
     bar = st.column_config.ProgressColumn
     return {
-        "text": st.column_config.TextColumn("action", width="large"),
+        "text": st.column_config.TextColumn("action", width=330),
         "grade": number(format="%.3g", help="Human typicality, 0 to 1."),
         "first": bar("in A", min_value=0, max_value=1, format="%.2f"),
         "second": bar(f"in {letter}", min_value=0, max_value=1, format="%.2f"),

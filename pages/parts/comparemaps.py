@@ -9,9 +9,8 @@ from core import comparefigures, compareview, figures, view
 from core.comparejobs import Found
 from core.sides import LETTERS, side_names
 from core.view import Colouring, Picture, ViewSpec
-from pages.parts import bench, frame, maps, selection
-from pages.parts.address import bound
-from pages.parts.comparechoice import METHODS, PAINTS, Choice
+from pages.parts import bench, comparepaint, frame, maps, selection
+from pages.parts.comparechoice import Choice
 
 #: Items of a selection that are joined with their place in A.
 _TRAILED: Final = 40
@@ -21,7 +20,7 @@ def show(set_name: str, found: Found, choice: Choice) -> list[Any]:
     """Draw the maps; return their figures."""
     row = st.container(horizontal=True, vertical_alignment="bottom")
     row.subheader("The same actions in each", anchor="maps")
-    _controls(row)
+    comparepaint.ask(row)
     items = bench.items(set_name)
     look = maps.Look(
         items,
@@ -30,7 +29,7 @@ def show(set_name: str, found: Found, choice: Choice) -> list[Any]:
         selection.chosen(items),
         np.zeros(len(items), bool),
     )
-    paints = [_paint(found, choice, place, look) for place in range(len(found.sides))]
+    paints = [comparepaint.of(found, choice.paint, n, items) for n in range(len(found.sides))]
     frame.legend(paints[0])
     limits = comparefigures.limits_of([one.points for one in found.maps])
     names = side_names(found.sides)
@@ -47,34 +46,6 @@ def show(set_name: str, found: Found, choice: Choice) -> list[Any]:
     return drawn
 
 
-def _controls(row: Any) -> None:
-    row.segmented_control(
-        "Picture",
-        list(METHODS),
-        required=True,
-        format_func=METHODS.__getitem__,
-        **bound("drawn", "pca", list(METHODS)),
-    )
-    row.selectbox(
-        "Colour",
-        list(PAINTS),
-        format_func=PAINTS.__getitem__,
-        width=240,
-        **bound("paint", "foundation", list(PAINTS)),
-    )
-
-
-def _paint(found: Found, choice: Choice, place: int, look: maps.Look) -> Colouring:
-    other = max(place - 1, 0)
-    if choice.paint == "moved":
-        return compareview.moved_colouring(found.maps[other + 1])
-    if choice.paint == "difference":
-        letter = LETTERS[other + 1]
-        return compareview.difference_colouring(found.comparisons[other], letter)
-    colour: Any = choice.paint
-    return view.colouring(look.items, colour, None)
-
-
 def _draw(
     found: Found, place: int, name: str, look: maps.Look, paint: Colouring, limits: Any
 ) -> Any:
@@ -88,7 +59,7 @@ def _draw(
         look.items.pole,
         figures.hover_texts(look.table),
         chosen=look.chosen,
-        scale=place > 0,
+        scale=place == len(found.sides) - 1,
         name=key,
     )
     figure.update_layout(height=440)

@@ -9,7 +9,6 @@ import pytest
 from core.comparefigures import (
     cka_heatmap,
     depth_figure,
-    difference_figure,
     limits_of,
     look_of,
     overlap_figure,
@@ -18,8 +17,7 @@ from core.comparefigures import (
     with_trails,
 )
 from core.compareview import depth_curves
-from core.comparison import Difference
-from core.measured import NOTHING, TESTS
+from core.measured import NOTHING
 from core.palette import OWN, SIDE_COLOURS, SIDE_DASHES, SIDE_SYMBOLS
 from core.profiles import Profile
 from core.sides import LETTERS, Side
@@ -43,26 +41,6 @@ def test_sides_stand_under_each_other_a_on_top_and_missing_ones_are_left_out():
     assert [trace.name for trace in figure.data] == ["C", "A"]  # bottom to top
     top = figure.data[1]
     assert (top.x[0], top.error_x.array[0]) == (0.1, pytest.approx(0.1))
-    assert drawable(figure)
-
-
-def test_a_sure_difference_is_filled_and_an_unsure_one_open():
-    def one(test, level):
-        found = Estimate(0.2, 0.1, 0.3)
-        return Difference(test, found, found, found, Estimate(0, -0.1, 0.1), level)
-
-    levels = dict(zip(TESTS, ("beyond", "noise", "labels", "nothing"), strict=True))
-    differences = [one(test, level) for test, level in levels.items()]
-    differences[3] = differences[3]._replace(difference=NOTHING, shuffled=NOTHING)
-    figure = difference_figure(differences, "C")
-    symbols = {trace.name: trace.marker.symbol for trace in figure.data}
-    assert symbols == {
-        "categorical": "square",
-        "gradient": "square-open",
-        "structural": "square-open",
-    }
-    bands = [shape for shape in figure.layout.shapes if shape.type == "rect"]
-    assert len(bands) == 3
     assert drawable(figure)
 
 

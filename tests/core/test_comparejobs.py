@@ -82,7 +82,11 @@ def test_one_model_beside_itself_is_read_and_measured_once(sides):
     assert [title.split()[0] for title in titles] == ["Reading", "Four", "Four", "Comparing"]
     found = gathered(work, trio, CompareSpec())
     assert found.diagnoses[0] is found.diagnoses[1]
-    assert {one.level for one in found.best[0]} <= {"noise", "nothing"}  # the same best layers
+    assert found.best[0] == found.shown[0]  # it has no other best layers
+    assert found.layers(0, "gradient", best=True) == (1, 2)
+    chosen = found.diagnoses[2].chosen["gradient"]
+    assert found.layers(1, "gradient", best=True)[1] == chosen
+    assert found.layers(1, "gradient", best=False) == (1, 1)
     assert len(found.comparisons) == 2
 
 

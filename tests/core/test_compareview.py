@@ -135,8 +135,9 @@ def test_movement_stands_beside_the_movement_between_halves():
     said = moved_sentence(picture(4, moved))
     assert "more than 0.20 from their place in A" in said
     assert "halves of A's texts 0.10. 33% move further than 95 % do there (0.30)" in said
-    colours = moved_colouring(picture(4, moved))
-    assert colours.span[1] == pytest.approx(np.quantile(moved[:3], 0.98))
+    still, far = picture(4, moved * 0), picture(4, moved)
+    assert moved_colouring(still, [still, far]).span == moved_colouring(far, [still, far]).span
+    assert moved_colouring(far, [far]).span[1] == pytest.approx(np.quantile(moved[:3], 0.98))
 
 
 def test_the_colour_of_a_difference_names_the_side(made):
@@ -171,4 +172,5 @@ def test_curves_lie_on_one_depth_axis(study, make_diagnosis):
 
 
 def test_layers_are_named():
-    assert at_layers([4, -1, None]) == "Layers: A 4, B emb, C none"
+    assert at_layers((4, -1), "C") == "layers A 4, C emb"
+    assert at_layers((None, 0), "B") == "layers A none, B 0"

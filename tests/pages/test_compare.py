@@ -111,7 +111,7 @@ def test_a_sentence_on_top_says_what_differs_and_how_sure_that_is(open_compared,
         "Single actions:",
         "Rule: the same texts are drawn for both models",
         "between pictures of two halves of A's texts",
-        "Layers: A",
+        "layers A",
     ):
         assert part in told
 
@@ -151,7 +151,7 @@ def test_a_deep_link_brings_everything_back(open_compared, work, complaints):
     assert complaints(app) == []
     assert app.select_slider(key="layer").value == "2"
     assert app.selectbox(key="b-layer").value == "0"
-    assert "Layers: A 2, B 0" in words(app)
+    assert "layers A 2, B 0" in words(app)
     (frame,) = charts(app)["cka"]["layout"]["shapes"]
     assert (frame["x0"], frame["y0"]) == (0.5, 2.5)
     assert any(

@@ -1,0 +1,31 @@
+"""Four tests of all sides over depth, on one axis."""
+
+from typing import Any
+
+import streamlit as st
+
+from core import comparefigures as figures
+from core import compareview as view
+from core.comparejobs import Found
+from core.figures import config
+from core.measured import TESTS
+
+
+def show(found: Found) -> list[Any]:
+    """Draw the curves; return their figures."""
+    st.markdown("**Over depth**: 0 is the embedding, 1 the last layer; bands are 95 % intervals.")
+    drawn = []
+    shown = [side.depth for side in found.sides]
+    for start in range(0, len(TESTS), 2):
+        for column, test in zip(st.columns(2), TESTS[start : start + 2], strict=True):
+            figure = figures.depth_figure(test, view.depth_curves(found.diagnoses, test), shown)
+            drawn.append(figure)
+            with column:
+                st.plotly_chart(
+                    figure,
+                    key=f"depth-{test}",
+                    config=config(f"moralscope-depth-{test}") | {"scrollZoom": False},
+                    alt=f"{figure.layout.title.text} of all sides on normalised depth; the "
+                    "figures are in the files below and on the Diagnosis page.",
+                )
+    return drawn

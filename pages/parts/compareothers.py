@@ -1,0 +1,86 @@
+"""The sides beside A: which model, at which layer, in which state; each in the address."""
+
+from typing import Any, Final
+
+import streamlit as st
+
+from core import CoreError
+from core.modelspec import KNOWN, ModelSpec
+from core.sides import LETTERS, Side, same_depth
+from core.study import Study
+from pages.parts import bench, controls, sidebar
+from pages.parts.address import bound
+
+COPY, ITSELF, NOBODY = "copy", "itself", "nobody"
+_SAME: Final = "same"
+
+
+def ask(set_name: str, first: Side) -> list[Side]:
+    """Draw a picker for each and return the sides; one that cannot be says why."""
+    sides = []
+    for place, column in enumerate(st.columns(len(LETTERS) - 1), 1):
+        letter = LETTERS[place]
+        try:
+            side = _ask_side(column, letter, set_name, first)
+        except CoreError as error:
+            column.error(f"{error} {letter} is left out; those behind it move up a letter.")
+            continue
+        sides += [side] if side is not None else []
+    return sides
+
+
+def _ask_side(column: Any, letter: str, set_name: str, first: Side) -> Side | None:
+    key = letter.lower()
+    copy = "Untrained copy of A" if first.study.card.spec.untrained_seed is None else "A, trained"
+    told = {NOBODY: "Nobody", COPY: copy, ITSELF: "A itself, other layer or state"}
+    names = [NOBODY, COPY, ITSELF, *(str(known.spec) for known in KNOWN)]
+    named = bound(key, COPY if letter == "B" else NOBODY)
+    if st.session_state[key] not in names:
+        names.append(st.session_state[key])
+    row = column.container(horizontal=True, vertical_alignment="bottom")
+    model = row.selectbox(
+        f"{letter}",
+        names,
+        format_func=lambda one: told.get(one) or sidebar.model_label(one),
+        accept_new_options=True,
+        help="Or type hub:owner/name@revision, folder:/path, gguf:/path/x.gguf.",
+        **named,
+    )
+    if model == NOBODY:
+        return None
+    study = _study(str(model), set_name, first)
+    with row.popover("", icon=":material/tune:", help=f"Layer and state of {letter}"):
+        return _placed(letter, study, first)
+
+
+def _study(model: str, set_name: str, first: Side) -> Study:
+    own = first.study
+    if model == ITSELF:
+        return own
+    spec = own.card.spec
+    if model == COPY:
+        other = ModelSpec.parse(str(spec).split("?untrained=")[0])
+        text = str(spec.untrained()) if spec.untrained_seed is None else str(other)
+    else:
+        text = model
+    return bench.study(set_name, text, own.plan.spec)
+
+
+def _placed(letter: str, study: Study, first: Side) -> Side:
+    key = letter.lower()
+    layers = [_SAME, *controls.layer_names(study)]
+    layer = st.selectbox(
+        f"Layer of {letter}",
+        layers,
+        format_func=lambda one: "At the depth of A's" if one == _SAME else one,
+        **bound(f"{key}-layer", _SAME, layers),
+    )
+    poolings = [_SAME, *study.plan.spec.poolings]
+    pooling = st.selectbox(
+        f"State of a text in {letter}",
+        poolings,
+        format_func=lambda one: "As in A" if one == _SAME else controls.POOLINGS[one],
+        **bound(f"{key}-state", _SAME, poolings),
+    )
+    at = same_depth(first.layer, first.study, study) if layer == _SAME else controls.layer_of(layer)
+    return Side(study, at, first.pooling if pooling == _SAME else pooling)
