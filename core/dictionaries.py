@@ -243,21 +243,13 @@ def _train(
     store: Store, plan: TrainPlan, model: "OpenModel", curve: list[TrainStep], report: Report
 ) -> KeptDictionary:
     began, study = time.monotonic(), plan.study
-    corpus = make_corpus(
-        store, model, study.items, study.plan.spec, plan.corpus, part(report, 0.0, 0.3)
-    )
-    states = read_tokens(store, model, corpus.train, plan.layer, report=part(report, 0.3, 0.6))
-    held_out = read_tokens(
-        store, model, corpus.held_out, plan.layer, report=part(report, 0.6, 0.62)
-    )
-    folder = partial_folder(store, plan)
+    write, read, learn, judge = _parts(plan, report)
+    corpus = make_corpus(store, model, study.items, study.plan.spec, plan.corpus, write)
+    states = read_tokens(store, model, corpus.train, plan.layer, report=read)
+    held_out = read_tokens(store, model, corpus.held_out, plan.layer, report=part(judge, 0.0, 0.1))
+    folder, facts = partial_folder(store, plan), corpus.facts()
     trained = train(
-        states,
-        plan.spec,
-        _about(plan, corpus.facts()),
-        folder=folder,
-        report=part(report, 0.62, 0.9),
-        curve=curve,
+        states, plan.spec, _about(plan, facts), folder=folder, report=learn, curve=curve
     )
     judged = make_report(
         model,
@@ -266,12 +258,12 @@ def _train(
         held_out,
         corpus.held_out,
         seed=plan.spec.seed,
-        report=part(report, 0.9, 1.0),
+        report=part(judge, 0.1, 1.0),
     )
     about = {
         "name": plan.name,
         "layer": plan.layer,
-        "corpus": corpus.facts(),
+        "corpus": facts,
         "spec": asdict(plan.spec),
         "curve": [asdict(one) for one in trained.curve],
         "report": judged.json(),
@@ -285,6 +277,18 @@ def _train(
     if kept is None:
         raise DictionaryError("The dictionary just trained is gone: the cache was cleared.")
     return kept
+
+
+def _parts(plan: TrainPlan, report: Report) -> tuple[Report, Report, Report, Report]:
+    """Return reports for writing, reading, learning and judging, by what each takes on a CPU."""
+    corpus = plan.corpus
+    tokens = corpus.items + corpus.sampled + (corpus.file_tokens if corpus.file else 0)
+    seconds = (corpus.sampled / 150, tokens / 1200, plan.spec.epochs * tokens / 12_000, 30.0)
+    ends = [sum(seconds[: number + 1]) / sum(seconds) for number in range(4)]
+    first, second, third, fourth = (
+        part(report, start, end) for start, end in zip([0.0, *ends[:3]], ends, strict=True)
+    )
+    return first, second, third, fourth
 
 
 def _about(plan: TrainPlan, corpus: Mapping[str, Any]) -> DictionaryInfo:

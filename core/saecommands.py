@@ -4,7 +4,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -61,17 +61,19 @@ def train(desk: Desk, args: argparse.Namespace) -> Lines:
     plan = bench.training_plan(study, _corpus(args), spec, args.layer)
     job = bench.train_dictionary(study, plan.corpus, spec, plan.layer)
     if job is None:
-        yield "This dictionary was trained before: nothing to do."
+        if not args.json:
+            yield "This dictionary was trained before: nothing to do."
     else:
         desk.watch(job)
     kept = open_trained(bench.store, plan)
     if kept is None:
         raise DictionaryError("The dictionary just trained is gone: the cache was cleared.")
-    yield from _told(kept)
+    yield from _shown(kept, as_json=args.json)
     if args.out is not None:
         command = "python -m core " + shlex.join(args.words)
         export_dictionary(kept, args.out, command)
-        yield f"Wrote it to {args.out}, matrices in bfloat16."
+        if not args.json:
+            yield f"Wrote it to {args.out}, matrices in bfloat16."
 
 
 def list_all(desk: Desk, args: argparse.Namespace) -> Lines:
@@ -108,7 +110,7 @@ def _row(kept: KeptDictionary) -> tuple[str, ...]:
         f"{own.l0.value:.1f}",
         f"{100 * kept.report.dead:.0f} %",
         bytes_text(kept.size),
-        f"{kept.corpus['train']['positions']:,}",
+        f"{kept.corpus['train']['different_positions']:,}",
     )
 
 
@@ -120,26 +122,36 @@ def report(desk: Desk, args: argparse.Namespace) -> Lines:
     """
     card = card_of(desk, ModelSpec.parse(args.model))
     kept = find_dictionary(desk.bench.store, card, args.dictionary)
-    if args.json:
-        whole = {
-            "digest": kept.digest,
-            "corpus": dict(kept.corpus),
-            **kept.report.json(),
-        }
-        yield json.dumps(whole, indent=1)
+    yield from _shown(kept, as_json=args.json)
+
+
+def _shown(kept: KeptDictionary, *, as_json: bool) -> Lines:
+    """Yield a dictionary's report as text or as one JSON object."""
+    if not as_json:
+        yield from _told(kept)
         return
-    yield from _told(kept)
+    about = {
+        "digest": kept.digest,
+        "name": kept.name,
+        "layer": kept.layer,
+        "spec": asdict(kept.spec),
+        "corpus": dict(kept.corpus),
+        "seconds": kept.seconds,
+    }
+    yield json.dumps(about | kept.report.json(), indent=1)
 
 
 def _told(kept: KeptDictionary) -> Lines:
     """Yield a dictionary's report as text."""
     found, costs = kept.report, kept.report.costs
     train, held_out = kept.corpus["train"], kept.corpus["held_out"]
+    different = train["different_positions"]
     yield from facts(
         {
             "dictionary": kept.name,
             "digest": kept.digest,
-            "trained on": f"{train['positions']:,} tokens in {train['documents']:,} documents",
+            "trained on": f"{train['positions']:,} tokens in {train['documents']:,} documents, "
+            f"{different:,} of them different with all before them",
             "texts": ", ".join(f"{count:,} {name}" for name, count in kept.corpus["texts"].items()),
             "judged on": f"{held_out['positions']:,} tokens in {held_out['documents']:,} documents "
             "that share no text with training",
@@ -192,7 +204,7 @@ def add_commands(top: Any, add: AddCommand) -> None:
     one = add(own, "report", report, told, "packaged builtin", "dictionary ")
     one.add_argument("model", metavar="MODEL")
     one.add_argument("dictionary", metavar="DICT", help="'builtin' or digits of its digest")
-    one.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    _add_json(one)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -240,6 +252,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="write it there too, matrices in bfloat16",
     )
+    _add_json(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
 
 def _corpus(args: argparse.Namespace) -> CorpusSpec:

@@ -177,6 +177,19 @@ def test_commands_train_list_report_and_export(
     assert np.abs(exported.w_dec.norm(dim=1).numpy() - 1).max() < 0.01
 
 
+def test_the_papers_preset_can_be_shortened(
+    tmp_path, monkeypatch, capsys, tiny_llama_folder, table
+):
+    monkeypatch.setenv("MORALSCOPE_CACHE", str(tmp_path / "cache"))
+    name = f"folder:{tiny_llama_folder}?device=cpu"
+    words = ["dictionary", "train", name, "--items", str(table), "--tokens", "2000"]
+    assert main([*words, "--preset", "paper", "--epochs", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    spec = told["spec"]
+    assert (spec["activation"], spec["width"], spec["epochs"]) == ("relu", 4 * 32, 2)
+    assert spec["warmup"] == 1.0  # the paper's five epochs, cut to the two there are
+
+
 def test_numbers_that_cannot_be_end_with_a_sentence(
     tmp_path, monkeypatch, capsys, tiny_llama_folder, table
 ):
