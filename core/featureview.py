@@ -37,10 +37,11 @@ def headline(scores: LatentScores) -> str:
             f"No latent of {n:,} is confirmed as moral ({chance} with shuffled labels): this "
             "dictionary shows none that these texts can prove."
         )
-    many = f"{own['confirmed']:,} of {n:,} latents are moral, {own['monosemantic']:,} of them"
+    single = own["monosemantic"]
+    poles = f"{single:,} of them of a single pole" if single else "none of them of a single pole"
     return (
-        f"{many} for a single pole; with shuffled labels: {null.get('confirmed', 0):,} and "
-        f"{null.get('monosemantic', 0):,}"
+        f"{own['confirmed']:,} of {n:,} latents are moral, {poles} "
+        f"(with shuffled labels: {null.get('confirmed', 0):,})"
     )
 
 

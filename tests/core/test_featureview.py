@@ -38,7 +38,7 @@ def nothing():
 def test_the_headline_names_what_is_found_and_what_chance_finds(scores, nothing):
     said = headline(scores)
     assert f"{int(scores.confirmed.any(axis=1).sum())} of 300 latents are moral" in said
-    assert f"shuffled labels: {scores.shuffled['confirmed']} and" in said
+    assert f"of a single pole (with shuffled labels: {scores.shuffled['confirmed']})" in said
     assert "No latent of 40 is confirmed" in headline(nothing)
 
 
