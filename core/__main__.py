@@ -19,6 +19,7 @@ from core import (
     commands,
     diagnosistable,
     evidencetable,
+    featurecommands,
     manycommands,
     measurecommands,
     saecommands,
@@ -193,6 +194,7 @@ def parser() -> argparse.ArgumentParser:
     manycommands.add_sweep(add, _add)
     manycommands.add_packs(add, _add)
     saecommands.add_commands(add, _add)
+    featurecommands.add_command(add, _add)
     _add_cache(add)
     return top
 

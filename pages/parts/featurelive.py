@@ -50,17 +50,17 @@ def _drawn(lit: Lit, found: Ranked) -> None:
         heat = lit.codes[:, [latent]].toarray().ravel().tolist()
         kind = str(found.scores.kind[latent])
         best = int(found.scores.best[latent])
-        name = f"{kind}" + (f" · {DIMENSIONS[best]}" if latent in moral else "")
-        column = st.columns([1, 3.4], vertical_alignment="center")
+        name = f"{latent} · {kind}" + (f" · {DIMENSIONS[best]}" if latent in moral else "")
+        column = st.columns([1, 2.6], vertical_alignment="center")
         column[0].button(
-            f"{latent}",
+            name,
             key=f"open-{latent}",
             icon=":material/badge:",
-            help=f"Open the passport of latent {latent}",
+            width="stretch",
+            help="Open its passport",
             on_click=_open,
             args=(latent,),
         )
-        column[0].caption(name)
         column[1].html(f"<p class='ms-lit'>{featureexamples.lit(lit.words, heat, max(heat))}</p>")
     st.caption(
         f"{len(on)} latents are on somewhere; {len(moral)} of them confirmed as moral. Each row is "
