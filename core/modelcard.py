@@ -222,8 +222,15 @@ def _packed_card(spec: ModelSpec, manifest: Mapping[str, Any], sha256: str) -> M
     facts = packed_record(record)
     identity = f"pack:{sha256}" + (":untrained" if control else "")
     facts |= {"identity": identity, "name": f"{facts['name']}, packed", "reason": PACKED}
-    room = dict.fromkeys(("needed_bytes", "free_bytes", "total_bytes"), 0)
-    return ModelCard(spec=spec, folder=None, receipts=tuple(manifest["receipts"]), **facts, **room)
+    return ModelCard(
+        spec=spec,
+        folder=None,
+        receipts=tuple(manifest["receipts"]),
+        needed_bytes=0,
+        free_bytes=0,
+        total_bytes=0,
+        **facts,
+    )
 
 
 def _is_control(spec: ModelSpec) -> bool:

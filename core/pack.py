@@ -224,7 +224,7 @@ def unpack(store: Store, path: Path, report: Report = silent) -> Packed:
     key = _pack_key(found.sha256)
     report(1, 3, "taking out the items")
     items = _take_items(store, found)
-    told = check_told(found.manifest["items"])
+    told = told_of(found.manifest["items"])
     if store.has(PACK_KIND, key):
         return Packed(spec, items.digest, told, new=False)
     report(2, 3, "taking out states, maps and figures")
@@ -237,7 +237,25 @@ def unpack(store: Store, path: Path, report: Report = silent) -> Packed:
     return Packed(spec, items.digest, told, new=True)
 
 
-def check_told(source: Mapping[str, Any]) -> tuple[str, ...]:
+def opened_packs(store: Store) -> list[ModelSpec]:
+    """List the packs that were opened here, the newest first."""
+    return [spec for one in store.artefacts(PACK_KIND) if (spec := _spec_at(store, one))]
+
+
+def _spec_at(store: Store, one: Artefact) -> ModelSpec | None:
+    folder = store.open(PACK_KIND, one.key)
+    if folder is None:
+        return None
+    name = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["model"]["name"]
+    return _spec(name, one.key["pack"])
+
+
+def _spec(name: str, sha256: str) -> ModelSpec:
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:60].strip("-")
+    return ModelSpec("pack", f"{safe or 'model'}.{sha256[:12]}")
+
+
+def told_of(source: Mapping[str, Any]) -> tuple[str, ...]:
     """Return licence, citation and note of packed items."""
     told = (
         f"Licence of {source['name']}: {source['licence']}.",
@@ -254,9 +272,7 @@ def _pack_key(sha256: str) -> dict[str, Any]:
 
 def _spec_of(found: Pack) -> ModelSpec:
     try:
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", found.manifest["model"]["name"]).strip("-")[:60]
-        packed_record(found.manifest["model"])
-        return ModelSpec("pack", f"{name or 'model'}.{found.sha256[:12]}")
+        return _spec(packed_record(found.manifest["model"])["name"], found.sha256)
     except (KeyError, TypeError, AttributeError) as error:
         raise PackError(f"{found.path.name} does not describe its model ({error}).") from error
 

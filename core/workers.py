@@ -53,6 +53,9 @@ def each(
     Raises:
         Cancelled: The report asked to stop; pieces that run are finished first.
     """
+    # Two pieces that import it at the same time would find it half made.
+    import sklearn.cluster
+    import sklearn.metrics  # noqa: F401
     import torch
     from threadpoolctl import threadpool_limits
 

@@ -10,6 +10,7 @@ from pages.parts import (
     figuretable,
     frame,
     modelcard,
+    packmake,
     reading,
     scorecard,
     sidebar,
@@ -39,3 +40,4 @@ with frame.told():
             charts += atlayer.show(found, choice, set_name)
             charts += waterfall.show(study)
             figuretable.show(found, untrained, charts)
+            packmake.offer(study)

@@ -13,7 +13,12 @@ st.set_page_config(page_title="Moralscope", page_icon=ICON, layout="wide")
 page = st.navigation(
     {
         "Start": [routes.overview(), routes.data()],
-        "Explore": [routes.map_page(), routes.diagnosis(), routes.compare()],
+        "Explore": [
+            routes.map_page(),
+            routes.diagnosis(),
+            routes.compare(),
+            routes.leaderboard(),
+        ],
         "Dissect": [routes.features()],
         "Steer": [routes.steer()],
     },

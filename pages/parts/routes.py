@@ -50,6 +50,16 @@ def compare() -> Any:
     )
 
 
+def leaderboard() -> Any:
+    """Return the leaderboard."""
+    return st.Page(
+        _PAGES / "explore/leaderboard.py",
+        title="Leaderboard",
+        icon=":material/leaderboard:",
+        url_path="leaderboard",
+    )
+
+
 def features() -> Any:
     """Return the features page."""
     return st.Page(

@@ -7,6 +7,7 @@ import streamlit as st
 from core import CoreError
 from core.dataset import stored_sets
 from core.modelspec import KNOWN, ModelSpec
+from core.pack import opened_packs
 from core.prompts import PRESETS, ReadSpec
 from core.workbench import BUILTIN
 from pages.parts.address import bound
@@ -35,6 +36,7 @@ def show() -> None:
             help="Add your own table, or Social-Chemistry-101, on the Data page.",
         )
         names = [str(known.spec) for known in KNOWN]
+        names += [str(spec) for spec in opened_packs(bench().store)]
         named = bound("model", names[0])
         if st.session_state["model"] not in names:
             names.append(st.session_state["model"])

@@ -11,6 +11,8 @@ _KINDS = {
     "items": "Sets of actions",
     "layout": "Pictures",
     "evidence": "Figures with controls",
+    "standing": "Rows of the leaderboard",
+    "pack": "Opened packs",
     "selection": "Selections",
     "dose": "Doses and leakages of steering",
 }

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import bench, frame, itemset, sidebar, sources
+from pages.parts import bench, frame, itemset, packopen, sidebar, sources
 
 frame.heading(
     "Data",
@@ -18,3 +18,7 @@ with frame.told():
 st.subheader("Bring data")
 with frame.told():
     sources.show()
+
+st.subheader("Open a pack", anchor="pack")
+with frame.told():
+    packopen.open_one()

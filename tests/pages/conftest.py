@@ -20,6 +20,7 @@ SCRIPTS = {
     "data": "../start/data.py",
     "map": "../explore/map.py",
     "diagnosis": "../explore/diagnosis.py",
+    "leaderboard": "../explore/leaderboard.py",
     "compare": "../explore/compare.py",
     "features": "../dissect/features.py",
     "steer": "../steer/steer.py",

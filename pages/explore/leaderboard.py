@@ -1,0 +1,20 @@
+"""Page: every model that was diagnosed on a set, beside its controls and its size."""
+
+from pages.parts import bench, frame, leaderboard, leaderboardcharts, sidebar
+
+frame.heading(
+    "Leaderboard",
+    "Do scale, architecture or alignment change anything? Every model diagnosed on this set, each "
+    "figure with its interval, its band of shuffled labels and its controls.",
+)
+with frame.told():
+    set_name = sidebar.set_name()
+    items = bench.items(set_name)
+    frame.provenance_note(set_name)
+    board = leaderboard.board(items, set_name)
+    if board.empty:
+        leaderboard.nothing(set_name)
+    else:
+        choice = leaderboard.ask(board)
+        leaderboardcharts.show(choice)
+        leaderboardcharts.table(board, choice)

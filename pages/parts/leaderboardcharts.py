@@ -1,0 +1,64 @@
+"""The leaderboard's pictures, its table of all four tests, and the files."""
+
+import pandas as pd
+import streamlit as st
+
+from core import boardfigures, boardview, exports
+from core.figures import config
+from pages.parts.leaderboard import Choice
+
+_FIRST = ["shown", "group", "parameters", "test", "value", "low", "high", "verdict", "layer"]
+
+
+def show(choice: Choice) -> None:
+    """Draw the chosen test: who stands where, and figures against parameters."""
+    rows, test = choice.rows, choice.test
+    count = rows["run"].nunique()
+    st.subheader(f"{count} model{'s' * (count != 1)}, {test}", anchor="standings")
+    st.markdown(boardview.lead(rows, test))
+    left, right = st.columns(2)
+    with left:
+        st.plotly_chart(
+            boardfigures.standings_figure(rows, test),
+            key="standings",
+            config=config(f"moralscope-leaderboard-{test}"),
+            alt=f"Every model's figure with interval and controls. {boardview.spoken(rows, test)}.",
+        )
+        st.caption("Bar: the model's 95 % interval. Grey: labels shuffled. Marks: its controls.")
+    with right:
+        st.plotly_chart(
+            boardfigures.size_figure(rows, test),
+            key="sizes",
+            config=config(f"moralscope-size-{test}"),
+            alt=f"Figures against parameters on a log axis. {boardview.spoken(rows, test)}.",
+        )
+        st.dataframe(
+            boardview.averages(rows, test),
+            hide_index=True,
+            key="groups",
+            alt=f"Models of each {choice.group} with lowest, median and highest figure.",
+        )
+
+
+def table(found: pd.DataFrame, choice: Choice) -> None:
+    """Draw the table twin of all four tests, and offer it as files."""
+    st.subheader("All four tests", anchor="table")
+    rows = choice.rows
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="board",
+        column_order=[*_FIRST, *(name for name in rows.columns if name not in (*_FIRST, "name"))],
+        column_config={
+            "shown": "model",
+            "parameters": st.column_config.NumberColumn(format="compact"),
+        },
+        alt="One row per model and test: figure, interval, verdict, controls.",
+    )
+    row = st.container(horizontal=True, vertical_alignment="center")
+    for label, make, name in (
+        ("CSV", lambda: exports.csv_bytes(found), "moralscope-leaderboard.csv"),
+        ("Parquet", lambda: exports.parquet_bytes(found), "moralscope-leaderboard.parquet"),
+    ):
+        row.download_button(label, make, name, icon=":material/download:", on_click="ignore")
+    row.caption("The files hold all runs on this set, however they were measured.")

@@ -1,0 +1,116 @@
+"""The leaderboard's tables, sentences and pictures, on made rows."""
+
+import pandas as pd
+import pytest
+
+from core import boardfigures, boardview, standings
+from core.measured import TESTS
+
+
+def row(name, value, half=0.05, parameters=10**9, training="", **more):
+    """Return the typicality row of a made model."""
+    told = dict.fromkeys(standings.COLUMNS) | {
+        "name": name, "run": name * 4, "test": "gradient", "figure": "typicality", "layer": 3,
+        "value": value, "low": value - half, "high": value + half, "level": "beyond",
+        "verdict": "structure beyond all controls", "parameters": parameters,
+        "training": training, "template": "{action} is morally", "pooling": "mean",
+        "scaling": "centred", "draws": 1000, "shuffles": 1000, "seed": 0, "shuffled": 0.0,
+        "shuffled_low": -0.02, "shuffled_high": 0.02, "words": 0.1, "words_low": 0.08,
+        "words_high": 0.12,
+    }  # fmt: skip
+    return told | more
+
+
+def board(*rows):
+    return standings.table(list(rows)).to_pandas()
+
+
+def alike(found, group="training"):
+    return boardview.measured_so(found, boardview.settings(found)[0], group)
+
+
+def test_a_clear_lead_and_one_within_noise_are_told_apart():
+    clear = alike(board(row("a", 0.6), row("b", 0.3)))
+    assert "no other's interval reaches into its own" in boardview.lead(clear, "gradient")
+    noisy = alike(board(row("a", 0.6), row("b", 0.52), row("c", 0.1)))
+    said = boardview.lead(noisy, "gradient")
+    assert said.startswith("Gradient (typicality): a 0.60")
+    assert "intervals of 1 of 2 others reach into its own: no difference" in said
+
+
+def test_the_order_of_the_rows_changes_nothing():
+    rows = [row("a", 0.6), row("b", 0.52), row("c", 0.1)]
+    there, back = (alike(board(*some)) for some in (rows, rows[::-1]))
+    assert boardview.lead(there, "gradient") == boardview.lead(back, "gradient")
+    pd.testing.assert_frame_equal(
+        boardview.averages(there, "gradient"), boardview.averages(back, "gradient")
+    )
+
+
+def test_runs_measured_otherwise_are_never_beside_each_other():
+    found = board(row("a", 0.6), row("b", 0.5, pooling="last"), row("c", 0.4, draws=20))
+    ways = boardview.settings(found)
+    assert len(ways) == 3
+    assert "mean · centred · 1,000 resamples" in ways[0]
+    assert [boardview.measured_so(found, way, "training")["name"].tolist() for way in ways[:1]] == [
+        ["a"]
+    ]
+
+
+def test_groups_count_their_models_and_those_beyond_all_controls():
+    found = alike(
+        board(
+            row("a", 0.6, training="base"),
+            row("b", 0.2, training="base", level="chance"),
+            row("c", 0.4, training="guard"),
+            row("d", 0.5),
+        )
+    )
+    told = boardview.averages(found, "gradient").set_index("group")
+    assert told.loc["base"].tolist() == pytest.approx([2, 0.2, 0.4, 0.6, 1])
+    assert told.loc["guard", "models"] == 1
+    assert told.loc["not stated", "models"] == 1
+
+
+def test_two_runs_of_one_name_are_told_apart():
+    shown = alike(board(row("a", 0.6), row("a", 0.5, run="other-run")))["shown"]
+    assert shown.tolist() == ["a · aaaa", "a · other-"]
+
+
+def test_a_figure_that_nothing_gave_is_not_drawn_and_has_no_lead():
+    empty = row("a", 0.0) | {"value": None, "low": None, "high": None, "level": "nothing"}
+    rows = alike(board(empty))
+    assert boardview.lead(rows, "gradient").endswith("no model's figure could be computed.")
+    for draw in (boardfigures.standings_figure, boardfigures.size_figure):
+        assert all(not len(trace.x) for trace in draw(rows, "gradient").data)
+
+
+def test_pictures_show_every_model_with_its_interval_and_parameters_on_a_log_axis():
+    rows = alike(board(row("a", 0.6, training="base"), row("b", 0.3, parameters=10**8)))
+    drawn = boardfigures.size_figure(rows, "gradient")
+    assert drawn.layout.xaxis.type == "log"
+    points = {trace.name: (trace.x[0], trace.y[0]) for trace in drawn.data}
+    assert points == {"base": (1e9, 0.6), "not stated": (1e8, 0.3)}
+    assert drawn.data[0].error_y.array[0] == pytest.approx(0.05)
+    assert {"100M", "1B"} <= set(drawn.layout.xaxis.ticktext)
+    bars = boardfigures.standings_figure(rows, "gradient")
+    assert list(bars.layout.yaxis.categoryarray) == ["b", "a"]
+    names = {trace.name for trace in bars.data}
+    assert {"word counts", "untrained copy", "base", "not stated"} <= names
+
+
+def test_a_model_keeps_its_colour_from_test_to_test():
+    rows = board(row("a", 0.6, training="base"), row("b", 0.3, training="guard"))
+    every = pd.concat([rows.assign(test=test) for test in TESTS], ignore_index=True)
+    looks = [
+        {one.name: one.marker.color for one in boardfigures.size_figure(alike(every), test).data}
+        for test in TESTS
+    ]
+    assert all(look == looks[0] for look in looks)
+
+
+def test_spoken_text_names_at_most_twelve_models():
+    rows = alike(board(*(row(f"m{number:02}", number / 20) for number in range(14))))
+    said = boardview.spoken(rows, "gradient")
+    assert said.startswith("gradient: m13 0.65; m12 0.60")
+    assert said.endswith("; and 2 more")

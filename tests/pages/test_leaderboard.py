@@ -1,0 +1,76 @@
+"""The leaderboard page, and packs on the Data and Diagnosis pages."""
+
+import pytest
+
+from core import pack
+from core.diagnosis import DiagnosisSpec
+from core.modelspec import ModelSpec
+from core.prompts import ReadSpec
+
+FEW = DiagnosisSpec(draws=20, shuffles=20)
+
+
+@pytest.fixture
+def diagnosed(open_read, work, read, model_text):
+    """Return the study of the tiny Llama on the small set, diagnosed quickly."""
+    study = work.study(work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
+    job = work.diagnose(study, FEW)
+    job.wait(120)
+    assert job.state == "done", job.error
+    return study
+
+
+def test_an_empty_leaderboard_says_how_to_fill_it(open_page, complaints):
+    app = open_page("leaderboard")
+    assert complaints(app) == []
+    assert "No model has been diagnosed on this set yet" in app.markdown[0].value
+    assert "python -m core sweep models.toml --items builtin" in app.code[0].value
+
+
+def test_one_model_stands_on_the_leaderboard_with_table_and_files(diagnosed, open_read, complaints):
+    app = open_read("leaderboard", test="dimensional")
+    assert complaints(app) == []
+    assert app.subheader[0].value == "1 model, dimensional"
+    assert any("the only one measured" in one.value for one in app.markdown)
+    table = app.dataframe[-1].value
+    assert table["test"].tolist() == ["categorical", "gradient", "structural", "dimensional"]
+    assert set(table["shown"]) == {"tiny-llama"}
+
+
+def test_the_test_and_the_grouping_come_from_the_address(diagnosed, open_read):
+    app = open_read("leaderboard", test="structural", by="architecture")
+    assert [box.value for box in app.main.selectbox][:2] == ["structural", "architecture"]
+    assert app.dataframe[0].value["group"].tolist() == ["LlamaForCausalLM"]
+
+
+def test_a_pack_is_made_and_opened_and_shown_without_the_model(
+    diagnosed, open_read, open_page, work, tmp_path, complaints
+):
+    path = tmp_path / "tiny.moralscope"
+    pack.pack(work.store, diagnosed, None, path)
+    app = open_read("data")
+    app.text_input(key="pack-path").set_value(str(path)).run()
+    next(one for one in app.button if one.label == "Open the pack").click().run()
+    job = next(job for job in work.runner.jobs() if job.title.startswith("Opening"))
+    job.wait(60)
+    app.run()
+    assert complaints(app) == []
+    assert any(one.value == "The pack is open." for one in app.success)
+    assert any(one.value.startswith("Licence of Few") for one in app.caption), [
+        one.value for one in app.caption
+    ]
+    app = open_page("map", set=job.result.set_name[:12], model=str(job.result.spec))
+    assert complaints(app) == []
+    assert app.session_state["model"] == str(job.result.spec)
+    assert not app.info
+    assert app.get("plotly_chart")
+
+
+def test_a_wrong_pack_is_refused_with_a_sentence(open_read, work, tmp_path):
+    (tmp_path / "p.moralscope").write_text("no pack")
+    app = open_read("data")
+    app.text_input(key="pack-path").set_value(str(tmp_path / "p.moralscope")).run()
+    next(one for one in app.button if one.label == "Open the pack").click().run()
+    next(job for job in work.runner.jobs() if job.title.startswith("Opening")).wait(60)
+    app.run()
+    assert any("it is no pack, or was cut off" in one.value for one in app.error)
