@@ -289,6 +289,7 @@ def with_range(figure: go.Figure, limits: Sequence[tuple[float, float]]) -> go.F
         figure: A map.
         limits: Ends of the horizontal and the vertical axis.
     """
+    figure.update_layout(height=440)
     figure.update_xaxes(range=list(limits[0]))
     figure.update_yaxes(range=list(limits[1]))
     return figure

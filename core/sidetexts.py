@@ -160,13 +160,11 @@ def told_table(told: dict[str, Told]) -> pd.DataFrame:
 def told_sentence(letter: str, one: Told) -> str:
     """Say what one model answered, and what steering did, beside a random direction."""
     plain = float(one.answers.plain.mean())
-    leans = f"leans to {'right' if plain > 0 else 'wrong'} ({_signed(plain)})"
+    leans = f"**{letter}** leans to {'right' if plain > 0 else 'wrong'} ({_signed(plain)})"
     if not one.recipe.active:
-        return f"{letter} {leans}."
+        return f"{leans}."
     change, random = float(one.answers.shift.mean()), float((one.random - one.answers.plain).mean())
-    return (
-        f"{letter} {leans}; steered {_signed(change)}, along a random direction {_signed(random)}."
-    )
+    return f"{leans}; steered {_signed(change)}, along a random direction {_signed(random)}."
 
 
 def _signed(value: float) -> str:

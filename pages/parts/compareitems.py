@@ -7,49 +7,39 @@ import streamlit as st
 from core import compareview as view
 from core.comparejobs import Found
 from core.sides import LETTERS
-from pages.parts import selection
+from pages.parts import compareagainst, compareitemtable, selection
 from pages.parts.address import bound
 
 #: Rows that the table shows at most.
 _ROWS: Final = 200
-#: What is looked at first stands first.
-_ORDER: Final = [
-    *("text", "first", "second", "difference", "low", "high", "sure", "foundation", "pole"),
-    *("grade", "shared_neighbours", "moved", "first_closeness", "second_closeness"),
-]
+#: Rows that a click shows on the maps.
+_LIT: Final = 20
 
 
 def show(found: Found) -> Any:
     """Draw the table; return all of it."""
     st.subheader("Where they differ most", anchor="items")
-    letters = list(LETTERS[1 : len(found.sides)])
     row = st.container(horizontal=True, vertical_alignment="bottom")
-    letter = letters[0]
-    if len(letters) > 1:
-        letter = str(
-            row.segmented_control(
-                "Against A", letters, required=True, **bound("items-of", letter, letters)
-            )
-        )
+    place = compareagainst.ask(row, "items-of", len(found.sides))
+    letter = LETTERS[place + 1]
     sure = row.toggle(
         "Only beyond noise",
         help="Differences that are beyond noise even as the largest of so many.",
         **bound("sure", default=False),
     )
-    place = letters.index(letter)
     table = view.item_table(found.comparisons[place], found.maps[place + 1])
-    chosen = selection.chosen(found.sides[0].study.items)
-    shown = table
-    if chosen.any():
-        shown = table[table["item"].isin(found.sides[0].study.items.item[chosen])]
+    items = found.sides[0].study.items
+    chosen = selection.chosen(items)
+    shown = table[table["item"].isin(items.item[chosen])] if chosen.any() else table
     shown = shown[shown["sure"]] if sure else shown
+    _buttons(row, shown, some=bool(chosen.any()))
     st.dataframe(
         shown.head(_ROWS),
         hide_index=True,
         height=380,
         key="different",
-        column_config=_columns(letter),
-        column_order=_ORDER,
+        column_config=compareitemtable.columns(letter),
+        column_order=compareitemtable.ORDER,
         alt=f"Actions whose typicality differs most between A and {letter}, with intervals.",
     )
     said = view.items_sentence(found.comparisons[place])
@@ -59,25 +49,18 @@ def show(found: Found) -> Any:
         "closeness to the own pole's centre among the pole's actions, own text left out; the "
         "interval resamples the texts for both at once. Neutral actions have none."
     )
-    if chosen.any():
-        st.button("Clear selection", icon=":material/close:", on_click=selection.choose, args=([],))
     return table
 
 
-def _columns(letter: str) -> dict[str, Any]:
-    number = st.column_config.NumberColumn
-    bar = st.column_config.ProgressColumn
-    return {
-        "text": st.column_config.TextColumn("action", width=330),
-        "grade": number(format="%.3g", help="Human typicality, 0 to 1."),
-        "first": bar("in A", min_value=0, max_value=1, format="%.2f"),
-        "second": bar(f"in {letter}", min_value=0, max_value=1, format="%.2f"),
-        "difference": number(f"{letter} − A", format="%+.2f"),
-        "low": number(format="%+.2f"),
-        "high": number(format="%+.2f"),
-        "sure": st.column_config.CheckboxColumn("beyond noise"),
-        "first_closeness": number("cosine in A", format="%.2f"),
-        "second_closeness": number(f"cosine in {letter}", format="%.2f"),
-        "shared_neighbours": number("neighbours shared", format="percent"),
-        "moved": number(format="%.2f", help="Distance on the map, in units of the map."),
-    }
+def _buttons(row: Any, shown: Any, *, some: bool) -> None:
+    if some:
+        row.button(
+            "Clear selection", icon=":material/close:", on_click=selection.choose, args=([],)
+        )
+    elif len(shown):
+        row.button(
+            f"Show the first {_LIT} on the maps",
+            icon=":material/explore:",
+            on_click=selection.choose,
+            args=(shown["item"].head(_LIT).tolist(),),
+        )

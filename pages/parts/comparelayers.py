@@ -10,7 +10,7 @@ from core.comparejobs import Found
 from core.diagnosisview import number, span
 from core.figures import config
 from core.sides import LETTERS
-from pages.parts.address import bound
+from pages.parts import compareagainst
 
 _PLAIN = {"displayModeBar": False, "scrollZoom": False}
 
@@ -18,15 +18,8 @@ _PLAIN = {"displayModeBar": False, "scrollZoom": False}
 def show(found: Found) -> list[Any]:
     """Draw both; return their figures."""
     st.subheader("How alike the layers are", anchor="layers")
-    letters = list(LETTERS[1 : len(found.sides)])
-    letter = letters[0]
-    if len(letters) > 1:
-        letter = str(
-            st.segmented_control(
-                "Against A", letters, required=True, **bound("against", letter, letters)
-            )
-        )
-    place = letters.index(letter)
+    place = compareagainst.ask(st, "against", len(found.sides))
+    letter = LETTERS[place + 1]
     left, right = st.columns(2)
     with left:
         heat = _cka(found, place, letter)

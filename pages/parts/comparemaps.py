@@ -62,7 +62,6 @@ def _draw(
         scale=place == len(found.sides) - 1,
         name=key,
     )
-    figure.update_layout(height=440)
     comparefigures.with_range(figure, limits)
     if place and 0 < look.chosen.sum() <= _TRAILED:
         rows = np.flatnonzero(look.chosen)

@@ -1,11 +1,12 @@
 """The sides beside A: which model, at which layer, in which state; each in the address."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import streamlit as st
 
 from core import CoreError
-from core.modelspec import KNOWN, ModelSpec
+from core.modelspec import KNOWN
 from core.sides import LETTERS, Side, same_depth
 from core.study import Study
 from pages.parts import bench, controls, sidebar
@@ -59,8 +60,8 @@ def _study(model: str, set_name: str, first: Side) -> Study:
         return own
     spec = own.card.spec
     if model == COPY:
-        other = ModelSpec.parse(str(spec).split("?untrained=")[0])
-        text = str(spec.untrained()) if spec.untrained_seed is None else str(other)
+        trained = replace(spec, untrained_seed=None)
+        text = str(spec.untrained() if spec == trained else trained)
     else:
         text = model
     return bench.study(set_name, text, own.plan.spec)

@@ -15,7 +15,7 @@ def show(told: dict[str, Told], choice: Choice) -> None:
     once: dict[str, list[str]] = {}
     for letter, one in told.items():
         once.setdefault(one.recipe.identity, []).append(letter)
-    answers = {", ".join(letters): told[letters[0]] for letters in once.values()}
+    answers = {" and ".join(letters): told[letters[0]] for letters in once.values()}
     said = [sidetexts.told_sentence(letters, one) for letters, one in answers.items()]
     st.markdown("  \n".join(said))
     st.caption(

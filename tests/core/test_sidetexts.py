@@ -60,7 +60,7 @@ def test_the_table_has_a_row_per_prompt_and_side(store, read):
     assert len(table) == 2 * len(told.texts)
     assert table[table["own"]]["text"].tolist() == [PROMPT, PROMPT]
     np.testing.assert_allclose(table["change"], table["steered"] - table["plain"])
-    assert told_sentence("B", told).startswith("B leans to ")
+    assert told_sentence("B", told).startswith("**B** leans to ")
     assert "along a random direction" in told_sentence("B", told)
 
 

@@ -239,8 +239,8 @@ def test_every_model_answers_the_same_prompt(open_compared, work, complaints):
     app.run()
     assert complaints(app) == []
     told = words(app)
-    assert "A leans to" in told
-    assert "B leans to" in told
+    assert "**A** leans to" in told
+    assert "**B** leans to" in told
     answers = table(app, "mass")
     assert set(answers["side"]) == {"A", "B"}
     assert answers[answers["own"]]["text"].unique().tolist() == ["Lying to a friend is morally"]
