@@ -292,6 +292,20 @@ def depth_curves(diagnoses: Sequence[Diagnosis | None], test: Test) -> list[Dept
     ]
 
 
+def depth_table(diagnoses: Sequence[Diagnosis]) -> pd.DataFrame:
+    """Return the four tests of all sides over depth, one row each.
+
+    Columns: side, test, layer (−1: embedding), depth in [0, 1], value, low, high.
+    """
+    rows = [
+        (curve.letter, NAMES[test], layer, depth, *figure)
+        for test in TESTS
+        for curve in depth_curves(diagnoses, test)
+        for layer, depth, figure in zip(curve.layers, curve.depth, curve.figures, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["side", "test", "layer", "depth", "value", "low", "high"])
+
+
 def at_layers(layers: tuple[int | None, int | None], letter: str) -> str:
     """Return at which layers A and another side are compared, in a few words."""
     first, other = ("none" if layer is None else layer_name(layer) for layer in layers)

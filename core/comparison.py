@@ -182,9 +182,8 @@ def resampled_ranks(
         column: Which pole.
         rows: The pole's items, shape ``(m,)``.
     """
-    weights = cohort.weights.astype(np.float64)
-    close = _resampled_closeness(states, cohort, column, rows, weights)
-    return _weighted_ranks(close, weights[:, cohort.text[rows]])
+    close = _resampled_closeness(states, cohort, column, rows)
+    return _weighted_ranks(close, cohort.weights[:, cohort.text[rows]].astype(np.float64))
 
 
 def _resampled_closeness(
@@ -192,7 +191,6 @@ def _resampled_closeness(
     cohort: Cohort,
     column: int,
     rows: NDArray[np.int64],
-    weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return cosines to the resampled centre, the item's own text left out, ``(draws, m)``."""
     members = np.flatnonzero(cohort.members[:, column])
@@ -201,7 +199,7 @@ def _resampled_closeness(
     np.add.at(sums, number, states[members])
     along = normalised(states[rows]).astype(np.float64) @ sums.T  # (m, t)
     products = sums @ sums.T
-    drawn = weights[:, texts]  # (draws, t)
+    drawn = cohort.weights[:, texts].astype(np.float64)  # (draws, t)
     to_centre = drawn @ products
     length2 = np.einsum("dt,dt->d", to_centre, drawn)
     close: NDArray[np.float64] = drawn @ along.T

@@ -25,7 +25,17 @@ def show(found: Found) -> list[Any]:
                     figure,
                     key=f"depth-{test}",
                     config=config(f"moralscope-depth-{test}") | {"scrollZoom": False},
-                    alt=f"{figure.layout.title.text} of all sides on normalised depth; the "
-                    "figures are in the files below and on the Diagnosis page.",
+                    alt=f"{figure.layout.title.text} of all sides over depth; table below.",
                 )
+    with st.expander("As a table"):
+        number = st.column_config.NumberColumn
+        st.dataframe(
+            view.depth_table(found.diagnoses),
+            hide_index=True,
+            key="depth-table",
+            column_config={
+                name: number(format="%.3f") for name in ("depth", "value", "low", "high")
+            },
+            alt="Four tests of all sides over depth, with 95 % intervals.",
+        )
     return drawn

@@ -50,21 +50,15 @@ def _ask_side(column: Any, letter: str, set_name: str, first: Side) -> Side | No
     if model == NOBODY:
         return None
     study = _study(str(model), set_name, first)
-    with row.popover("", icon=":material/tune:", help=f"Layer and state of {letter}"):
+    with row.popover("Layer", icon=":material/tune:", help=f"Layer and state of {letter}"):
         return _placed(letter, study, first)
 
 
 def _study(model: str, set_name: str, first: Side) -> Study:
-    own = first.study
-    if model == ITSELF:
-        return own
-    spec = own.card.spec
-    if model == COPY:
-        trained = replace(spec, untrained_seed=None)
-        text = str(spec.untrained() if spec == trained else trained)
-    else:
-        text = model
-    return bench.study(set_name, text, own.plan.spec)
+    own = first.study.card.spec
+    trained = replace(own, untrained_seed=None)
+    named = {COPY: str(own.untrained() if own == trained else trained), ITSELF: str(own)}
+    return bench.study(set_name, named.get(model, model), first.study.plan.spec)
 
 
 def _placed(letter: str, study: Study, first: Side) -> Side:

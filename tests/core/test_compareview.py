@@ -11,6 +11,7 @@ from core.compareview import (
     at_layers,
     cka_table,
     depth_curves,
+    depth_table,
     difference_colouring,
     difference_table,
     headline,
@@ -169,6 +170,10 @@ def test_curves_lie_on_one_depth_axis(study, make_diagnosis):
     assert [one.letter for one in curves] == ["A", "C"]
     assert curves[0].depth == [0, pytest.approx(1 / 3), pytest.approx(2 / 3), 1]
     assert curves[0].figures[2].value == 0.6
+    table = depth_table([make_diagnosis(study), make_diagnosis(study)])
+    assert len(table) == 4 * 2 * 4
+    row = table[(table["side"] == "B") & (table["test"] == "typicality") & (table["layer"] == 1)]
+    assert row[["depth", "value"]].iloc[0].tolist() == pytest.approx([2 / 3, 0.6])
 
 
 def test_layers_are_named():

@@ -121,7 +121,7 @@ def test_every_chart_and_table_has_a_name_and_every_chart_a_table(open_compared)
     assert set(charts(app)) == CHARTS
     assert all(len(one.proto.alt) > 20 for one in app.get("plotly_chart"))
     assert all(len(one.proto.alt) > 10 for one in app.dataframe)
-    for column in ("debiased", "chance_low", "shared_neighbours", "shuffled_low"):
+    for column in ("depth", "debiased", "chance_low", "shared_neighbours", "shuffled_low"):
         assert len(table(app, column))
     labels = [one.label for one in app.get("download_button")]
     assert labels == ["Differences (CSV)", "Actions (CSV)", "Actions (Parquet)", "Charts as HTML"]
