@@ -254,9 +254,9 @@ def moved_colouring(picture: SideMap, pictures: Sequence[SideMap]) -> Colouring:
     return Colouring("Moved", picture.moved, span=(0.0, max(top, 1e-6)))
 
 
-def difference_colouring(made: Comparison, letter: str = "B") -> Colouring:
+def difference_colouring(made: Comparison) -> Colouring:
     """Return the difference in typicality as a colour: above 0 the second finds it more typical."""
-    return Colouring(f"Typicality, {letter} − A", made.items.value, span=(-1, 1), diverging=True)
+    return Colouring("Typicality minus A's", made.items.value, span=(-1, 1), diverging=True)
 
 
 # --- curves ---

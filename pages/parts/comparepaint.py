@@ -5,7 +5,6 @@ from typing import Any
 from core import compareview, view
 from core.comparejobs import Found
 from core.items import Items
-from core.sides import LETTERS
 from core.view import Colouring
 from pages.parts.address import bound
 from pages.parts.comparechoice import METHODS, PAINTS
@@ -37,6 +36,6 @@ def of(found: Found, paint: str, place: int, items: Items) -> Colouring:
     if paint == "moved":
         return compareview.moved_colouring(found.maps[other + 1], found.maps[1:])
     if paint == "difference":
-        return compareview.difference_colouring(found.comparisons[other], LETTERS[other + 1])
+        return compareview.difference_colouring(found.comparisons[other])
     colour: Any = paint
     return view.colouring(items, colour, None)

@@ -141,9 +141,9 @@ def test_movement_stands_beside_the_movement_between_halves():
     assert moved_colouring(far, [far]).span[1] == pytest.approx(np.quantile(moved[:3], 0.98))
 
 
-def test_the_colour_of_a_difference_names_the_side(made):
-    colours = difference_colouring(made, "C")
-    assert colours.title == "Typicality, C − A"
+def test_the_colour_of_a_difference_has_zero_in_the_middle(made):
+    colours = difference_colouring(made)
+    assert colours.span == (-1, 1)
     assert colours.diverging
     np.testing.assert_array_equal(colours.data, made.items.value)
 
