@@ -43,10 +43,10 @@ class CorpusError(CoreError):
 
 @dataclass(frozen=True)
 class CorpusSpec:
-    """Which tokens train a dictionary. A token is a position: different are two whose words or
-    whose words before them differ, since only then their states do.
+    """Which tokens train a dictionary.
 
-    First tokens of documents are read but never counted and never used.
+    A token is a position. Two are different where they, or the words before them, differ: only then
+    do their states. First tokens of documents are read but never counted and never used.
     """
 
     items: int = 200_000

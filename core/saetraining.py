@@ -7,6 +7,7 @@ after Bussmann et al. 2024 (https://arxiv.org/abs/2412.06410), ReLU after arXiv 
 import json
 import math
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -73,28 +74,37 @@ def train(
     """
     run = Training(states, spec)
     run.curve = [] if curve is None else curve
-    kept = None if folder is None else folder / "training.safetensors"
-    if kept is not None:
-        run.resume(kept)
+    if folder is None:
+        _learn(run, report)
+    else:
+        _learn_and_save(run, folder / "training.safetensors", report)
+    return Trained(run.dictionary(about), tuple(run.curve))
+
+
+def _learn(run: "Training", report: Report, save: Callable[[], None] = lambda: None) -> None:
+    """Take all steps that are left, saving once a minute."""
     saved = time.monotonic()
+    while run.step < run.steps:
+        report(run.step, run.steps, run.note())
+        run.advance()
+        if time.monotonic() - saved > _SAVE_SECONDS:
+            save()
+            saved = time.monotonic()
+
+
+def _learn_and_save(run: "Training", path: Path, report: Report) -> None:
+    """Go on from a saved state, and leave one however it ends."""
+    run.resume(path)
     try:
-        while run.step < run.steps:
-            report(run.step, run.steps, run.note())
-            run.advance()
-            if kept is not None and time.monotonic() - saved > _SAVE_SECONDS:
-                run.save(kept)
-                saved = time.monotonic()
+        _learn(run, report, lambda: run.save(path))
     except TrainingError:
-        if kept is not None:
-            kept.unlink(missing_ok=True)  # it may hold the same numbers that are not finite
+        path.unlink(missing_ok=True)  # it may hold the same numbers that are not finite
         raise
     except Cancelled:
-        if kept is not None and run.step:
-            run.save(kept)
+        if run.step:
+            run.save(path)
         raise
-    if kept is not None:
-        run.save(kept)  # should judging fail, nothing is learnt twice
-    return Trained(run.dictionary(about), tuple(run.curve))
+    run.save(path)  # should judging fail, nothing is learnt twice
 
 
 class Training:
