@@ -121,3 +121,24 @@ def test_every_model_is_asked_the_same_and_answers_for_itself(sides):
         assert told[one].answers.steered.tolist() == turned[other].answers.steered.tolist()
     twice = asked([both[0], both[0]])
     assert twice["A"] is twice["B"]
+
+
+def test_models_of_two_families_are_asked_in_turn_and_one_stays_open(sides, gpt2_spec):
+    work, (llama, _) = sides
+    gpt2 = Side(work.study(llama.study.items, gpt2_spec, ReadSpec()), 1, "mean")
+    for side in (llama, gpt2):
+        work.read(side.study).wait(WITHIN)
+    question = Question("Lying to a friend is morally", "care-harm", 0.2, "each pole")
+
+    def asked(*some):
+        job = comparejobs.ask_all(work, some, question)
+        job.wait(WITHIN)
+        assert job.state == "done", job.error
+        return job.result
+
+    alone = asked(gpt2)["A"]
+    told = asked(llama, gpt2)
+    assert told["B"].plain == alone.plain
+    assert told["B"].answers.steered.tolist() == alone.answers.steered.tolist()
+    assert work.shelf.is_open(gpt2_spec)
+    assert not work.shelf.is_open(llama.study.card.spec)
