@@ -1,4 +1,7 @@
-"""Dictionaries of a model that were trained here, with how they came about and their report."""
+"""Dictionaries of a model that were trained here, with how they came about and their report.
+
+Where dictionaries lie, and those that come from elsewhere: ``dictionaryshelf``.
+"""
 
 import json
 import shutil
@@ -9,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.corpora import CorpusSpec, make_corpus
-from core.gguf import PACKAGED_SHA256
+from core.dictionaryshelf import KIND, Shelved, find_shelved, shelved
 from core.modelcard import ModelCard
 from core.progress import Report, part, silent
 from core.resumable import only_one
-from core.sae import Dictionary, DictionaryError, DictionaryInfo
-from core.saefiles import load_folder, save_folder
-from core.saelayouts import Told
+from core.sae import DictionaryError, DictionaryInfo
+from core.saefiles import save_folder
 from core.saereport import DictionaryReport, make_report
 from core.saetraining import train
 from core.store import Key, Store, fingerprint, library_version
@@ -28,10 +30,6 @@ if TYPE_CHECKING:
 
 #: What a stored dictionary's folder holds beside its weights.
 TRAINING_FILE: Final = "training.json"
-#: Name of the dictionary that comes with the project, for the packaged model.
-BUILTIN: Final = "builtin"
-_BUILTIN_FOLDER: Final = Path(__file__).resolve().parent / "data" / "gemma3-270m-layer9"
-_KIND: Final = "dictionary"
 _FORMAT: Final = 1
 
 
@@ -89,19 +87,10 @@ class TrainPlan:
 
 @dataclass(frozen=True, eq=False)
 class KeptDictionary:
-    """A dictionary on disk with all that is known about it; its weights are not loaded yet."""
+    """A dictionary trained here with all that is known about it; its weights are not loaded yet."""
 
-    digest: str
-    """SHA-256 of its content key; ``builtin`` for the one that comes with the project."""
-
-    folder: Path
-    """Where it lies, in the format of SAELens."""
-
-    name: str
-    """Short name for people."""
-
-    layer: int
-    """Decoder layer."""
+    shelved: Shelved
+    """The dictionary itself."""
 
     corpus: Mapping[str, Any]
     """What it was trained and judged on: positions, documents, texts."""
@@ -118,74 +107,46 @@ class KeptDictionary:
     seconds: float
     """How long training took, reading and judging included, where nothing was stored before."""
 
-    size: int
-    """Bytes on disk."""
-
-    def load(self) -> Dictionary:
-        """Return the dictionary.
-
-        Raises:
-            DictionaryError: It is damaged.
-        """
-        return load_folder(self.folder, Told(source=f"trained:{self.digest}"))
-
 
 def open_dictionaries(store: Store, card: ModelCard) -> list[KeptDictionary]:
-    """List the dictionaries of a model that are at hand, newest first, the project's own last."""
-    own = [
-        _kept(entry.digest, store.root / _KIND / entry.digest)
-        for entry in store.artefacts()
-        if entry.kind == _KIND and entry.key.get("model") == card.identity
-    ]
-    if card.identity == f"gguf:{PACKAGED_SHA256}":
-        own.append(_kept(BUILTIN, _BUILTIN_FOLDER))
-    return [one for one in own if one is not None]
-
-
-def builtin_dictionary(card: ModelCard) -> Dictionary | None:
-    """Return the dictionary that comes with the project; None for any model but the packaged."""
-    if card.identity != f"gguf:{PACKAGED_SHA256}":
-        return None
-    return load_folder(_BUILTIN_FOLDER, Told(source=BUILTIN))
+    """List the dictionaries of a model that were trained here, newest first, the project's last."""
+    kept = [training_of(one) for one in shelved(store, card)]
+    return [one for one in kept if one is not None]
 
 
 def find_dictionary(store: Store, card: ModelCard, name: str) -> KeptDictionary:
-    """Return a dictionary of a model by ``builtin`` or the first digits of its digest.
+    """Return a dictionary trained here by ``builtin`` or the first digits of its artefact's name.
 
     Raises:
-        DictionaryError: There is none, or several.
+        DictionaryError: There is none, or several, or it was brought from elsewhere.
     """
-    known = open_dictionaries(store, card)
-    found = [one for one in known if name and one.digest.startswith(name)]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(one.digest[:12] for one in known) or "none yet"
-    raise DictionaryError(
-        f"{card.name} has {len(found) or 'no'} dictionaries named {name!r}. At hand: {names}."
-    )
+    one = find_shelved(store, card, name)
+    kept = training_of(one)
+    if kept is None:
+        raise DictionaryError(
+            f"{one.name} was brought from elsewhere: nothing is known of its training."
+        )
+    return kept
 
 
 def open_trained(store: Store, plan: TrainPlan) -> KeptDictionary | None:
     """Return the dictionary of a plan if it was trained before, undamaged."""
-    folder = store.open(_KIND, plan.key())
-    return None if folder is None else _kept(folder.name, folder)
+    folder = store.open(KIND, plan.key())
+    one = None if folder is None else Shelved.at(folder.name, folder)
+    return None if one is None else training_of(one)
 
 
-def _kept(digest: str, folder: Path) -> KeptDictionary | None:
-    """Read all but the weights; None if it cannot be read."""
+def training_of(shelved: Shelved) -> KeptDictionary | None:
+    """Return how a dictionary came about; None if it was not trained here, or cannot be read."""
     try:
-        about = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
+        about = json.loads((shelved.folder / TRAINING_FILE).read_text(encoding="utf-8"))
         return KeptDictionary(
-            digest,
-            folder,
-            about["name"],
-            about["layer"],
+            shelved,
             about["corpus"],
             TrainSpec(**about["spec"]),
             tuple(TrainStep(**one) for one in about["curve"]),
             DictionaryReport.of(about["report"]),
             about["seconds"],
-            sum(path.stat().st_size for path in folder.iterdir()),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -269,7 +230,7 @@ def _train(
         "report": judged.json(),
         "seconds": time.monotonic() - began,
     }
-    with store.writing(_KIND, plan.key()) as target:
+    with store.writing(KIND, plan.key()) as target:
         save_folder(trained.dictionary, target)
         (target / TRAINING_FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
@@ -319,10 +280,10 @@ def export_dictionary(kept: KeptDictionary, path: Path, command: str) -> None:
     Raises:
         DictionaryError: It cannot be written.
     """
-    dictionary = kept.load()
+    dictionary = kept.shelved.load()
     training = {**dictionary.info.training, "command": command}
     info = replace(dictionary.info, training=training)
     save_folder(replace(dictionary, info=info), path, "bfloat16")
-    about = json.loads((kept.folder / TRAINING_FILE).read_text(encoding="utf-8"))
+    about = json.loads((kept.shelved.folder / TRAINING_FILE).read_text(encoding="utf-8"))
     about["command"] = command
     (path / TRAINING_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -151,3 +151,19 @@ def report_table(report: DictionaryReport) -> pd.DataFrame:
         for name, cost in report.costs.added.items()
     ]
     return pd.DataFrame(rows, columns=["figure", "what", "value", "low", "high", "control"])
+
+
+def density_table(report: DictionaryReport) -> pd.DataFrame:
+    """Return the density histogram as a table: the twin of its chart, latents never on left out.
+
+    Columns: from and to, shares of held-out tokens in percent; latents.
+    """
+    ends = 100 * 10.0 ** np.array(DENSITY_EDGES)
+    columns = {"from %": ends[:-1], "to %": ends[1:], "latents": list(report.density)}
+    return pd.DataFrame(columns)
+
+
+def training_table(curve: Sequence[TrainStep]) -> pd.DataFrame:
+    """Return how a training went as a table: the twin of its chart."""
+    rows = [(one.step, one.loss, one.fvu, one.l0, one.dead) for one in curve]
+    return pd.DataFrame(rows, columns=["step", "loss", *(title for _, title in _CURVES)])

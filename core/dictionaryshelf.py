@@ -49,6 +49,23 @@ class Shelved(NamedTuple):
     n_latents: int
     """How many latents."""
 
+    @classmethod
+    def at(cls, digest: str, folder: Path) -> "Shelved | None":
+        """Read a folder's description; None if it cannot be read."""
+        try:
+            cfg = json.loads((folder / SAELENS_CONFIG).read_text(encoding="utf-8"))
+            metadata = cfg["metadata"]
+            name = str(metadata[OWN]["name"])
+            layer = layer_of(name, metadata["hook_name"])
+            return cls(digest, folder, name, layer, int(cfg["d_sae"]))
+        except (OSError, ValueError, KeyError, TypeError, DictionaryError):
+            return None
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
     def load(self) -> Dictionary:
         """Return the dictionary; the last few are kept in memory.
 
@@ -79,20 +96,24 @@ def shelved(store: Store, card: "ModelCard") -> list[Shelved]:
     ]
     if card.identity == f"gguf:{PACKAGED_SHA256}":
         found.append((BUILTIN, BUILTIN_FOLDER))
-    several = [_about(name, folder) for name, folder in found]
+    several = [Shelved.at(name, folder) for name, folder in found]
     return [one for one in several if one is not None]
 
 
-def _about(digest: str, folder: Path) -> Shelved | None:
-    """Read a dictionary's description; None if it cannot be read."""
-    try:
-        cfg = json.loads((folder / SAELENS_CONFIG).read_text(encoding="utf-8"))
-        metadata = cfg["metadata"]
-        name = str(metadata[OWN]["name"])
-        layer = layer_of(name, metadata["hook_name"])
-        return Shelved(digest, folder, name, layer, int(cfg["d_sae"]))
-    except (OSError, ValueError, KeyError, TypeError, DictionaryError):
-        return None
+def find_shelved(store: Store, card: "ModelCard", name: str) -> Shelved:
+    """Return a dictionary of a model by ``builtin`` or the first digits of its artefact's name.
+
+    Raises:
+        DictionaryError: There is none, or several.
+    """
+    known = shelved(store, card)
+    found = [one for one in known if name and one.digest.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(one.digest[:12] for one in known) or "none yet"
+    raise DictionaryError(
+        f"{card.name} has {len(found) or 'no'} dictionaries named {name!r}. At hand: {names}."
+    )
 
 
 def keep_dictionary(store: Store, dictionary: Dictionary, card: "ModelCard") -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from core import CoreError
 from core.commands import Asked, Desk, make_read, study_of
-from core.dictionaryshelf import BUILTIN, Shelved, keep_dictionary, shelved
+from core.dictionaryshelf import BUILTIN
 from core.featurejobs import Ranked, find, rank
 from core.features import FeatureSpec
 from core.featureview import Shown, counts_table, headline, latents
@@ -17,10 +17,8 @@ from core.foundations import DIMENSIONS
 from core.modelspec import ModelSpec
 from core.plaintext import Lines, aligned, number_text
 from core.prompts import PRESETS
-from core.sae import Dictionary, DictionaryError
-from core.saecommands import AddCommand
-from core.saereleases import FORMS, DictionarySpec, load_dictionary
-from core.study import Study
+from core.saecommands import AddCommand, dictionary_of
+from core.saereleases import FORMS
 from core.workbench import BUILTIN as BUILTIN_SET
 
 _SHOWN: Final[tuple[Shown, ...]] = ("confirmed", "selected", "all")
@@ -35,7 +33,7 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
         CoreError: The dictionary does not fit, or nothing can be judged.
     """
     study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, PRESETS[args.preset]))
-    dictionary = _dictionary(desk, study, args.dictionary)
+    dictionary = dictionary_of(desk, study, args.dictionary)
     make_read(desk, study)
     spec = FeatureSpec(permutations=args.permutations, seed=args.seed)
     job = rank(desk.bench, study, dictionary, spec)
@@ -58,27 +56,6 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
         )
     else:
         yield from _told(found, table)
-
-
-def _dictionary(desk: Desk, study: Study, name: str) -> Dictionary:
-    """Return a dictionary at hand, or load and keep the one that a spec names."""
-    if ":" in name:
-        spec = DictionarySpec.parse(name)
-        key = {"bring": str(spec), "model": study.card.identity}
-        loaded: Dictionary = desk.job(
-            key, f"Loading {spec.label}", lambda report: load_dictionary(spec, report), "data"
-        )
-        keep_dictionary(desk.bench.store, loaded, study.card)
-        return loaded
-    known = shelved(desk.bench.store, study.card)
-    found: list[Shelved] = [one for one in known if name and one.digest.startswith(name)]
-    if len(found) != 1:
-        names = ", ".join(one.digest[:12] for one in known) or "none yet"
-        raise DictionaryError(
-            f"{study.card.name} has {len(found) or 'no'} dictionaries named {name!r}. At hand: "
-            f"{names}. Or name one to load: {FORMS}."
-        )
-    return found[0].load()
 
 
 def _written(table: pd.DataFrame, args: argparse.Namespace) -> Lines:

@@ -48,7 +48,9 @@ def activation_figure(passport: Passport) -> go.Figure:
     _plain(figure, 230)
     figure.update_layout(bargap=0.02)
     figure.update_xaxes(title="activation, where it is on", rangemode="tozero")
-    figure.update_yaxes(title="tokens", type="log", range=[-0.25, _decades(passport.counts)])
+    figure.update_yaxes(
+        title="tokens", type="log", dtick=1, range=[-0.25, _decades(passport.counts)]
+    )
     return figure
 
 

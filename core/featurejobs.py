@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from core.activations import check_model
 from core.codes import Codes, Lit, codes_key, has_codes, light_up, open_codes, read_codes
 from core.dictionaries import TrainPlan
 from core.dictionaryshelf import keep_dictionary
@@ -22,11 +23,13 @@ from core.saereleases import DictionarySpec, load_dictionary
 from core.store import fingerprint
 from core.study import Study
 from core.workbench import Workbench
+from core.worth import Worth, load_or_measure, open_worth, worth_key
 
 __all__ = [
     "Ranked", "asked_latents", "bring", "bring_key", "codes_digest", "effect", "effect_job_key",
-    "find", "has_words", "is_found", "kept_effect", "kept_words", "light", "passport",
-    "pole_directions", "poles_key", "rank", "rank_key", "training_key", "words", "words_key",
+    "find", "has_words", "is_found", "kept_effect", "kept_words", "kept_worth", "light", "measure",
+    "measure_key", "passport", "pole_directions", "poles_key", "rank", "rank_key", "training_key",
+    "words", "words_key",
 ]  # fmt: skip
 
 #: Up to so many latents, the words of all of them are looked up; of larger ones the moral latents'.
@@ -58,6 +61,30 @@ def bring(work: Workbench, study: Study, spec: DictionarySpec) -> Job:
 def bring_key(study: Study, spec: DictionarySpec) -> str:
     """Return the key of the job that loads a dictionary."""
     return fingerprint({"bring": str(spec), "model": study.card.identity})
+
+
+def measure(work: Workbench, study: Study, dictionary: Dictionary) -> Job | None:
+    """Start (or join) the job that judges a dictionary from elsewhere; None if that is kept."""
+    if kept_worth(work, study, dictionary) is not None:
+        return None
+
+    def do(report: Report) -> Worth:
+        model = work.shelf.get(study.card.spec, part(report, 0.0, 0.05))
+        check_model(model, study.plan)
+        return load_or_measure(work.store, study, model, dictionary, part(report, 0.05, 1.0))
+
+    title = f"Measuring {dictionary.info.name}"
+    return work.runner.submit(measure_key(study, dictionary), title, do)
+
+
+def measure_key(study: Study, dictionary: Dictionary) -> str:
+    """Return the key of the job that judges a dictionary."""
+    return fingerprint({"worth": worth_key(study, dictionary)})
+
+
+def kept_worth(work: Workbench, study: Study, dictionary: Dictionary) -> Worth | None:
+    """Return what a dictionary is worth on a set's held-out actions; None if not measured."""
+    return open_worth(work.store, study, dictionary)
 
 
 def training_key(plan: TrainPlan) -> str:

@@ -38,7 +38,7 @@ def headline(scores: LatentScores) -> str:
             "dictionary shows none that these texts can prove."
         )
     single = own["monosemantic"]
-    poles = f"{single:,} of them of a single pole" if single else "none of them of a single pole"
+    poles = f"{single:,} of a single pole" if single else "none of a single pole"
     return (
         f"{own['confirmed']:,} of {n:,} latents are moral, {poles} "
         f"(with shuffled labels: {null.get('confirmed', 0):,})"
@@ -149,6 +149,15 @@ def passport_table(passport: Passport) -> pd.DataFrame:
             "all latents high": passport.centre_bands[:, 1],
         }
     )
+
+
+def activation_table(passport: Passport) -> pd.DataFrame:
+    """Return how often a latent is on how strongly: the table twin of its histogram.
+
+    Columns: from and to, activations; tokens.
+    """
+    ends = passport.edges
+    return pd.DataFrame({"from": ends[:-1], "to": ends[1:], "tokens": passport.counts})
 
 
 def axis_of(scores: LatentScores, latent: int) -> str:

@@ -3,20 +3,16 @@
 import argparse
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from core.commands import Asked, Desk, card_of, study_of
 from core.corpora import CorpusSpec
-from core.dictionaries import (
-    KeptDictionary,
-    export_dictionary,
-    find_dictionary,
-    open_dictionaries,
-    open_trained,
-)
+from core.dictionaries import KeptDictionary, export_dictionary, open_trained, training_of
+from core.dictionaryshelf import Shelved, find_shelved, shelved
+from core.featurejobs import bring, kept_worth, measure
 from core.modelspec import ModelSpec
 from core.plaintext import (
     SHOWN_DIGITS,
@@ -29,9 +25,13 @@ from core.plaintext import (
     number_text,
 )
 from core.prompts import PRESETS
-from core.sae import DictionaryError
+from core.sae import Dictionary, DictionaryError
+from core.saereleases import FORMS, DictionarySpec
+from core.saereport import DictionaryReport
+from core.study import Study
 from core.trainspec import TrainActivation, TrainSpec, paper_spec
 from core.workbench import BUILTIN as BUILTIN_SET
+from core.worth import Worth
 
 #: Adds a command to a group of commands, as ``__main__`` does.
 AddCommand = Callable[[Any, str, Any, str, str, str], argparse.ArgumentParser]
@@ -79,61 +79,84 @@ def train(desk: Desk, args: argparse.Namespace) -> Lines:
 def list_all(desk: Desk, args: argparse.Namespace) -> Lines:
     """List the dictionaries of a model."""
     card = card_of(desk, ModelSpec.parse(args.model))
-    known = open_dictionaries(desk.bench.store, card)
+    known = shelved(desk.bench.store, card)
     if not known:
         yield f"{card.name} has no dictionary yet. Train one: python -m core dictionary train MODEL"
         return
-    head = (
-        "digest",
-        "layer",
-        "latents",
-        "rule",
-        "k",
-        "FVU",
-        "L0",
-        "dead",
-        "size",
-        "tokens",
-    )
+    head = ("digest", "layer", "latents", "rule", "k", "FVU", "L0", "dead", "size", "tokens")
     yield from aligned(head, [_row(one) for one in known], left=(0, 3))
 
 
-def _row(kept: KeptDictionary) -> tuple[str, ...]:
+def _row(one: Shelved) -> tuple[str, ...]:
+    kept, size = training_of(one), bytes_text(one.size)
+    start = (one.digest[:SHOWN_DIGITS], str(one.layer), f"{one.n_latents:,}")
+    if kept is None:
+        return (*start, "brought", "–", "–", "–", "–", size, "–")
     own = kept.report.fits["dictionary"]
     return (
-        kept.digest[:SHOWN_DIGITS],
-        str(kept.layer),
-        f"{kept.spec.width:,}",
+        *start,
         kept.spec.activation,
         str(kept.spec.k),
         number_text(own.fvu.value),
         f"{own.l0.value:.1f}",
         f"{100 * kept.report.dead:.0f} %",
-        bytes_text(kept.size),
+        size,
         f"{kept.corpus['train']['different_positions']:,}",
     )
 
 
 def report(desk: Desk, args: argparse.Namespace) -> Lines:
-    """Tell what a dictionary is worth.
+    """Tell what a dictionary is worth; one from elsewhere is measured the first time.
 
     Raises:
-        DictionaryError: There is no such dictionary.
+        CoreError: There is no such dictionary, or it cannot be measured.
     """
     card = card_of(desk, ModelSpec.parse(args.model))
-    kept = find_dictionary(desk.bench.store, card, args.dictionary)
-    yield from _shown(kept, as_json=args.json)
+    if ":" not in args.dictionary:
+        kept = training_of(find_shelved(desk.bench.store, card, args.dictionary))
+        if kept is not None:
+            yield from _shown(kept, as_json=args.json)
+            return
+    study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
+    dictionary = dictionary_of(desk, study, args.dictionary)
+    job = measure(desk.bench, study, dictionary)
+    if job is not None:
+        desk.watch(job)
+    worth = kept_worth(desk.bench, study, dictionary)
+    if worth is None:
+        raise DictionaryError("What was just measured is gone: the cache was cleared.")
+    yield from _judged(dictionary, study, worth, as_json=args.json)
+
+
+def dictionary_of(desk: Desk, study: Study, name: str) -> Dictionary:
+    """Return a dictionary at hand, or load and keep the one that a spec names.
+
+    Args:
+        desk: Where the command works.
+        study: Items and model.
+        name: ``builtin``, first digits of an artefact's name, or a spec such as ``folder:/here``.
+
+    Raises:
+        CoreError: There is none, it cannot be loaded, or belongs to another model.
+    """
+    if ":" not in name:
+        try:
+            return find_shelved(desk.bench.store, study.card, name).load()
+        except DictionaryError as error:
+            raise DictionaryError(f"{error} Or name one to load: {FORMS}.") from error
+    brought: str = desk.watch(bring(desk.bench, study, DictionarySpec.parse(name)))
+    return find_shelved(desk.bench.store, study.card, brought).load()
 
 
 def _shown(kept: KeptDictionary, *, as_json: bool) -> Lines:
-    """Yield a dictionary's report as text or as one JSON object."""
+    """Yield the report of a dictionary trained here as text or as one JSON object."""
     if not as_json:
         yield from _told(kept)
         return
     about = {
-        "digest": kept.digest,
-        "name": kept.name,
-        "layer": kept.layer,
+        "digest": kept.shelved.digest,
+        "name": kept.shelved.name,
+        "layer": kept.shelved.layer,
         "spec": asdict(kept.spec),
         "corpus": dict(kept.corpus),
         "seconds": kept.seconds,
@@ -142,26 +165,58 @@ def _shown(kept: KeptDictionary, *, as_json: bool) -> Lines:
 
 
 def _told(kept: KeptDictionary) -> Lines:
-    """Yield a dictionary's report as text."""
-    found, costs = kept.report, kept.report.costs
+    """Yield the report of a dictionary trained here as text."""
     train, held_out = kept.corpus["train"], kept.corpus["held_out"]
     different = train["different_positions"]
     yield from facts(
         {
-            "dictionary": kept.name,
-            "digest": kept.digest,
-            "trained on": f"{train['positions']:,} tokens in {train['documents']:,} documents, "
-            f"{different:,} of them different with all before them",
+            "dictionary": kept.shelved.name,
+            "digest": kept.shelved.digest,
+            "trained on": f"{_size(train)}, {different:,} of them different with all before them",
             "texts": ", ".join(f"{count:,} {name}" for name, count in kept.corpus["texts"].items()),
-            "judged on": f"{held_out['positions']:,} tokens in {held_out['documents']:,} documents "
-            "that share no text with training",
-            "dead": f"{100 * found.dead:.1f} % of latents are on at none of these; "
+            "judged on": f"{_size(held_out)} that share no text with training",
+            "dead": f"{100 * kept.report.dead:.1f} % of latents are on at none of these; "
             f"{100 * kept.curve[-1].dead:.1f} % at none of the last "
             f"{kept.spec.dead_after:,} of training",
             "took": duration(kept.seconds),
-            "size": bytes_text(kept.size),
+            "size": bytes_text(kept.shelved.size),
         }
     )
+    yield from _figures(kept.report)
+
+
+def _judged(dictionary: Dictionary, study: Study, worth: Worth, *, as_json: bool) -> Lines:
+    """Yield the report of a dictionary from elsewhere."""
+    info, set_name = dictionary.info, study.items.provenance.name
+    if as_json:
+        about = {
+            "digest": dictionary.digest,
+            "name": info.name,
+            "layer": info.layer,
+            "items": study.items.digest,
+            "corpus": dict(worth.corpus),
+        }
+        yield json.dumps(about | worth.report.json(), indent=1)
+        return
+    yield from facts(
+        {
+            "dictionary": f"{info.name}, layer {info.layer}, {dictionary.n_latents:,} latents",
+            "weights": dictionary.digest,
+            "judged on": f"{_size(worth.corpus['held_out'])}: held-out actions of {set_name}; "
+            "whether its training saw them is not known here",
+            "controls": f"fitted on {_size(worth.corpus['train'])} of training actions",
+            "dead": f"{100 * worth.report.dead:.1f} % of latents are on at none of these",
+        }
+    )
+    yield from _figures(worth.report)
+
+
+def _size(about: Mapping[str, Any]) -> str:
+    return f"{about['positions']:,} tokens in {about['documents']:,} documents"
+
+
+def _figures(found: DictionaryReport) -> Lines:
+    """Yield fits and costs beside their controls."""
     yield ""
     rows = [
         (_ARMS[name], interval_text(fit.fvu), interval_text(fit.l0))
@@ -169,11 +224,11 @@ def _told(kept: KeptDictionary) -> Lines:
     ]
     yield from aligned(("", "variance missed", "latents on"), rows, left=(0,))
     yield ""
-    plain = interval_text(costs.plain)
-    yield f"Cross-entropy {plain} nats per token, {costs.tokens:,} predictions."
+    plain = interval_text(found.costs.plain)
+    yield f"Cross-entropy {plain} nats per token, {found.costs.tokens:,} predictions."
     rows = [
-        (_ARMS[name], interval_text(cost), number_text(costs.recovered(name)))
-        for name, cost in costs.added.items()
+        (_ARMS[name], interval_text(cost), number_text(found.costs.recovered(name)))
+        for name, cost in found.costs.added.items()
     ]
     yield from aligned(("read instead of the layer", "added", "recovered"), rows, left=(0,))
 
@@ -203,7 +258,13 @@ def add_commands(top: Any, add: AddCommand) -> None:
     told = "tell what a dictionary is worth on held-out tokens, beside its controls"
     one = add(own, "report", report, told, "packaged builtin", "dictionary ")
     one.add_argument("model", metavar="MODEL")
-    one.add_argument("dictionary", metavar="DICT", help="'builtin' or digits of its digest")
+    one.add_argument(
+        "dictionary",
+        metavar="DICT",
+        help=f"'builtin', digits of a digest (see 'dictionary list'), or {FORMS}",
+    )
+    told = "whose held-out actions judge one from elsewhere; default: builtin"
+    one.add_argument("--items", default=BUILTIN_SET, metavar="SET", help=told)
     _add_json(one)
 
 

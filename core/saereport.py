@@ -24,6 +24,8 @@ FIT_TOKENS: Final = 20_000
 #: Edges of the density histogram: log10 of the share of tokens on which a latent is on.
 DENSITY_EDGES: Final = tuple(float(one) for one in np.arange(-5.0, 0.25, 0.25))
 _BLOCK: Final = 2048
+#: Dense codes held at once: 2**24 cells are 64 MB.
+_BLOCK_CELLS: Final = 2**24
 
 
 class Fit(NamedTuple):
@@ -49,9 +51,9 @@ class DictionaryReport:
 
     fits: Mapping[str, Fit]
     """``dictionary`` on all held-out tokens; ``items``, ``sampled``, ``file``: the dictionary on
-    those of one source; ``training``: the dictionary on tokens it was trained on; and as controls
-    ``components``, as many principal components of training tokens as latents are on, and
-    ``random``, random directions of the same number with as many on."""
+    those of one source; ``training``: the dictionary on tokens it was trained on, if it was trained
+    here; and as controls ``components``, as many principal components of training tokens as latents
+    are on, and ``random``, random directions of the same number with as many on."""
 
     dead: float
     """Share of latents that are on at no held-out token."""
@@ -102,6 +104,7 @@ def make_report(
     documents: Documents,
     *,
     seed: int = 0,
+    trained_here: bool = True,
     report: Report = silent,
 ) -> DictionaryReport:
     """Measure a dictionary and its controls.
@@ -109,10 +112,11 @@ def make_report(
     Args:
         model: The open model.
         dictionary: A dictionary of one of its layers.
-        train: States of training tokens.
+        train: States of training tokens: controls are fitted on them.
         held_out: States of the tokens that judge.
         documents: The documents that these stand in.
         seed: Seed of the random control, of chosen documents and of intervals.
+        trained_here: Whether ``train`` are tokens that the dictionary was trained on.
         report: Told how far it is.
 
     Raises:
@@ -126,11 +130,11 @@ def make_report(
     own = _rebuilt(dictionary, states)
     control = random_dictionary(dictionary, mean, max(1, round(own.l0.mean())), seed)
     fits = _fits(own, states, held_out.document, documents, seed)
-    seen = train.document[_spread(len(train))]
-    fits["training"] = _fit(known, _rebuilt(dictionary, known), seen, seed)
-    fits["components"] = _fit(
-        states, _components(known, mean, states, round(own.l0.mean())), held_out.document, seed
-    )
+    if trained_here:
+        seen = train.document[_spread(len(train))]
+        fits["training"] = _fit(known, _rebuilt(dictionary, known), seen, seed)
+    rebuilt = _components(known, mean, states, round(own.l0.mean()))
+    fits["components"] = _fit(states, rebuilt, held_out.document, seed)
     fits["random"] = _fit(states, _rebuilt(control, states), held_out.document, seed)
     costs = splice_costs(
         model,
@@ -196,9 +200,10 @@ def _rebuilt(dictionary: Dictionary, states: NDArray[np.float32]) -> _Rebuilt:
     import torch
 
     rebuilt, l0, on = [], [], np.zeros(dictionary.n_latents, np.int64)
+    block = max(1, min(_BLOCK, _BLOCK_CELLS // dictionary.n_latents))
     with torch.no_grad():
-        for start in range(0, len(states), _BLOCK):
-            codes = dictionary.encode(torch.from_numpy(states[start : start + _BLOCK]))
+        for start in range(0, len(states), block):
+            codes = dictionary.encode(torch.from_numpy(states[start : start + block]))
             rebuilt.append(dictionary.decode(codes).cpu().numpy())
             l0.append((codes > 0).sum(dim=1).cpu().numpy())
             on += (codes > 0).sum(dim=0).cpu().numpy()
@@ -211,7 +216,7 @@ def _components(
     """Rebuild states from the k first principal components of training states."""
     inner = (known - mean).astype(np.float64)
     _, axes = np.linalg.eigh(inner.T @ inner)
-    best = axes[:, -k:].astype(np.float32)
+    best = axes[:, max(axes.shape[1] - k, 0) :].astype(np.float32)
     rebuilt = ((states - mean) @ best @ best.T + mean).astype(np.float32)
     return _Rebuilt(rebuilt, np.full(len(states), best.shape[1]), np.zeros(0, np.int64))
 

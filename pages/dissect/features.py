@@ -30,7 +30,8 @@ with frame.told():
         shelved = featurechoice.ask(study) if reading.panel(study) else None
         if shelved is not None:
             dictionary = featurebench.dictionary(shelved)
-            featurereport.show(study, shelved)
+            with frame.told():
+                featurereport.show(study, shelved, dictionary)
             found = featurefind.panel(study, dictionary)
             if found is not None:
                 latent = featurelist.show(study, dictionary, found)

@@ -24,7 +24,7 @@ _MOST: Final = 1000
 
 def show(study: Study, dictionary: Dictionary, found: Ranked) -> int | None:
     """Draw the list and return the latent whose passport is open."""
-    row = st.columns([1.2, 1.6, 2.4], vertical_alignment="bottom")
+    row = st.columns([1.2, 1.6, 2.4])
     dimension = row[0].selectbox(
         "Sort by", (_ANY, *DIMENSIONS), **bound("sort", _ANY, (_ANY, *DIMENSIONS))
     )
@@ -96,7 +96,7 @@ def _table(table: Any) -> None:
         table.iloc[:_MOST],
         hide_index=True,
         key="latents-table",
-        height=400,
+        height=min(400, 40 + 35 * max(len(table), 1)),
         column_order=_ORDER,
         column_config=_columns(),
         on_select=lambda: _picked_row(table),

@@ -5,7 +5,7 @@ import streamlit as st
 from core import featurejobs
 from core.featurefigures import activation_figure, centres_figure, correlation_figure
 from core.featurejobs import Ranked
-from core.featureview import passport_table, why
+from core.featureview import activation_table, passport_table, why
 from core.figures import config
 from core.sae import Dictionary
 from core.study import Study
@@ -53,12 +53,21 @@ def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> No
             activation_figure(known),
             key="passport-activation",
             config=config("moralscope-latent-activation") | _PLAIN,
-            alt="Histogram of its activation over tokens, with deciles.",
+            alt="Histogram of its activation over tokens, with deciles; the "
+            "table below holds the same.",
         )
-        with st.expander("As a table"):
+        st.caption("Red ticks: deciles of its activations.")
+        with st.expander("As tables"):
             st.dataframe(
                 passport_table(known),
                 hide_index=True,
                 key="passport-table",
                 alt="Correlation and cosine for each dimension with their controls.",
+            )
+            st.dataframe(
+                activation_table(known),
+                hide_index=True,
+                key="activation-table",
+                height=200,
+                alt="Tokens by how strongly it is on.",
             )

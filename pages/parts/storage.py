@@ -15,7 +15,17 @@ _KINDS = {
     "pack": "Opened packs",
     "selection": "Selections",
     "dose": "Doses and leakages of steering",
+    "dictionary": "Dictionaries",
+    "worth": "Reports of dictionaries",
+    "tokens": "Tokens that dictionaries learn from",
+    "sampled": "Text that models wrote",
+    "codes": "Texts taken apart",
+    "latents": "Judged latents",
+    "lens": "Words of latents",
+    "effect": "Tried latents",
 }
+#: What a person brought or waited long for is not cleared with one click.
+_KEPT = ("items", "dictionary")
 
 
 def show() -> None:
@@ -39,7 +49,7 @@ def show() -> None:
     )
     st.caption(f"{rows['size'].sum() / 1e9:.2f} GB in {store.root}. All of it can be made again.")
     with st.popover("Clear …", icon=":material/delete:"):
-        kinds = [kind for kind in _KINDS if kind in set(rows["kind"]) and kind != "items"]
+        kinds = [kind for kind in _KINDS if kind in set(rows["kind"]) and kind not in _KEPT]
         kind = st.selectbox("What", kinds, format_func=lambda one: _KINDS[one], key="clear-kind")
         if st.button("Clear it", key="clear-button") and kind:
             for artefact in artefacts:

@@ -10,9 +10,7 @@ from core.__main__ import main
 from core.corpora import CorpusSpec
 from core.dataset import ItemSpec, load_or_read
 from core.dictionaries import (
-    BUILTIN,
     TrainPlan,
-    builtin_dictionary,
     discard,
     find_dictionary,
     is_paused,
@@ -20,6 +18,7 @@ from core.dictionaries import (
     open_dictionaries,
     open_trained,
 )
+from core.dictionaryshelf import BUILTIN, shelved
 from core.gguf import PACKAGED_SHA256
 from core.models import describe, open_model
 from core.progress import Cancelled
@@ -65,19 +64,20 @@ def test_a_trained_dictionary_is_kept_with_its_report_and_opened_again(store, pl
     curve = []
     kept = load_or_train(store, plan, model, curve)
     again = load_or_train(store, plan, model, [], stop_in_training)  # not trained a second time
-    assert again.digest == kept.digest
+    assert again.shelved == kept.shelved
     assert kept.curve == tuple(curve)
     assert kept.curve[-1].step == kept.curve[-1].steps
     assert kept.curve[-1].fvu < kept.curve[0].fvu
     assert kept.report.fits["dictionary"].fvu.value < kept.report.fits["random"].fvu.value
     assert kept.corpus["train"]["different_positions"] >= CORPUS.items
-    dictionary = kept.load()
+    dictionary = kept.shelved.load()
     check_fits(dictionary, plan.study.card)
     assert (dictionary.n_latents, dictionary.info.k, dictionary.info.layer) == (64, 4, 1)
     assert dictionary.info.training["spec"]["width"] == 64
-    assert load_folder(kept.folder).digest == dictionary.digest
-    assert [one.digest for one in open_dictionaries(store, plan.study.card)] == [kept.digest]
-    assert find_dictionary(store, plan.study.card, kept.digest[:8]).digest == kept.digest
+    assert load_folder(kept.shelved.folder).digest == dictionary.digest
+    card, digest = plan.study.card, kept.shelved.digest
+    assert [one.shelved.digest for one in open_dictionaries(store, card)] == [digest]
+    assert find_dictionary(store, card, digest[:8]).shelved.digest == digest
 
 
 def test_a_dictionary_of_another_model_is_not_listed(store, plan, model, gpt2_spec):
@@ -98,7 +98,7 @@ def test_stopped_it_waits_and_goes_on_to_the_same_bits(store, plan, model, tmp_p
     resumed = load_or_train(store, plan, model, curve)
     assert not is_paused(store, plan)
     whole = load_or_train(Store(tmp_path / "other"), plan, model, [])
-    assert resumed.load().digest == whole.load().digest
+    assert resumed.shelved.load().digest == whole.shelved.load().digest
     assert resumed.curve == whole.curve == tuple(curve)
 
 
@@ -111,7 +111,7 @@ def test_a_stopped_training_can_be_forgotten(store, plan, model):
 
 def test_a_damaged_dictionary_is_set_aside(store, plan, model):
     kept = load_or_train(store, plan, model, [])
-    (kept.folder / "training.json").write_text("{}")
+    (kept.shelved.folder / "training.json").write_text("{}")
     assert open_dictionaries(store, plan.study.card) == []
     assert open_trained(store, plan) is None
     assert len(list((store.root / "damaged").iterdir())) == 1
@@ -144,7 +144,7 @@ def test_the_job_shows_its_curve_while_it_runs(tmp_path, llama_spec, table):
     job.wait(60)
     assert job.state == "done", job.error
     assert tuple(job.live) == job.result.curve
-    assert job.result.layer == study.anchor
+    assert job.result.shelved.layer == study.anchor
     assert bench.train_dictionary(study, CORPUS, SPEC) is None
 
 
@@ -218,21 +218,24 @@ def packaged(store):
 def test_the_projects_own_dictionary_belongs_to_the_packaged_model_alone(
     store, packaged, llama_spec
 ):
-    own = builtin_dictionary(packaged)
+    [one] = shelved(store, packaged)
+    own = one.load()
     check_fits(own, packaged)
     assert (own.n_latents, own.d_model, own.info.k, own.info.layer) == (5120, 640, 32, 9)
     assert own.info.model == f"gguf:{PACKAGED_SHA256}"
-    assert builtin_dictionary(describe(llama_spec, store)) is None
-    assert builtin_dictionary(replace(packaged, identity="untrained:0")) is None
-    assert [one.digest for one in open_dictionaries(store, packaged)] == [BUILTIN]
+    assert shelved(store, describe(llama_spec, store)) == []
+    assert shelved(store, replace(packaged, identity="untrained:0")) == []
+    assert [one.shelved.digest for one in open_dictionaries(store, packaged)] == [BUILTIN]
 
 
 def test_the_projects_own_dictionary_is_small_says_how_it_was_made_and_beats_its_controls(
     store, packaged
 ):
     kept = find_dictionary(store, packaged, BUILTIN)
-    assert kept.size < 15e6
-    assert kept.load().info.training["command"].startswith("python -m core dictionary train")
+    assert kept.shelved.size < 15e6
+    assert (
+        kept.shelved.load().info.training["command"].startswith("python -m core dictionary train")
+    )
     assert kept.corpus["train"]["positions"] >= 200_000
     fits, costs = kept.report.fits, kept.report.costs
     assert fits["dictionary"].fvu.high < fits["components"].fvu.low < fits["random"].fvu.low

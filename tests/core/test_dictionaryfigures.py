@@ -2,7 +2,14 @@
 
 import pytest
 
-from core.dictionaryfigures import density_figure, report_table, training_figure, worth_figure
+from core.dictionaryfigures import (
+    density_figure,
+    density_table,
+    report_table,
+    training_figure,
+    training_table,
+    worth_figure,
+)
 from core.saereport import DENSITY_EDGES, DictionaryReport, Fit
 from core.splice import SpliceCosts
 from core.stats import Estimate
@@ -38,10 +45,15 @@ def test_every_figure_has_its_controls_and_intervals(report):
 def test_densities_are_bars_over_the_reports_bins(report):
     [bars] = density_figure(report).data
     assert list(bars.y) == list(report.density)
+    table = density_table(report)
+    assert table["latents"].tolist() == list(bars.y)
+    assert table["from %"].tolist() == pytest.approx(list(bars.customdata))
+    assert (table["to %"].iloc[0], table["to %"].iloc[-1]) == pytest.approx((10**-2.75, 100))
 
 
 def test_a_curve_is_drawn_from_its_first_step(report):
     curve = [TrainStep(one, 10, 1.0, 1 / one, 30, 0.1) for one in (1, 2, 3)]
     traces = training_figure(curve).data
     assert [list(one.y) for one in traces] == [[1, 0.5, 1 / 3], [30] * 3, [0.1] * 3]
+    assert training_table(curve)["variance missed"].tolist() == list(traces[0].y)
     assert len(training_figure([]).data) == 3

@@ -45,6 +45,11 @@ def shown(app: AppTest, key: str):
     return next(one for one in app.dataframe if one.key == key).value
 
 
+def table_with(app: AppTest, column: str):
+    [found] = [one.value for one in app.dataframe if column in one.value]
+    return found
+
+
 def test_without_a_dictionary_the_page_offers_to_load_or_train_one(open_read, complaints):
     app = open_read("features")
     assert complaints(app) == []
@@ -78,8 +83,7 @@ def test_a_latent_is_tried_and_its_words_are_looked_up(open_features, complaints
     app.run()
     assert "effect-chart" in charts(app)
     assert "random latents" in said(app)
-    [table] = [one.value for one in app.dataframe if "random low" in one.value]
-    assert table["random low"].notna().all()
+    assert table_with(app, "random low")["random low"].notna().all()
     button(app, "Look up the words of 48 latents").click().run()
     settle(work)
     app.run()
@@ -146,6 +150,24 @@ def test_a_dictionary_of_another_width_is_refused_and_one_that_fits_is_shelved(
     assert [one.n_latents for one in shelved(work.store, card)] == [48]
 
 
+def test_a_dictionary_from_elsewhere_is_measured_when_asked(
+    open_read, complaints, work, card, monkeypatch
+):
+    monkeypatch.setattr("core.worth.CONTROL_TOKENS", 3_000)
+    keep_dictionary(work.store, MADE, card)
+    app = open_read("features")
+    assert "was not measured yet" in said(app)
+    app.button(key="measure").click().run()
+    settle(work)
+    app.run()
+    assert complaints(app) == []
+    assert "it misses" in said(app)
+    assert "Whether its training saw them is not known" in said(app)
+    assert table_with(app, "control")["control"].any()
+    assert table_with(app, "from %")["latents"].sum() > 0
+    assert {"worth", "density"} <= set(charts(app))
+
+
 def test_a_dictionary_is_trained_here_and_then_chosen(open_read, complaints, work, card):
     app = open_read("features", way="Train")
     for key, value in (("train-tokens", 0), ("train-written", 400), ("train-epochs", 1)):
@@ -160,8 +182,8 @@ def test_a_dictionary_is_trained_here_and_then_chosen(open_read, complaints, wor
     assert one.n_latents == 64
     app.run()
     assert "held-out tokens it misses" in said(app)
-    [table] = [each.value for each in app.dataframe if "control" in each.value]
-    assert table["control"].any()
+    assert table_with(app, "control")["control"].any()
+    assert len(table_with(app, "step")) > 0
 
 
 def test_latents_come_to_the_steering_page_with_a_random_control(

@@ -1,0 +1,29 @@
+"""A dictionary from elsewhere is measured here: kept, running, or offered."""
+
+import streamlit as st
+
+from core import featurejobs
+from core.dictionaryshelf import Shelved
+from core.sae import Dictionary
+from core.study import Study
+from core.worth import Worth
+from pages.parts import steerdose
+from pages.parts.bench import bench
+
+
+def show(study: Study, shelved: Shelved, dictionary: Dictionary) -> Worth | None:
+    """Return what was measured; else show progress, or offer to measure."""
+    worth = featurejobs.kept_worth(bench(), study, dictionary)
+    job = bench().runner.get(featurejobs.measure_key(study, dictionary))
+    if worth is not None or steerdose.watched(job):
+        return worth
+    row = st.container(horizontal=True, vertical_alignment="center")
+    if row.button("Measure it", icon=":material/straighten:", key="measure"):
+        featurejobs.measure(bench(), study, dictionary)
+        st.rerun()
+    row.caption(
+        f"Brought from elsewhere: layer {shelved.layer}, {shelved.n_latents:,} latents. What it is "
+        "worth on this set's held-out actions was not measured yet: about a minute on two cores, "
+        "once."
+    )
+    return None
