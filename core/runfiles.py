@@ -2,27 +2,33 @@
 
 import io
 import re
+import tempfile
 import zipfile
+from pathlib import Path
 from typing import Final
 
 from core.directions import direction_bytes
 from core.history import Run, run_json
+from core.sae import Dictionary
+from core.saefiles import save_folder
 from core.steering import LayerEdit
 
+#: Folder of the dictionary in a bundle, in the format of SAELens.
+DICTIONARY: Final = "dictionary"
 _SCRIPT: Final = '''"""Repeats a steered run of Moralscope: pip install nnsight transformers.
 
-Put the direction files beside this script. It takes the likeliest token; samples of a temperature
-above 0 would draw other random numbers than Moralscope does.
+Run it where it lies, with {beside} beside it. It takes the likeliest token; samples
+of a temperature above 0 would draw other random numbers than Moralscope does.
 """
 
-import torch
+{imports}import torch
 from nnsight import TransformersModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 MODEL = {model!r}  # a folder or a hub id
 PROMPT = {prompt!r}
-EDITS = {edits!r}  # layer: direction files, their strengths, residual norm
+EDITS = {edits!r}  # layer: {meaning}, their strengths, residual norm
 OPERATION, POSITIONS, TOKENS, CHAT = {operation!r}, {positions!r}, {tokens}, {chat}
 
 tokenizer = AutoTokenizer.from_pretrained(MODEL)
@@ -36,20 +42,11 @@ if CHAT:
 ids = tokenizer(text, return_tensors="pt", add_special_tokens=not CHAT)["input_ids"]
 start = ids.shape[1]
 
+{change}
 
-def edited(output, files, strengths, norm):
+def edited(output, names, strengths, norm):
     hidden, *rest = output if isinstance(output, tuple) else (output,)
-    units = torch.stack([load_file(name)["direction"] for name in files])
-    strengths = torch.tensor(strengths)
-    if OPERATION == "add":
-        change = (strengths * norm) @ units
-    else:
-        along = hidden @ units.T
-        wanted = strengths * norm
-        if OPERATION == "project out":
-            wanted = along * (1 - strengths.abs().clamp(max=1))
-        change = (wanted - along) @ torch.linalg.pinv(units @ units.T) @ units
-    moved = hidden + change
+    moved = hidden + change(hidden, names, torch.tensor(strengths), norm)
     untouched = {{"all": 0, "not first": 1, "generated": start - 1}}[POSITIONS]
     moved[:, :untouched] = hidden[:, :untouched]
     return (moved, *rest) if isinstance(output, tuple) else moved
@@ -58,8 +55,8 @@ def edited(output, files, strengths, norm):
 for _ in range(TOKENS):
     with torch.no_grad():
         with model.trace({{"input_ids": ids}}):
-            for layer, (files, strengths, norm) in EDITS.items():
-                layers[layer].output = edited(layers[layer].output, files, strengths, norm)
+            for layer, (names, strengths, norm) in EDITS.items():
+                layers[layer].output = edited(layers[layer].output, names, strengths, norm)
             logits = model.output.logits[:, -1].save()
     token = logits.argmax(-1)
     if token.item() in {ends!r}:
@@ -67,6 +64,40 @@ for _ in range(TOKENS):
     ids = torch.cat([ids, token[:, None]], dim=1)
 print(tokenizer.decode(ids[0, start:], skip_special_tokens=True))
 '''
+#: Directions are added, set or projected out.
+_ALONG: Final = """
+def change(hidden, files, strengths, norm):
+    units = torch.stack([load_file(name)["direction"] for name in files])
+    if OPERATION == "add":
+        return (strengths * norm) @ units
+    along = hidden @ units.T
+    wanted = strengths * norm
+    if OPERATION == "project out":
+        wanted = along * (1 - strengths.abs().clamp(max=1))
+    return (wanted - along) @ torch.linalg.pinv(units @ units.T) @ units
+"""
+#: Latents are set; what the dictionary cannot reconstruct stays, for only their rows are written.
+_CLAMP: Final = """rule = json.loads(Path("dictionary/cfg.json").read_text(encoding="utf-8"))
+weights = load_file("dictionary/sae_weights.safetensors")
+
+
+def encode(states):
+    if rule["apply_b_dec_to_input"]:
+        states = states - weights["b_dec"]
+    before = states @ weights["W_enc"] + weights["b_enc"]
+    codes = torch.relu(before)
+    if rule["architecture"] == "jumprelu":
+        return codes * (before > weights["threshold"])
+    if rule["architecture"] == "topk":
+        best = codes.topk(rule["k"], dim=-1, sorted=False)
+        return torch.zeros_like(codes).scatter_(-1, best.indices, best.values)
+    return codes  # relu
+
+
+def change(hidden, latents, strengths, norm):
+    rows = weights["W_dec"][latents]
+    return (strengths * norm / rows.norm(dim=1) - encode(hidden)[..., latents]) @ rows
+"""
 
 
 def markdown(run: Run) -> str:
@@ -112,15 +143,32 @@ def _plain(line: str) -> str:
 def bundle_bytes(
     run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[int]
 ) -> bytes:
-    """Return a run's script with its direction files and the run itself, as a zip file."""
+    """Return a run's script with what it needs and the run itself, as a zip file.
+
+    It needs direction files or, where latents are set, their dictionary in the format of SAELens.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("repeat.py", script(run, edits, model, layers, ends))
         packed.writestr("run.json", run_json(run))
         for edit in edits:
-            for number, direction in enumerate(edit.directions):
-                packed.writestr(f"{number}-{edit.layer}.safetensors", direction_bytes(direction))
+            if edit.dictionary is not None:
+                _pack(packed, edit.dictionary)
+                continue
+            for name, direction in zip(_files(edit), edit.directions, strict=True):
+                packed.writestr(name, direction_bytes(direction))
     return buffer.getvalue()
+
+
+def _pack(packed: zipfile.ZipFile, dictionary: Dictionary) -> None:
+    """Put a dictionary into a zip file; weights are stored as they are, for they do not shrink."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted(save_folder(dictionary, Path(folder)).iterdir()):
+            packed.write(path, f"{DICTIONARY}/{path.name}", zipfile.ZIP_STORED)
+
+
+def _files(edit: LayerEdit) -> list[str]:
+    return [f"{number}-{edit.layer}.safetensors" for number in range(len(edit.directions))]
 
 
 def script(run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[int]) -> str:
@@ -133,15 +181,20 @@ def script(run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[
         layers: Dotted path of the decoder layers.
         ends: Tokens that end a text.
     """
+    clamps = any(edit.dictionary is not None for edit in edits)
     named = {
         edit.layer: (
-            [f"{number}-{edit.layer}.safetensors" for number in range(len(edit.directions))],
+            list(edit.latents) if clamps else _files(edit),
             list(edit.strengths),
             edit.norm,
         )
         for edit in sorted(edits, key=lambda one: one.layer)
     }
     return _SCRIPT.format(
+        beside=f"the folder {DICTIONARY}" if clamps else "the direction files",
+        imports="import json\nfrom pathlib import Path\n\n" if clamps else "",
+        meaning="latents" if clamps else "direction files",
+        change=_CLAMP if clamps else _ALONG,
         model=model,
         prompt=run.prompt.replace("\x00", ""),  # as it was read
         edits=named,

@@ -24,12 +24,13 @@ def show(study: Study, run: Run) -> None:
     if run.recipe.identity == study.plan.model:
         check_recipe(study, run.recipe)
         row.download_button(
-            "Python script with directions",
+            "Python script with its files",
             lambda: steerjobs.bundle(bench(), study, run),
             f"{stem}.zip",
             icon=":material/download:",
             on_click="ignore",
-            help="nnsight and the direction vectors as safetensors; repeats it without Moralscope.",
+            help="nnsight, with the direction vectors or the dictionary as safetensors; repeats it "
+            "without Moralscope.",
         )
     st.caption("This run's address, to be put behind the address of any Moralscope's Steer page:")
     st.code(f"/steer{steerlink.of(run)}", language=None, wrap_lines=True)

@@ -9,11 +9,16 @@ import zipfile
 from dataclasses import replace
 
 import pytest
+import torch
 
+from core.directions import Direction
 from core.generation import end_tokens, write
 from core.history import Run, run_of
 from core.recipes import Decoding, Recipe, Term
 from core.runfiles import bundle_bytes, markdown, script
+from core.saefiles import load_folder
+from core.steering import LayerEdit
+from tests.core.saesets import made_dictionary
 from tests.core.steeringsets import bloom_folder, made_edit, opened
 
 PROMPT = "helping a friend who"
@@ -57,6 +62,54 @@ def test_the_script_writes_the_same_text(
         made_edit((2.0,), operation, layer=2, seed=5),
     ]
     assert_repeats(llama, tiny_llama_folder, made_run(operation, positions), edits, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rule", "positions", "strengths"),
+    [
+        ({"activation": "topk", "k": 4, "centred": True}, "not first", (4.0, 0.0)),
+        ({"activation": "relu"}, "generated", (3.0,)),
+        ({"activation": "jumprelu"}, "all", (0.0, 2.0)),
+    ],
+)
+def test_the_script_of_latents_that_are_set_writes_the_same_text(
+    rule, positions, strengths, llama, tiny_llama_folder, tmp_path
+):
+    edit = clamping(strengths, rule)
+    assert_repeats(llama, tiny_llama_folder, made_run("clamp", positions), [edit], tmp_path)
+    kept = load_folder(tmp_path / "dictionary")
+    assert kept.digest == edit.dictionary.digest  # and any program of SAELens opens it
+
+
+def clamping(strengths, rule):
+    """Return an edit that sets latents of a random dictionary, of which half are on."""
+    made = made_dictionary(n_latents=40, k=4)
+    fields = {"k": None, "centred": False, **rule}
+    threshold = torch.linspace(0, 0.5, 40) if rule["activation"] == "jumprelu" else None
+    made = replace(
+        made,
+        info=replace(made.info, **fields),
+        w_dec=made.w_dec * torch.linspace(0.5, 2, 40)[:, None],
+        threshold=threshold,
+    )
+    latents = tuple(range(7, 7 + len(strengths)))
+    directions = tuple(
+        Direction(f"latent {one}", made.direction(one), "", 1, "") for one in latents
+    )
+    return LayerEdit(1, directions, strengths, 10.0, "clamp", made, latents)
+
+
+def test_a_latent_set_to_another_value_writes_another_text(llama):
+    rule = {"activation": "topk", "k": 4, "centred": True}
+    run = made_run("clamp")
+    texts = {
+        list(write(llama, PROMPT, [clamping(one, rule)], "not first", run.recipe.decoding))[
+            -1
+        ].steered
+        for one in ((4.0, 0.0), (0.0, 0.0))
+    }
+    assert len(texts) == 2  # else the scripts above would agree whatever they did
 
 
 def assert_repeats(model, folder, run, edits, tmp_path):
