@@ -102,7 +102,7 @@ def test_a_run_is_marked_branched_compared_and_deleted(open_steer, complaints, w
     assert complaints(app) == []
     assert older.name not in [run.name for run in runs(work.store)]
     labels = [one.label for one in app.get("download_button")]
-    assert {"JSON", "Markdown", "Python script with directions"} <= set(labels)
+    assert {"JSON", "Markdown", "Python script with its files"} <= set(labels)
 
 
 def test_dose_and_leakage_are_measured_kept_and_drawn(open_steer, complaints, work):
