@@ -8,13 +8,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core import CoreError
+from core import CoreError, remote
 from core.arrays import create_array_file, map_array_file, to_float32, to_stored
 from core.progress import Report, silent
 from core.prompts import PaddingSide, Pooling, ReadSpec, batches, collate, encode, pooling_masks
@@ -162,8 +163,9 @@ def read_prompts(
     encoded: Sequence[list[int]],
     poolings: Sequence[Pooling],
     side: PaddingSide = "right",
+    report: Report = silent,
 ) -> NDArray[np.float32]:
-    """Read one batch of tokenised prompts.
+    """Read one batch of tokenised prompts, here or where a remote model runs.
 
     Returns:
         Shape ``(n_layers + 1, n_poolings, batch, d_model)``; entry 0 is the embedding output.
@@ -171,6 +173,9 @@ def read_prompts(
     pad = model.tokenizer.pad_token_id or 0
     batch = collate(encoded, pad, side)
     masks = pooling_masks(batch["attention_mask"], poolings)
+    if model.card.spec.remote:
+        away: NDArray[np.float32] = remote.pooled_states(model, batch, masks, report).numpy()
+        return away
     states: NDArray[np.float32] = pooled_states(model, batch, masks).numpy()
     return states
 
@@ -296,7 +301,11 @@ def _fill(
             report(
                 finished, len(encoded), f"reading texts · {finished:,} of {len(encoded):,}{rate}"
             )
-            states = read_prompts(model, [encoded[row] for row in rows], plan.spec.poolings)
+            some = [encoded[row] for row in rows]
+            read_batch = partial(read_prompts, model, some, plan.spec.poolings)
+            if model.card.spec.remote:
+                read_batch = partial(read_batch, report=_noted(report, finished, len(encoded)))
+            states = read_batch()
             for (layer, pooling), array in arrays.items():
                 entry = states[layer - EMBEDDING, plan.spec.poolings.index(pooling)]
                 array[rows] = to_stored(entry, plan.spec.dtype)
@@ -304,6 +313,11 @@ def _fill(
             read += len(rows)
         finished += len(rows)
     report(finished, len(encoded), "storing what was read")
+
+
+def _noted(report: Report, finished: int, total: int) -> Report:
+    """Return a report that tells what happens within a batch, the whole standing still."""
+    return lambda _, __, note: report(finished, total, f"reading texts {note}")
 
 
 def _publish(

@@ -10,10 +10,12 @@ from core.modelspec import ModelError, ModelSpec
 if TYPE_CHECKING:
     import torch
 
-Device = Literal["cpu", "cuda", "mps"]
+Device = Literal["cpu", "cuda", "mps", "remote"]
 Dtype = Literal["float32", "bfloat16"]
 
 ITEM_BYTES: Final[dict[Dtype, int]] = {"float32": 4, "bfloat16": 2}
+#: Memory of a machine that is not this one.
+_ELSEWHERE: Final = 2**60
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
@@ -48,6 +50,9 @@ def choose_place(spec: ModelSpec) -> Place:
     Raises:
         ModelError: The device is not there, or lacks bfloat16.
     """
+    if spec.remote:  # the server chooses; most of what NDIF holds is bfloat16
+        dtype: Dtype = "float32" if spec.dtype == "float32" else "bfloat16"
+        return Place("remote", dtype, f"remote: asked for; {dtype}: taken to be the server's.")
     device, why_device = _choose_device(spec)
     dtype, why_dtype = _choose_dtype(spec, device)
     return Place(device, dtype, f"{device}: {why_device}; {dtype}: {why_dtype}.")
@@ -112,6 +117,8 @@ def room(device: Device, *, spread: bool = False) -> Room:
     """Return the memory free on a device and its size; over all GPUs if ``spread``."""
     import torch
 
+    if device == "remote":
+        return Room(_ELSEWHERE, _ELSEWHERE)
     if device == "cuda":
         gpus = range(torch.cuda.device_count()) if spread else [torch.cuda.current_device()]
         pairs = [torch.cuda.mem_get_info(gpu) for gpu in gpus]

@@ -44,8 +44,9 @@ class ModelCard:
     """What was asked for."""
 
     identity: str
-    """Content identity: ``gguf:<sha256>``, ``hub:owner/name@<commit>``, ``folder:<sha256>`` or
-    ``untrained:<sha256>``; the same content anywhere has the same identity."""
+    """Content identity: ``gguf:<sha256>``, ``hub:owner/name@<commit>``, ``folder:<sha256>``,
+    ``untrained:<sha256>``, ``remote:owner/name@<commit>`` or ``pack:<sha256>``; the same content
+    anywhere has the same identity."""
 
     name: str
     """Short name for people, as ``ModelSpec.label``."""
@@ -239,6 +240,8 @@ def _is_control(spec: ModelSpec) -> bool:
 
 def _needed_bytes(n_parameters: int, place: Place, spec: ModelSpec) -> int:
     """Estimate weights plus working space; random weights are first drawn in float32 on the CPU."""
+    if spec.remote:
+        return 0
     drawn = _is_control(spec) and place.device == "cpu"
     size = n_parameters * ITEM_BYTES["float32" if drawn else place.dtype]
     return int(size * (1 + _WORKSPACE_SHARE)) + _WORKSPACE_BYTES
@@ -332,13 +335,15 @@ def _find_folder(spec: ModelSpec, store: Store, report: Report) -> _Found:
 def _find_hub(spec: ModelSpec, store: Store, report: Report) -> _Found:
     del store
     report(0, 1, f"Asking the hub for {spec.location}")
-    release = hub.find_release(spec, weights=not _is_control(spec))
+    elsewhere = _is_control(spec) or spec.remote  # no weights of the hub's come here
+    release = hub.find_release(spec, weights=not elsewhere)
     config = read_config(hub.download_config(spec, release))
     shape = read_shape(config, spec.location)
     count = release.n_parameters
     if count is None or _is_control(spec):
-        count = _count_hub(config, release.folder, control=_is_control(spec))
-    identity = f"hub:{spec.location}@{release.commit}"
+        count = _count_hub(config, release.folder, control=elsewhere)
+    # A server does not tell the commit it holds: this is the one that the hub names now.
+    identity = f"{'remote' if spec.remote else 'hub'}:{spec.location}@{release.commit}"
     return _Found(identity, shape, count, release.licence, release.folder, release.commit)
 
 

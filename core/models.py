@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from core import gguf, hub
+from core import gguf, hub, remotehost
 from core.devices import gigabytes, release, room, torch_dtype
 from core.ggufheader import GgufError
 from core.modelcard import PACKED, ModelCard, describe
@@ -79,10 +79,14 @@ def open_model(card: ModelCard, store: Store, report: Report = silent) -> OpenMo
     """
     if card.packed:
         raise ModelError(f"{card.name} is a {PACKED}.")
+    if card.spec.remote:
+        remotehost.key()  # before anything is downloaded
     folder = _fetch(card, store, part(report, 0.0, 0.8))
     _check_free(card)
     report(0.8, 1.0, f"Opening the tokenizer of {card.name}")
     tokenizer = _open_tokenizer(card, folder)
+    if card.spec.remote:
+        return _outline(replace(card, folder=folder), tokenizer)
     report(0.85, 1.0, f"Loading the weights of {card.name}")
     seed = card.spec.untrained_seed
     module = _load(card, folder) if seed is None else _draw(card, folder, seed)
@@ -99,7 +103,7 @@ def _fetch(card: ModelCard, store: Store, report: Report) -> Path:
     if card.spec.source == "gguf":
         return gguf.convert_file(Path(card.spec.location), store, report)
     exact = replace(card.spec, revision=card.commit)  # a branch may have moved since
-    weights = card.spec.untrained_seed is None
+    weights = card.spec.untrained_seed is None and not card.spec.remote
     return hub.download(exact, hub.find_release(exact, weights=weights), report)
 
 
@@ -235,6 +239,15 @@ def _wrap(
     layers = find_layers(module, card.n_layers)
     lm = TransformersModel(module, tokenizer=tokenizer, task="text-generation")
     return OpenModel(card, lm, module, tokenizer, layers, f"{layers}.0", threading.RLock())
+
+
+def _outline(card: ModelCard, tokenizer: "PreTrainedTokenizerBase") -> OpenModel:
+    """Return the shape of a model that runs elsewhere; it has no weights."""
+    from nnsight import TransformersModel
+
+    lm = TransformersModel(str(card.folder), tokenizer=tokenizer, task="text-generation")
+    layers = find_layers(lm._module, card.n_layers)
+    return OpenModel(card, lm, lm._module, tokenizer, layers, f"{layers}.0", threading.RLock())
 
 
 #: What tells two open models apart: identity, number format, device, spread.

@@ -58,9 +58,13 @@ class ModelSpec:
     spread: bool = False
     """Place the layers over all GPUs (``device_map="auto"``), for models larger than one."""
 
+    remote: bool = False
+    """Run it on a server (nnsight's remote execution, NDIF) instead of here; hub models only."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot mean anything, with the reason."""
         _check_choices(self)
+        _check_remote(self)
         _check_place(self)
         seed = self.untrained_seed
         if seed is not None and not 0 <= seed < _SEED_LIMIT:
@@ -97,6 +101,7 @@ class ModelSpec:
             "dtype": None if self.dtype == "auto" else self.dtype,
             "device": None if self.device == "auto" else self.device,
             "spread": 1 if self.spread else None,
+            "remote": 1 if self.remote else None,
         }
         told = urlencode({name: value for name, value in options.items() if value is not None})
         head = self.source if self.source == "packaged" else f"{self.source}:{place}"
@@ -110,6 +115,8 @@ class ModelSpec:
             name = f"{self.location.rpartition('.')[0]}, packed"
         if self.revision not in ("", "main"):
             name += f"@{self.revision[:12]}"
+        if self.remote:
+            name += ", remote"
         return name if self.untrained_seed is None else f"{name}, untrained {self.untrained_seed}"
 
     def untrained(self, seed: int = 0) -> "ModelSpec":
@@ -137,6 +144,20 @@ def _check_choices(spec: ModelSpec) -> None:
         raise SpecError("spread places layers over several GPUs; it needs device auto or cuda.")
 
 
+def _check_remote(spec: ModelSpec) -> None:
+    if not spec.remote:
+        return
+    if spec.source != "hub":
+        raise SpecError("Only hub models run remotely: remote=1 needs hub:owner/name.")
+    if spec.untrained_seed is not None:
+        raise SpecError(
+            "An untrained copy cannot run remotely: the server holds trained weights. Leave the "
+            "control out (--no-control); verdicts then stop short of it."
+        )
+    if spec.spread or spec.device != "auto":
+        raise SpecError("A remote model runs where the server puts it: leave device, spread out.")
+
+
 def _check_place(spec: ModelSpec) -> None:
     place = spec.location
     if spec.source == "packaged" and place:
@@ -159,20 +180,22 @@ def _check_place(spec: ModelSpec) -> None:
 
 
 def _with_options(spec: ModelSpec, options: Mapping[str, str]) -> ModelSpec:
-    unknown = sorted(set(options) - {"untrained", "dtype", "device", "spread"})
+    unknown = sorted(set(options) - {"untrained", "dtype", "device", "spread", "remote"})
     if unknown:
         raise SpecError(f"Unknown option {', '.join(unknown)} of a model. Forms: {FORMS}.")
     seed = options.get("untrained")
     if seed is not None and not seed.isdecimal():
         raise SpecError(f"untrained={seed}: give the seed as a whole number, as in untrained=0.")
-    if options.get("spread", "0") not in ("0", "1"):
-        raise SpecError("spread is 0 or 1.")
+    for name in ("spread", "remote"):
+        if options.get(name, "0") not in ("0", "1"):
+            raise SpecError(f"{name} is 0 or 1.")
     return replace(
         spec,
         untrained_seed=None if seed is None else int(seed),
         dtype=cast("DtypeChoice", options.get("dtype", "auto")),
         device=cast("DeviceChoice", options.get("device", "auto")),
         spread=options.get("spread") == "1",
+        remote=options.get("remote") == "1",
     )
 
 

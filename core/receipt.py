@@ -186,7 +186,7 @@ def command(study: Study, spec: DiagnosisSpec, *, control: bool) -> str | None:
     model = replace(
         card.spec,
         revision=card.commit or card.spec.revision,
-        device=card.device,
+        device="auto" if card.device == "remote" else card.device,
         dtype=card.dtype,
     )
     options = {

@@ -20,7 +20,7 @@ MOST_BYTES: Final = 1_000_000
 _SOURCES: Final = ("hub", "folder", "gguf", "packaged")
 _LABELS: Final = ("name", "family", "size", "training")
 _TEXTS: Final = ("hub", "folder", "gguf", "revision", "dtype", "device", *_LABELS)
-_SWITCHES: Final = ("packaged", "spread")
+_SWITCHES: Final = ("packaged", "spread", "remote")
 _KEYS: Final = (*_TEXTS, *_SWITCHES, "untrained")
 _EXAMPLE: Final = (
     '[[model]]\nhub = "Qwen/Qwen3-0.6B-Base"\nfamily = "Qwen3"\nsize = "0.6B"\ntraining = "base"'
@@ -155,6 +155,7 @@ def _told(keys: Mapping[str, Any], folder: Path) -> _Told:
             dtype=keys.get("dtype", "auto"),
             device=keys.get("device", "auto"),
             spread=keys.get("spread", False),
+            remote=keys.get("remote", False),
         )
     except SpecError as error:
         raise _EntryError(str(error)) from error

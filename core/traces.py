@@ -69,6 +69,39 @@ def pooled_states(
     return torch.stack([torch.stack([p.cpu() for p in pooled]) for pooled in saved])
 
 
+def remote_pooled_states(
+    model: "OpenModel", batch: "dict[str, torch.Tensor]", masks: "list[torch.Tensor]", backend: Any
+) -> None:
+    """Send a batch to where a remote model runs; its states are pooled there, as ``pooled_states``.
+
+    The block names nothing of this project: the far side has none of its files.
+
+    Args:
+        model: A remote model.
+        batch: ``input_ids``, ``attention_mask`` and ``position_ids``, each ``(batch, tokens)``.
+        masks: For each pooling, which tokens count, bool ``(batch, tokens)``.
+        backend: Sends the block; asked later, it gives ``pooled``, float32
+            ``(n_layers + 1, n_poolings, batch, d_model)``.
+    """
+    import torch
+
+    layers = model.lm.get(model.layers)
+    with model.lock, torch.no_grad():
+        with model.lm.trace(batch, backend=backend) as tracer:  # pragma: no cover - runs elsewhere
+            with torch.no_grad():
+                found = []
+                for number in range(len(layers) + 1):
+                    hidden = layers[0].input if number == 0 else layers[number - 1].output
+                    states = (hidden[0] if isinstance(hidden, tuple) else hidden).float()
+                    for mask in masks:
+                        here = mask.to(states.device)[..., None]
+                        total = states.masked_fill(~here, 0.0).sum(dim=1)
+                        found.append((total / here.sum(dim=1)).cpu())
+            pooled: Any = torch.stack(found).reshape(-1, len(masks), *found[0].shape)
+            pooled.save()
+            tracer.stop()
+
+
 def step_logits(
     model: "OpenModel",
     batch: "dict[str, torch.Tensor]",

@@ -190,7 +190,10 @@ class Workbench:
             whole = replace(study.card.spec, untrained_seed=None)
             card = study.card if study.card.spec == whole else describe(whole, self.store)
             original = open_study(study.items, card, study.plan.spec)
-            copy = study if study.card.spec == whole.untrained() else self.untrained(original)
+            copy = None
+            if not whole.remote:
+                mine = study.card.spec == whole.untrained()
+                copy = study if mine else self.untrained(original)
             standings.keep_study(self.store, original, copy, spec)
 
     def both_readings(self, study: Study) -> tuple[Study, Study]:
