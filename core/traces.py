@@ -7,6 +7,7 @@ because nnsight is not thread-safe, and without gradients, because grad mode is 
 
 from typing import TYPE_CHECKING, Any
 
+from core import CoreError
 from core.prompts import Pooling
 
 if TYPE_CHECKING:
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
     import torch
 
     from core.models import OpenModel
+
+
+def _check_here(model: "OpenModel") -> None:
+    """Refuse a model that runs elsewhere: its weights are not here.
+
+    Raises:
+        CoreError: It does.
+    """
+    if model.card.spec.remote:
+        raise CoreError(
+            f"{model.card.name} runs on a server, which only reads texts for maps and figures. "
+            "Leave remote out, or choose a model that fits here, to steer it or look at its tokens."
+        )
 
 
 def _pool(hidden: Any, masks: "dict[Pooling, torch.Tensor]") -> "list[torch.Tensor]":
@@ -58,6 +72,7 @@ def pooled_states(
     """
     import torch
 
+    _check_here(model)
     layers = model.lm.get(model.layers)
     saved: list[Any] = []
     with model.lock, torch.no_grad():
@@ -124,6 +139,7 @@ def step_logits(
     """
     import torch
 
+    _check_here(model)
     layers = model.lm.get(model.layers)
     inputs = {**batch, "use_cache": cache is not None, "logits_to_keep": keep}
     if cache is not None:
@@ -158,6 +174,7 @@ def held_logits(
     """
     import torch
 
+    _check_here(model)
     layers = model.lm.get(model.layers)
     inputs = {**batch, "use_cache": False, "logits_to_keep": 1}
     saved: list[Any] = []
@@ -190,6 +207,7 @@ def resumed_logits(
     """
     import torch
 
+    _check_here(model)
     layers = model.lm.get(model.layers)
     inputs = {**batch, "use_cache": False, "logits_to_keep": 1}
     saved: list[Any] = []
@@ -224,6 +242,7 @@ def token_states(
     """
     import torch
 
+    _check_here(model)
     layers = model.lm.get(model.layers)
     saved: list[Any] = []
     with model.lock, torch.no_grad():

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import hub, remote
+from core import CoreError, hub, remote
 from core.activations import read_texts
 from core.modelcard import describe
 from core.models import ModelError, ModelSpec, SpecError, open_model
@@ -146,6 +146,14 @@ def test_without_a_key_nothing_is_opened(away, monkeypatch, store):
 def test_what_cannot_run_remotely_is_refused(text, reason):
     with pytest.raises(SpecError, match=reason):
         ModelSpec.parse(text)
+
+
+def test_what_needs_weights_here_is_refused(away):
+    from core.traces import token_states
+
+    batch = collate(encode(away, TEXTS, 64), 0)
+    with pytest.raises(CoreError, match="runs on a server, which only reads texts"):
+        token_states(away, batch, 1)
 
 
 def test_the_text_form_holds_remote():
