@@ -19,7 +19,6 @@ from core.resumable import only_one
 from core.sae import DictionaryError, DictionaryInfo
 from core.saefiles import save_folder
 from core.saereport import DictionaryReport, make_report
-from core.saetraining import train
 from core.store import Key, Store, fingerprint, library_version
 from core.study import Study
 from core.tokenstates import read_tokens
@@ -203,6 +202,8 @@ def load_or_train(
 def _train(
     store: Store, plan: TrainPlan, model: "OpenModel", curve: list[TrainStep], report: Report
 ) -> KeptDictionary:
+    from core.saetraining import train  # defines modules, so it loads torch at once
+
     began, study = time.monotonic(), plan.study
     write, read, learn, judge = _parts(plan, report)
     corpus = make_corpus(store, model, study.items, study.plan.spec, plan.corpus, write)

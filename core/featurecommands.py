@@ -3,16 +3,13 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any, Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Final
 
 from core import CoreError
 from core.commands import Asked, Desk, make_read, study_of
 from core.dictionaryshelf import BUILTIN
 from core.featurejobs import Ranked, find, rank
 from core.features import FeatureSpec
-from core.featureview import Shown, counts_table, headline, latents
 from core.foundations import DIMENSIONS
 from core.modelspec import ModelSpec
 from core.plaintext import Lines, aligned, number_text
@@ -21,7 +18,10 @@ from core.saecommands import AddCommand, dictionary_of
 from core.saereleases import FORMS
 from core.workbench import BUILTIN as BUILTIN_SET
 
-_SHOWN: Final[tuple[Shown, ...]] = ("confirmed", "selected", "all")
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN: Final = ("confirmed", "selected", "all")
 #: Rows that a terminal shows; files hold all.
 _MOST: Final = 40
 
@@ -32,6 +32,8 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
     Raises:
         CoreError: The dictionary does not fit, or nothing can be judged.
     """
+    from core.featureview import counts_table, latents  # pandas: half a second of every command
+
     study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, PRESETS[args.preset]))
     dictionary = dictionary_of(desk, study, args.dictionary)
     make_read(desk, study)
@@ -58,7 +60,7 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
         yield from _told(found, table)
 
 
-def _written(table: pd.DataFrame, args: argparse.Namespace) -> Lines:
+def _written(table: "pd.DataFrame", args: argparse.Namespace) -> Lines:
     from core.exports import csv_bytes
 
     try:
@@ -70,7 +72,9 @@ def _written(table: pd.DataFrame, args: argparse.Namespace) -> Lines:
     yield f"Wrote {len(table):,} latents to {args.csv}."
 
 
-def _told(found: Ranked, table: pd.DataFrame) -> Lines:
+def _told(found: Ranked, table: "pd.DataFrame") -> Lines:
+    from core.featureview import counts_table, headline
+
     yield headline(found.scores).rstrip(".") + "."
     yield from found.scores.notes
     yield ""
