@@ -69,13 +69,11 @@ def each(
             while waiting:
                 report(len(todo) - len(waiting), len(todo), _told(note, todo, waiting))
                 ready = wait(waiting, _LOOK, FIRST_COMPLETED).done
+                torch.set_num_threads(usual)  # what threads that start elsewhere begin with
                 for future in ready:
                     yield waiting.pop(future), future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            # Not before: MKL has one number of threads for all of them, and with two a product of
-            # few rows is summed in another order.
-            torch.set_num_threads(usual)
 
 
 def _told(note: str, todo: Sized, waiting: Sized) -> str:
