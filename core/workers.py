@@ -85,5 +85,8 @@ def _calm() -> None:
     import torch
     from threadpoolctl import threadpool_limits
 
+    # Asked first: torch sets a thread up at its first step, with the number that is usual then, and
+    # what was set before is lost. With two threads a product's last digit is another.
+    torch.get_num_threads()
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="openmp")

@@ -32,6 +32,27 @@ def test_arithmetic_is_on_one_thread_there_and_as_before_elsewhere():
     assert later == [before]
 
 
+def test_a_piece_that_begins_its_arithmetic_late_keeps_one_thread():
+    """The number that is usual is set again while pieces run: it must not become theirs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        begun = threading.Event()
+
+        def late(piece):
+            if piece:
+                begun.wait(20)  # until the first piece was reported
+            return torch.get_num_threads()
+
+        threads = []
+        for _, used in each(late, range(2), 2, silent, "counting"):
+            threads.append(used)
+            begun.set()
+        assert threads == [1, 1]
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_error_of_a_piece_reaches_the_caller():
     def work(piece):
         if piece == 1:
