@@ -37,9 +37,10 @@ def test_a_piece_that_begins_its_arithmetic_late_keeps_one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        begun = threading.Event()
+        there, begun = threading.Barrier(2, timeout=20), threading.Event()
 
         def late(piece):
+            there.wait()
             if piece:
                 begun.wait(20)  # until the first piece was reported
             return torch.get_num_threads()
