@@ -127,7 +127,10 @@ def worth_figure(report: DictionaryReport) -> go.Figure:
         height=250, margin={"l": 8, "r": 8, "t": 30, "b": 8}, showlegend=False, dragmode=False
     )
     figure.update_xaxes(fixedrange=True, rangemode="tozero")
-    figure.update_xaxes(type="log", row=1, col=2)
+    ticks = [digit * 10.0**power for power in range(-3, 3) for digit in (1, 2, 5)]
+    figure.update_xaxes(
+        type="log", tickvals=ticks, ticktext=[f"{one:g}" for one in ticks], row=1, col=2
+    )
     figure.update_yaxes(fixedrange=True, automargin=True)
     figure.update_annotations(font_size=13)
     return figure

@@ -30,7 +30,8 @@ def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> No
         st.caption(
             f"Its direction is added and taken away on up to {MOST_ACTIONS} held-out actions of "
             f"{spec.axis.replace('-', ' – ')}, and it is switched off where it is on; so are "
-            f"{spec.controls} random latents that are on about as often."
+            f"{spec.controls} random latents that are on about as often: a minute or "
+            "two on two cores, once."
         )
         if st.button("Try it", icon=":material/science:", key="effect-start"):
             featurejobs.effect(bench(), study, dictionary, found.codes, spec)
@@ -80,13 +81,13 @@ def _steer(dictionary: Dictionary, latent: int) -> None:
     axis = latent_axis(dictionary, latent)
     row = st.container(horizontal=True)
     for label, operation, help_ in (
-        ("Steer with it", "add", "Its direction is added, as with any axis."),
-        ("Set its value", "clamp", "It is set, all else is kept, at 0 it is switched off."),
+        ("Steer with it", {}, "Its direction is added, as with any axis."),
+        ("Set its value", {"op": "clamp"}, "It is set, all else is kept; at 0 it is switched off."),
     ):
         row.page_link(
             routes.steer(),
             label=label,
             icon=":material/tune:",
             help=help_,
-            query_params={axis: "10", "op": operation, "at": str(dictionary.info.layer)},
+            query_params={axis: "10", "at": str(dictionary.info.layer), **operation},
         )

@@ -12,8 +12,9 @@ from core.featureview import Shown, latents
 from core.figures import config
 from core.foundations import DIMENSIONS, Dimension
 from core.sae import Dictionary
+from core.store import fingerprint
 from core.study import Study
-from pages.parts import featuresearch
+from pages.parts import featureopened, featuresearch
 from pages.parts.address import bound
 
 _ANY: Final = "any"
@@ -39,35 +40,21 @@ def show(study: Study, dictionary: Dictionary, found: Ranked) -> int | None:
         cast("Shown", shown),
         among,
     )
-    if "latent" not in st.session_state:
-        _from_address(found, table)
-    chosen = st.session_state.get("latent")
-    if not len(table):
-        st.info("No latent answers this. Show selected or all ones, or another dimension.")
-    else:
+    first = int(table["latent"].iloc[0]) if len(table) else None
+    featureopened.begin(dictionary.digest, len(found.scores.fires), first)
+    if len(table):
         left, right = st.columns([1, 1.25], gap="large")
         with left:
-            _picture(table, chosen)
+            _picture(table, featureopened.number())
         with right:
-            _table(table)
-    _to_address(chosen)
-    return None if chosen is None else int(chosen)
+            _table(table, one_dimension=dimension != _ANY)
+    elif among is None:
+        st.info("No latent answers this. Show selected or all ones, or another dimension.")
+    featureopened.to_address()
+    return featureopened.number()
 
 
-def _from_address(found: Ranked, table: Any) -> None:
-    """Open the latent of the address, else the first of the table."""
-    asked = st.query_params.get("latent", "")
-    known = asked.isascii() and asked.isdigit() and int(asked) < len(found.scores.fires)
-    first = int(table["latent"].iloc[0]) if len(table) else None
-    st.session_state["latent"] = int(asked) if known else first
-
-
-def _to_address(chosen: Any) -> None:
-    if chosen is not None and st.query_params.get("latent") != str(chosen):
-        st.query_params["latent"] = str(chosen)
-
-
-def _picture(table: Any, chosen: Any) -> None:
+def _picture(table: Any, chosen: int | None) -> None:
     st.plotly_chart(
         latents_figure(table.iloc[:_MOST], chosen),
         key="latents-chart",
@@ -88,19 +75,25 @@ def _picked_point() -> None:
     found = [point["customdata"] for point in points if "customdata" in point]
     if found:
         one = found[0]
-        st.session_state["latent"] = int(one[0] if isinstance(one, Sequence) else one)
+        featureopened.elsewhere(int(one[0] if isinstance(one, Sequence) else one))
 
 
-def _table(table: Any) -> None:
+def _table(table: Any, *, one_dimension: bool) -> None:
+    """Draw the table with the open latent marked; other rows make another table."""
+    rows = table["latent"].iloc[:_MOST].tolist()
+    key = f"latents-table-{fingerprint([rows, featureopened.times_elsewhere()])[:8]}"
+    marked = [number for number, one in enumerate(rows) if one == featureopened.number()]
     st.dataframe(
         table.iloc[:_MOST],
         hide_index=True,
-        key="latents-table",
-        height=min(400, 40 + 35 * max(len(table), 1)),
-        column_order=_ORDER,
+        key=key,
+        height=min(400, 40 + 35 * len(rows)),
+        column_order=[name for name in _ORDER if name != "dimension" or not one_dimension],
         column_config=_columns(),
-        on_select=lambda: _picked_row(table),
+        on_select=lambda: _picked_row(table, key),
         selection_mode="single-row",
+        selection_default={"selection": {"rows": marked[:1]}},
+        placeholder="–",
         alt="Latents with kind, dimension, AUROC on held-out texts with interval, q and flags.",
     )
     row = st.container(horizontal=True, vertical_alignment="center")
@@ -114,10 +107,10 @@ def _table(table: Any) -> None:
     row.caption(f"{len(table):,} latents. Select a row to open its passport.")
 
 
-def _picked_row(table: Any) -> None:
-    rows = st.session_state["latents-table"].selection.rows
+def _picked_row(table: Any, key: str) -> None:
+    rows = st.session_state[key].selection.rows
     if rows:
-        st.session_state["latent"] = int(table["latent"].iloc[rows[0]])
+        featureopened.by_row(int(table["latent"].iloc[rows[0]]))
 
 
 _ORDER: Final = (
@@ -129,6 +122,7 @@ _ORDER: Final = (
 def _columns() -> dict[str, Any]:
     number = st.column_config.NumberColumn
     return {
+        "kind": st.column_config.TextColumn(width=105),
         "membership test": number(
             "AUROC", format="%.2f", help="Members against all other texts, held-out texts."
         ),

@@ -9,7 +9,7 @@ from core.foundations import DIMENSIONS
 from core.sae import Dictionary
 from core.study import Study
 from pages.parts import featurebench as cached
-from pages.parts import featureexamples, steerdose
+from pages.parts import featureexamples, featureopened, steerdose
 from pages.parts.address import bound
 from pages.parts.bench import bench
 
@@ -25,7 +25,7 @@ def show(study: Study, dictionary: Dictionary, found: Ranked) -> None:
         "A sentence",
         max_chars=_MOST,
         label_visibility="collapsed",
-        placeholder="Type a sentence and see which latents are on at which word",
+        placeholder="Type one, and see which latents are on at which word",
         **bound("sentence", ""),
     )
     if not text.strip():
@@ -58,7 +58,7 @@ def _drawn(lit: Lit, found: Ranked) -> None:
             icon=":material/badge:",
             width="stretch",
             help="Open its passport",
-            on_click=_open,
+            on_click=featureopened.elsewhere,
             args=(latent,),
         )
         column[1].html(f"<p class='ms-lit'>{featureexamples.lit(lit.words, heat, max(heat))}</p>")
@@ -66,7 +66,3 @@ def _drawn(lit: Lit, found: Ranked) -> None:
         f"{len(on)} latents are on somewhere; {len(moral)} of them confirmed as moral. Each row is "
         "tinted by its own strongest token."
     )
-
-
-def _open(latent: int) -> None:
-    st.session_state["latent"] = latent

@@ -10,7 +10,7 @@ from core.figures import config
 from core.sae import Dictionary
 from core.study import Study
 from pages.parts import featurebench as cached
-from pages.parts import featureeffect, featureexamples, featurewords
+from pages.parts import featureeffect, featureexamples, featurenear, featurewords
 
 _PLAIN = {"displayModeBar": False, "scrollZoom": False}
 
@@ -20,10 +20,8 @@ def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> No
     st.subheader(f"Latent {latent}", anchor="passport")
     st.markdown(why(found.scores, latent))
     known = cached.passport(study, dictionary, found, latent)
-    st.caption(
-        f"On at {known.of_tokens:.2%} of tokens and in {known.of_texts:.1%} of texts. Nearest "
-        "latents: " + ", ".join(f"{one} ({cosine:.2f})" for one, cosine in known.nearest) + "."
-    )
+    st.caption(f"On at {known.of_tokens:.2%} of tokens and in {known.of_texts:.1%} of texts.")
+    featurenear.show(known)
     left, right = st.columns([1.15, 1], gap="large")
     with left:
         featureexamples.show(study, known)

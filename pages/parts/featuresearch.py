@@ -50,8 +50,12 @@ def _found(
     if way == "promotes":
         lens = cached.words(study, dictionary, featurejobs.asked_latents(found.scores))
         if lens is None:
-            raise CoreError("Words were not looked up yet: open a passport and press the button.")
-        return [int(one) for one in latentsearch.by_promoted(lens, query)]
+            raise CoreError(
+                "Words were not looked up yet: press 'Look up the words' in a passport below."
+            )
+        promoting = latentsearch.by_promoted(lens, query)
+        st.caption(f"{len(promoting):,} latents promote it, the strongest first.")
+        return [int(one) for one in promoting]
     if way == "token":
         hits = latentsearch.by_token(found.codes, query)
     else:

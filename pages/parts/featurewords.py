@@ -12,6 +12,14 @@ from pages.parts import featurebench as cached
 from pages.parts import steerdose
 from pages.parts.bench import bench
 
+#: A word of any script stands in its own frame, so that none runs into the next one's figure.
+_STYLE = """<style>
+.ms-words {line-height: 2.1; margin: 0}
+.ms-words span {border: 1px solid rgba(128,128,128,.35); border-radius: 5px; padding: .1rem .35rem;
+    white-space: nowrap}
+.ms-words small {opacity: .7}
+</style>"""
+
 
 def show(study: Study, dictionary: Dictionary, latents: Sequence[int], latent: int) -> None:
     """Draw both ends, the running look-up, or an offer."""
@@ -35,9 +43,9 @@ def show(study: Study, dictionary: Dictionary, latents: Sequence[int], latent: i
         return
     for name, words in zip(("Promotes", "Suppresses"), ends, strict=True):
         listed = " ".join(
-            f"<code>{escape(word)}</code><small> {z:+.1f}</small>" for word, z in words
+            f"<span><bdi>{escape(word)}</bdi> <small>{z:+.1f}</small></span>" for word, z in words
         )
-        st.html(f"<p style='line-height:1.9;margin:0'><b>{name}</b> {listed}</p>")
+        st.html(f"{_STYLE}<p class='ms-words'><b>{name}</b> {listed}</p>")
     st.caption(
         "In standard deviations of its logits over the vocabulary. A hint, no proof: the layers "
         "behind come between."

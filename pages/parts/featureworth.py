@@ -21,7 +21,7 @@ from core.trainspec import TrainStep
 _NUMBER: Final = st.column_config.NumberColumn
 _COLUMNS: Final[dict[str, Any]] = {
     name: _NUMBER(format="%.3f") for name in ("value", "low", "high")
-} | {name: _NUMBER(format="%.4g") for name in ("from %", "to %")}
+} | {name: _NUMBER(format="%.3g") for name in ("from %", "to %")}
 
 
 def show(report: DictionaryReport, told: str, curve: Sequence[TrainStep] = ()) -> None:
