@@ -1,4 +1,4 @@
-"""The three-minute tour: seven steps, each with the button that shows it."""
+"""The tour: eight steps, each with the button that shows it."""
 
 from typing import Any
 
@@ -25,16 +25,10 @@ _STEPS: tuple[tuple[str, str, Any, dict[str, Any]], ...] = (
         {"layer": "emb", "method": "umap"},
     ),
     (
-        "Axes that mean something",
-        "Choose moral axes: x is care minus harm, y fairness minus cheating, on both sides. A "
-        "model that graded as people do would show the left picture on the right.",
-        routes.map_page,
-        {"method": "axes"},
-    ),
-    (
         "Where it disagrees with people",
-        "Colour by residual: orange, people find the action typical and the model does not; "
-        "purple, the other way round. Drag a box to read them in the table.",
+        "Moral axes: x is care minus harm, y fairness minus cheating, on both sides. Orange: "
+        "people find the action typical and the model does not; purple, the other way round. Drag "
+        "a box to read them in the table.",
         routes.map_page,
         {"colour": "residual", "method": "axes"},
     ),
@@ -47,10 +41,25 @@ _STEPS: tuple[tuple[str, str, Any, dict[str, Any]], ...] = (
     ),
     (
         "The control that must fail",
-        "Switch on the untrained control: the same architecture with random weights. What it still "
-        "shows comes from the words, not from training.",
-        routes.map_page,
-        {"untrained": True},
+        "The model beside its untrained copy: the same architecture with random weights. What both "
+        "show comes from the words, not from training; what differs stands with its interval.",
+        routes.compare,
+        {},
+    ),
+    (
+        "Inside a layer",
+        "Layer 9 taken apart into 5,120 latents. Which are on for care or harm, on which words, "
+        "and does switching one off change anything? Beside each, what shuffled labels and random "
+        "latents give.",
+        routes.features,
+        {"sort": "care"},
+    ),
+    (
+        "A slider for care",
+        "Push the model towards care and read what it would say next, beside a random push of the "
+        "same strength. Then let it write, plain and steered side by side.",
+        routes.steer,
+        {"care-harm": 10},
     ),
     (
         "Your own data",
@@ -69,6 +78,7 @@ _PLAIN: dict[str, Any] = {
     "say": "",
     "q": "",
     "untrained": False,
+    "care-harm": 0,
 }
 #: Steps in one row.
 _PER_ROW = 4
@@ -76,7 +86,7 @@ _PER_ROW = 4
 
 def show() -> None:
     """Draw the tour."""
-    st.subheader("Three-minute tour")
+    st.subheader("Tour in eight steps")
     for start in range(0, len(_STEPS), _PER_ROW):
         columns = st.columns(_PER_ROW)
         for number in range(start, min(start + _PER_ROW, len(_STEPS))):

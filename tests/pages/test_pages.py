@@ -148,6 +148,6 @@ def test_every_step_of_the_tour_lands_with_its_settings(open_read, complaints):
         app = open_read("")
         app.button(key=key).click().run()
         assert complaints(app) == []
-        assert app.title[0].value in ("Map", "Data")
+        assert app.title[0].value in ("Map", "Data", "Compare", "Features", "Steer")
         landed |= app.query_params
-    assert {"method", "colour", "say", "untrained"} <= set(landed)
+    assert {"method", "colour", "say", "care-harm"} <= set(landed)
