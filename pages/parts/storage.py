@@ -11,6 +11,13 @@ _KINDS = {
     "items": "Sets of actions",
     "layout": "Pictures",
     "evidence": "Figures with controls",
+    "diagnosis": "The four tests",
+    "waterfall": "Repairs of the paper's tests",
+    "comparison": "Comparisons of readings",
+    "profile": "Comparisons of all layers",
+    "halves": "Noise of maps",
+    "digest": "Digests of files",
+    "direction": "Directions from files",
     "standing": "Rows of the leaderboard",
     "pack": "Opened packs",
     "selection": "Selections",
@@ -25,7 +32,7 @@ _KINDS = {
     "effect": "Tried latents",
 }
 #: What a person brought or waited long for is not cleared with one click.
-_KEPT = ("items", "dictionary")
+_KEPT = ("items", "dictionary", "direction")
 
 
 def show() -> None:
