@@ -105,8 +105,17 @@ RELEASES: Final[Mapping[str, Release]] = MappingProxyType(
 
 
 def releases_for(model_name: str) -> list[Release]:
-    """List the releases of this table that belong to a model, given its hub id."""
-    return [release for release in RELEASES.values() if release.model == model_name]
+    """List the releases of this table that belong to a model by name.
+
+    Args:
+        model_name: Hub id, or the short name that people see, such as ``gemma-3-270m (packaged)``.
+    """
+    short = _short(model_name.removesuffix(" (packaged)"))
+    return [release for release in RELEASES.values() if _short(release.model) == short]
+
+
+def _short(model_name: str) -> str:
+    return model_name.rpartition("/")[2]
 
 
 def published(release: str, name: str) -> Published:

@@ -7,7 +7,7 @@ from core.jobs import Job
 from core.saecatalogue import releases_for
 from core.saereleases import FORMS, DictionarySpec
 from core.study import Study
-from pages.parts import frame, progress
+from pages.parts import featuretaken, frame, progress
 from pages.parts.bench import bench
 
 _ASKED = "bring-asked"
@@ -24,6 +24,7 @@ def show(study: Study) -> None:
             help=f"Forms: {FORMS}",
         )
         if st.form_submit_button("Load it", icon=":material/download:"):
+            st.session_state.pop(_ASKED, None)
             with frame.told():
                 spec = DictionarySpec.parse(text)
                 st.session_state[_ASKED] = str(spec)
@@ -33,7 +34,7 @@ def show(study: Study) -> None:
     if job is not None and job.active:
         progress.watch(job.key)
     elif job is not None and job.state == "done":
-        st.success("It is on the shelf: choose it above.", icon=":material/check:")
+        featuretaken.offer(job.result, "bring-take")
     elif job is not None:
         progress.ended(job)
     _catalogue(study)

@@ -1,27 +1,27 @@
 """Which dictionary takes the layer apart; or load one, or train one."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 import streamlit as st
 
 from core.dictionaryshelf import BUILTIN, Shelved, shelved
 from core.study import Study
-from pages.parts import featurebring, featuretrain
+from pages.parts import featurebring, featuretaken, featuretrain
 from pages.parts.address import bound
 from pages.parts.bench import bench
-
-#: Digits of a dictionary's name in the address.
-_DIGITS = 12
 
 
 def ask(study: Study) -> Shelved | None:
     """Draw the picker and the ways to another dictionary; None if there is none yet."""
-    known = {one.digest[:_DIGITS]: one for one in shelved(bench().store, study.card)}
+    known = {featuretaken.short(one.digest): one for one in shelved(bench().store, study.card)}
     chosen = None
     if known:
         names = sorted(known, key=lambda name: name != BUILTIN)
         name = st.selectbox(
             "Dictionary",
             names,
-            format_func=lambda one: _label(known[one]),
+            format_func=_labels(known).__getitem__,
             help="A sparse autoencoder of one layer. The project's own comes with the packaged "
             "model; load a published one or train one below.",
             **bound("dictionary", names[0], names),
@@ -41,6 +41,16 @@ def ask(study: Study) -> Shelved | None:
         else:
             featuretrain.show(study)
     return chosen
+
+
+def _labels(known: Mapping[str, Shelved]) -> dict[str, str]:
+    """Return what each is called; those of one name show the beginning of their digest."""
+    labels = {digest: _label(one) for digest, one in known.items()}
+    several = Counter(labels.values())
+    return {
+        digest: f"{label} · {digest[:6]}" if several[label] > 1 else label
+        for digest, label in labels.items()
+    }
 
 
 def _label(one: Shelved) -> str:

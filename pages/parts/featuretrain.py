@@ -7,7 +7,7 @@ import streamlit as st
 from core import featurejobs
 from core.dictionaries import TrainPlan, discard, is_paused, open_trained
 from core.study import Study
-from pages.parts import featurecurve, featureform, frame, progress
+from pages.parts import featurecurve, featureform, featuretaken, frame, progress
 from pages.parts.bench import bench
 
 _PLAN: Final = "training-plan"
@@ -34,8 +34,9 @@ def _start(plan: TrainPlan) -> None:
 def _state(plan: TrainPlan) -> None:
     """Show the job of a plan, or how it ended."""
     store = bench().store
-    if open_trained(store, plan) is not None:
-        st.success("It is on the shelf: choose it above.", icon=":material/check:")
+    kept = open_trained(store, plan)
+    if kept is not None:
+        featuretaken.offer(kept.shelved.digest, "train-take")
         return
     job = bench().runner.get(featurejobs.training_key(plan))
     if job is not None and job.active:

@@ -43,7 +43,10 @@ def test_a_name_becomes_a_place_on_the_hub(release, name, repo, path, model):
 def test_releases_are_found_by_model():
     names = [release.name for release in releases_for("google/gemma-3-270m")]
     assert names == ["gemma-scope-2-270m-pt-res", "gemma-scope-2-270m-pt-res-all"]
+    for short in ("gemma-3-270m", "gemma-3-270m (packaged)"):  # as people see it
+        assert [release.name for release in releases_for(short)] == names
     assert releases_for("nobody/knows") == []
+    assert {one.model for one in releases_for("gemma-3-270m-it")} == {"google/gemma-3-270m-it"}
 
 
 def test_an_unknown_name_is_told_what_there_is(monkeypatch):

@@ -1,5 +1,7 @@
 """The features page: a dictionary, its moral latents, a passport that may be disbelieved."""
 
+from dataclasses import replace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -151,7 +153,19 @@ def test_a_dictionary_of_another_width_is_refused_and_one_that_fits_is_shelved(
         if folder == wide:
             assert any("8 coordinates apart" in one for one in complaints(app))
     assert complaints(app) == []
-    assert [one.n_latents for one in shelved(work.store, card)] == [48]
+    [one] = shelved(work.store, card)
+    assert one.n_latents == 48
+    keep_dictionary(work.store, replace(MADE, b_dec=MADE.b_dec + 1), card)  # of the same name
+    app.run()
+    names = app.selectbox(key="dictionary").options
+    assert len(set(names)) == 2  # told apart by their digests
+    app.session_state["dictionary"] = next(
+        each.digest[:12] for each in shelved(work.store, card) if each.digest != one.digest
+    )
+    app.run()
+    app.button(key="bring-take").click().run()
+    assert app.session_state["dictionary"] == one.digest[:12]
+    assert complaints(app) == []
 
 
 def test_a_dictionary_from_elsewhere_is_measured_when_asked(
@@ -185,6 +199,7 @@ def test_a_dictionary_is_trained_here_and_then_chosen(open_read, complaints, wor
     [one] = shelved(work.store, card)
     assert one.n_latents == 64
     app.run()
+    assert "chosen above" in said(app)
     assert "held-out tokens it misses" in said(app)
     assert table_with(app, "control")["control"].any()
     assert len(table_with(app, "step")) > 0
