@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, cast
 
 import streamlit as st
@@ -31,6 +32,13 @@ def ask(study: Study) -> Callable[[], TrainPlan]:
     rule = row[2].selectbox("Rule", _RULES, format_func=_RULES.__getitem__, key="train-rule")
     k = row[3].number_input("On per token", 1, 512, TrainSpec.k, key="train-k")
     tokens, written, epochs, seed = _tokens()
+    file = st.text_input(
+        "Text file besides, on this machine",
+        key="train-file",
+        max_chars=400,
+        placeholder="none",
+        help="Path of a UTF-8 text file, up to 50 MB; its last tenth judges.",
+    ).strip()
     chosen: dict[str, Any] = {
         "width": wider * study.card.d_model,
         "activation": cast("TrainActivation", rule),
@@ -41,7 +49,7 @@ def ask(study: Study) -> Callable[[], TrainPlan]:
 
     def plan() -> TrainPlan:
         base = paper_spec(study.card.d_model, epochs=epochs) if rule == "relu" else TrainSpec()
-        corpus = CorpusSpec(items=tokens, sampled=written, seed=seed)
+        corpus = CorpusSpec(tokens, written, Path(file) if file else None, seed=seed)
         return bench().training_plan(study, corpus, replace(base, **chosen), layer)
 
     return plan

@@ -23,7 +23,7 @@ def show(study: Study, shelved: Shelved, dictionary: Dictionary) -> Worth | None
         st.rerun()
     row.caption(
         f"Brought from elsewhere: layer {shelved.layer}, {shelved.n_latents:,} latents. What it is "
-        "worth on this set's held-out actions was not measured yet: about a minute on two cores, "
+        "worth on this set's held-out actions was not measured yet: a minute or two on two cores, "
         "once."
     )
     return None

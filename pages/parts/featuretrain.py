@@ -45,7 +45,10 @@ def _state(plan: TrainPlan) -> None:
         return
     if job is not None:
         progress.ended(job)
-    if is_paused(store, plan):
-        row = st.container(horizontal=True)
-        row.button("Go on", icon=":material/play_arrow:", on_click=_start, args=(plan,))
+    paused = is_paused(store, plan)
+    if job is None and not paused:
+        return
+    row = st.container(horizontal=True)
+    row.button("Go on", icon=":material/play_arrow:", on_click=_start, args=(plan,))
+    if paused:
         row.button("Forget it", icon=":material/delete:", on_click=discard, args=(store, plan))

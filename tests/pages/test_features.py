@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from core.dictionaryshelf import keep_dictionary, latent_axis, shelved
 from core.models import describe
 from core.modelspec import ModelSpec
+from core.progress import Cancelled
 from tests.core.saesets import made_dictionary
 from tests.pages.steerpages import charts, settle
 
@@ -203,6 +204,36 @@ def test_a_dictionary_is_trained_here_and_then_chosen(open_read, complaints, wor
     assert "held-out tokens it misses" in said(app)
     assert table_with(app, "control")["control"].any()
     assert len(table_with(app, "step")) > 0
+
+
+def test_a_training_that_cannot_be_had_is_refused_and_a_stopped_one_goes_on(
+    open_read, complaints, work, card, monkeypatch, tmp_path
+):
+    app = open_read("features", way="Train")
+    app.text_input(key="train-file").set_value("/nowhere.txt")
+    button(app, "Train").click().run()
+    assert any("There is no text file /nowhere.txt" in one for one in complaints(app))
+    text = tmp_path / "own.txt"
+    text.write_text("A friend keeps a promise. " * 200)
+    app.text_input(key="train-file").set_value(str(text))
+    app.number_input(key="train-tokens").set_value(0)
+    app.number_input(key="train-k").set_value(4)
+    app.selectbox(key="train-width").set_value(2)
+    with monkeypatch.context() as stopping:
+        stopping.setattr("core.dictionaries.read_tokens", stopped)
+        button(app, "Train").click().run()
+        settle(work)
+    app.run()
+    assert "Cancelled" in said(app)
+    button(app, "Go on").click().run()
+    settle(work)
+    app.run()
+    assert complaints(app) == []
+    assert [one.n_latents for one in shelved(work.store, card)] == [64]
+
+
+def stopped(*_args, **_more):
+    raise Cancelled
 
 
 def test_latents_come_to_the_steering_page_with_a_random_control(
