@@ -90,13 +90,16 @@ def density_figure(report: DictionaryReport) -> go.Figure:
 
 def worth_figure(report: DictionaryReport) -> go.Figure:
     """Draw the variance missed and the added cross-entropy beside their controls."""
+    table = report_table(report)
+    costs = table[table["figure"] == "cross-entropy added"]
+    log = bool((costs["value"] > 0).all())  # what costs nothing has no place on a log scale
+    added = "nats added per token, log scale" if log else "nats added per token"
     figure = make_subplots(
         rows=1,
         cols=2,
-        subplot_titles=["variance missed (0 none, 1 all)", "nats added per token, log scale"],
+        subplot_titles=["variance missed (0 none, 1 all)", added],
         horizontal_spacing=0.24,
     )
-    table = report_table(report)
     for column, measure in enumerate(("variance missed", "cross-entropy added"), 1):
         rows = table[table["figure"] == measure].iloc[::-1]
         figure.add_trace(
@@ -127,10 +130,11 @@ def worth_figure(report: DictionaryReport) -> go.Figure:
         height=250, margin={"l": 8, "r": 8, "t": 30, "b": 8}, showlegend=False, dragmode=False
     )
     figure.update_xaxes(fixedrange=True, rangemode="tozero")
-    ticks = [digit * 10.0**power for power in range(-3, 3) for digit in (1, 2, 5)]
-    figure.update_xaxes(
-        type="log", tickvals=ticks, ticktext=[f"{one:g}" for one in ticks], row=1, col=2
-    )
+    if log:
+        ticks = [digit * 10.0**power for power in range(-3, 3) for digit in (1, 2, 5)]
+        figure.update_xaxes(
+            type="log", tickvals=ticks, ticktext=[f"{one:g}" for one in ticks], row=1, col=2
+        )
     figure.update_yaxes(fixedrange=True, automargin=True)
     figure.update_annotations(font_size=13)
     return figure

@@ -1,5 +1,7 @@
 """Figures of a dictionary: read from their data, not from pixels."""
 
+from dataclasses import replace
+
 import pytest
 
 from core.dictionaryfigures import (
@@ -40,6 +42,14 @@ def test_every_figure_has_its_controls_and_intervals(report):
     assert list(missing.x)[::-1] == pytest.approx([0.2, 0.5, 0.9])
     assert list(missing.marker.symbol)[-1] == "circle"
     assert list(added.error_x.array) == pytest.approx([0.05, 0.05])
+
+
+def test_a_dictionary_that_costs_nothing_is_still_drawn(report):
+    assert worth_figure(report).layout.xaxis2.type == "log"
+    costs = replace(report.costs, added={"dictionary": around(-0.01), "mean": around(6)})
+    figure = worth_figure(replace(report, costs=costs))
+    assert figure.layout.xaxis2.type != "log"
+    assert min(figure.data[1].x) == -0.01
 
 
 def test_densities_are_bars_over_the_reports_bins(report):
