@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: What a stored dictionary's folder holds beside its weights.
 TRAINING_FILE: Final = "training.json"
 _FORMAT: Final = 1
+#: What is told of each half of a corpus.
+_SIZES: Final = {"positions", "different_positions", "documents"}
 
 
 @dataclass(frozen=True)
@@ -139,15 +141,18 @@ def training_of(shelved: Shelved) -> KeptDictionary | None:
     """Return how a dictionary came about; None if it was not trained here, or cannot be read."""
     try:
         about = json.loads((shelved.folder / TRAINING_FILE).read_text(encoding="utf-8"))
+        corpus = about["corpus"]
+        if not all(corpus[half].keys() >= _SIZES for half in ("train", "held_out")):
+            return None  # written by an early version
         return KeptDictionary(
             shelved,
-            about["corpus"],
+            corpus,
             TrainSpec(**about["spec"]),
             tuple(TrainStep(**one) for one in about["curve"]),
             DictionaryReport.of(about["report"]),
             about["seconds"],
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

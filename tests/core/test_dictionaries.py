@@ -17,6 +17,7 @@ from core.dictionaries import (
     load_or_train,
     open_dictionaries,
     open_trained,
+    training_of,
 )
 from core.dictionaryshelf import BUILTIN, shelved
 from core.gguf import PACKAGED_SHA256
@@ -115,6 +116,15 @@ def test_a_damaged_dictionary_is_set_aside(store, plan, model):
     assert open_dictionaries(store, plan.study.card) == []
     assert open_trained(store, plan) is None
     assert len(list((store.root / "damaged").iterdir())) == 1
+
+
+def test_a_dictionary_whose_history_is_not_whole_is_one_from_elsewhere(store, plan, model):
+    kept = load_or_train(store, plan, model, [])
+    about = json.loads((kept.shelved.folder / "training.json").read_text())
+    for corpus in ({}, {"train": {"positions": 1}, "held_out": {}}, [], None):
+        (kept.shelved.folder / "training.json").write_text(json.dumps(about | {"corpus": corpus}))
+        assert training_of(kept.shelved) is None
+    assert shelved(store, plan.study.card) == [kept.shelved]
 
 
 @pytest.mark.parametrize(
