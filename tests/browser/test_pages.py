@@ -145,7 +145,7 @@ def test_a_step_of_the_tour_lands_with_its_settings(screen, prepared, step, titl
 def test_a_table_is_uploaded_read_and_used(screen, prepared):
     screen.open("data", **prepared.few)
     rows = "\n".join(f"helping neighbour {n},care-harm,{n % 5 - 2},4" for n in range(20))
-    screen.page.locator("input[type=file]").set_input_files(
+    screen.page.get_by_label("Table").locator("input[type=file]").set_input_files(
         {
             "name": "mine.csv",
             "mimeType": "text/csv",
@@ -160,7 +160,7 @@ def test_a_table_is_uploaded_read_and_used(screen, prepared):
 
 def test_an_address_without_a_page_still_leads_into_the_app(screen):
     screen.page.goto(f"{screen.url}/nowhere")
-    expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(5)
+    expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(8)
     screen.settle()
     assert all("does not seem to exist" in one for one in screen.troubles)
     screen.troubles.clear()
