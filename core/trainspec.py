@@ -29,7 +29,7 @@ class TrainSpec:
     batch: int = 512
     """Tokens per step."""
 
-    epochs: int = 3
+    epochs: int = 2
     """Passes over the tokens, each in another order."""
 
     lr: float = 1e-3
