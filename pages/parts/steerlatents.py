@@ -25,6 +25,11 @@ def show(study: Study) -> None:
                 st.warning(str(error))
                 continue
             steerslider.show(axis, f"latent {latent} (layer {dictionary.info.layer})")
+        if here and st.session_state.get("op") == "clamp":
+            st.caption(
+                "Each latent is set to this length, in units of the residual norm, and all else is "
+                "kept; at 0 it is switched off. Under 'More' it can be added instead."
+            )
         if known:
             _another(known)
         if st.session_state.get(_TOLD):

@@ -246,6 +246,7 @@ def test_latents_come_to_the_steering_page_with_a_random_control(
     assert app.slider(key=axis).value == 20
     app = open_steer(**{axis: "0", "at": "1", "op": "clamp"})
     assert complaints(app) == []
+    assert "at 0 it is switched off" in said(app)
     app = open_steer(**{axis: "20", "at": "2"})
     assert any("made at layer 1, not 2" in one for one in complaints(app))
     app = open_steer(**{f"latent:{'0' * 16}:5": "20", "at": "1"})
