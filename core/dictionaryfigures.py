@@ -119,6 +119,7 @@ def worth_figure(report: DictionaryReport) -> go.Figure:
                     "array": rows["high"] - rows["value"],
                     "arrayminus": rows["value"] - rows["low"],
                     "width": 0,
+                    "color": CONTROL,
                 },
                 hovertemplate="%{y}: %{x:.3f}<extra></extra>",
                 name=measure,

@@ -15,6 +15,8 @@ from core.passport import Passport
 from core.stats import Estimate
 
 _ROW: Final = 27
+#: Ticks of shares of texts: few enough for a phone.
+_SHARES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
 _COLOURS: Final = tuple(
     FOUNDATION_COLOURS[FOUNDATIONS[number // 2]] for number in range(len(DIMENSIONS))
 )
@@ -102,7 +104,12 @@ def latents_figure(table: pd.DataFrame, chosen: int | None = None) -> go.Figure:
         )
     _plain(figure, 380)
     figure.add_hline(y=0.5, line={"width": 1, "color": CONTROL, "dash": "dot"}, layer="below")
-    figure.update_xaxes(title="share of texts on which it is on", type="log", tickformat="~%")
+    figure.update_xaxes(
+        title="share of texts on which it is on",
+        type="log",
+        tickvals=_SHARES,
+        ticktext=[f"{100 * share:g} %" for share in _SHARES],
+    )
     figure.update_yaxes(title="AUROC of its dimension, held-out texts")
     return figure
 
@@ -170,13 +177,13 @@ def _rows(own: Sequence[Estimate], bands: Sequence[tuple[float, float]], control
 def effect_figure(effect: Effect) -> go.Figure:
     """Draw both experiments: each random latent a grey ring, the latent itself with interval."""
     figure = go.Figure()
-    names = ("switched off where it is on", "steered, half of push minus pull")
+    names = ("switched off", "steered")
     for place, tried in enumerate((effect.ablation, effect.steering)):
         _experiment(figure, place, tried)
     _plain(figure, 190)
     figure.add_vline(x=0, line={"width": 1, "color": CONTROL}, layer="below")
     figure.update_yaxes(tickvals=[0, 1], ticktext=names, range=[-0.6, 1.6], showgrid=False)
-    figure.update_xaxes(title="← condemns · log odds of right · approves →")
+    figure.update_xaxes(title="← condemns · log odds · approves →")
     return figure
 
 
@@ -216,6 +223,7 @@ def _whiskers(
         "arrayminus": np.nan_to_num(value - low),
         "thickness": 2,
         "width": 0,
+        "color": CONTROL,  # seen on light and on dark
     }
 
 

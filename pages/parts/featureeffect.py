@@ -51,7 +51,10 @@ def _drawn(effect: Effect) -> None:
         alt="Change of the read-out by this latent beside random latents of like density; the "
         "table below holds the same.",
     )
-    st.caption("Diamond: this latent, 95 % interval over texts. Rings: random latents.")
+    st.caption(
+        "Diamond: this latent, 95 % interval over texts. Rings: random latents. Steered: half of "
+        "push minus pull; switched off: where it is on."
+    )
     with st.expander("As a table"):
         st.dataframe(_table(effect), hide_index=True, key="effect-table", alt="Both experiments.")
 
