@@ -6,11 +6,11 @@ float32, one memory-mapped array per layer and pooling under its content key.
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,13 @@ from core.store import ARRAY_FILE, Store, clear_disk_errors, fingerprint, librar
 from core.traces import pooled_states
 
 if TYPE_CHECKING:
+    import torch
+
     from core.models import ModelCard, OpenModel
+
+#: Told the real tokens of a batch, bool ``(batch, tokens)``, gives layer -> what is done to its
+#: output ``(batch, tokens, d_model)`` while the batch is read.
+Edits = Callable[["torch.Tensor"], Mapping[int, Callable[["torch.Tensor"], "torch.Tensor"]]]
 
 #: Index of the embedding output, beside decoder layers ``0 .. n_layers - 1``.
 EMBEDDING: Final = -1
@@ -32,6 +38,16 @@ EMBEDDING: Final = -1
 TOKEN_BUDGET: Final = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 
 _FORMAT: Final = 1
+
+
+class Steered(NamedTuple):
+    """By which recipe a model is steered while it reads."""
+
+    digest: str
+    """The recipe's digest."""
+
+    word: str
+    """The recipe as one word."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,9 @@ class Plan:
     digest: str
     """Fingerprint of the prompts."""
 
+    steered: Steered | None = None
+    """How the residual stream is edited while the prompts are read; None: not at all."""
+
     @property
     def layers(self) -> range:
         """All layer indices: ``EMBEDDING``, then the decoder layers."""
@@ -79,7 +98,9 @@ class Plan:
 
     def base_key(self) -> dict[str, Any]:
         """Return what all arrays of the plan share."""
+        steered = {} if self.steered is None else {"steered": self.steered.digest}
         return {
+            **steered,
             "format": _FORMAT,
             "model": self.model,
             "compute": self.compute,
@@ -164,8 +185,17 @@ def read_prompts(
     poolings: Sequence[Pooling],
     side: PaddingSide = "right",
     report: Report = silent,
+    edits: Edits | None = None,
 ) -> NDArray[np.float32]:
     """Read one batch of tokenised prompts, here or where a remote model runs.
+
+    Args:
+        model: An open model.
+        encoded: Tokens of each prompt.
+        poolings: Which pooled states.
+        side: Where shorter prompts are padded.
+        report: Told what a remote model's server says.
+        edits: What is done to the residual stream meanwhile; never on a server.
 
     Returns:
         Shape ``(n_layers + 1, n_poolings, batch, d_model)``; entry 0 is the embedding output.
@@ -176,7 +206,8 @@ def read_prompts(
     if model.card.spec.remote:
         away: NDArray[np.float32] = remote.pooled_states(model, batch, masks, report).numpy()
         return away
-    states: NDArray[np.float32] = pooled_states(model, batch, masks).numpy()
+    made = None if edits is None else edits(batch["attention_mask"].bool())
+    states: NDArray[np.float32] = pooled_states(model, batch, masks, made).numpy()
     return states
 
 
@@ -205,7 +236,11 @@ def check_model(model: "OpenModel", plan: Plan) -> None:
 
 
 def load_or_extract(
-    store: Store, plan: Plan, open_model: "Callable[[], OpenModel]", report: Report = silent
+    store: Store,
+    plan: Plan,
+    open_model: "Callable[[], OpenModel]",
+    report: Report = silent,
+    edits: Edits | None = None,
 ) -> States:
     """Return the plan's states, running the model only for what is not stored yet.
 
@@ -217,12 +252,16 @@ def load_or_extract(
         plan: What to read.
         open_model: Called only if something has to be read.
         report: Told the number of prompts read.
+        edits: What is done while a steered plan is read.
 
     Raises:
+        ValueError: The plan is steered and there are no edits, or the other way round.
         CacheError: The disk is full or cannot be written.
         CoreError: The model has changed since the plan was made.
         Cancelled: The person cancelled; batches done so far stay.
     """
+    if (edits is None) != (plan.steered is None):
+        raise ValueError("a steered plan needs edits, a plain one none")
     states = open_states(store, plan)
     if states is not None:
         return states
@@ -241,12 +280,18 @@ def load_or_extract(
     waiting = "another process reads the same texts: waiting for it"
     with only_one(store, f"acts-{run[:16]}", report, len(plan.prompts), waiting):
         if open_states(store, plan) is None:
-            _extract(store, plan, model, store.root / "partial" / run, budget, report)
+            _extract(store, plan, model, store.root / "partial" / run, budget, report, edits)
     return States(plan, store)
 
 
 def _extract(
-    store: Store, plan: Plan, model: "OpenModel", folder: Path, budget: int, report: Report
+    store: Store,
+    plan: Plan,
+    model: "OpenModel",
+    folder: Path,
+    budget: int,
+    report: Report,
+    edits: Edits | None,
 ) -> None:
     """Fill the missing arrays batch by batch in ``folder``, then publish them."""
     missing = [
@@ -260,7 +305,8 @@ def _extract(
         folder.mkdir(parents=True, exist_ok=True)
         arrays = _open_partial(folder, plan, missing)
         cut = batches([len(ids) for ids in encoded], budget)
-        _fill(plan, model, encoded, cut, arrays, Journal(folder / "batches.txt"), report)
+        read = partial(_read_batch, model, plan, edits)
+        _fill(plan, read, encoded, cut, arrays, Journal(folder / "batches.txt"), report)
         arrays.clear()
     _publish(store, plan, missing, folder)
 
@@ -284,9 +330,19 @@ def _open_partial(
     return {pair: map_array_file(path, writable=True) for pair, path in paths.items()}
 
 
+def _read_batch(
+    model: "OpenModel",
+    plan: Plan,
+    edits: Edits | None,
+    encoded: Sequence[list[int]],
+    report: Report,
+) -> NDArray[np.float32]:
+    return read_prompts(model, encoded, plan.spec.poolings, "right", report, edits)
+
+
 def _fill(
     plan: Plan,
-    model: "OpenModel",
+    read_batch: Callable[[Sequence[list[int]], Report], NDArray[np.float32]],
     encoded: Sequence[list[int]],
     cut: Iterable[list[int]],
     arrays: dict[tuple[int, Pooling], NDArray[Any]],
@@ -302,10 +358,7 @@ def _fill(
                 finished, len(encoded), f"reading texts · {finished:,} of {len(encoded):,}{rate}"
             )
             some = [encoded[row] for row in rows]
-            read_batch = partial(read_prompts, model, some, plan.spec.poolings)
-            if model.card.spec.remote:
-                read_batch = partial(read_batch, report=_noted(report, finished, len(encoded)))
-            states = read_batch()
+            states = read_batch(some, _noted(report, finished, len(encoded)))
             for (layer, pooling), array in arrays.items():
                 entry = states[layer - EMBEDDING, plan.spec.poolings.index(pooling)]
                 array[rows] = to_stored(entry, plan.spec.dtype)

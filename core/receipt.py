@@ -63,6 +63,7 @@ def receipt(diagnosis: Diagnosis, untrained: Diagnosis | None = None) -> dict[st
             "max_tokens": read.max_tokens,
             "stored": read.dtype,
             "prompts": study.plan.digest,
+            **_steered(study),
         },
         "measured": {
             "pooling": spec.pooling,
@@ -117,6 +118,11 @@ def _rows(one: LayerDiagnosis) -> Iterable[list[Any]]:
     )
     if one.problem:
         yield ["problem", one.problem]
+
+
+def _steered(study: Study) -> dict[str, dict[str, str]]:
+    """Return by which recipe the model was steered while it read; nothing for a plain study."""
+    return {} if study.plan.steered is None else {"steered": study.plan.steered._asdict()}
 
 
 def _model(study: Study) -> dict[str, str]:
@@ -180,7 +186,7 @@ def command(study: Study, spec: DiagnosisSpec, *, control: bool) -> str | None:
         control: Whether an untrained copy was measured, too.
     """
     preset = _preset(study.plan.spec)
-    if preset is None:
+    if preset is None or study.plan.steered is not None:
         return None
     card, template = study.card, study.plan.spec.template
     model = replace(

@@ -85,21 +85,9 @@ def resolve(
         DirectionError: A direction cannot be made, or belongs to another model.
         CoreError: The items were not read.
     """
-    if recipe.identity and recipe.identity != study.plan.model:
-        raise RecipeError(
-            f"This recipe was made with {recipe.model} ({recipe.identity}); the model opened here "
-            f"is {study.card.name} ({study.plan.model}). Choose the same model and revision."
-        )
-    highest = study.card.n_layers - 1
-    beyond = [layer for layer in recipe.layers if layer > highest]
-    if beyond:
-        raise RecipeError(
-            f"{study.card.name} has no layer {beyond[0]}. Choose layers 0 to {highest}."
-        )
+    check_recipe(study, recipe)
     if not recipe.active:
         return []
-    if not all(term.axis.startswith((FILE, LATENT)) for term in recipe.active):
-        _check_items(study, recipe)
     if recipe.operation == "clamp":
         return [_clamp(store, study, recipe)]
     return [
@@ -112,6 +100,27 @@ def resolve(
         )
         for layer in recipe.layers
     ]
+
+
+def check_recipe(study: Study, recipe: Recipe) -> None:
+    """Refuse a recipe of another model, of other items, or with a layer that there is not.
+
+    Raises:
+        RecipeError: It is one.
+    """
+    if recipe.identity and recipe.identity != study.plan.model:
+        raise RecipeError(
+            f"This recipe was made with {recipe.model} ({recipe.identity}); the model opened here "
+            f"is {study.card.name} ({study.plan.model}). Choose the same model and revision."
+        )
+    highest = study.card.n_layers - 1
+    beyond = [layer for layer in recipe.layers if layer > highest]
+    if beyond:
+        raise RecipeError(
+            f"{study.card.name} has no layer {beyond[0]}. Choose layers 0 to {highest}."
+        )
+    if not all(term.axis.startswith((FILE, LATENT)) for term in recipe.active):
+        _check_items(study, recipe)
 
 
 def _clamp(store: Store, study: Study, recipe: Recipe) -> LayerEdit:

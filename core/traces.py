@@ -55,6 +55,7 @@ def pooled_states(
     model: "OpenModel",
     batch: "dict[str, torch.Tensor]",
     masks: "dict[Pooling, torch.Tensor]",
+    edits: "Mapping[int, Callable[[torch.Tensor], torch.Tensor]] | None" = None,
 ) -> "torch.Tensor":
     """Run one batch through the decoder and pool every layer's residual stream.
 
@@ -64,6 +65,8 @@ def pooled_states(
         model: An open model.
         batch: ``input_ids``, ``attention_mask`` and ``position_ids``, each ``(batch, tokens)``.
         masks: For each pooling, which tokens count, bool ``(batch, tokens)``.
+        edits: Layer -> what is done to its output ``(batch, tokens, d_model)`` before it is pooled
+            and read on; None: nothing.
 
     Returns:
         Float32 on the CPU, shape ``(n_layers + 1, n_poolings, batch, d_model)``. Entry 0 is the
@@ -78,8 +81,12 @@ def pooled_states(
     with model.lock, torch.no_grad():
         with model.lm.trace(batch) as tracer:  # pragma: no cover - runs under nnsight's own frame
             saved.append(_pool(layers[0].input, masks))
-            for layer in layers:
-                saved.append(_pool(layer.output, masks))
+            for number, layer in enumerate(layers):
+                output = layer.output
+                if edits is not None and number in edits:
+                    output = _edited(output, edits[number])
+                    layer.output = output
+                saved.append(_pool(output, masks))
             tracer.stop()
     return torch.stack([torch.stack([p.cpu() for p in pooled]) for pooled in saved])
 

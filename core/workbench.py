@@ -19,6 +19,7 @@ from core.progress import Report, part
 from core.projection import LayoutSpec
 from core.prompts import Pooling, ReadSpec
 from core.scaling import Scaling
+from core.steeredreading import edits_of
 from core.store import Store, default_root, fingerprint
 from core.study import (
     Placed,
@@ -98,6 +99,7 @@ class Workbench:
             study.plan,
             lambda: self.shelf.get(study.card.spec, part(report, 0.0, opening)),
             part(report, opening, 1.0),
+            edits_of(self.store, study),
         )
 
     def layouts(
@@ -181,7 +183,8 @@ class Workbench:
 
     def _diagnose(self, study: Study, spec: DiagnosisSpec, report: Report) -> Diagnosis:
         found = diagnose(self.store, study, spec, report)
-        self.keep_standing(study, spec)
+        if study.plan.steered is None:  # a steered self is no model of the leaderboard
+            self.keep_standing(study, spec)
         return found
 
     def keep_standing(self, study: Study, spec: DiagnosisSpec) -> None:

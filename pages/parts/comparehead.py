@@ -6,6 +6,7 @@ from html import escape
 import streamlit as st
 
 from core import compareview as view
+from core import steeredreading
 from core.comparejobs import Found
 from core.palette import SIDE_COLOURS
 from core.sides import LETTERS, Side
@@ -24,6 +25,9 @@ def legend(sides: Sequence[Side]) -> None:
         for letter, sign, colour, side in zip(LETTERS, _SIGNS, SIDE_COLOURS, sides, strict=False)
     ]
     st.html(f"<div class='ms-legend'>{''.join(parts)}</div>")
+    for letter, side in zip(LETTERS, sides, strict=False):
+        if told := steeredreading.told(letter, side):
+            st.caption(told)
 
 
 def _where(side: Side) -> str:

@@ -6,13 +6,12 @@ from typing import Any, Final
 import streamlit as st
 
 from core import CoreError
-from core.modelspec import KNOWN
 from core.sides import LETTERS, Side, same_depth
 from core.study import Study
-from pages.parts import bench, controls, sidebar
+from pages.parts import bench, comparesteered, controls
 from pages.parts.address import bound
+from pages.parts.comparepicker import COPY, ITSELF, NOBODY, STEERED, pick
 
-COPY, ITSELF, NOBODY = "copy", "itself", "nobody"
 _SAME: Final = "same"
 
 
@@ -31,30 +30,20 @@ def ask(set_name: str, first: Side) -> list[Side]:
 
 
 def _ask_side(column: Any, letter: str, set_name: str, first: Side) -> Side | None:
-    key = letter.lower()
-    copy = "Untrained copy of A" if first.study.card.spec.untrained_seed is None else "A, trained"
-    told = {NOBODY: "Nobody", COPY: copy, ITSELF: "A itself, other layer or state"}
-    names = [NOBODY, COPY, ITSELF, *(str(known.spec) for known in KNOWN)]
-    named = bound(key, COPY if letter == "B" else NOBODY)
-    if st.session_state[key] not in names:
-        names.append(st.session_state[key])
     row = column.container(horizontal=True, vertical_alignment="bottom")
-    model = row.selectbox(
-        f"{letter}",
-        names,
-        format_func=lambda one: told.get(one) or sidebar.model_label(one),
-        accept_new_options=True,
-        help="Or type hub:owner/name@revision, folder:/path, gguf:/path/x.gguf.",
-        **named,
-    )
+    model = pick(row, letter, first)
     if model == NOBODY:
         return None
-    study = _study(str(model), set_name, first)
-    with row.popover("Layer", icon=":material/tune:", help=f"Layer and state of {letter}"):
-        return _placed(letter, study, first)
+    name = "Steering" if model == STEERED else "Layer"
+    with row.popover(name, icon=":material/tune:", help=f"How {letter} is read"):
+        return _placed(letter, _study(model, letter, set_name, first), first)
 
 
-def _study(model: str, set_name: str, first: Side) -> Study:
+def _study(model: str, letter: str, set_name: str, first: Side) -> Study:
+    if model == STEERED:
+        return comparesteered.ask(letter, first)
+    if comparesteered.is_recipe(model):
+        return comparesteered.by_recipe(first, model)
     own = first.study.card.spec
     trained = replace(own, untrained_seed=None)
     named = {COPY: str(own.untrained() if own == trained else trained), ITSELF: str(own)}

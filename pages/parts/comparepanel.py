@@ -58,6 +58,8 @@ def _unasked(choice: Choice) -> bool:
     missing = comparejobs.unread(work, sides)
     missing += [side.study for side in comparejobs.undiagnosed(work, sides, spec)]
     return all(
-        one.card.spec.source == "packaged" and len(one.plan.prompts) <= reading.UNASKED
+        one.card.spec.source == "packaged"
+        and one.plan.steered is None  # each step of a slider would be another reading
+        and len(one.plan.prompts) <= reading.UNASKED
         for one in missing
     )

@@ -253,3 +253,52 @@ def test_an_empty_prompt_is_refused_in_words(open_compared, work):
     app.run()
     assert not app.exception
     assert any("prompt" in one.value.lower() or "action" in one.value.lower() for one in app.error)
+
+
+def test_a_model_is_held_against_its_steered_self(open_compared, work, complaints):
+    app = open_compared(b="steered", layer="2", **{"b-dose": "30", "b-at": "1"})
+    assert complaints(app) == []
+    assert "care-harm +30% after layer 1" in words(app)
+    assert "Below layer 1 it is the plain model" in words(app)
+    assert work.runner.jobs() == []  # a reading for each step of a slider would be too many
+    button(app, "Compare").click().run()
+    for _ in range(8):
+        active = [job for job in work.runner.jobs() if job.active]
+        if not active:
+            break
+        active[0].wait(WITHIN)
+        app.run()
+    assert complaints(app) == []
+    assert set(charts(app)) == CHARTS
+    a, b = (charts(app)[key]["data"][0] for key in ("chart-a", "chart-b"))
+    assert a["x"] != b["x"]
+    values = table(app, "depth").pivot(index=["test", "layer"], columns="side", values="value")
+    below = values[values.index.get_level_values("layer") < 1].dropna()
+    assert (below["A"] == below["B"]).all()
+    above = values[values.index.get_level_values("layer") == 2].dropna()
+    assert (above["A"] != above["B"]).any()
+
+
+def test_a_strength_of_0_is_the_model_itself(open_compared, work, complaints):
+    app = open_compared(b="steered", **{"b-dose": "0"})
+    for job in work.runner.jobs():
+        job.wait(WITHIN)
+    app.run()
+    assert complaints(app) == []
+    assert app.subheader[0].value.startswith("No difference beyond noise between B and A")
+
+
+def test_a_recipe_steers_a_side_and_a_damaged_one_is_refused(open_compared, work, read, model_text):
+    from core.modelspec import ModelSpec
+    from core.prompts import ReadSpec
+    from core.steeredreading import axis_recipe
+
+    app = open_compared(b="recipe:broken", c="nobody")
+    assert not app.exception
+    assert any("recipe in this address is damaged" in one.value for one in app.error)
+    folder = ModelSpec.parse(model_text)
+    study = work.study(work.items(read.set_name), folder, ReadSpec())
+    word = axis_recipe(study, "care-harm", -0.2, 1).packed()
+    app = open_compared(b=f"recipe:{word}")
+    assert not app.exception
+    assert "care-harm -20% after layer 1" in words(app)

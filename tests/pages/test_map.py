@@ -268,12 +268,12 @@ def test_a_cancelled_reading_goes_on_where_it_stopped(
     held, go_on = threading.Event(), threading.Event()
     real = activations.pooled_states
 
-    def slow(model: Any, batch: Any, masks: Any) -> Any:
+    def slow(model: Any, batch: Any, masks: Any, edits: Any = None) -> Any:
         if len(rows) == 4:
             held.set()
             assert go_on.wait(60)
         rows.append(len(batch["input_ids"]))
-        return real(model, batch, masks)
+        return real(model, batch, masks, edits)
 
     monkeypatch.setattr(activations, "pooled_states", slow)
     app = open_page("map", model=model_text)
