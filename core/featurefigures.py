@@ -104,14 +104,19 @@ def latents_figure(table: pd.DataFrame, chosen: int | None = None) -> go.Figure:
         )
     _plain(figure, 380)
     figure.add_hline(y=0.5, line={"width": 1, "color": CONTROL, "dash": "dot"}, layer="below")
-    figure.update_xaxes(
-        title="share of texts on which it is on",
-        type="log",
-        tickvals=_SHARES,
-        ticktext=[f"{100 * share:g} %" for share in _SHARES],
-    )
+    figure.update_xaxes(title="share of texts on which it is on", type="log")
+    figure.update_xaxes(**_share_ticks(table["density"].to_numpy(np.float64)))
     figure.update_yaxes(title="AUROC of its dimension, held-out texts")
     return figure
+
+
+def _share_ticks(density: NDArray[np.float64]) -> dict[str, Any]:
+    """Return ticks that are few on a wide range, and enough on a narrow one."""
+    on = density[density > 0]
+    if len(on) and on.max() < 10 * on.min():
+        return {"tickformat": "~%", "nticks": 5}
+    names = [f"{100 * share:g} %" for share in _SHARES]
+    return {"tickvals": _SHARES, "ticktext": names}
 
 
 def _latents(rows: pd.DataFrame, value: NDArray[np.float64], number: int, name: str) -> Any:

@@ -42,12 +42,17 @@ def _size(about: Mapping[str, Any]) -> str:
     return f"{about['positions']:,} tokens in {about['documents']:,} documents"
 
 
+def _times(share: float) -> str:
+    """Say a share of the variance; what is far above all of it in words that can be read."""
+    return f"**{share:,.0f} times**" if share >= 10 else f"**{share:.1%}** of"
+
+
 def _line(report: DictionaryReport, where: str) -> None:
     """Say the four figures that decide, each beside its control."""
     own, costs = report.fits["dictionary"], report.costs
     components, random = (report.fits[name].fvu.value for name in ("components", "random"))
     st.markdown(
-        f"On {report.tokens:,} held-out {where} it misses **{own.fvu.value:.1%}** of the variance "
+        f"On {report.tokens:,} held-out {where} it misses {_times(own.fvu.value)} the variance "
         f"(as many principal components {components:.1%}, random directions {random:.1%}) with "
         f"**{own.l0.value:.0f}** latents on per token; {report.dead:.0%} are never on. Reading it "
         f"instead of the layer costs **{costs.added['dictionary'].value:.2f}** nats per token (the "

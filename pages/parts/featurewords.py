@@ -16,7 +16,8 @@ from pages.parts.bench import bench
 _STYLE = """<style>
 .ms-words {line-height: 2.1; margin: 0}
 .ms-words span {border: 1px solid rgba(128,128,128,.35); border-radius: 5px; padding: .1rem .35rem;
-    white-space: nowrap; display: inline-block; line-height: 1.5; max-width: 100%; overflow: hidden}
+    white-space: nowrap; display: inline-block; line-height: 1.5; max-width: 100%; overflow: hidden;
+    vertical-align: middle; margin: .08rem 0}
 .ms-words small {opacity: .7}
 </style>"""
 
