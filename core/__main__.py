@@ -17,6 +17,7 @@ from typing import Any, Final, get_args
 from core import (
     CoreError,
     commands,
+    comparecommands,
     diagnosistable,
     evidencetable,
     featurecommands,
@@ -191,6 +192,7 @@ def parser() -> argparse.ArgumentParser:
     _add_maps(add)
     _add_evidence(add)
     _add_diagnose(add)
+    comparecommands.add_compare(add, _add)
     manycommands.add_sweep(add, _add)
     manycommands.add_packs(add, _add)
     saecommands.add_commands(add, _add)

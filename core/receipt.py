@@ -19,6 +19,7 @@ from core.diagnosis import FORMAT as DIAGNOSIS_FORMAT
 from core.diagnosis import Diagnosis, DiagnosisSpec
 from core.layerdiagnosis import LayerDiagnosis
 from core.measured import TESTS, flat
+from core.modelcard import ModelCard
 from core.prompts import PRESETS, ReadSpec
 from core.study import Study
 
@@ -185,32 +186,41 @@ def command(study: Study, spec: DiagnosisSpec, *, control: bool) -> str | None:
         spec: How it was measured.
         control: Whether an untrained copy was measured, too.
     """
-    preset = _preset(study.plan.spec)
-    if preset is None or study.plan.steered is not None:
+    reading = reading_options(study)
+    if reading is None or study.plan.steered is not None:
         return None
-    card, template = study.card, study.plan.spec.template
-    model = replace(
-        card.spec,
-        revision=card.commit or card.spec.revision,
-        device="auto" if card.device == "remote" else card.device,
-        dtype=card.dtype,
-    )
-    options = {
-        "items": _set_name(study),
-        "preset": preset if preset != "default" else None,
-        "template": template if template != PRESETS[preset].template else None,
+    card = study.card
+    options = reading | {
         "pooling": spec.pooling,
         "scaling": spec.scaling,
         "draws": str(spec.draws),
         "shuffles": str(spec.shuffles),
         "seed": str(spec.seed),
     }
-    words = ["python", "-m", "core", "diagnose", str(model)]
+    words = ["python", "-m", "core", "diagnose", pinned(card)]
     for name, value in options.items():
-        words += [f"--{name}", value] if value is not None else []
+        words += [f"--{name}", value]
     if not control and card.spec.untrained_seed is None:
         words.append("--no-control")
     return shlex.join(words)
+
+
+def pinned(card: ModelCard) -> str:
+    """Return the text form of a model, its device, number format and commit pinned."""
+    place = "auto" if card.device == "remote" else card.device
+    revision = card.commit or card.spec.revision
+    return str(replace(card.spec, revision=revision, device=place, dtype=card.dtype))
+
+
+def reading_options(study: Study) -> dict[str, str] | None:
+    """Return the options that say which items are read, and how; None if no options can."""
+    preset = _preset(study.plan.spec)
+    if preset is None:
+        return None
+    template = study.plan.spec.template
+    options = {"items": _set_name(study)}
+    options |= {"preset": preset} if preset != "default" else {}
+    return options | ({"template": template} if template != PRESETS[preset].template else {})
 
 
 def _preset(read: ReadSpec) -> str | None:

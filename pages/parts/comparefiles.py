@@ -4,8 +4,8 @@ from typing import Any
 
 import streamlit as st
 
+from core import comparereceipt, diagnosisfigures, exports
 from core import compareview as view
-from core import diagnosisfigures, exports
 from core.comparejobs import Found
 from core.sides import LETTERS
 from pages.parts.comparechoice import Choice
@@ -33,12 +33,16 @@ def show(found: Found, choice: Choice, items: Any, charts: list[Any]) -> None:
             diagnosisfigures.with_legends(charts), "Moralscope: models compared"
         )
 
+    def receipt() -> str:
+        return comparereceipt.receipt_json(found, choice.spec)
+
     row = st.container(horizontal=True, vertical_alignment="center")
     offered = (
         ("Differences (CSV)", lambda: exports.csv_bytes(table), "moralscope-differences.csv"),
         ("Actions (CSV)", lambda: exports.csv_bytes(items), "moralscope-compared.csv"),
         ("Actions (Parquet)", lambda: exports.parquet_bytes(items), "moralscope-compared.parquet"),
         ("Charts as HTML", html, "moralscope-compared.html"),
+        ("Receipt (JSON)", receipt, "moralscope-compared.json"),
     )
     for label, make, name in offered:
         row.download_button(label, make, name, icon=":material/download:", on_click="ignore")

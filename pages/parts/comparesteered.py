@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.comparereceipt import RECIPE
 from core.recipes import unpacked
 from core.sides import Side
 from core.steeredreading import DEPTH, axis_recipe, steered
@@ -9,8 +10,6 @@ from core.study import Study
 from pages.parts.address import bound
 from pages.parts.steerchoice import AXES, DOSES
 
-#: What stands before the one word of a recipe, where one is typed instead of a model.
-RECIPE = "recipe:"
 _DOSE = 10
 
 

@@ -124,7 +124,13 @@ def test_every_chart_and_table_has_a_name_and_every_chart_a_table(open_compared)
     for column in ("depth", "debiased", "chance_low", "shared_neighbours", "shuffled_low"):
         assert len(table(app, column))
     labels = [one.label for one in app.get("download_button")]
-    assert labels == ["Differences (CSV)", "Actions (CSV)", "Actions (Parquet)", "Charts as HTML"]
+    assert labels == [
+        "Differences (CSV)",
+        "Actions (CSV)",
+        "Actions (Parquet)",
+        "Charts as HTML",
+        "Receipt (JSON)",
+    ]
 
 
 def test_a_model_beside_itself_shows_no_difference(open_compared, work, complaints):

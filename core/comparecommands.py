@@ -1,0 +1,207 @@
+"""The command that holds one model against another: ``compare``."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple, get_args
+
+from core import CoreError
+from core import compareview as view
+from core.commands import Asked, Desk, card_of, chosen_pooling, study_of
+from core.comparejobs import CompareSpec, Found, gathered, next_job
+from core.comparereceipt import RECIPE, compare_receipt
+from core.comparison import RULE, Difference
+from core.diagnosistable import check_folder
+from core.evidencetable import heading
+from core.exports import csv_bytes
+from core.modelspec import FORMS, ModelSpec
+from core.plaintext import Lines, aligned, facts, interval_text, layer_text
+from core.prompts import PRESETS, Pooling
+from core.receipt import as_json
+from core.recipes import RecipeError, unpacked
+from core.scaling import Scaling
+from core.sides import Side, same_depth, side_names
+from core.steeredreading import axis_recipe, steered, told
+from core.study import Study, open_study
+from core.workbench import BUILTIN
+
+COPY, ITSELF, STEERED = "copy", "itself", "steered"
+_OTHER: Final = (
+    f"a model; {COPY!r}: MODEL's untrained copy, or of a copy its trained model; {ITSELF!r}: MODEL "
+    f"at another layer or in another state; {STEERED!r}: MODEL steered while it reads, with "
+    "--steer; or recipe: and the word behind recipe= in a link of the Steer page"
+)
+_AT: Final = "with it, the tests are compared at these layers instead of each model's best one"
+
+
+class Compared(NamedTuple):
+    """What ``compare`` found."""
+
+    found: Found
+    """The comparison."""
+
+    spec: CompareSpec
+    """How it was made."""
+
+    best: bool
+    """Whether the tests are compared at each model's best layer, or at the layers named."""
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Of the four tests."""
+        return (self.found.best if self.best else self.found.shown)[0]
+
+    def text(self) -> Lines:
+        """Yield what differs and how sure that is, as text."""
+        found, names = self.found, side_names(self.found.sides)
+        sides = [
+            f"{n} · layer {layer_text(s.layer)}" for n, s in zip(names, found.sides, strict=True)
+        ]
+        known = heading(found.sides[0].study)
+        named = {"A": sides[0], "B": sides[1]}
+        named |= {name: known[name] for name in ("items", "note", "prompt")}
+        yield from facts(named | {"steered": told("B", found.sides[1])})
+        yield ""
+        yield view.headline(self.differences)
+        yield ""
+        yield from self._table()
+        yield ""
+        yield f"How alike: {view.alike_sentence(found.comparisons[0])}"
+        yield f"Single actions: {view.items_sentence(found.comparisons[0])}"
+        yield RULE
+
+    def _table(self) -> Lines:
+        head = ("test", "layers", "A", "B", "B − A", "labels shuffled", "verdict")
+        rows = []
+        for one in self.differences:
+            at = self.found.layers(0, one.test, best=self.best)
+            layers = ", ".join("–" if layer is None else layer_text(layer) for layer in at)
+            figures = (one.first, one.second, one.difference, one.shuffled)
+            told = (*map(interval_text, figures), view.VERDICTS[one.level])
+            rows.append((view.NAMES[one.test], layers, *told))
+        yield from aligned(head, rows, left=(0, 6))
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        table = view.difference_table([("B - A", self.differences)])
+        made = self.found.comparisons[0]
+        rows = json.loads(table.to_json(orient="records", double_precision=15))
+        return {
+            "headline": view.headline(self.differences),
+            "differences": [
+                row | {"layers": self.found.layers(0, one.test, best=self.best)}
+                for row, one in zip(rows, self.differences, strict=True)
+            ],
+            "alike": view.alike_sentence(made),
+            "actions": view.items_sentence(made),
+            "receipt": compare_receipt(self.found, self.spec),
+        }
+
+
+def compare(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    """Read, diagnose and compare two sides, as far as it is not kept, and tell what differs.
+
+    Raises:
+        CoreError: One of them cannot be read, or not so.
+    """
+    for path in (args.csv, args.receipt):
+        if path is not None:
+            check_folder(path)
+    made = _made(desk, args)
+    if args.receipt is not None:
+        args.receipt.write_bytes(as_json(compare_receipt(made.found, made.spec)).encode())
+    if args.csv is not None:
+        table = view.difference_table([("B - A", made.differences)])
+        args.csv.write_bytes(csv_bytes(table))
+        return [view.headline(made.differences), f"Wrote {len(table)} differences to {args.csv}."]
+    if args.json:
+        return [json.dumps(made.record(), indent=1, ensure_ascii=False, allow_nan=False)]
+    return made.text()
+
+
+def _made(desk: Desk, args: argparse.Namespace) -> Compared:
+    read = PRESETS[args.preset]
+    read = read if args.template is None else replace(read, template=args.template)
+    study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, read))
+    other = _other(desk, study, args)
+    layer = study.anchor if args.layer is None else args.layer
+    pooling = chosen_pooling(study, args.pooling)
+    first = Side(study, layer, pooling)
+    its = same_depth(layer, study, other) if args.other_layer is None else args.other_layer
+    sides = [first, Side(other, its, args.other_pooling or pooling)]
+    spec = CompareSpec(args.scaling, args.tests)
+    while (job := next_job(desk.bench, sides, spec)) is not None:
+        desk.watch(job)
+    best = args.layer is None and args.other_layer is None
+    return Compared(gathered(desk.bench, sides, spec), spec, best)
+
+
+def _other(desk: Desk, study: Study, args: argparse.Namespace) -> Study:
+    """Return the study of who is held against the model."""
+    if (args.other == STEERED) != (args.steer is not None):
+        raise CoreError(
+            f"To hold {study.card.name} against its steered self, write: steered --steer "
+            "care-harm=10. The number is a dose in per cent of the residual norm."
+        )
+    if args.other == STEERED:
+        axis, dose = _dose(args.steer)
+        return steered(study, axis_recipe(study, axis, dose, args.steer_layer))
+    if args.other.startswith(RECIPE):
+        return steered(study, unpacked(args.other.removeprefix(RECIPE)))
+    own = study.card.spec
+    trained = replace(own, untrained_seed=None)
+    named = {COPY: own.untrained() if own == trained else trained, ITSELF: own}
+    spec = named.get(args.other) or ModelSpec.parse(args.other)
+    return open_study(study.items, card_of(desk, spec), study.plan.spec)
+
+
+def _dose(text: str) -> tuple[str, float]:
+    axis, _, dose = text.partition("=")
+    try:
+        return axis, float(dose) / 100
+    except ValueError:
+        raise RecipeError(
+            f"Cannot read --steer {text!r}. Write AXIS=PERCENT, as in care-harm=10."
+        ) from None
+
+
+def add_compare(subparsers: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    summary = "hold two models, or two readings of one, against each other: what differs, how sure"
+    compares = add(subparsers, "compare", compare, summary, "packaged copy --items builtin")
+    compares.add_argument("model", metavar="MODEL", help=f"A: {FORMS}".replace("%", "%%"))
+    compares.add_argument("other", metavar="OTHER", help=f"B: {_OTHER}")
+    compares.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    compares.add_argument("--preset", choices=tuple(PRESETS), default="default")
+    compares.add_argument("--template", help="what both read, such as '{action} is morally'")
+    compares.add_argument("--layer", type=int, metavar="N", help=f"layer of MODEL; {_AT}")
+    compares.add_argument(
+        "--other-layer",
+        type=int,
+        metavar="N",
+        help=f"layer of OTHER, default: at equal depth; {_AT}",
+    )
+    compares.add_argument("--pooling", choices=get_args(Pooling))
+    compares.add_argument("--other-pooling", choices=get_args(Pooling), help="default: as MODEL")
+    plain = CompareSpec()
+    for name, meaning in (("scaling", "maps, states and actions"), ("tests", "the four tests")):
+        compares.add_argument(
+            f"--{name}",
+            choices=get_args(Scaling),
+            default=getattr(plain, name),
+            help=f"what is taken off the states of {meaning}; default: %(default)s",
+        )
+    compares.add_argument(
+        "--steer", metavar="AXIS=PERCENT", help="how OTHER 'steered' is steered, as care-harm=10"
+    )
+    compares.add_argument(
+        "--steer-layer", type=int, metavar="N", help="after which layer; default: a third up"
+    )
+    form = compares.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    form.add_argument("--csv", type=Path, metavar="FILE", help="write the differences as CSV")
+    compares.add_argument(
+        "--receipt", type=Path, metavar="FILE", help="all they depend on, as JSON"
+    )
