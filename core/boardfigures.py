@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,11 @@ from core.verdicts import CONTROLS
 _COLOURS: Final = ("#2F6FDE", *FOUNDATION_COLOURS.values(), "#6B6B6B")
 _SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
 _CONTROL_SYMBOLS: Final = dict(
-    zip(CONTROLS, ("line-ns", "y-up", "asterisk", "hourglass"), strict=True)
+    zip(CONTROLS, ("line-ns", "y-up", "asterisk", "triangle-down"), strict=True)
 )
 _ROW: Final = 34
+_SIGNS: Final = dict(zip(_SYMBOLS, "●■◆▲✕★✚", strict=True))
+_CONTROL_SIGNS: Final = dict(zip(CONTROLS, "┃Y✳▼", strict=True))
 
 
 def standings_figure(rows: pd.DataFrame, test: Test) -> go.Figure:
@@ -41,14 +43,54 @@ def standings_figure(rows: pd.DataFrame, test: Test) -> go.Figure:
     for group, colour, symbol in _looks(rows):
         _models(figure, known[known["group"] == group], group, colour, symbol)
     figure.update_layout(
-        height=170 + _ROW * max(len(known), 1),
-        margin={"l": 8, "r": 8, "t": 90, "b": 8},
-        legend={"orientation": "h", "x": 0, "xref": "container", "y": 1, "yref": "container"},
+        height=84 + _ROW * max(len(known), 1),
+        margin={"l": 8, "r": 8, "t": 34, "b": 8},
+        title=_title(test),
+        showlegend=False,
         uirevision=test,
     )
-    figure.update_xaxes(title=TITLES[test], zeroline=True)
+    figure.update_xaxes(zeroline=True)
     figure.update_yaxes(categoryorder="array", categoryarray=list(known["shown"]), automargin=True)
     return figure
+
+
+class Sign(NamedTuple):
+    """An entry of the legend."""
+
+    sign: str
+    """Shape, as a letter."""
+
+    colour: str
+    """Its colour."""
+
+    name: str
+    """What it stands for."""
+
+
+def legend(rows: pd.DataFrame) -> list[Sign]:
+    """Return what the marks of both figures stand for: groups of models, then controls."""
+    groups = [Sign(_SIGNS[symbol], colour, name) for name, colour, symbol in _looks(rows)]
+    return groups + [
+        Sign(_CONTROL_SIGNS[name], CONTROL_COLOURS[name], _label(name)) for name in CONTROLS
+    ]
+
+
+def _label(control: str) -> str:
+    return CONTROLS[control].removeprefix("the ").removeprefix("an ")
+
+
+def _title(test: Test) -> dict[str, Any]:
+    """Return the title, above the picture: long names leave an axis no room for one."""
+    return {
+        "text": TITLES[test],
+        "x": 0,
+        "xref": "container",
+        "y": 1,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "pad": {"b": 8, "l": 4},
+        "font": {"size": 13},
+    }
 
 
 def _looks(rows: pd.DataFrame) -> Sequence[tuple[str, str, str]]:
@@ -81,7 +123,7 @@ def _controls(figure: go.Figure, known: pd.DataFrame, name: str, label: str) -> 
             x=[side.value for side in sides],
             y=known["shown"],
             mode="markers",
-            name=label.removeprefix("the ").removeprefix("an "),
+            name=_label(name),
             text=[span(side) for side in sides],
             hovertemplate=f"{label}: %{{text}}<extra></extra>",
             marker={
@@ -152,13 +194,14 @@ def size_figure(rows: pd.DataFrame, test: Test) -> go.Figure:
             )
         )
     figure.update_layout(
-        height=380,
-        margin={"l": 8, "r": 8, "t": 90, "b": 8},
-        legend={"orientation": "h", "x": 0, "xref": "container", "y": 1, "yref": "container"},
+        height=300,
+        margin={"l": 8, "r": 8, "t": 34, "b": 8},
+        title=_title(test),
+        showlegend=False,
         uirevision=test,
     )
     figure.update_xaxes(type="log", title="parameters", **_ticks(known))
-    figure.update_yaxes(title=TITLES[test], zeroline=True)
+    figure.update_yaxes(zeroline=True)
     return figure
 
 

@@ -69,6 +69,18 @@ def estimate(row: pd.Series, name: str = "value") -> Estimate:
     return Estimate(*(np.nan if pd.isna(one) else float(one) for one in (value, low, high)))
 
 
+def counted(rows: pd.DataFrame) -> str:
+    """Return how many models and untrained copies there are, in words."""
+    runs = rows.drop_duplicates("run")
+    copies = sum("untrained=" in str(model) for model in runs["model"])
+    models = len(runs) - copies
+    told = f"{models} model{'s' * (models != 1)}"
+    if not copies:
+        return told
+    several = "copies" if copies > 1 else "copy"
+    return f"{told}, {copies} untrained {several}" if models else f"{copies} untrained {several}"
+
+
 def of_test(rows: pd.DataFrame, test: Test) -> pd.DataFrame:
     """Return one test's rows, the highest figure first; those without one last."""
     some = rows[rows["test"] == test]

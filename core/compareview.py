@@ -63,7 +63,8 @@ def headline(differences: Sequence[Difference], first: str = "A", second: str = 
     if not sure:
         tests = "the four tests" if known == len(TESTS) else f"the {known} computable tests"
         return f"No difference beyond noise between {second} and {first} in any of {tests}."
-    said = " and ".join(_phrase(one) for one in sure)
+    *before, last = [_phrase(one) for one in sure]
+    said = f"{', '.join(before)} and {last}" if before else last
     others = known - len(sure)
     if not others:
         return f"Compared with {first}, {second} {said}."

@@ -35,6 +35,15 @@ def _offer(choice: Choice) -> None:
     work, sides, spec = bench(), choice.sides, choice.spec
     unread = comparejobs.unread(work, sides)
     undone = comparejobs.undiagnosed(work, sides, spec)
+    lost = [one.card.name for one in unread if one.card.packed]
+    if lost:
+        st.info(
+            f"The pack holds figures of {lost[0]}, but not its states, so there is nothing to "
+            "compare it by; the Diagnosis page shows its figures beside the model's. Choose "
+            "someone else for it above.",
+            icon=":material/inventory_2:",
+        )
+        return
     with st.container(border=True):
         st.markdown("**These sides have not been compared yet.**")
         steps = [

@@ -1,5 +1,7 @@
 """The leaderboard's pictures, its table of all four tests, and the files."""
 
+from html import escape
+
 import pandas as pd
 import streamlit as st
 
@@ -9,13 +11,15 @@ from pages.parts.leaderboard import Choice
 
 _FIRST = ["shown", "group", "parameters", "test", "value", "low", "high", "verdict", "layer"]
 
+_NUMBER = st.column_config.NumberColumn(format="%.3f")
+
 
 def show(choice: Choice) -> None:
     """Draw the chosen test: who stands where, and figures against parameters."""
     rows, test = choice.rows, choice.test
-    count = rows["run"].nunique()
-    st.subheader(f"{count} model{'s' * (count != 1)}, {test}", anchor="standings")
+    st.subheader(f"{boardview.counted(rows)}, {test}", anchor="standings")
     st.markdown(boardview.lead(rows, test))
+    _legend(rows)
     left, right = st.columns(2)
     with left:
         st.plotly_chart(
@@ -24,7 +28,7 @@ def show(choice: Choice) -> None:
             config=config(f"moralscope-leaderboard-{test}"),
             alt=f"Every model's figure with interval and controls. {boardview.spoken(rows, test)}.",
         )
-        st.caption("Bar: the model's 95 % interval. Grey: labels shuffled. Marks: its controls.")
+        st.caption("Whiskers: 95 % interval. Grey: the band that shuffled labels give.")
     with right:
         st.plotly_chart(
             boardfigures.size_figure(rows, test),
@@ -36,8 +40,17 @@ def show(choice: Choice) -> None:
             boardview.averages(rows, test),
             hide_index=True,
             key="groups",
+            column_config=dict.fromkeys(("lowest", "median", "highest"), _NUMBER),
             alt=f"Models of each {choice.group} with lowest, median and highest figure.",
         )
+
+
+def _legend(rows: pd.DataFrame) -> None:
+    signs = "".join(
+        f"<span><span style='color:{one.colour}'>{one.sign}</span> {escape(one.name)}</span>"
+        for one in boardfigures.legend(rows)
+    )
+    st.html(f"<div class='ms-legend'>{signs}</div>")
 
 
 def table(found: pd.DataFrame, choice: Choice) -> None:
@@ -51,6 +64,7 @@ def table(found: pd.DataFrame, choice: Choice) -> None:
         column_order=[*_FIRST, *(name for name in rows.columns if name not in (*_FIRST, "name"))],
         column_config={
             "shown": "model",
+            **{name: _NUMBER for name in rows.columns if rows[name].dtype == float},
             "parameters": st.column_config.NumberColumn(format="compact"),
         },
         alt="One row per model and test: figure, interval, verdict, controls.",

@@ -38,6 +38,25 @@ def test_a_clear_lead_and_one_within_noise_are_told_apart():
     assert "intervals of 1 of 2 others reach into its own: no difference" in said
 
 
+def test_untrained_copies_are_counted_apart_from_models():
+    copy = row("c", 0.1, model="packaged?untrained=0")
+    assert boardview.counted(alike(board(row("a", 0.6)))) == "1 model"
+    assert boardview.counted(alike(board(row("a", 0.6), row("b", 0.3), copy))) == (
+        "2 models, 1 untrained copy"
+    )
+    assert boardview.counted(alike(board(copy))) == "1 untrained copy"
+
+
+def test_the_legend_names_every_mark_of_the_figures():
+    rows = alike(board(row("a", 0.6, training="base"), row("b", 0.3, training="guard")))
+    signs = boardfigures.legend(rows)
+    drawn = boardfigures.standings_figure(rows, "gradient").data
+    assert {one.name for one in drawn if one.name} == {one.name for one in signs}
+    assert len({one.sign for one in signs}) == len(signs)
+    colours = {one.name: one.marker.color for one in drawn if one.name}
+    assert colours == {one.name: one.colour for one in signs}
+
+
 def test_the_order_of_the_rows_changes_nothing():
     rows = [row("a", 0.6), row("b", 0.52), row("c", 0.1)]
     there, back = (alike(board(*some)) for some in (rows, rows[::-1]))

@@ -82,6 +82,8 @@ def test_what_differs_is_said_in_words_and_the_rest_is_counted():
     assert sure_sentence(found).startswith("opposition +0.20 [0.10, 0.30], typicality −0.30")
     one = four(**dict.fromkeys(TESTS[1:], (0.5, "beyond")))
     assert "the other test shows no difference" in headline(one)
+    assert "grades actions more as people do, has groups that" in headline(one)
+    assert "morality more and lets the ten" in headline(one)
     everything = four(**dict.fromkeys(TESTS, (0.5, "beyond")))
     assert "other" not in headline(everything, "A", "C")
     assert headline(everything, "A", "C").startswith("Compared with A, C keeps")

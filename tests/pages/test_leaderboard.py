@@ -66,6 +66,19 @@ def test_a_pack_is_made_and_opened_and_shown_without_the_model(
     assert app.get("plotly_chart")
 
 
+def test_a_packs_copy_that_has_no_states_is_no_side_of_a_comparison(
+    diagnosed, work, open_page, complaints, tmp_path
+):
+    path = tmp_path / "made.moralscope"
+    copy = work.untrained(diagnosed)
+    pack.pack(work.store, diagnosed, copy, path)
+    found = pack.unpack(work.store, path)
+    app = open_page("compare", model=str(found.spec), set=found.set_name[:12])
+    assert complaints(app) == []
+    assert any("not its states" in one.value for one in app.info)
+    assert not [one for one in app.button if one.label == "Compare"]
+
+
 def test_a_wrong_pack_is_refused_with_a_sentence(open_read, work, tmp_path):
     (tmp_path / "p.moralscope").write_text("no pack")
     app = open_read("data")
