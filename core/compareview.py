@@ -26,7 +26,7 @@ _MORE: Final[dict[Test, str]] = {
     "dimensional": "lets the ten dimensions be read off better",
 }
 _LESS: Final[dict[Test, str]] = {
-    "categorical": "keeps virtue and vice less apart",
+    "categorical": "keeps virtue and vice closer together",
     "gradient": "grades actions less as people do",
     "structural": "has groups that follow morality less",
     "dimensional": "lets the ten dimensions be read off less well",

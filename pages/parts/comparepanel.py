@@ -38,9 +38,8 @@ def _offer(choice: Choice) -> None:
     lost = [one.card.name for one in unread if one.card.packed]
     if lost:
         st.info(
-            f"The pack holds figures of {lost[0]}, but not its states, so there is nothing to "
-            "compare it by; the Diagnosis page shows its figures beside the model's. Choose "
-            "someone else for it above.",
+            f"The pack of {lost[0]} holds no states of these actions for it, so there is nothing "
+            "to compare it by. Choose someone else for it above, or the set that was packed.",
             icon=":material/inventory_2:",
         )
         return

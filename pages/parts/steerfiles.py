@@ -1,13 +1,16 @@
 """A run as files and as a link."""
 
+from typing import Any
+
 import streamlit as st
 
 from core import steerjobs
+from core.comparereceipt import RECIPE
 from core.history import Run, run_json
 from core.runfiles import markdown
 from core.steeredrun import check_recipe
 from core.study import Study
-from pages.parts import steerlink
+from pages.parts import routes, steerlink
 from pages.parts.bench import bench
 
 
@@ -32,5 +35,18 @@ def show(study: Study, run: Run) -> None:
             help="nnsight, with the direction vectors or the dictionary as safetensors; repeats it "
             "without Moralscope.",
         )
+        _read_so(row, run)
     st.caption("This run's address, to be put behind the address of any Moralscope's Steer page:")
     st.code(f"/steer{steerlink.of(run)}", language=None, wrap_lines=True)
+
+
+def _read_so(row: Any, run: Run) -> None:
+    """Offer to let the model read all actions under a run's steering, beside its plain self."""
+    if run.recipe.active and row.button(
+        "Compare the readings",
+        icon=":material/compare_arrows:",
+        on_click=routes.set_widgets,
+        args=({"b": f"{RECIPE}{run.recipe.packed()}"},),
+        help="On the Compare page: the model reads all actions, steered so, beside its plain self.",
+    ):
+        st.switch_page(routes.compare())

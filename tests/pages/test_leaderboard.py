@@ -75,7 +75,7 @@ def test_a_packs_copy_that_has_no_states_is_no_side_of_a_comparison(
     found = pack.unpack(work.store, path)
     app = open_page("compare", model=str(found.spec), set=found.set_name[:12])
     assert complaints(app) == []
-    assert any("not its states" in one.value for one in app.info)
+    assert any("holds no states of these actions" in one.value for one in app.info)
     assert not [one for one in app.button if one.label == "Compare"]
 
 

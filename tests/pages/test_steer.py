@@ -105,6 +105,21 @@ def test_a_run_is_marked_branched_compared_and_deleted(open_steer, complaints, w
     assert {"JSON", "Markdown", "Python script with its files"} <= set(labels)
 
 
+def test_a_run_leads_to_the_readings_steered_so_beside_the_plain_ones(
+    open_steer, work, monkeypatch
+):
+    import streamlit as st
+
+    app = write(open_steer(**{"care-harm": "40"}), work)
+    gone = []
+    monkeypatch.setattr(st, "switch_page", lambda page: gone.append(page.url_path))
+    next(one for one in app.button if one.label == "Compare the readings").click().run()
+    assert not app.exception
+    assert gone == ["compare"]
+    word = str(app.session_state["b"]).removeprefix("recipe:")
+    assert unpacked(word) == runs(work.store)[0].recipe
+
+
 def test_dose_and_leakage_are_measured_kept_and_drawn(open_steer, complaints, work):
     app = open_steer()
     app.button(key="dose-start").click().run()
