@@ -17,7 +17,7 @@ from typing import Any, Final, get_args
 from core import (
     CoreError,
     commands,
-    comparecommands,
+    comparearguments,
     diagnosistable,
     evidencetable,
     featurecommands,
@@ -127,6 +127,12 @@ def _evidence(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     return [measured.json()] if args.json else measured.table()
 
 
+def _compare(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    from core.comparecommands import compare  # pandas: half a second of every command
+
+    return compare(desk, args)
+
+
 def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     for path in (args.csv, args.receipt):
         if path is not None:
@@ -192,7 +198,7 @@ def parser() -> argparse.ArgumentParser:
     _add_maps(add)
     _add_evidence(add)
     _add_diagnose(add)
-    comparecommands.add_compare(add, _add)
+    comparearguments.add_compare(add, _add, _compare)
     manycommands.add_sweep(add, _add)
     manycommands.add_packs(add, _add)
     saecommands.add_commands(add, _add)

@@ -2,38 +2,28 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from core import CoreError
 from core import compareview as view
 from core.commands import Asked, Desk, card_of, chosen_pooling, study_of
+from core.comparearguments import COPY, ITSELF, STEERED
 from core.comparejobs import CompareSpec, Found, gathered, next_job
 from core.comparereceipt import RECIPE, compare_receipt
 from core.comparison import RULE, Difference
 from core.diagnosistable import check_folder
 from core.evidencetable import heading
 from core.exports import csv_bytes
-from core.modelspec import FORMS, ModelSpec
+from core.modelspec import ModelSpec
 from core.plaintext import Lines, aligned, facts, interval_text, layer_text
-from core.prompts import PRESETS, Pooling
+from core.prompts import PRESETS
 from core.receipt import as_json
 from core.recipes import RecipeError, unpacked
-from core.scaling import Scaling
 from core.sides import Side, same_depth, side_names
 from core.steeredreading import axis_recipe, steered, told
 from core.study import Study, open_study
-from core.workbench import BUILTIN
-
-COPY, ITSELF, STEERED = "copy", "itself", "steered"
-_OTHER: Final = (
-    f"a model; {COPY!r}: MODEL's untrained copy, or of a copy its trained model; {ITSELF!r}: MODEL "
-    f"at another layer or in another state; {STEERED!r}: MODEL steered while it reads, with "
-    "--steer; or recipe: and the word behind recipe= in a link of the Steer page"
-)
-_AT: Final = "with it, the tests are compared at these layers instead of each model's best one"
 
 
 class Compared(NamedTuple):
@@ -131,7 +121,8 @@ def _made(desk: Desk, args: argparse.Namespace) -> Compared:
     first = Side(study, layer, pooling)
     its = same_depth(layer, study, other) if args.other_layer is None else args.other_layer
     sides = [first, Side(other, its, args.other_pooling or pooling)]
-    spec = CompareSpec(args.scaling, args.tests)
+    asked = {"scaling": args.scaling, "tests": args.tests}
+    spec = CompareSpec(**{name: one for name, one in asked.items() if one is not None})
     while (job := next_job(desk.bench, sides, spec)) is not None:
         desk.watch(job)
     best = args.layer is None and args.other_layer is None
@@ -165,43 +156,3 @@ def _dose(text: str) -> tuple[str, float]:
         raise RecipeError(
             f"Cannot read --steer {text!r}. Write AXIS=PERCENT, as in care-harm=10."
         ) from None
-
-
-def add_compare(subparsers: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command."""
-    summary = "hold two models, or two readings of one, against each other: what differs, how sure"
-    compares = add(subparsers, "compare", compare, summary, "packaged copy --items builtin")
-    compares.add_argument("model", metavar="MODEL", help=f"A: {FORMS}".replace("%", "%%"))
-    compares.add_argument("other", metavar="OTHER", help=f"B: {_OTHER}")
-    compares.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
-    compares.add_argument("--preset", choices=tuple(PRESETS), default="default")
-    compares.add_argument("--template", help="what both read, such as '{action} is morally'")
-    compares.add_argument("--layer", type=int, metavar="N", help=f"layer of MODEL; {_AT}")
-    compares.add_argument(
-        "--other-layer",
-        type=int,
-        metavar="N",
-        help=f"layer of OTHER, default: at equal depth; {_AT}",
-    )
-    compares.add_argument("--pooling", choices=get_args(Pooling))
-    compares.add_argument("--other-pooling", choices=get_args(Pooling), help="default: as MODEL")
-    plain = CompareSpec()
-    for name, meaning in (("scaling", "maps, states and actions"), ("tests", "the four tests")):
-        compares.add_argument(
-            f"--{name}",
-            choices=get_args(Scaling),
-            default=getattr(plain, name),
-            help=f"what is taken off the states of {meaning}; default: %(default)s",
-        )
-    compares.add_argument(
-        "--steer", metavar="AXIS=PERCENT", help="how OTHER 'steered' is steered, as care-harm=10"
-    )
-    compares.add_argument(
-        "--steer-layer", type=int, metavar="N", help="after which layer; default: a third up"
-    )
-    form = compares.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    form.add_argument("--csv", type=Path, metavar="FILE", help="write the differences as CSV")
-    compares.add_argument(
-        "--receipt", type=Path, metavar="FILE", help="all they depend on, as JSON"
-    )
