@@ -155,17 +155,8 @@ def passport(
     Raises:
         CoreError: There is no such latent, or it is never on in this set.
     """
-    if not 0 <= latent < codes.n_latents:
-        raise CoreError(
-            f"{dictionary.info.name} has no latent {latent}. Choose 0 to {codes.n_latents - 1:,}."
-        )
-    values = codes.of(latent)
+    values = _activations(study, dictionary, codes, latent)
     on = values[values > 0].astype(np.float64)
-    if not len(on):
-        raise CoreError(
-            f"Latent {latent} is on for no text of {study.items.provenance.name}: nothing can be "
-            "said about it here. Choose another latent, or a set in which it occurs."
-        )
     counts, edges = np.histogram(on, BINS, (0.0, float(on.max())))
     peaks = _per_text(codes, values, "max")
     correlation, shuffled, n = _correlations(study, _per_text(codes, values, pooling), seed)
@@ -188,6 +179,23 @@ def passport(
     )
 
 
+def _activations(
+    study: Study, dictionary: Dictionary, codes: Codes, latent: int
+) -> NDArray[np.float32]:
+    """Return a latent's activation on every token; refuse one that is not there or never on."""
+    if not 0 <= latent < codes.n_latents:
+        raise CoreError(
+            f"{dictionary.info.name} has no latent {latent}. Choose 0 to {codes.n_latents - 1:,}."
+        )
+    values = codes.of(latent)
+    if not (values > 0).any():
+        raise CoreError(
+            f"Latent {latent} is on for no text of {study.items.provenance.name}: nothing can be "
+            "said about it here. Choose another latent, or a set in which it occurs."
+        )
+    return values
+
+
 def _per_text(
     codes: Codes, values: NDArray[np.float32], pooling: CodePooling
 ) -> NDArray[np.float64]:
@@ -204,11 +212,6 @@ def _strongest(peaks: NDArray[np.float64], most: int) -> NDArray[np.int64]:
     """Return the prompts with the highest peaks, those where it is off left out."""
     order = np.argsort(-peaks, kind="stable")[:most]
     return order[peaks[order] > 0].astype(np.int64)
-
-
-def example_of(study: Study, codes: Codes, latent: int, prompt: int) -> Example:
-    """Return how a latent lights up on a prompt, on or off."""
-    return _example(study, codes, codes.of(latent), prompt)
 
 
 def _example(study: Study, codes: Codes, values: NDArray[np.float32], prompt: int) -> Example:

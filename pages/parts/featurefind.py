@@ -39,8 +39,8 @@ def panel(study: Study, dictionary: Dictionary) -> Ranked | None:
         st.markdown(f"**{dictionary.info.name}** has not taken these texts apart yet.")
         st.caption(
             f"{len(study.plan.prompts):,} texts, {dictionary.n_latents:,} latents, "
-            f"{SPEC.permutations:,} permutations: under a minute for a few thousand texts of a "
-            "small model on two cores."
+            f"{SPEC.permutations:,} permutations: a minute or two for a few thousand texts of "
+            "a small model on two cores."
         )
         if st.button("Find the moral latents", type="primary", icon=":material/play_arrow:"):
             featurejobs.rank(bench(), study, dictionary, SPEC)

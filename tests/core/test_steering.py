@@ -11,6 +11,7 @@ from core.dictionaryshelf import keep_dictionary, latent_axis
 from core.directions import Direction, DirectionError, moral_direction
 from core.recipes import Recipe, RecipeError, Term
 from core.steering import Editor, Firings, LayerEdit, Steering, allowed, residual_norm, resolve
+from core.steerview import control_edits
 from core.study import open_study, states_of
 from tests.core.saesets import made_dictionary
 from tests.core.steeringsets import (
@@ -356,6 +357,18 @@ def test_latents_are_set_together_at_their_layer(read_study, dictionary):
     [edit] = resolve(store, made, recipe)
     assert (edit.latents, edit.strengths) == ((7, 9), (0.1, 0.0))
     assert edit.dictionary.digest == dictionary.digest
+
+
+def test_the_control_of_set_latents_are_as_many_others_set_to_the_same(read_study, dictionary):
+    store, made = read_study
+    terms = [Term(latent_axis(dictionary, one), dose) for one, dose in ((7, 0.1), (9, 0.0))]
+    [edit] = resolve(store, made, recipe_for(made, *terms, layers=(1,), operation="clamp"))
+    [control], [other] = control_edits([edit]), control_edits([edit], seed=1)
+    assert not {7, 9} & set(control.latents)
+    assert len(set(control.latents)) == 2
+    assert (control.strengths, control.norm) == (edit.strengths, edit.norm)
+    assert control.latents != other.latents
+    np.testing.assert_allclose(control.vectors[0], dictionary.direction(control.latents[0]))
 
 
 def test_setting_latents_elsewhere_below_zero_or_of_two_dictionaries_is_refused(
