@@ -54,8 +54,9 @@ def _line(report: DictionaryReport, where: str) -> None:
     components, random = (report.fits[name].fvu.value for name in ("components", "random"))
     st.markdown(
         f"On {report.tokens:,} held-out {where} it misses {_times(own.fvu.value)} the variance "
-        f"[{own.fvu.low:.1%}, {own.fvu.high:.1%}] (as many principal components {components:.1%}, random directions {random:.1%}) with "
-        f"**{own.l0.value:.0f}** latents on per token; {report.dead:.0%} are never on. Reading it "
-        f"instead of the layer costs **{cost.value:.2f}** [{cost.low:.2f}, {cost.high:.2f}] nats "
-        f"per token (the mean state {costs.added['mean'].value:.2f})."
+        f"[{own.fvu.low:.1%}, {own.fvu.high:.1%}] (as many principal components {components:.1%}, "
+        f"random directions {random:.1%}) with **{own.l0.value:.0f}** latents on per token; "
+        f"{report.dead:.0%} are never on. Reading it instead of the layer costs "
+        f"**{cost.value:.2f}** [{cost.low:.2f}, {cost.high:.2f}] nats per token (the mean state "
+        f"{costs.added['mean'].value:.2f})."
     )
