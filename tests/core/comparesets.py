@@ -6,10 +6,9 @@ import numpy as np
 
 from core.dataset import ItemSpec, load_or_read
 from core.foundations import FOUNDATIONS
-from core.modelcard import ModelCard
-from core.models import ModelSpec
 from core.prompts import ReadSpec
 from core.study import open_study
+from tests.core.madecards import made_card
 
 READ = ReadSpec(poolings=("mean", "last"))
 WIDTH = 16
@@ -34,29 +33,6 @@ def set_of(store, rows, name="table"):
     lines = ["action\tfoundation\tjudgement\tagreement"]
     path.write_text("\n".join(lines + ["\t".join(map(str, row)) for row in rows]) + "\n")
     return load_or_read(store, ItemSpec("file", path, name=name))
-
-
-def made_card(name="made", layers=3, width=WIDTH):
-    """Return a model that nobody has to open."""
-    return ModelCard(
-        spec=ModelSpec("folder", f"/{name}", device="cpu"),
-        identity=f"folder:{name}",
-        name=name,
-        architecture="MadeForCausalLM",
-        n_layers=layers,
-        d_model=width,
-        vocabulary=10,
-        n_parameters=10,
-        weight_bytes=40,
-        needed_bytes=40,
-        free_bytes=100,
-        total_bytes=100,
-        device="cpu",
-        dtype="float32",
-        reason="it is made up",
-        licence="none",
-        folder=None,
-    )
 
 
 def noise(study, layer, seed=0):

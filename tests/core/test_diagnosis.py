@@ -21,13 +21,13 @@ from core.foundations import FOUNDATIONS
 from core.geometry import centred
 from core.layerdiagnosis import LayerDiagnosis
 from core.measured import HEADLINES, TESTS
-from core.modelcard import ModelCard
 from core.models import ModelSpec, describe, open_model
 from core.progress import Cancelled
 from core.prompts import ReadSpec
 from core.store import Store
 from core.study import open_study
 from core.verdicts import layer_verdict, scorecard
+from tests.core.madecards import made_card
 
 SPEC = DiagnosisSpec(draws=30, shuffles=30)
 READ = ReadSpec(poolings=("mean",))
@@ -57,28 +57,6 @@ def worded_rows(n=150, seed=0, judged=(-2, -1, 0, 1, 2), foundations=range(5)):
     return list(rows.values())
 
 
-def made_card(width=WIDTH, layers=1):
-    return ModelCard(
-        spec=ModelSpec("folder", "/made", device="cpu"),
-        identity="folder:made",
-        name="made",
-        architecture="MadeForCausalLM",
-        n_layers=layers,
-        d_model=width,
-        vocabulary=10,
-        n_parameters=10,
-        weight_bytes=40,
-        needed_bytes=40,
-        free_bytes=100,
-        total_bytes=100,
-        device="cpu",
-        dtype="float32",
-        reason="it is made up",
-        licence="none",
-        folder=None,
-    )
-
-
 def some_states(study, seed=0, width=WIDTH):
     rng = np.random.default_rng(seed)
     return rng.normal(size=(len(study.plan.prompts), width))
@@ -86,7 +64,7 @@ def some_states(study, seed=0, width=WIDTH):
 
 def study_of(store, rows, states_of=some_states, width=WIDTH):
     """Return a study whose layers hold made states."""
-    made = open_study(write_rows(store, rows), made_card(width), READ)
+    made = open_study(write_rows(store, rows), made_card(layers=1, width=width), READ)
     for layer in made.plan.layers:
         states = np.asarray(states_of(made), np.float32)
         store.save_array("acts", made.plan.key(layer, "mean"), states)
@@ -292,7 +270,7 @@ def test_a_cancelled_diagnosis_keeps_its_layers_and_goes_on(store, counted):
 
 
 def test_states_that_were_never_read_are_a_sentence(store):
-    made = open_study(write_rows(store, worded_rows(60)), made_card(), READ)
+    made = open_study(write_rows(store, worded_rows(60)), made_card(layers=1, width=WIDTH), READ)
     with pytest.raises(CoreError, match="has not read"):
         diagnose(store, made, DiagnosisSpec(draws=4, shuffles=4))
 

@@ -16,13 +16,13 @@ from core.evidence import ASKED, Finding, measure
 from core.foundations import FOUNDATIONS
 from core.geometry import Labels, typical_members
 from core.lexical import bag_of_words
-from core.modelcard import ModelCard
 from core.models import ModelSpec, describe, open_model
 from core.prompts import ReadSpec
 from core.scaling import Scaling, fit_scaler
 from core.stats import Estimate
 from core.store import Store
 from core.study import open_study
+from tests.core.madecards import made_card
 
 NAMES = ("Same foundation", "Same pole", "Typicality")
 CHANCE = "not distinguishable from chance"
@@ -172,31 +172,9 @@ def worded_rows(n=240, seed=0):
     return list({row[0]: row for row in rows}.values())
 
 
-def made_card(width):
-    return ModelCard(
-        spec=ModelSpec("folder", "/made", device="cpu"),
-        identity="folder:made",
-        name="made",
-        architecture="MadeForCausalLM",
-        n_layers=1,
-        d_model=width,
-        vocabulary=10,
-        n_parameters=10,
-        weight_bytes=40,
-        needed_bytes=40,
-        free_bytes=100,
-        total_bytes=100,
-        device="cpu",
-        dtype="float32",
-        reason="it is made up",
-        licence="none",
-        folder=None,
-    )
-
-
 def study_of(store, items, states_of_prompts, read=READ):
-    width = states_of_prompts(open_study(items, made_card(1), read)).shape[1]
-    made = open_study(items, made_card(width), read)
+    width = states_of_prompts(open_study(items, made_card(layers=1, width=1), read)).shape[1]
+    made = open_study(items, made_card(layers=1, width=width), read)
     for layer in made.plan.layers:
         states = np.asarray(states_of_prompts(made), np.float32)
         store.save_array("acts", made.plan.key(layer, "mean"), states)

@@ -11,7 +11,6 @@ from core.activations import EMBEDDING, load_or_extract
 from core.dataset import ItemSpec, load_or_read
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import closeness
-from core.modelcard import ModelCard
 from core.models import ModelSpec, describe, open_model
 from core.neighbours import normalised
 from core.projection import LayoutSpec, Trust, register
@@ -33,9 +32,11 @@ from core.study import (
     sentence_bands,
     states_of,
 )
+from tests.core.madecards import made_card
 
 LAYERS, WIDTH = 3, 24
 ANCHOR = 1
+CARD = made_card(layers=LAYERS, width=WIDTH)
 READ = ReadSpec(poolings=("mean",))
 STANDARD = ("mean", "standardised")
 CENTRED = ("mean", "centred")
@@ -61,28 +62,6 @@ def read_rows(store, rows, name="table"):
     return load_or_read(store, ItemSpec("file", path))
 
 
-def made_card(n_layers=LAYERS, width=WIDTH):
-    return ModelCard(
-        spec=ModelSpec("folder", "/made", device="cpu"),
-        identity="folder:made",
-        name="made",
-        architecture="MadeForCausalLM",
-        n_layers=n_layers,
-        d_model=width,
-        vocabulary=10,
-        n_parameters=10,
-        weight_bytes=40,
-        needed_bytes=40,
-        free_bytes=100,
-        total_bytes=100,
-        device="cpu",
-        dtype="float32",
-        reason="it is made up",
-        licence="none",
-        folder=None,
-    )
-
-
 def some_states(prompts, seed):
     """Return states that follow from the text alone, as a model's do; far from the origin."""
     rows = []
@@ -99,7 +78,7 @@ def keep(store, made, states, layer, pooling="mean"):
 
 def study_of(store, items, states=None, read=READ):
     """Return a study whose states were made up: by layer, or from the texts."""
-    made = open_study(items, made_card(), read)
+    made = open_study(items, CARD, read)
     for layer in made.plan.layers:
         own = (states or {}).get(layer)
         own = some_states(made.plan.prompts, layer + 2) if own is None else own
@@ -138,7 +117,7 @@ def test_too_few_different_texts_is_a_clear_sentence(store):
     again = [f"{text}!" for text in few]  # stripped they are the same prompts
     items = read_rows(store, made_rows(few + again))
     with pytest.raises(CoreError, match=f"at least {FEWEST_TEXTS} different actions.* has 7"):
-        open_study(items, made_card(), READ)
+        open_study(items, CARD, READ)
 
 
 def test_the_fewest_texts_are_enough_for_everything(store, pca):
@@ -150,7 +129,7 @@ def test_the_fewest_texts_are_enough_for_everything(store, pca):
 
 
 def test_before_the_reading_it_is_said_how_to_read(store, items):
-    made = open_study(items, made_card(), READ)
+    made = open_study(items, CARD, READ)
     with pytest.raises(CoreError, match=r"made has not read table.*python -m core read"):
         states_of(store, made)
 
@@ -169,7 +148,7 @@ def test_states_are_scaled_and_new_ones_are_scaled_alike(store, made):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_states_that_are_not_finite_are_a_clear_sentence(store, items, bad):
-    states = some_states(open_study(items, made_card(), READ).plan.prompts, 4)
+    states = some_states(open_study(items, CARD, READ).plan.prompts, 4)
     states[3, 2] = bad
     made = study_of(store, items, {2: states})
     with pytest.raises(CoreError, match=r"layer 2 .*not finite.*float32"):
@@ -179,7 +158,7 @@ def test_states_that_are_not_finite_are_a_clear_sentence(store, items, bad):
 
 
 def test_infinity_in_every_row_is_no_picture_either(store, items):
-    states = some_states(open_study(items, made_card(), READ).plan.prompts, 4)
+    states = some_states(open_study(items, CARD, READ).plan.prompts, 4)
     states[:, 2] = np.inf
     assert not has_picture(store, study_of(store, items, {2: states}), 2, "mean")
 
@@ -215,7 +194,7 @@ def test_the_anchor_is_turned_onto_the_human_map_and_all_others_onto_the_anchor(
 
 
 def test_a_turned_copy_of_the_anchor_has_the_anchors_picture(store, items, pca):
-    states = some_states(open_study(items, made_card(), READ).plan.prompts, ANCHOR + 2)
+    states = some_states(open_study(items, CARD, READ).plan.prompts, ANCHOR + 2)
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(WIDTH, WIDTH)))[0]
     made = study_of(store, items, {0: states @ turn + 7, 2: -states * 3})
     anchor = model_layout(store, made, ANCHOR, *CENTRED, pca).points

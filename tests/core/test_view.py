@@ -11,8 +11,6 @@ from core.activations import EMBEDDING
 from core.dataset import ItemSpec, builtin, load_or_read
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import Typicality
-from core.modelcard import ModelCard
-from core.models import ModelSpec
 from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
 from core.prompts import ReadSpec
 from core.study import (
@@ -26,6 +24,7 @@ from core.study import (
     reading,
 )
 from core.view import COLOURS, MODEL_COLOURS, ViewSpec
+from tests.core.madecards import made_card
 
 WIDTH = 16
 VERBS = ["help", "rob", "praise", "mock", "feed", "leave"]
@@ -52,25 +51,7 @@ def items(store):
 
 @pytest.fixture
 def study(store, items):
-    card = ModelCard(
-        spec=ModelSpec("folder", "/made", device="cpu"),
-        identity="folder:made",
-        name="made",
-        architecture="MadeForCausalLM",
-        n_layers=2,
-        d_model=WIDTH,
-        vocabulary=10,
-        n_parameters=10,
-        weight_bytes=40,
-        needed_bytes=40,
-        free_bytes=100,
-        total_bytes=100,
-        device="cpu",
-        dtype="float32",
-        reason="it is made up",
-        licence="none",
-        folder=None,
-    )
+    card = made_card(layers=2, width=WIDTH)
     made = open_study(items, card, ReadSpec(poolings=("mean",)))
     for layer in made.plan.layers:
         rng = np.random.default_rng(layer + 5)
