@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from core import CoreError, remote
 from core.arrays import create_array_file, map_array_file, to_float32, to_stored
+from core.layers import EMBEDDING
 from core.progress import Report, silent
 from core.prompts import PaddingSide, Pooling, ReadSpec, batches, collate, encode, pooling_masks
 from core.resumable import Journal, only_one
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 #: output ``(batch, tokens, d_model)`` while the batch is read.
 Edits = Callable[["torch.Tensor"], Mapping[int, Callable[["torch.Tensor"], "torch.Tensor"]]]
 
-#: Index of the embedding output, beside decoder layers ``0 .. n_layers - 1``.
-EMBEDDING: Final = -1
 #: Tokens, padding included, that one batch may hold; more gains nothing on the device.
 TOKEN_BUDGET: Final = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 

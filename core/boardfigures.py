@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 
 from core.boardview import estimate, of_test
 from core.diagnosisfigures import TITLES
-from core.diagnosisview import span
 from core.measured import Test
 from core.palette import CHANCE, CONTROL_COLOURS, FOUNDATION_COLOURS
 from core.stats import Estimate
 from core.verdicts import CONTROLS
+from core.wording import span
 
 #: Colours and shapes of groups: no meaning rests on colour alone.
 _COLOURS: Final = ("#2F6FDE", *FOUNDATION_COLOURS.values(), "#6B6B6B")

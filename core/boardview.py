@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from core.diagnosis import DiagnosisSpec
-from core.diagnosisview import number, span
 from core.measured import HEADLINES, Test
 from core.prompts import ReadSpec
 from core.stats import Estimate
+from core.wording import number, span
 
 Group = Literal["training", "family", "size", "architecture"]
 #: By what models can be grouped; the last is measured, the others are what a sweep's list says.

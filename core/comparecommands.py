@@ -16,14 +16,15 @@ from core.comparison import RULE, Difference
 from core.diagnosistable import check_folder
 from core.evidencetable import heading
 from core.exports import csv_bytes
+from core.layers import layer_text
 from core.modelspec import ModelSpec
-from core.plaintext import Lines, aligned, facts, interval_text, layer_text
 from core.prompts import PRESETS
 from core.receipt import as_json
 from core.recipes import RecipeError, unpacked
 from core.sides import Side, same_depth, side_names
 from core.steeredreading import axis_recipe, steered, told
 from core.study import Study, open_study
+from core.wording import Lines, aligned, facts, interval_text
 
 
 class Compared(NamedTuple):

@@ -10,15 +10,15 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from core.activations import EMBEDDING
 from core.compareview import DepthCurve
 from core.diagnosisfigures import TITLES
-from core.diagnosisview import layer_name, number, span
+from core.layers import EMBEDDING, layer_name
 from core.measured import Test
 from core.palette import CHANCE, OWN, SEQUENTIAL, SIDE_COLOURS, SIDE_DASHES, SIDE_SYMBOLS
 from core.profiles import Profile
 from core.sides import LETTERS, Side
 from core.stats import Estimate
+from core.wording import number, span
 
 _SMALL: Final[dict[str, Any]] = {"l": 4, "r": 10, "t": 4, "b": 22}
 _CHART: Final[dict[str, Any]] = {"l": 8, "r": 8, "t": 34, "b": 8}

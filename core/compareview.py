@@ -6,17 +6,17 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from core.activations import EMBEDDING
 from core.compared import Comparison, SideMap
 from core.comparison import Difference, most_different
 from core.diagnosis import Diagnosis
-from core.diagnosisview import layer_name, span
 from core.foundations import FOUNDATIONS
+from core.layers import EMBEDDING, layer_name
 from core.measured import TESTS, Test
 from core.profiles import Profile
 from core.sides import LETTERS, Side, depth_of
 from core.stats import Estimate
 from core.view import Colouring
+from core.wording import span
 
 #: What a larger and a smaller figure of a test mean, said of a model.
 _MORE: Final[dict[Test, str]] = {

@@ -164,11 +164,6 @@ def release(device: Device) -> None:
         torch.mps.empty_cache()
 
 
-def gigabytes(size: int) -> str:
-    """Write a size in bytes for people: ``2.6 GB``."""
-    return f"{size / 1e9:.1f} GB" if size < 1e11 else f"{size / 1e9:.0f} GB"
-
-
 def working_device() -> Device:
     """Return where large matrix products run: a CUDA device if there is one, else the CPU.
 

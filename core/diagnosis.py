@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import CoreError, clusters, gradients, opposition, probes
-from core.activations import EMBEDDING
 from core.cohort import DRAWS, Cohort, cohort_of
 from core.layerdiagnosis import LayerDiagnosis, is_kept, open_kept, save
+from core.layers import EMBEDDING
 from core.lexical import bag_of_words, sentence_length
 from core.measured import NOTHING, TESTS, Measured, Test, band
 from core.progress import Report, silent

@@ -8,8 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from core.diagnosisview import Curve, layer_name, number, span
+from core.diagnosisview import Curve
 from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.layers import layer_name
 from core.measured import ALL, Figure, Test
 from core.palette import (
     CHANCE,
@@ -22,6 +23,7 @@ from core.palette import (
 )
 from core.stats import Estimate
 from core.verdicts import CONTROLS, Score
+from core.wording import number, span
 
 #: Titles of the curves, with the figure's range.
 TITLES: Final[dict[Test, str]] = {

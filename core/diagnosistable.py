@@ -15,12 +15,13 @@ from core.cohort import cohort_of
 from core.diagnosis import Diagnosis
 from core.evidencetable import heading
 from core.layerdiagnosis import LayerDiagnosis
+from core.layers import layer_text
 from core.measured import ALL, HEADLINES, NOTHING, TESTS, Figure, Test, flat
-from core.plaintext import Lines, aligned, facts, interval_text, layer_text
 from core.receipt import as_json, receipt
 from core.stats import Estimate
 from core.verdicts import CONTROLS, RULE, Level, Score, Verdict, layer_verdict, scorecard
 from core.waterfall import Step
+from core.wording import Lines, aligned, facts, interval_text
 
 #: A verdict where many stand side by side.
 BRIEF: Final[dict[Level, str]] = {

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.activations import EMBEDDING
 from core.ceiling import Ceiling
 from core.cohort import cohort_of
 from core.confusions import Confusion, confusions
@@ -20,6 +19,7 @@ from core.stats import Estimate
 from core.store import Store
 from core.study import Study, layer_states
 from core.verdicts import Score, controls_of, verdict
+from core.wording import span
 
 #: What may be asked for: everything together, a foundation, a pole.
 PARTS: Final[tuple[str, ...]] = (ALL, *FOUNDATIONS, *DIMENSIONS)
@@ -35,39 +35,6 @@ POLE_FIGURES: Final[tuple[tuple[str, Test, str], ...]] = (
 #: What a labelling holds clusters against.
 _LABELLINGS: Final = {ALL: "15 classes", "foundations": "5 foundations", "polarity": "3 polarities"}
 _COVERAGE: Final = "coverage of HDBSCAN"
-#: Where a figure and its whole interval are smaller, two decimals do not tell them apart.
-_SMALL: Final = 0.1
-
-
-def layer_name(layer: int) -> str:
-    """Return how a layer is called on axes and in addresses."""
-    return "emb" if layer == EMBEDDING else str(layer)
-
-
-def number(value: float, places: int = 2) -> str:
-    """Return a figure with two decimals; a word where there is none."""
-    if np.isnan(value):
-        return "n/a"
-    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
-
-
-def span(figure: Estimate) -> str:
-    """Return a figure with its interval."""
-    if np.isnan(figure.value):
-        return "not computable"
-    value, interval = in_parts(figure)
-    return f"{value} {interval}".rstrip()
-
-
-def in_parts(figure: Estimate) -> tuple[str, str]:
-    """Return a figure and its interval in brackets, with digits enough for small ones."""
-    if np.isnan(figure.value):
-        return number(figure.value), ""
-    places = 2 if np.nanmax(np.abs(figure)) >= _SMALL else 3
-    value = number(figure.value, places)
-    if np.isnan(figure.low):
-        return value, ""
-    return value, f"[{number(figure.low, places)}, {number(figure.high, places)}]"
 
 
 # --- curves ---

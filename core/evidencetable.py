@@ -7,11 +7,12 @@ from typing import Any
 
 from core import CoreError
 from core.evidence import Finding
-from core.plaintext import SHOWN_DIGITS, Lines, aligned, facts, interval_text, layer_text
+from core.layers import layer_text
 from core.prompts import Pooling
 from core.scaling import Scaling
 from core.stats import Estimate
 from core.study import Study
+from core.wording import SHOWN_DIGITS, Lines, aligned, facts, interval_text
 
 
 @dataclass(frozen=True, eq=False)

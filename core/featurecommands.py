@@ -12,10 +12,10 @@ from core.featurejobs import Ranked, find, rank
 from core.features import FeatureSpec
 from core.foundations import DIMENSIONS
 from core.modelspec import ModelSpec
-from core.plaintext import Lines, aligned, number_text
 from core.prompts import PRESETS
 from core.saecommands import AddCommand, dictionary_of
 from core.saereleases import FORMS
+from core.wording import Lines, aligned, number_text
 from core.workbench import BUILTIN as BUILTIN_SET
 
 if TYPE_CHECKING:

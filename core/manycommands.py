@@ -14,11 +14,11 @@ from core.diagnosistable import check_folder
 from core.modelspec import ModelSpec
 from core.pack import pack, unpack
 from core.packfile import SUFFIX
-from core.plaintext import SHOWN_DIGITS, bytes_text, facts
 from core.prompts import PRESETS, Pooling, ReadSpec
 from core.scaling import Scaling
 from core.sweep import Sweep, sweep
 from core.sweeplist import PAPER, PAPER_FILE, read_list
+from core.wording import SHOWN_DIGITS, bytes_text, facts
 from core.workbench import BUILTIN
 
 #: Adds a command: subparsers, name, what runs it, summary, example.

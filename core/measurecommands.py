@@ -6,12 +6,12 @@ from functools import partial
 from typing import Final, Literal, NamedTuple
 
 from core import CoreError, standings
-from core.activations import EMBEDDING
 from core.commands import Asked, Desk, chosen_pooling, make_read, study_of
 from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
 from core.diagnosistable import Diagnosed
 from core.evidence import evidence
 from core.evidencetable import Evidence
+from core.layers import EMBEDDING
 from core.measured import Test
 from core.progress import Report
 from core.prompts import Pooling

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core import gguf, hub, remotehost
-from core.devices import gigabytes, release, room, torch_dtype
+from core.devices import release, room, torch_dtype
 from core.ggufheader import GgufError
 from core.modelcard import PACKED, ModelCard, describe
 from core.modelspec import KNOWN, KnownModel, ModelError, ModelSpec, SpecError
 from core.progress import Report, part, silent
 from core.store import Store
+from core.wording import gigabytes
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.activations import EMBEDDING
+from core.layers import EMBEDDING
 from core.neighbours import nearest
 from core.progress import Report, part, silent
 from core.prompts import Pooling

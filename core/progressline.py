@@ -8,7 +8,7 @@ from typing import Any, Final, TextIO
 
 from core import CoreError
 from core.jobs import Job
-from core.plaintext import duration
+from core.wording import duration
 
 #: Seconds between two looks at a job.
 LOOK: Final = 0.1

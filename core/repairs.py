@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import clusters, gradients, opposition, paperprobe, papertests, probes
-from core.activations import EMBEDDING
 from core.cohort import Cohort
 from core.diagnosis import Diagnosis, DiagnosisSpec, diagnose, second_half, word_states
 from core.foundations import DIMENSIONS
 from core.geometry import closeness
+from core.layers import EMBEDDING
 from core.measured import ALL, Measured, Test
 from core.progress import Report
 from core.prompts import Pooling

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.activations import EMBEDDING, check_model, read_texts
+from core.activations import check_model, read_texts
 from core.geometry import centres
+from core.layers import EMBEDDING
 from core.neighbours import normalised
 from core.prompts import Pooling
 from core.scaling import Scaling

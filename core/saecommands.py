@@ -14,7 +14,13 @@ from core.dictionaries import KeptDictionary, export_dictionary, open_trained, t
 from core.dictionaryshelf import Shelved, find_shelved, shelved
 from core.featurejobs import bring, kept_worth, measure
 from core.modelspec import ModelSpec
-from core.plaintext import (
+from core.prompts import PRESETS
+from core.sae import Dictionary, DictionaryError
+from core.saereleases import FORMS, DictionarySpec
+from core.saereport import DictionaryReport
+from core.study import Study
+from core.trainspec import TrainActivation, TrainSpec, paper_spec
+from core.wording import (
     SHOWN_DIGITS,
     Lines,
     aligned,
@@ -24,12 +30,6 @@ from core.plaintext import (
     interval_text,
     number_text,
 )
-from core.prompts import PRESETS
-from core.sae import Dictionary, DictionaryError
-from core.saereleases import FORMS, DictionarySpec
-from core.saereport import DictionaryReport
-from core.study import Study
-from core.trainspec import TrainActivation, TrainSpec, paper_spec
 from core.workbench import BUILTIN as BUILTIN_SET
 from core.worth import Worth
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import CoreError
-from core.activations import EMBEDDING
 from core.cohort import DRAWS, Cohort, cohort_of
+from core.layers import EMBEDDING
 from core.prompts import Pooling
 from core.scaling import Scaling
 from core.store import Store

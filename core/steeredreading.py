@@ -13,9 +13,8 @@ from core.dictionaryshelf import LATENT
 from core.directionfile import FILE
 from core.directions import sides
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.layerlist import layers_text
+from core.layers import layer_text, layers_text
 from core.models import ModelError
-from core.plaintext import layer_text
 from core.recipes import Decoding, Recipe, Term, unpacked
 from core.sides import Side
 from core.steering import Steering, check_recipe, resolve

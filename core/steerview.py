@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core import CoreError
-from core.activations import EMBEDDING
 from core.directions import random_direction
 from core.dose import Check, Dose, held_out
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.history import Run
+from core.layers import EMBEDDING
 from core.leakage import Leakage
 from core.readout import ReadOut
 from core.recipes import Recipe

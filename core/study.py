@@ -12,15 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import CoreError
-from core.activations import (
-    EMBEDDING,
-    Plan,
-    States,
-    check_model,
-    make_plan,
-    open_states,
-    read_texts,
-)
+from core.activations import Plan, States, check_model, make_plan, open_states, read_texts
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import (
     Labels,
@@ -33,6 +25,7 @@ from core.geometry import (
     typicality,
 )
 from core.items import Items
+from core.layers import EMBEDDING
 from core.models import ModelCard, OpenModel
 from core.neighbours import normalised
 from core.projection import Layout, LayoutSpec, layout_key, open_layout, project, save_layout

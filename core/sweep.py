@@ -15,11 +15,11 @@ from core.diagnosis import DiagnosisSpec
 from core.diagnosistable import BRIEF, Diagnosed, check_folder
 from core.measured import TESTS
 from core.modelspec import ModelSpec
-from core.plaintext import Lines, aligned, interval_text
 from core.prompts import Pooling, ReadSpec
 from core.stats import Estimate
 from core.store import CacheError
 from core.sweeplist import Entry
+from core.wording import Lines, aligned, interval_text
 from core.workbench import BUILTIN
 
 

@@ -10,9 +10,9 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from core.activations import EMBEDDING
 from core.diagnosis import Diagnosis
 from core.layerdiagnosis import LayerDiagnosis
+from core.layers import EMBEDDING
 from core.measured import TESTS, Figure, Test
 from core.stats import Estimate
 

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core import CoreError
-from core.activations import EMBEDDING
 from core.foundations import DIMENSIONS, FOUNDATIONS, GRADES
 from core.items import Items
+from core.layers import EMBEDDING
 from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
 from core.projection import LayoutSpec, Points, Trust, spread_ties
 from core.prompts import Pooling

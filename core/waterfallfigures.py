@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from core.measured import Test
 from core.palette import CONTROL, POLE_COLOURS
-from core.plaintext import interval_text
 from core.waterfall import Step
+from core.wording import interval_text
 
 #: Steps that raise and lower a figure; the sign stands beside the bar as well.
 _UP = POLE_COLOURS["virtue"]

@@ -6,9 +6,10 @@ import streamlit as st
 
 from core import diagnosisfigures as figures
 from core import diagnosisview as view
-from core.activations import EMBEDDING
+from core import layers
 from core.diagnosis import Diagnosis
 from core.figures import config
+from core.layers import EMBEDDING
 from core.study import Study
 from pages.parts import failures, frame, routes
 from pages.parts.diagnosischoice import Choice
@@ -61,7 +62,7 @@ def _chart(key: str, figure: Any, alt: str) -> None:
 
 def _to_map(place: Any, choice: Choice, study: Study) -> None:
     settings: dict[str, str] = {
-        "layer": view.layer_name(choice.layer),
+        "layer": layers.layer_name(choice.layer),
         "scaling": choice.spec.scaling,
         "pooling": choice.spec.pooling,
         "colour": "residual",

@@ -7,9 +7,9 @@ import streamlit as st
 from core import comparefigures as figures
 from core import compareview as view
 from core.comparejobs import Found
-from core.diagnosisview import number, span
 from core.figures import config
 from core.sides import LETTERS
+from core.wording import number, span
 from pages.parts import compareagainst
 
 _PLAIN = {"displayModeBar": False, "scrollZoom": False}

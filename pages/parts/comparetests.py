@@ -8,10 +8,10 @@ from core import comparefigures as figures
 from core import compareview as view
 from core.comparejobs import Found
 from core.comparison import RULE, Difference
-from core.diagnosisview import span
 from core.figures import config
 from core.measured import TESTS, Test
 from core.sides import LETTERS
+from core.wording import span
 from pages.parts import comparecurves
 from pages.parts.address import bound
 from pages.parts.comparechoice import PLACES, Choice

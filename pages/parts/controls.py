@@ -4,8 +4,7 @@ from typing import Any, cast
 
 import streamlit as st
 
-from core.activations import EMBEDDING
-from core.diagnosisview import layer_name
+from core.layers import EMBEDDING, layer_name
 from core.prompts import Pooling
 from core.scaling import Scaling
 from core.study import AXES, Study

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core import CoreError
-from core.activations import EMBEDDING
+from core.layers import EMBEDDING
 from core.study import Reading, Study
 from core.view import ViewSpec
 from pages.parts import bench as cached

@@ -6,10 +6,12 @@ from typing import Final
 import streamlit as st
 
 from core import diagnosisfigures as figures
-from core.diagnosisview import ceiling_text, in_parts, layer_name, span, summary
+from core.diagnosisview import ceiling_text, summary
 from core.figures import config
+from core.layers import layer_name
 from core.measured import TESTS, Test
 from core.verdicts import RULE, Level, Score
+from core.wording import in_parts, span
 from pages.parts import bench
 
 #: Question and meaning of each test's figure.

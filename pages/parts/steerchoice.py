@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.directions import Method
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.layerlist import layers_text
+from core.layers import layers_text
 from core.prompts import Pooling
 from core.recipes import Operation, Positions
 from core.study import Study

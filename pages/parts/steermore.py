@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import CoreError
 from core.directions import Method
-from core.layerlist import layers_of
+from core.layers import layers_of
 from core.study import Study
 from pages.parts.address import bound
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from core.dictionaryshelf import is_latent
 from core.directionfile import FILE
-from core.layerlist import layers_text
+from core.layers import layers_text
 from core.recipes import Recipe, RecipeError
 from pages.parts.steerchoice import AXES, DOSES
 from pages.parts.steermore import OPERATIONS

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from core import dataset
-from core.activations import EMBEDDING
 from core.diagnosis import BASELINES, Diagnosis, DiagnosisSpec
 from core.layerdiagnosis import LayerDiagnosis
+from core.layers import EMBEDDING
 from core.measured import ALL, HEADLINES, TESTS, Figure, Measured
 from core.models import describe
 from core.prompts import ReadSpec

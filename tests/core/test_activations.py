@@ -19,15 +19,9 @@ import pytest
 import torch
 
 from core import CoreError, activations
-from core.activations import (
-    EMBEDDING,
-    load_or_extract,
-    make_plan,
-    open_states,
-    read_prompts,
-    read_texts,
-)
+from core.activations import load_or_extract, make_plan, open_states, read_prompts, read_texts
 from core.arrays import to_float32, to_stored
+from core.layers import EMBEDDING
 from core.models import ModelError, ModelSpec, OpenModel, describe, open_model
 from core.progress import Cancelled
 from core.prompts import ReadSpec, encode

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from core import CoreError, compared
-from core.activations import EMBEDDING
 from core.compared import (
     is_compared,
     is_drawn,
@@ -13,6 +12,7 @@ from core.compared import (
     open_comparison,
     side_map,
 )
+from core.layers import EMBEDDING
 from core.profiles import is_profiled, load_or_profile, open_profile
 from core.progress import Cancelled
 from core.projection import LayoutSpec

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core import CoreError, dataset, diagnosis
-from core.activations import EMBEDDING, load_or_extract
+from core.activations import load_or_extract
 from core.cohort import Cohort
 from core.dataset import ItemSpec, load_or_read
 from core.diagnosis import (
@@ -20,6 +20,7 @@ from core.diagnosis import (
 from core.foundations import FOUNDATIONS
 from core.geometry import centred
 from core.layerdiagnosis import LayerDiagnosis
+from core.layers import EMBEDDING
 from core.measured import HEADLINES, TESTS
 from core.models import ModelSpec, describe, open_model
 from core.progress import Cancelled

@@ -6,7 +6,6 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from core.activations import EMBEDDING
 from core.diagnosisfigures import (
     cosine_heatmap,
     curve_figure,
@@ -18,6 +17,7 @@ from core.diagnosisfigures import (
 from core.diagnosisview import cosine_grid, curve, pole_grid
 from core.foundations import DIMENSIONS
 from core.layerdiagnosis import LayerDiagnosis
+from core.layers import EMBEDDING
 from core.measured import ALL, NOTHING, TESTS, Figure
 from core.palette import CONTROL_COLOURS, CONTROL_DASHES, MODEL, OWN
 from core.stats import Estimate

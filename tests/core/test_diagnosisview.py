@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.activations import EMBEDDING
 from core.ceiling import Ceiling
 from core.confusions import Confusion
 from core.diagnosisview import (
@@ -15,20 +14,18 @@ from core.diagnosisview import (
     curve,
     figure_of,
     furthest_table,
-    in_parts,
-    layer_name,
-    number,
     part_of,
     pole_grid,
-    span,
     structure_table,
     summary,
 )
 from core.foundations import DIMENSIONS
 from core.layerdiagnosis import LayerDiagnosis
+from core.layers import EMBEDDING, layer_name
 from core.measured import ALL, NOTHING, TESTS, Figure, Measured
 from core.stats import Estimate
 from core.verdicts import scorecard
+from core.wording import in_parts, number, span
 
 EMPTY = LayerDiagnosis({}, {}, {}, "Nothing here.")
 NO_SAMPLES = np.zeros(0, np.float32)

@@ -10,11 +10,12 @@ import pytest
 from scipy.stats import rankdata
 
 from core import CoreError, dataset, evidence
-from core.activations import EMBEDDING, load_or_extract
+from core.activations import load_or_extract
 from core.dataset import ItemSpec, load_or_read
 from core.evidence import ASKED, Finding, measure
 from core.foundations import FOUNDATIONS
 from core.geometry import Labels, typical_members
+from core.layers import EMBEDDING
 from core.lexical import bag_of_words
 from core.models import ModelSpec, describe, open_model
 from core.prompts import ReadSpec

@@ -31,8 +31,8 @@ from core.foundations import FOUNDATIONS
 from core.jobs import Job, Runner
 from core.measured import TESTS
 from core.models import Shelf
-from core.plaintext import bytes_text, duration
 from core.progressline import ProgressLine, progress_text, watch
+from core.wording import bytes_text, duration
 
 REPO = Path(__file__).resolve().parents[2]
 COMMANDS = (

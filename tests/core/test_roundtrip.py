@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core import CoreError
-from core.activations import EMBEDDING
+from core.layers import EMBEDDING
 from core.roundtrip import land
 from core.study import place_sentence, states_of
 from tests.core.steeringsets import balanced_rows, opened, read_by

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core import CoreError
-from core.activations import EMBEDDING
+from core.layers import EMBEDDING
 from core.prompts import ReadSpec
 from core.sides import MOST_TEXTS, Shared, Side, same_depth, shared_by, side_names
 from core.study import open_study

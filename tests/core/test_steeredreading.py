@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.activations import EMBEDDING, load_or_extract, open_states, read_prompts
+from core.activations import load_or_extract, open_states, read_prompts
 from core.diagnosis import DiagnosisSpec
 from core.directions import DirectionError, moral_direction
+from core.layers import EMBEDDING
 from core.prompts import ReadSpec, encode
 from core.receipt import command
 from core.recipes import RecipeError

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from core import CoreError, study
-from core.activations import EMBEDDING, load_or_extract
+from core.activations import load_or_extract
 from core.dataset import ItemSpec, load_or_read
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import closeness
+from core.layers import EMBEDDING
 from core.models import ModelSpec, describe, open_model
 from core.neighbours import normalised
 from core.projection import LayoutSpec, Trust, register

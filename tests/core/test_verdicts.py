@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.activations import EMBEDDING
 from core.diagnosis import Diagnosis, DiagnosisSpec
 from core.layerdiagnosis import LayerDiagnosis
+from core.layers import EMBEDDING
 from core.measured import ALL, HEADLINES, TESTS, Figure, Measured
 from core.stats import Estimate
 from core.verdicts import CONTROLS, RULE, layer_verdict, scorecard, verdict

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from core import CoreError, view
-from core.activations import EMBEDDING
 from core.dataset import ItemSpec, builtin, load_or_read
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import Typicality
+from core.layers import EMBEDDING
 from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
 from core.prompts import ReadSpec
 from core.study import (

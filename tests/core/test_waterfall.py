@@ -11,11 +11,12 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, r2_score
 
 from core import CoreError, paperprobe, papertests, repairs, waterfall
-from core.activations import EMBEDDING, load_or_extract
+from core.activations import load_or_extract
 from core.cohort import cohort_of
 from core.dataset import ItemSpec, load_or_read
 from core.diagnosis import DiagnosisSpec, diagnose
 from core.foundations import FOUNDATIONS
+from core.layers import EMBEDDING
 from core.measured import TESTS
 from core.modelcard import ModelCard
 from core.models import ModelSpec, describe, open_model

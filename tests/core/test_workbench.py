@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from core import CoreError, workbench
-from core.activations import EMBEDDING, open_states
+from core.activations import open_states
 from core.dataset import ItemSpec
 from core.evidence import evidence
 from core.foundations import FOUNDATIONS
+from core.layers import EMBEDDING
 from core.models import Shelf
 from core.projection import LayoutSpec
 from core.prompts import PRESETS, ReadSpec

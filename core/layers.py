@@ -1,10 +1,13 @@
-"""Layers as people write them: ``9, 12-14``."""
+"""Layers by number and by name: the embedding output, lists such as ``9, 12-14``."""
 
 import re
 from collections.abc import Sequence
 from typing import Final
 
 from core import CoreError
+
+#: Index of the embedding output, beside decoder layers ``0 .. n_layers - 1``.
+EMBEDDING: Final = -1
 
 _PART: Final = re.compile(r"(\d{1,4})(?:\s*[-–]\s*(\d{1,4}))?")
 
@@ -45,3 +48,13 @@ def layers_text(layers: Sequence[int]) -> str:
         else:
             runs.append([layer])
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def layer_text(layer: int) -> str:
+    """Write a layer for people."""
+    return "embedding" if layer == EMBEDDING else str(layer)
+
+
+def layer_name(layer: int) -> str:
+    """Return how a layer is called on axes and in addresses."""
+    return "emb" if layer == EMBEDDING else str(layer)

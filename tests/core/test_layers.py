@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from core import CoreError
-from core.layerlist import layers_of, layers_text
+from core.layers import layers_of, layers_text
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,10 @@
-"""Words and figures as aligned plain text."""
+"""Numbers, intervals, sizes and times in words; tables and facts as aligned plain text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
-from core.activations import EMBEDDING
-from core.devices import gigabytes
 from core.stats import Estimate
 
 Lines = Iterator[str]
@@ -47,11 +45,6 @@ def bytes_text(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
-def layer_text(layer: int) -> str:
-    """Write a layer for people."""
-    return "embedding" if layer == EMBEDDING else str(layer)
-
-
 def number_text(value: float) -> str:
     """Write a figure with three decimals; a dash where there is none."""
     return "–" if np.isnan(value) else f"{value:.3f}"
@@ -69,3 +62,38 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+#: Where a figure and its whole interval are smaller, two decimals do not tell them apart.
+_SMALL: Final = 0.1
+
+
+def number(value: float, places: int = 2) -> str:
+    """Return a figure with two decimals; a word where there is none."""
+    if np.isnan(value):
+        return "n/a"
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
+
+
+def span(figure: Estimate) -> str:
+    """Return a figure with its interval."""
+    if np.isnan(figure.value):
+        return "not computable"
+    value, interval = in_parts(figure)
+    return f"{value} {interval}".rstrip()
+
+
+def in_parts(figure: Estimate) -> tuple[str, str]:
+    """Return a figure and its interval in brackets, with digits enough for small ones."""
+    if np.isnan(figure.value):
+        return number(figure.value), ""
+    places = 2 if np.nanmax(np.abs(figure)) >= _SMALL else 3
+    value = number(figure.value, places)
+    if np.isnan(figure.low):
+        return value, ""
+    return value, f"[{number(figure.low, places)}, {number(figure.high, places)}]"
+
+
+def gigabytes(size: int) -> str:
+    """Write a size in bytes for people: ``2.6 GB``."""
+    return f"{size / 1e9:.1f} GB" if size < 1e11 else f"{size / 1e9:.0f} GB"
