@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.cohort import Cohort
-from core.devices import working_device
+from core.torchdevice import working_device
 
 if TYPE_CHECKING:
     import torch

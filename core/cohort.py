@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.geometry import Labels, labels_of, typical_members
 from core.items import Items
+from core.labels import Labels, labels_of, typical_members
 from core.stats import group_numbers
 
 #: Resamples and shuffles of a diagnosis.

@@ -17,13 +17,14 @@ from core.evidencetable import heading
 from core.items import Items
 from core.jobs import Job, Lane
 from core.layers import layer_text
+from core.layouts import model_layout
 from core.models import ModelCard, ModelSpec, describe
 from core.progress import Report
 from core.projection import LayoutSpec
 from core.prompts import Pooling, ReadSpec
 from core.scaling import Scaling
 from core.store import CacheError, Store, fingerprint
-from core.study import Study, model_layout, open_study
+from core.study import Study, open_study
 from core.wording import SHOWN_DIGITS, Lines, aligned, bytes_text, duration, facts, number_text
 from core.workbench import BUILTIN, Workbench
 

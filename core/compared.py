@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.comparison import ItemDifferences, item_differences
 from core.displacement import Noise, displacement, sampling_noise, turned
+from core.layouts import model_layout, model_layout_key
 from core.neighbours import nearest
 from core.progress import Report, silent
 from core.projection import LayoutSpec, Trust
@@ -18,7 +19,6 @@ from core.sides import Side, shared_by
 from core.similarity import Cka, Overlap, cka, shared_neighbours
 from core.stats import Estimate
 from core.store import Store, library_version
-from core.study import model_layout, model_layout_key
 
 #: Nearest texts that are asked for.
 NEIGHBOURS: Final = 10

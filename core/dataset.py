@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from core import CoreError, archive
 from core.annotations import FILTER_VERSION, Annotations, read_annotations
-from core.items import Counts, Items, Provenance, UniqueTexts
-from core.itemtable import item_table
+from core.items import Counts, Items, Provenance, UniqueTexts, item_table
 from core.progress import Report, part, silent
 from core.sampling import diagnosis_rows, strata
 from core.store import TABLE_FILE, Artefact, Store, file_sha256

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from core.modelspec import ModelError, ModelSpec
+from core.torchdevice import Device, available_devices, has_bfloat16
 
 if TYPE_CHECKING:
     import torch
 
-Device = Literal["cpu", "cuda", "mps", "remote"]
 Dtype = Literal["float32", "bfloat16"]
 
 ITEM_BYTES: Final[dict[Dtype, int]] = {"float32": 4, "bfloat16": 2}
@@ -58,19 +58,8 @@ def choose_place(spec: ModelSpec) -> Place:
     return Place(device, dtype, f"{device}: {why_device}; {dtype}: {why_dtype}.")
 
 
-def _available() -> list[Device]:
-    import torch
-
-    found: list[Device] = []
-    if torch.cuda.is_available():
-        found.append("cuda")
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]
-
-
 def _choose_device(spec: ModelSpec) -> tuple[Device, str]:
-    available = _available()
+    available = available_devices()
     if spec.spread and "cuda" not in available:
         raise ModelError(
             "spread places layers over several GPUs, but torch sees no CUDA GPU here. "
@@ -91,7 +80,7 @@ def _choose_dtype(spec: ModelSpec, device: Device) -> tuple[Dtype, str]:
         return "float32", "asked for"
     if spec.dtype == "auto" and device == "cpu":
         return "float32", "exact"
-    if device == "cpu" or _has_bfloat16(device):
+    if device == "cpu" or has_bfloat16(device):
         return (
             "bfloat16",
             "asked for" if spec.dtype == "bfloat16" else "half the memory, fast there",
@@ -99,18 +88,6 @@ def _choose_dtype(spec: ModelSpec, device: Device) -> tuple[Dtype, str]:
     if spec.dtype == "bfloat16":
         raise ModelError(f"bfloat16 was asked for, but this {device} device lacks it. Use float32.")
     return "float32", f"this {device} device lacks bfloat16"
-
-
-def _has_bfloat16(device: Device) -> bool:
-    import torch
-
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    try:
-        torch.zeros(1, dtype=torch.bfloat16, device=device)
-    except (TypeError, RuntimeError):  # before macOS 14
-        return False
-    return True
 
 
 def room(device: Device, *, spread: bool = False) -> Room:
@@ -162,26 +139,3 @@ def release(device: Device) -> None:
         torch.cuda.empty_cache()
     if device == "mps":
         torch.mps.empty_cache()
-
-
-def working_device() -> Device:
-    """Return where large matrix products run: a CUDA device if there is one, else the CPU.
-
-    Not MPS: it has no float64, which centres and penalties need.
-    """
-    return "cuda" if "cuda" in _available() else "cpu"
-
-
-def training_device() -> Device:
-    """Return where small models of our own are trained: the best device torch sees here."""
-    return _available()[0]
-
-
-def fast_bfloat16(device: Device) -> bool:
-    """Tell whether products in bfloat16 are faster there than in float32."""
-    import torch
-
-    if device == "cpu":
-        can = torch.cpu.get_capabilities()
-        return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
-    return device == "cuda" and _has_bfloat16(device)

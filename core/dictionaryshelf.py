@@ -5,12 +5,10 @@ is the same latent on every machine.
 """
 
 import json
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from core.directions import Direction, DirectionError
 from core.gguf import PACKAGED_SHA256
 from core.sae import Dictionary, DictionaryError, check_fits
 from core.saefiles import SAELENS_CONFIG, load_folder, save_folder
@@ -24,11 +22,6 @@ if TYPE_CHECKING:
 BUILTIN: Final = "builtin"
 BUILTIN_FOLDER: Final = Path(__file__).resolve().parent / "data" / "gemma3-270m-layer9"
 KIND: Final = "dictionary"
-#: Axis names that begin so mean a latent: ``latent:<dictionary>:<number>``.
-LATENT: Final = "latent:"
-#: Digits of a dictionary's digest in such a name.
-DIGITS: Final = 16
-_AXIS: Final = re.compile(rf"{LATENT}([0-9a-f]{{{DIGITS},64}}):([0-9]{{1,9}})")
 
 
 class Shelved(NamedTuple):
@@ -164,49 +157,3 @@ def open_dictionary(store: Store, card: "ModelCard", digest: str) -> Dictionary:
 
 
 # --- latents as directions ---
-
-
-def latent_axis(dictionary: Dictionary, latent: int) -> str:
-    """Return the name of a latent in a recipe."""
-    return f"{LATENT}{dictionary.digest[:DIGITS]}:{latent}"
-
-
-def is_latent(axis: str) -> bool:
-    """Tell whether a name has the form of a latent's axis, with the usual digits of its digest."""
-    named = _AXIS.fullmatch(axis)
-    return named is not None and len(named[1]) == DIGITS
-
-
-def latent_of(store: Store, card: "ModelCard", axis: str) -> tuple[Dictionary, int]:
-    """Return the dictionary and the latent that an axis names.
-
-    Raises:
-        DirectionError: It names none.
-        DictionaryError: The dictionary is not at hand, belongs to another model, or has no such
-            latent.
-    """
-    named = _AXIS.fullmatch(axis)
-    if named is None:
-        raise DirectionError(
-            f"{axis[:60]!r} names no latent. Write {LATENT}<digest of the dictionary>:<number>."
-        )
-    dictionary, latent = open_dictionary(store, card, named[1]), int(named[2])
-    check_fits(dictionary, card)
-    dictionary.direction(latent)
-    return dictionary, latent
-
-
-def latent_direction(store: Store, card: "ModelCard", axis: str) -> Direction:
-    """Return a latent's direction.
-
-    Raises:
-        DirectionError, DictionaryError: As ``latent_of``.
-    """
-    dictionary, latent = latent_of(store, card, axis)
-    return Direction(
-        f"latent {latent}",
-        dictionary.direction(latent),
-        card.identity,
-        dictionary.info.layer,
-        f"latent {latent} of {dictionary.info.name} ({dictionary.digest[:DIGITS]})",
-    )

@@ -7,10 +7,11 @@ sign with the direction, for any disturbance moves judgement by itself. How much
 left is measured on neutral sentences: divergence of the next token, and perplexity.
 """
 
+import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,8 @@ MOST_ASKED: Final = 24
 #: Share of the work that the direction's own strengths are.
 _FIRST: Final = 0.15
 _NOTHING: Final = Estimate(np.nan, np.nan, np.nan)
+#: Raised whenever the same items and states would give other figures.
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True)
@@ -350,3 +353,49 @@ def safe_range(kl: Mapping[float, float]) -> tuple[float, float]:
             end = sign * size
         ends.append(end)
     return ends[0], ends[1]
+
+
+def asked_key(study: Study, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the content key of what is measured by asking a study's model."""
+    return {
+        "format": _FORMAT,
+        **study.plan.base_key(),
+        "items": study.items.digest,
+        "dtype": study.card.dtype,
+        **asked,
+    }
+
+
+def dose_key(study: Study, spec: DoseSpec) -> Mapping[str, Any]:
+    """Return the content key of a dose."""
+    return asked_key(study, {"dose": asdict(spec)})
+
+
+def save_dose(store: Store, study: Study, dose: Dose) -> None:
+    """Keep a dose."""
+    record = asdict(dose)
+    del record["spec"]
+    with store.writing("dose", dose_key(study, dose.spec)) as folder:
+        (folder / "dose.json").write_text(json.dumps(record))
+
+
+def open_dose(store: Store, study: Study, spec: DoseSpec) -> Dose | None:
+    """Return a kept dose, None if there is none."""
+    folder = store.open("dose", dose_key(study, spec))
+    if folder is None:
+        return None
+    record = json.loads((folder / "dose.json").read_text())
+    points = tuple(
+        Point(
+            strength,
+            Estimate(*effect),
+            Estimate(*turn),
+            kl,
+            perplexity,
+            *(Estimate(*one) for one in random),
+        )
+        for strength, effect, turn, kl, perplexity, *random in record["points"]
+    )
+    push, turn = (Check(*(Estimate(*one) for one in record[name])) for name in ("push", "turn"))
+    safe = (float(record["safe"][0]), float(record["safe"][1]))
+    return Dose(spec, record["sense"], record["n_actions"], points, safe, push, turn)

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.geometry import Labels, closeness, typicality
+from core.geometry import closeness, typicality
+from core.labels import Labels
 from core.lexical import bag_of_words
 from core.neighbours import label_agreement, nearest, texts_by_size
 from core.prompts import Pooling

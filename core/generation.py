@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import CoreError
+from core.decoding import Decoding, choose, end_tokens, next_inputs
 from core.prompts import collate
-from core.recipes import MOST_PROMPT, Decoding, Positions, RecipeError
+from core.recipes import MOST_PROMPT, Positions, RecipeError
 from core.steering import Firings, LayerEdit, Steering
 from core.traces import step_logits
 
@@ -167,25 +168,6 @@ def write(
             return
 
 
-def next_inputs(
-    batch: "dict[str, torch.Tensor]", tokens: "torch.Tensor"
-) -> "dict[str, torch.Tensor]":
-    """Return the inputs of the next step: one new token per row.
-
-    Args:
-        batch: Inputs of the step before, with the mask of all tokens so far.
-        tokens: The new tokens, shape ``(batch,)``.
-    """
-    import torch
-
-    mask = batch["attention_mask"]
-    return {
-        "input_ids": tokens[:, None].to(mask.device),
-        "attention_mask": torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1),
-        "position_ids": batch["position_ids"][:, -1:] + 1,
-    }
-
-
 class _Rows:
     """The tokens of all rows and how the next one is drawn."""
 
@@ -232,33 +214,3 @@ class _Rows:
             Firings(firings.calls, firings.tokens),
             bool(self.ended.all()) or long,
         )
-
-
-def end_tokens(model: "OpenModel") -> set[int]:
-    """Return the tokens that end a text, as the model's generation settings name them."""
-    ends = getattr(model.module.generation_config, "eos_token_id", None)
-    named = ends if isinstance(ends, list) else [ends]
-    return {int(one) for one in (*named, model.tokenizer.eos_token_id) if one is not None}
-
-
-def choose(logits: "torch.Tensor", uniform: "torch.Tensor", decoding: Decoding) -> "torch.Tensor":
-    """Choose a token per row by its uniform number in [0, 1): the same number, the same quantile.
-
-    Args:
-        logits: Shape ``(batch, vocabulary)``.
-        uniform: Shape ``(batch,)``.
-        decoding: Temperature, top_k, top_p.
-    """
-    import torch
-
-    if decoding.temperature == 0:
-        return logits.argmax(dim=1)
-    kept = min(decoding.top_k, logits.shape[1])
-    value, token = logits.topk(kept, dim=1)
-    share = torch.softmax((value - value[:, :1]).double() / decoding.temperature, dim=1)
-    before = share.cumsum(dim=1) - share
-    share = torch.where(before < decoding.top_p, share, 0.0)
-    reached = (share / share.sum(dim=1, keepdim=True)).cumsum(dim=1)
-    last = (share > 0).sum(dim=1) - 1  # the sum of shares may end a little below 1
-    place = torch.minimum((reached <= uniform[:, None]).sum(dim=1), last)
-    return token.gather(1, place[:, None])[:, 0]

@@ -18,7 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from core.digests import content_sha256
 from core.ggufheader import (
     GgufError,
     GgufHeader,
@@ -27,7 +26,7 @@ from core.ggufheader import (
     write_without_vocabulary,
 )
 from core.progress import Report, part, silent
-from core.store import Store, file_sha256
+from core.store import Store, content_sha256, file_sha256
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -4,15 +4,16 @@ A direction that moves only what it was made for moves its own pole's actions an
 that moves all alike turns judgement as a whole.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core import CoreError
 from core.directions import moral_direction, random_direction
-from core.dose import held_out, one_edit
+from core.dose import asked_key, held_out, one_edit
 from core.foundations import DIMENSIONS
 from core.progress import Report, silent
 from core.prompts import Pooling
@@ -102,3 +103,33 @@ def _per_pole(make: Callable[[str], _Made]) -> tuple[dict[str, _Made], CoreError
         except CoreError as error:
             why = error
     return found, why
+
+
+def leakage_key(study: Study, layer: int, strength: float, positions: str) -> Mapping[str, Any]:
+    """Return the content key of a leakage matrix."""
+    return asked_key(study, {"leakage": [layer, strength, positions]})
+
+
+def save_leakage(
+    store: Store, study: Study, layer: int, strength: float, positions: str, leakage: Leakage
+) -> None:
+    """Keep a leakage matrix."""
+    record = {**leakage._asdict(), "shift": leakage.shift.tolist()}
+    with store.writing("dose", leakage_key(study, layer, strength, positions)) as folder:
+        (folder / "leakage.json").write_text(json.dumps(record))
+
+
+def open_leakage(
+    store: Store, study: Study, layer: int, strength: float, positions: str
+) -> Leakage | None:
+    """Return a kept leakage matrix, None if there is none."""
+    folder = store.open("dose", leakage_key(study, layer, strength, positions))
+    if folder is None:
+        return None
+    record = json.loads((folder / "leakage.json").read_text())
+    return Leakage(
+        tuple(record["rows"]),
+        tuple(record["columns"]),
+        np.array(record["shift"], np.float64),
+        tuple(record["counts"]),
+    )

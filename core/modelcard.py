@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core import gguf, hub
-from core.devices import ITEM_BYTES, Device, Dtype, Place, choose_place, room
-from core.digests import content_sha256
+from core.devices import ITEM_BYTES, Dtype, Place, choose_place, room
 from core.ggufheader import GgufHeader, check_length, read_header
 from core.modelfolder import (
     Shape,
@@ -25,7 +24,8 @@ from core.modelfolder import (
 )
 from core.modelspec import ModelError, ModelSpec
 from core.progress import Report, silent
-from core.store import Store, fingerprint, library_version
+from core.store import Store, content_sha256, fingerprint, library_version
+from core.torchdevice import Device
 from core.wording import gigabytes
 
 if TYPE_CHECKING:

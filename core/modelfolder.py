@@ -10,10 +10,9 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from core.digests import content_sha256
 from core.modelspec import ModelError
 from core.progress import Report, silent
-from core.store import Store, fingerprint
+from core.store import Store, content_sha256, fingerprint
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

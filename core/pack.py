@@ -14,8 +14,7 @@ from typing import Any, Final, NamedTuple
 from core import dataset, standings
 from core.activations import open_states
 from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
-from core.items import Items
-from core.itemtable import content_digest
+from core.items import Items, content_digest
 from core.modelcard import PACK_KIND, ModelCard, describe, packed_record
 from core.modelspec import ModelSpec
 from core.packfile import Pack, PackError, extract, folders, open_pack, read_json, write_pack

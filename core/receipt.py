@@ -14,7 +14,6 @@ import numpy as np
 
 from core import dataset, store
 from core.annotations import FILTER_VERSION
-from core.devices import working_device
 from core.diagnosis import FORMAT as DIAGNOSIS_FORMAT
 from core.diagnosis import Diagnosis, DiagnosisSpec
 from core.layerdiagnosis import LayerDiagnosis
@@ -22,6 +21,7 @@ from core.measured import TESTS, flat
 from core.modelcard import ModelCard
 from core.prompts import PRESETS, ReadSpec
 from core.study import Study
+from core.torchdevice import working_device
 
 #: Libraries that compute figures or the states beneath them.
 LIBRARIES: Final = ("torch", "transformers", "nnsight", "numpy", "scipy", "scikit-learn")

@@ -8,6 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Final, Literal, get_args
 
 from core import CoreError
+from core.decoding import Decoding, DecodingError, is_between, is_whole
 from core.directions import Method
 from core.prompts import KEPT_END, Pooling, ReadSpec
 from core.store import fingerprint
@@ -18,11 +19,7 @@ Operation = Literal["add", "project out", "set", "clamp"]
 VERSION: Final = 1
 #: A dose above this share of the residual norm leaves nothing of the model.
 MOST_STRENGTH: Final = 4.0
-MOST_TOKENS: Final = 400
-MOST_SAMPLES: Final = 8
 MOST_LAYER: Final = 999
-#: Larger whole numbers do not survive every reader of JSON.
-MOST_SEED: Final = 2**53
 #: Characters of a prompt: long enough for an essay, short enough for an address and two cores.
 MOST_PROMPT: Final = 4000
 #: Bytes that a recipe in an address may unpack to.
@@ -48,7 +45,7 @@ class Term:
     """How the direction is made from the items."""
 
     def __post_init__(self) -> None:
-        if not _between(self.strength, -MOST_STRENGTH, MOST_STRENGTH):
+        if not is_between(self.strength, -MOST_STRENGTH, MOST_STRENGTH):
             raise RecipeError(
                 f"A strength must lie between -{MOST_STRENGTH:g} and {MOST_STRENGTH:g} residual "
                 f"norms, not {str(self.strength)[:20]}."
@@ -59,48 +56,6 @@ class Term:
             raise RecipeError(
                 f"A term needs the name of an axis and one of: {', '.join(get_args(Method))}."
             )
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How tokens are chosen."""
-
-    tokens: int = 40
-    """Most new tokens."""
-
-    temperature: float = 0.8
-    """0 takes the likeliest token."""
-
-    top_k: int = 50
-    """Tokens that can be drawn; keeps the sort off the whole vocabulary."""
-
-    top_p: float = 0.95
-    """Of these, the likeliest that together have this probability."""
-
-    samples: int = 2
-    """Texts per arm."""
-
-    seed: int = 0
-    """The same numbers are drawn for the plain and the steered text of a sample."""
-
-    chat: bool = False
-    """Wrap the prompt into the model's chat template."""
-
-    def __post_init__(self) -> None:
-        rules = (
-            (_whole(self.tokens, 1, MOST_TOKENS), f"tokens must be 1 to {MOST_TOKENS}"),
-            (_between(self.temperature, 0, 5), "the temperature must be 0 to 5"),
-            (_whole(self.top_k, 1, 1000), "top_k must be 1 to 1,000"),
-            (_between(self.top_p, 0, 1) and self.top_p > 0, "top_p must be above 0, at most 1"),
-            (_whole(self.samples, 1, MOST_SAMPLES), f"samples must be 1 to {MOST_SAMPLES}"),
-            (_whole(self.seed, 0, MOST_SEED), "the seed must be a whole number from 0"),
-            (isinstance(self.chat, bool), "chat must be true or false"),
-        )
-        for holds, rule in rules:
-            if not holds:
-                raise RecipeError(f"This recipe cannot be run: {rule}.")
-        object.__setattr__(self, "temperature", float(self.temperature) + 0.0)
-        object.__setattr__(self, "top_p", float(self.top_p))
 
 
 @dataclass(frozen=True)
@@ -150,14 +105,14 @@ class Recipe:
         rules = (
             (all(map(_is_text, named)), "model, identity, items and template must be text"),
             (
-                several and all(_whole(layer, 0, MOST_LAYER) for layer in self.layers),
+                several and all(is_whole(layer, 0, MOST_LAYER) for layer in self.layers),
                 "it needs one or more different decoder layers, 0 or above",
             ),
             (self.positions in get_args(Positions), f"positions: {', '.join(get_args(Positions))}"),
             (self.operation in get_args(Operation), f"operation: {', '.join(get_args(Operation))}"),
             (self.pooling in get_args(Pooling), f"pooling: {', '.join(get_args(Pooling))}"),
             (isinstance(self.strip, bool), "strip must be true or false"),
-            (_whole(self.max_tokens, KEPT_END + 1), f"max_tokens must exceed {KEPT_END}"),
+            (is_whole(self.max_tokens, KEPT_END + 1), f"max_tokens must exceed {KEPT_END}"),
         )
         for holds, rule in rules:
             if not holds:
@@ -220,7 +175,7 @@ def recipe_of(text: str) -> Recipe:
 
 def _read(record: Any) -> Recipe:
     version = record.get("version") if isinstance(record, dict) else None
-    if not isinstance(version, int) or not _whole(version, 1):
+    if not isinstance(version, int) or not is_whole(version, 1):
         raise RecipeError("This is no recipe of Moralscope: it names no version.")
     if version > VERSION:
         raise RecipeError(
@@ -245,6 +200,8 @@ def _built(record: dict[str, Any]) -> Recipe:
         return Recipe(**record)
     except (TypeError, KeyError, ValueError) as error:
         raise RecipeError(f"This recipe is incomplete or damaged: {error}.") from error
+    except DecodingError as error:
+        raise RecipeError(str(error)) from error
 
 
 def unpacked(word: str) -> Recipe:
@@ -263,17 +220,6 @@ def unpacked(word: str) -> Recipe:
 
 
 # --- what JSON may hold ---
-
-
-def _between(value: object, low: float, high: float) -> bool:
-    """Tell whether this is a number, not NaN, in a range; ``True`` is none."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and low <= value <= high  # type: ignore[operator]
-
-
-def _whole(value: object, low: int, high: int | None = None) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return whole and low <= value and (high is None or value <= high)  # type: ignore[operator]
 
 
 def _is_text(value: object) -> bool:

@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from core.devices import fast_bfloat16, training_device
 from core.progress import Cancelled, Report, silent
 from core.sae import Dictionary, DictionaryInfo
 from core.sparsecodes import SparseCodes, sparsest
 from core.store import clear_disk_errors
 from core.tokenstates import TokenStates
+from core.torchdevice import fast_bfloat16, training_device
 from core.trainspec import TrainingError, TrainSpec, TrainStep
 
 _WEIGHTS: Final = ("w_enc", "b_enc", "w_dec", "b_dec")

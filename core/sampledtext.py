@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from core.generation import choose, end_tokens, next_inputs
+from core.decoding import Decoding, choose, end_tokens, next_inputs
 from core.progress import Report, silent
 from core.prompts import collate
-from core.recipes import Decoding
 from core.store import Key, Store, fingerprint, library_version
 from core.traces import step_logits
 

@@ -12,13 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.activations import check_model
+from core.controls import asked_actions, control_edits
+from core.decoding import Decoding
 from core.generation import write
 from core.progress import Report, part
 from core.prompts import Pooling
 from core.readout import ReadOut, read_out
-from core.recipes import Decoding, Recipe, Term
+from core.recipes import Recipe, Term
 from core.steering import resolve
-from core.steerview import asked_actions, control_edits
 from core.store import Store
 from core.study import Study
 

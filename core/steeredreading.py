@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from core.activations import Edits, Steered
-from core.dictionaryshelf import LATENT
+from core.decoding import Decoding
 from core.directionfile import FILE
 from core.directions import sides
 from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.latents import LATENT
 from core.layers import layer_text, layers_text
 from core.models import ModelError
-from core.recipes import Decoding, Recipe, Term, unpacked
+from core.recipes import Recipe, Term, unpacked
 from core.sides import Side
 from core.steering import Steering, check_recipe, resolve
 from core.store import Store

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dictionaryshelf import LATENT, latent_direction, latent_of
 from core.directionfile import FILE, open_direction
 from core.directions import Direction, DirectionError, moral_direction
+from core.latents import LATENT, latent_direction, latent_of
 from core.recipes import Operation, Positions, Recipe, RecipeError, Term
 from core.sae import Dictionary
 from core.store import Store

@@ -4,20 +4,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from core.activations import check_model
+from core.controls import control_edits
+from core.decoding import end_tokens
 from core.directions import moral_direction
-from core.dose import Dose, DoseSpec, measure_dose
-from core.dosefile import (
-    dose_key,
-    leakage_key,
-    open_dose,
-    open_leakage,
-    save_dose,
-    save_leakage,
-)
-from core.generation import end_tokens
+from core.dose import Dose, DoseSpec, dose_key, measure_dose, open_dose, save_dose
 from core.history import Run
 from core.jobs import Job
-from core.leakage import Leakage, measure_leakage
+from core.leakage import Leakage, leakage_key, measure_leakage, open_leakage, save_leakage
 from core.progress import Report, part
 from core.prompts import Pooling
 from core.readout import Held, ReadOut, WordSets, arms_logits, compared
@@ -29,7 +22,6 @@ from core.runfiles import bundle_bytes
 from core.scaling import Scaling
 from core.steeredrun import Live, check_recipe, write_run
 from core.steering import resolve
-from core.steerview import control_edits
 from core.store import fingerprint
 from core.study import Study, states_of
 from core.textcompare import Heat, heat

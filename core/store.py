@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from core import CoreError
 from core.arrays import StoredDtype, create_array_file, map_array_file, to_stored
+from core.progress import Report, silent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +53,8 @@ _NOT_THE_FILES_FAULT: Final = (
 )
 
 _log = logging.getLogger(__name__)
+_KIND: Final = "digest"
+_FILE: Final = "sha256"
 
 
 class CacheError(CoreError):
@@ -329,3 +332,26 @@ def default_root() -> Path:
     """Return the cache folder: ``MORALSCOPE_CACHE``, else ``cache/`` beside ``core/``."""
     chosen = os.environ.get("MORALSCOPE_CACHE")
     return Path(chosen).expanduser() if chosen else Path(__file__).resolve().parent.parent / "cache"
+
+
+def content_sha256(store: Store, path: Path, report: Report = silent) -> str:
+    """Return the SHA-256 (64 hex digits) of a file, from memory if it has not changed.
+
+    A file counts as unchanged while its real path, size and modification time (ns) are the same.
+
+    Args:
+        store: Where the digest is remembered.
+        path: An existing file.
+        report: Told before a file is read, about 1.5 GB a second.
+    """
+    real = path.resolve()
+    facts = real.stat()
+    key = {"path": str(real), "bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns}
+    folder = store.open(_KIND, key)
+    if folder is not None:
+        return (folder / _FILE).read_text()
+    report(0, 1, f"Reading {path.name} to identify it")
+    digest = file_sha256(real)
+    with store.writing(_KIND, key) as folder:
+        (folder / _FILE).write_text(digest)
+    return digest

@@ -11,21 +11,14 @@ from core import CoreError
 from core.foundations import DIMENSIONS, FOUNDATIONS, GRADES
 from core.items import Items
 from core.layers import EMBEDDING
+from core.layouts import human_layout, model_layout
 from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
+from core.placing import Placed, Reading, axis_values, reading
 from core.projection import LayoutSpec, Points, Trust, spread_ties
 from core.prompts import Pooling
 from core.scaling import Scaling
 from core.store import Store
-from core.study import (
-    Placed,
-    Reading,
-    Study,
-    axis_values,
-    human_layout,
-    layer_states,
-    model_layout,
-    reading,
-)
+from core.study import Study, layer_states
 
 MapMethod = Literal["pca", "umap", "axes"]
 Colour = Literal["foundation", "pole", "grade", "typicality", "residual", "split", "length"]

@@ -14,22 +14,16 @@ from core.dictionaries import KeptDictionary, TrainPlan, load_or_train, open_tra
 from core.evidence import evidence, is_measured
 from core.items import Items
 from core.jobs import Job, Runner
+from core.layouts import model_layout, model_layout_key
 from core.models import ModelError, ModelSpec, Shelf, describe
+from core.placing import Placed, place_sentence
 from core.progress import Report, part
 from core.projection import LayoutSpec
 from core.prompts import Pooling, ReadSpec
 from core.scaling import Scaling
 from core.steeredreading import edits_of
 from core.store import Store, default_root, fingerprint
-from core.study import (
-    Placed,
-    Study,
-    has_picture,
-    model_layout,
-    model_layout_key,
-    open_study,
-    place_sentence,
-)
+from core.study import Study, has_picture, open_study
 from core.trainspec import TrainSpec, TrainStep
 from core.waterfall import load_or_measure_waterfall, open_waterfall, paper_read, plain_read
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Final, TypeVar
 
-from core.devices import working_device
 from core.progress import Report
+from core.torchdevice import working_device
 
 T = TypeVar("T")
 R = TypeVar("R")

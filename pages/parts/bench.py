@@ -12,6 +12,7 @@ from core.ceiling import Ceiling, ceiling
 from core.cohort import cohort_of
 from core.comparejobs import CompareSpec, Found
 from core.confusions import Confusion
+from core.controls import Asked, asked_actions
 from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
 from core.diagnosistable import Diagnosed
 from core.evidence import Finding, evidence
@@ -19,15 +20,15 @@ from core.history import Run
 from core.items import Items
 from core.measured import Test
 from core.modelspec import ModelSpec
+from core.placing import Reading
 from core.prompts import Pooling, ReadSpec
 from core.readout import Held, ReadOut, WordSets
 from core.recipes import Recipe
 from core.roundtrip import Landed
 from core.scaling import Scaling
 from core.sides import Side
-from core.steerview import Asked, asked_actions
 from core.store import fingerprint
-from core.study import Reading, Study
+from core.study import Study
 from core.textcompare import Heat
 from core.view import Picture, ViewSpec
 from core.waterfall import Step, open_waterfall

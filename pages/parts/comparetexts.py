@@ -5,9 +5,9 @@ from typing import Final
 import streamlit as st
 
 from core import comparejobs
+from core.controls import EACH
 from core.jobs import Job
 from core.sidetexts import Question
-from core.steerview import EACH
 from pages.parts import comparetold, progress, steerrecipe
 from pages.parts.address import bound
 from pages.parts.bench import bench

@@ -5,9 +5,10 @@ from typing import Any, cast
 import streamlit as st
 
 from core.layers import EMBEDDING, layer_name
+from core.placing import AXES
 from core.prompts import Pooling
 from core.scaling import Scaling
-from core.study import AXES, Study
+from core.study import Study
 from core.view import COLOURS, Colour, MapMethod, ViewSpec
 from pages.parts.address import bound
 

@@ -5,12 +5,12 @@ from typing import Any
 import streamlit as st
 
 from core import featurejobs
-from core.dictionaryshelf import latent_axis
 from core.featurefigures import effect_figure
 from core.featurejobs import Ranked
 from core.featureview import axis_of
 from core.figures import config
 from core.latenteffect import MOST_ACTIONS, Effect, EffectSpec
+from core.latents import latent_axis
 from core.sae import Dictionary
 from core.study import Study
 from pages.parts import routes, steerdose

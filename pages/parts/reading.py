@@ -4,7 +4,8 @@ import streamlit as st
 
 from core import CoreError
 from core.layers import EMBEDDING
-from core.study import Reading, Study
+from core.placing import Reading
+from core.study import Study
 from core.view import ViewSpec
 from pages.parts import bench as cached
 from pages.parts import progress, sidebar

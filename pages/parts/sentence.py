@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from core import figures
 from core.foundations import FOUNDATIONS
-from core.study import Placed, Study, nearest_items, sentence_bands
+from core.placing import Placed, nearest_items, sentence_bands
+from core.study import Study
 from core.view import ViewSpec, place_on
 from pages.parts import controls, progress
 from pages.parts.address import bound

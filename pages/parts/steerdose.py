@@ -3,8 +3,7 @@
 import streamlit as st
 
 from core import steerjobs
-from core.dose import RANDOM, STRENGTHS, DoseSpec
-from core.dosefile import open_dose
+from core.dose import RANDOM, STRENGTHS, DoseSpec, open_dose
 from core.jobs import Job
 from core.study import Study
 from pages.parts import progress, steerdosed

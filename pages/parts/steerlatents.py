@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core import CoreError
-from core.dictionaryshelf import Shelved, latent_axis, latent_of, shelved
+from core.dictionaryshelf import Shelved, shelved
+from core.latents import latent_axis, latent_of
 from core.study import Study
 from pages.parts import steerrecipe, steerslider
 from pages.parts.bench import bench

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from core import steerjobs
-from core.dosefile import open_leakage
 from core.figures import config
+from core.leakage import open_leakage
 from core.steerfigures import leakage_figure
 from core.steerview import leakage_table
 from core.study import Study

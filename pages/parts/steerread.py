@@ -4,8 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.dose import DoseSpec
-from core.dosefile import open_dose
+from core.dose import DoseSpec, open_dose
 from core.study import Study
 from pages.parts import frame, steeranswer, steerpresets, steerrecipe, steersliders
 from pages.parts.address import bound

@@ -4,10 +4,11 @@ from typing import Final
 
 import streamlit as st
 
-from core.dictionaryshelf import LATENT, is_latent
+from core.decoding import Decoding
 from core.directionfile import DIGITS, FILE, axis_of, kept_directions
 from core.directions import Method
-from core.recipes import Decoding, Recipe, Term
+from core.latents import LATENT, is_latent
+from core.recipes import Recipe, Term
 from core.study import Study
 from pages.parts.address import bound
 from pages.parts.bench import bench

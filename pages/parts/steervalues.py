@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from core.dictionaryshelf import is_latent
 from core.directionfile import FILE
+from core.latents import is_latent
 from core.layers import layers_text
 from core.recipes import Recipe, RecipeError
 from pages.parts.steerchoice import AXES, DOSES

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core.recipes import MOST_SAMPLES, MOST_TOKENS, Decoding, RecipeError
+from core.decoding import MOST_SAMPLES, MOST_TOKENS, Decoding
+from core.recipes import RecipeError
 from pages.parts.address import bound
 
 _TOKENS: Final = range(1, MOST_TOKENS + 1)

@@ -36,7 +36,8 @@ from core import diagnosis
 from core.cohort import Cohort
 from core.dataset import ItemSpec, load_or_read
 from core.diagnosis import DiagnosisSpec, diagnose
-from core.geometry import Labels, centred, typical_members
+from core.geometry import centred
+from core.labels import Labels, typical_members
 from core.models import ModelSpec, describe
 from core.prompts import ReadSpec
 from core.store import Store

@@ -26,11 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
+from core.decoding import Decoding
 from core.directions import Direction
 from core.generation import prompt_ids, write
 from core.models import ModelSpec, OpenModel, describe, open_model
 from core.readout import hold, read_out, steered_logits
-from core.recipes import Decoding
 from core.steering import LayerEdit
 from core.store import Store, default_root
 

@@ -9,7 +9,7 @@ from scipy.stats import percentileofscore, spearmanr
 
 from core.ceiling import MIN_PAIRS, ceiling
 from core.cohort import Cohort
-from core.geometry import Labels, typical_members
+from core.labels import Labels, typical_members
 
 
 def cohort_of_rows(rows, draws=200, seed=0):

@@ -6,7 +6,7 @@ import pytest
 from core import centroids
 from core.centroids import draw_blocks, resampled_centres, shuffled_centres, to_device
 from core.cohort import Cohort
-from core.geometry import Labels, typical_members
+from core.labels import Labels, typical_members
 
 
 def made_cohort(n=120, seed=0):

@@ -7,7 +7,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 from core import clusters
 from core.clusters import NOISE, NOT_ASKED, Clustering, cluster, headline, measure
 from core.cohort import Cohort
-from core.geometry import Labels, typical_members
+from core.labels import Labels, typical_members
 from core.measured import ALL, HEADLINES
 
 PARTS = [ALL, "foundations", "polarity"]

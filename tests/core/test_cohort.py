@@ -5,7 +5,7 @@ import pytest
 
 from core.cohort import Cohort, alike, cohort_of
 from core.dataset import ItemSpec, load_or_read
-from core.geometry import Labels, typical_members
+from core.labels import Labels, typical_members
 
 
 def made_cohort(n=200, seed=0, texts=None, **options):

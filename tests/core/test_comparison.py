@@ -17,7 +17,8 @@ from core.comparison import (
     sure_tests,
 )
 from core.foundations import DIMENSIONS
-from core.geometry import Labels, closeness, own_closeness, ranks_within, typical_members
+from core.geometry import closeness, own_closeness, ranks_within
+from core.labels import Labels, typical_members
 from core.measured import ALL, Figure, Measured
 from core.stats import Estimate
 

@@ -5,7 +5,7 @@ import pytest
 
 from core.cohort import Cohort
 from core.confusions import confusions
-from core.geometry import Labels, typical_members
+from core.labels import Labels, typical_members
 
 
 def made_cohort(sign, grade=None, foundation=None, group=None):

@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from core.dictionaryshelf import (
-    KIND,
-    keep_dictionary,
-    latent_axis,
-    latent_direction,
-    open_dictionary,
-    shelved,
-)
+from core.dictionaryshelf import KIND, keep_dictionary, open_dictionary, shelved
 from core.directions import DirectionError
+from core.latents import latent_axis, latent_direction
 from core.models import describe
 from core.sae import DictionaryError
 from tests.core.saesets import made_dictionary

@@ -6,11 +6,12 @@ import torch
 from safetensors.torch import save
 
 from core import CoreError, directionfile
+from core.decoding import Decoding
 from core.directionfile import axis_of, keep_direction, kept_directions, open_direction
 from core.directions import DirectionError, direction_bytes, moral_direction
 from core.generation import write
 from core.models import ModelSpec, describe
-from core.recipes import Decoding, Recipe, Term
+from core.recipes import Recipe, Term
 from core.steering import resolve
 from core.store import Store
 from tests.core.steeringsets import made_direction, opened, read_by

@@ -14,7 +14,7 @@ from core.activations import load_or_extract
 from core.dataset import ItemSpec, load_or_read
 from core.evidence import ASKED, Finding, measure
 from core.foundations import FOUNDATIONS
-from core.geometry import Labels, typical_members
+from core.labels import Labels, typical_members
 from core.layers import EMBEDDING
 from core.lexical import bag_of_words
 from core.models import ModelSpec, describe, open_model

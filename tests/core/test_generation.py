@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from core import CoreError, generation
-from core.generation import choose, prompt_ids, write
-from core.recipes import MOST_PROMPT, Decoding, RecipeError
+from core import decoding as core_decoding
+from core.decoding import Decoding, choose
+from core.generation import prompt_ids, write
+from core.recipes import MOST_PROMPT, RecipeError
 from tests.core.steeringsets import made_edit, opened
 
 PROMPT = "Lying to a friend is morally"
@@ -54,7 +56,7 @@ def by_generate(model, prompt, tokens):
             pad_token_id=model.tokenizer.pad_token_id,
         )
     new = found[0, batch["input_ids"].shape[1] :].tolist()
-    ends = generation.end_tokens(model)
+    ends = core_decoding.end_tokens(model)
     return new[: next((place for place, one in enumerate(new) if one in ends), len(new))]
 
 
@@ -236,7 +238,7 @@ def testend_tokens_are_those_of_the_generation_settings_and_the_tokenizer(llama,
     settings = llama.module.generation_config
     for named, expected in ((None, {2}), (7, {2, 7}), ([7, 9], {2, 7, 9})):
         monkeypatch.setattr(settings, "eos_token_id", named)
-        assert generation.end_tokens(llama) == expected
+        assert core_decoding.end_tokens(llama) == expected
 
 
 # Stopping ---------------------------------------------------------------------------------------

@@ -6,17 +6,15 @@ import scipy.stats
 
 from core.foundations import DIMENSIONS, TYPICAL_GRADE
 from core.geometry import (
-    ENOUGH_TYPICAL,
-    Labels,
     centred,
     centres,
     closeness,
     own_closeness,
     ranks_within,
     sentence_closeness,
-    typical_members,
     typicality,
 )
+from core.labels import ENOUGH_TYPICAL, Labels, typical_members
 
 
 def some_labels(rng, n=240, texts=None):

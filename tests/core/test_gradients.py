@@ -7,8 +7,9 @@ from scipy.stats import rankdata, spearmanr
 from core import gradients
 from core.cohort import Cohort
 from core.foundations import DIMENSIONS
-from core.geometry import Labels, centred, typical_members
+from core.geometry import centred
 from core.gradients import HIGHEST, VARIANTS, fisher_mean, measure
+from core.labels import Labels, typical_members
 from core.measured import ALL
 from core.shuffledgradients import null_correlations
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core import CoreError, history
+from core.decoding import Decoding
 from core.history import (
     FOLDER,
     MOST_NOTE,
@@ -24,7 +25,7 @@ from core.history import (
     runs,
     save_run,
 )
-from core.recipes import VERSION, Decoding, Recipe, RecipeError, Term
+from core.recipes import VERSION, Recipe, RecipeError, Term
 from core.store import CacheError
 
 ROOT = Path(__file__).parents[2]

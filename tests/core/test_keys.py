@@ -15,10 +15,12 @@ from core import (
     compared,
     dataset,
     diagnosis,
-    dosefile,
+    dose,
     evidence,
     features,
     latenteffect,
+    layouts,
+    leakage,
     lens,
     pairedtests,
     profiles,
@@ -86,8 +88,8 @@ def keys(known):
     return {
         "items": dataset._key(ItemSpec("file", None, name="x", sha256="a" * 64)),
         "acts": known.plan.key(1, "mean"),
-        "layout": study.model_layout_key(known, 2, "mean", scaling, layout),
-        "umap": study.model_layout_key(known, 1, "mean", scaling, LayoutSpec("umap", 3)),
+        "layout": layouts.model_layout_key(known, 2, "mean", scaling, layout),
+        "umap": layouts.model_layout_key(known, 1, "mean", scaling, LayoutSpec("umap", 3)),
         "evidence": evidence._stored_key(evidence._model_key(known, 1, "mean", scaling)),
         "diagnosis of a layer": diagnosis._layer_keys(known, spec, 1),
         "diagnosis of words": diagnosis._baseline_keys(known, spec, "words"),
@@ -106,8 +108,8 @@ def keys(known):
         "latents": features.latents_key(known, DICTIONARY, FeatureSpec()),
         "words": lens.lens_key(DICTIONARY, known.card.identity, [3, 1]),
         "effect": latenteffect.effect_key(known, DICTIONARY, EffectSpec(3, "care-harm")),
-        "dose": dosefile.dose_key(known, DoseSpec("care-harm", 1)),
-        "leakage": dosefile.leakage_key(known, 1, 0.1, "not first"),
+        "dose": dose.dose_key(known, DoseSpec("care-harm", 1)),
+        "leakage": leakage.leakage_key(known, 1, 0.1, "not first"),
     }
 
 

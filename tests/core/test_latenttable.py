@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from core.featureview import latent_table
 from core.latentscores import RankSpec, score_latents
-from core.latenttable import latent_table
 from tests.core.latentsets import made_set, random_codes
 
 

@@ -8,7 +8,7 @@ import pytest
 from core import devices
 from core.devices import Room
 from core.models import ModelError, ModelSpec, OpenModel, describe, open_model
-from core.store import Store
+from core.store import Store, file_sha256
 
 
 def opened(spec: ModelSpec, store: Store) -> OpenModel:
@@ -69,7 +69,12 @@ def test_a_changed_file_changes_the_identity(name, copy_spec, store):
 
 def test_an_unchanged_folder_is_read_only_once(llama_spec, store, monkeypatch):
     first = describe(llama_spec, store)
-    monkeypatch.setattr("core.digests.file_sha256", lambda path: pytest.fail(f"read {path}"))
+
+    def unread(path):
+        assert store.root in path.parents, f"read {path}"
+        return file_sha256(path)
+
+    monkeypatch.setattr("core.store.file_sha256", unread)
     assert (
         describe(llama_spec, store)
         == replace(first, free_bytes=describe(llama_spec, store).free_bytes)
@@ -191,16 +196,16 @@ def test_a_full_machine_is_told_before_loading(llama_spec, store, monkeypatch):
 
 
 def test_a_device_that_is_not_there_is_refused(store, monkeypatch):
-    monkeypatch.setattr(devices, "_available", lambda: ["cpu"])
+    monkeypatch.setattr(devices, "available_devices", lambda: ["cpu"])
     assert "torch sees only cpu here" in refusal(ModelSpec(device="cuda"), store)
     assert "torch sees no CUDA GPU" in refusal(ModelSpec(spread=True), store)
 
 
 def test_a_gpu_without_bfloat16_gets_float32(monkeypatch):
-    monkeypatch.setattr(devices, "_available", lambda: ["cuda", "cpu"])
-    monkeypatch.setattr(devices, "_has_bfloat16", lambda device: False)
+    monkeypatch.setattr(devices, "available_devices", lambda: ["cuda", "cpu"])
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: False)
     assert devices.choose_place(ModelSpec()).dtype == "float32"
     with pytest.raises(ModelError, match="lacks it"):
         devices.choose_place(ModelSpec(dtype="bfloat16"))
-    monkeypatch.setattr(devices, "_has_bfloat16", lambda device: True)
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
     assert devices.choose_place(ModelSpec()).dtype == "bfloat16"

@@ -6,7 +6,8 @@ import pytest
 from core import opposition
 from core.cohort import Cohort
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.geometry import Labels, centred, typical_members
+from core.geometry import centred
+from core.labels import Labels, typical_members
 from core.measured import ALL, HEADLINES
 from core.opposition import cosine_matrix, measure
 from core.stats import Estimate

@@ -10,7 +10,7 @@ from torch import nn
 
 from core import paperprobe
 from core.cohort import Cohort
-from core.geometry import Labels
+from core.labels import Labels
 
 
 def easy_data(n=800, d=12, seed=0):

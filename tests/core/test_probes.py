@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from core import probes, ridge, scores
 from core.cohort import Cohort
 from core.foundations import DIMENSIONS
-from core.geometry import Labels
+from core.labels import Labels
 from core.measured import ALL, HEADLINES
 
 

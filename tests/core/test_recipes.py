@@ -9,18 +9,8 @@ import zlib
 
 import pytest
 
-from core.recipes import (
-    MOST_SAMPLES,
-    MOST_STRENGTH,
-    MOST_TOKENS,
-    VERSION,
-    Decoding,
-    Recipe,
-    RecipeError,
-    Term,
-    recipe_of,
-    unpacked,
-)
+from core.decoding import MOST_SAMPLES, MOST_TOKENS, Decoding, DecodingError
+from core.recipes import MOST_STRENGTH, VERSION, Recipe, RecipeError, Term, recipe_of, unpacked
 
 DIGEST = "c0ffee" * 10 + "beef"
 ORDINARY = Recipe(
@@ -192,7 +182,7 @@ def test_strengths_up_to_the_limit_are_taken():
     ],
 )
 def test_impossible_decodings_are_refused(fields):
-    with pytest.raises(RecipeError, match="cannot be run"):
+    with pytest.raises(DecodingError, match="cannot be run"):
         Decoding(**fields)
     name, value = next(iter(fields.items()))
     with pytest.raises(RecipeError):

@@ -5,8 +5,9 @@ import pytest
 
 from core import CoreError
 from core.layers import EMBEDDING
+from core.placing import place_sentence
 from core.roundtrip import land
-from core.study import place_sentence, states_of
+from core.study import states_of
 from tests.core.steeringsets import balanced_rows, opened, read_by
 
 TEXTS = ("helping an old friend", "Stealing from a shop!")

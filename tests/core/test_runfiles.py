@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.decoding import Decoding, end_tokens
 from core.directions import Direction
-from core.generation import end_tokens, write
+from core.generation import write
 from core.history import Run, run_of
-from core.recipes import Decoding, Recipe, Term
+from core.recipes import Recipe, Term
 from core.runfiles import bundle_bytes, markdown, script
 from core.saefiles import load_folder
 from core.steering import LayerEdit

@@ -5,11 +5,11 @@ import pytest
 
 from core import CoreError
 from core.activations import load_or_extract
+from core.decoding import Decoding
 from core.models import describe, open_model
 from core.progress import Cancelled, silent
 from core.prompts import ReadSpec
 from core.readout import read_out
-from core.recipes import Decoding
 from core.sidetexts import Question, ask, recipe_for, told_sentence, told_table
 from core.steering import resolve
 from core.study import open_study

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from core import CoreError
-from core.dictionaryshelf import keep_dictionary, latent_axis
+from core.controls import control_edits
+from core.dictionaryshelf import keep_dictionary
 from core.directions import Direction, DirectionError, moral_direction
+from core.latents import latent_axis
 from core.recipes import Recipe, RecipeError, Term
 from core.steering import Editor, Firings, LayerEdit, Steering, allowed, residual_norm, resolve
-from core.steerview import control_edits
 from core.study import open_study, states_of
 from tests.core.saesets import made_dictionary
 from tests.core.steeringsets import (

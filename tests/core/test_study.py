@@ -6,33 +6,21 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from core import CoreError, study
+from core import CoreError, layouts, placing
 from core.activations import load_or_extract
 from core.dataset import ItemSpec, load_or_read
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import closeness
 from core.layers import EMBEDDING
+from core.layouts import human_layout, model_layout
 from core.models import ModelSpec, describe, open_model
 from core.neighbours import normalised
+from core.placing import AXES, axis_values, nearest_items, place_sentence, reading, sentence_bands
 from core.projection import LayoutSpec, Trust, register
 from core.prompts import ReadSpec
 from core.scaling import Scaling
 from core.store import Store
-from core.study import (
-    AXES,
-    FEWEST_TEXTS,
-    axis_values,
-    has_picture,
-    human_layout,
-    layer_states,
-    model_layout,
-    nearest_items,
-    open_study,
-    place_sentence,
-    reading,
-    sentence_bands,
-    states_of,
-)
+from core.study import FEWEST_TEXTS, has_picture, layer_states, open_study, states_of
 from tests.core.madecards import made_card
 
 LAYERS, WIDTH = 3, 24
@@ -220,8 +208,8 @@ def test_the_order_of_asking_does_not_matter(store, tmp_path, made, pca):
 def test_a_kept_picture_is_opened_and_not_drawn_again(store, made, pca, monkeypatch):
     first = model_layout(store, made, 2, *STANDARD, pca)
     people = human_layout(store, made.items, pca)
-    monkeypatch.setattr(study, "project", None)
-    monkeypatch.setattr(study, "layer_states", None)
+    monkeypatch.setattr(layouts, "project", None)
+    monkeypatch.setattr(layouts, "layer_states", None)
     kept = model_layout(store, made, 2, *STANDARD, pca)
     np.testing.assert_array_equal(kept.points, first.points)
     np.testing.assert_allclose(kept.linear, first.linear)
@@ -237,7 +225,7 @@ def test_every_choice_has_a_picture_of_its_own(made):
         for method in ("pca", "umap")
         for dims in (2, 3)
     ]
-    keys = [str(study.model_layout_key(made, *one)) for one in asked]
+    keys = [str(layouts.model_layout_key(made, *one)) for one in asked]
     assert len(set(keys)) == len(asked)
 
 
@@ -422,7 +410,7 @@ def test_a_sentences_bands_hold_its_cosine_and_count_texts_once(store):
     many = rows + [(f"{text}.", *rest) for text, *rest in rows for _ in range(3)]
     made = study_of(store, read_rows(store, many))
     state = some_states(["sell the old house is morally"], 4)[0]
-    placed = study.Placed(np.zeros((4, 10)), np.tile(state, (4, 1)))
+    placed = placing.Placed(np.zeros((4, 10)), np.tile(state, (4, 1)))
     bands = sentence_bands(store, made, placed, 2, *STANDARD)
     known = layer_states(store, made, 2, *STANDARD)
     own = normalised(known.scaler.apply(state)[None])[0]
@@ -448,6 +436,6 @@ def test_closeness_is_asked_with_the_texts_groups(store, made, monkeypatch):
         asked.append(group)
         return closeness(states, members, group)
 
-    monkeypatch.setattr(study, "closeness", spy)
+    monkeypatch.setattr(placing, "closeness", spy)
     reading(store, made, 2, *STANDARD)
     np.testing.assert_array_equal(asked[0], made.labels.group)

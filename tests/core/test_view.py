@@ -11,18 +11,11 @@ from core.dataset import ItemSpec, builtin, load_or_read
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.geometry import Typicality
 from core.layers import EMBEDDING
+from core.layouts import model_layout
 from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
+from core.placing import AXES, Placed, Reading, axis_values, reading
 from core.prompts import ReadSpec
-from core.study import (
-    AXES,
-    Placed,
-    Reading,
-    axis_values,
-    layer_states,
-    model_layout,
-    open_study,
-    reading,
-)
+from core.study import layer_states, open_study
 from core.view import COLOURS, MODEL_COLOURS, ViewSpec
 from tests.core.madecards import made_card
 

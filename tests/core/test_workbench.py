@@ -12,11 +12,13 @@ from core.dataset import ItemSpec
 from core.evidence import evidence
 from core.foundations import FOUNDATIONS
 from core.layers import EMBEDDING
+from core.layouts import model_layout
 from core.models import Shelf
+from core.placing import nearest_items
 from core.projection import LayoutSpec
 from core.prompts import PRESETS, ReadSpec
 from core.store import default_root
-from core.study import layer_states, model_layout, nearest_items
+from core.study import layer_states
 from core.workbench import BUILTIN, Workbench
 
 SOON = 120.0
@@ -205,7 +207,7 @@ def test_the_layouts_job_draws_every_layer_and_then_nothing_is_missing(bench, st
     job = done(bench.layouts(study, *STANDARD, PCA))
     assert "2-D PCA maps" in job.title
     assert bench.layouts(study, *STANDARD, PCA) is None
-    monkeypatch.setattr("core.study.project", None)  # so that drawing anything would fail
+    monkeypatch.setattr("core.layouts.project", None)  # so that drawing anything would fail
     for layer in study.plan.layers:
         shape = model_layout(bench.store, study, layer, *STANDARD, PCA).points.shape
         assert shape == (len(study.plan.prompts), 2)

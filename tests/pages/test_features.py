@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.dictionaryshelf import keep_dictionary, latent_axis, shelved
+from core.dictionaryshelf import keep_dictionary, shelved
+from core.latents import latent_axis
 from core.models import describe
 from core.modelspec import ModelSpec
 from core.progress import Cancelled
