@@ -14,26 +14,19 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from core import (
-    CoreError,
-    commands,
-    comparearguments,
-    diagnosistable,
-    evidencetable,
-    featurecommands,
-    manycommands,
-    measurecommands,
-    saecommands,
-)
-from core.commands import Asked, Desk
-from core.dataset import ItemSpec, Sample
-from core.diagnosis import DiagnosisSpec
-from core.modelspec import FORMS, ModelSpec
-from core.progressline import watch
-from core.projection import LayoutSpec, Method
-from core.prompts import PRESETS, Pooling
-from core.scaling import Scaling
-from core.tables import ColumnMapping, inspect_table
+from core import CoreError
+from core.activations.prompts import PRESETS, Pooling
+from core.cli import basic, compare_arguments, dictionary, features, many, measure
+from core.cli.basic import Asked, Desk
+from core.cli.progress_line import watch
+from core.dataset.columns import ColumnMapping, inspect_table
+from core.dataset.sets import ItemSpec, Sample
+from core.diagnosis import evidence_report
+from core.diagnosis import report as diagnosis_report
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.maps.projection import LayoutSpec, Method
+from core.models.spec import FORMS, ModelSpec
+from core.statistics.scaling import Scaling
 from core.workbench import BUILTIN, Workbench
 
 #: Exit statuses: what a person can mend; Ctrl-C and a closed pipe, as shells count them.
@@ -97,38 +90,38 @@ def _mapping(path: Path, pairs: Sequence[str]) -> ColumnMapping | None:
 
 def _items(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     if args.file is not None:
-        return commands.add_items(desk, _item_spec(args))
+        return basic.add_items(desk, _item_spec(args))
     if args.name or args.map or args.skip_bad_rows or args.sample != "all":
         raise CoreError("Name the FILE that these options are for, or 'builtin'.")
-    return commands.list_items(desk)
+    return basic.list_items(desk)
 
 
 def _fetch(desk: Desk, _: argparse.Namespace) -> Iterable[str]:
-    return commands.fetch(desk)
+    return basic.fetch(desk)
 
 
 def _describe(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    return commands.describe_model(desk, ModelSpec.parse(args.model))
+    return basic.describe_model(desk, ModelSpec.parse(args.model))
 
 
 def _read(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    return commands.read(desk, _asked(args))
+    return basic.read(desk, _asked(args))
 
 
 def _maps(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     spec = LayoutSpec(args.method, args.dims)
-    return commands.maps(desk, _asked(args), args.pooling, args.scaling, spec)
+    return basic.maps(desk, _asked(args), args.pooling, args.scaling, spec)
 
 
 def _evidence(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    measured = measurecommands.measure(desk, _asked(args), args.pooling, args.scaling, args.layer)
+    measured = measure.measure(desk, _asked(args), args.pooling, args.scaling, args.layer)
     if args.csv is not None:
-        return evidencetable.write_csv(measured, args.csv)
+        return evidence_report.write_csv(measured, args.csv)
     return [measured.json()] if args.json else measured.table()
 
 
 def _compare(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    from core.comparecommands import compare  # pandas: half a second of every command
+    from core.cli.compare import compare  # pandas: half a second of every command
 
     return compare(desk, args)
 
@@ -136,44 +129,42 @@ def _compare(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     for path in (args.csv, args.receipt):
         if path is not None:
-            diagnosistable.check_folder(path)
+            diagnosis_report.check_folder(path)
     spec = DiagnosisSpec(
         scaling=args.scaling, draws=args.draws, shuffles=args.shuffles, seed=args.seed
     )
-    found = measurecommands.diagnose(
-        desk, _asked(args), args.pooling, spec, control=not args.no_control
-    )
+    found = measure.diagnose(desk, _asked(args), args.pooling, spec, control=not args.no_control)
     study = found.several[0].diagnosis.study
-    repaired = measurecommands.repair(desk, study, spec) if args.waterfall else None
+    repaired = measure.repair(desk, study, spec) if args.waterfall else None
     if args.receipt is not None:
-        diagnosistable.write_receipt(found.several, args.receipt)
+        diagnosis_report.write_receipt(found.several, args.receipt)
     if args.json:
-        return [diagnosistable.json_text(found.several, repaired and repaired.steps)]
+        return [diagnosis_report.json_text(found.several, repaired and repaired.steps)]
     return _diagnosed(args, found, repaired)
 
 
 def _diagnosed(
     args: argparse.Namespace,
-    found: measurecommands.Diagnoses,
-    repaired: measurecommands.Repaired | None,
+    found: measure.Diagnoses,
+    repaired: measure.Repaired | None,
 ) -> Iterable[str]:
     """Yield what was found as text."""
     if found.kept and (repaired is None or repaired.kept):
         yield "All of this was measured before: nothing to do."
     if args.csv is not None:
-        yield from diagnosistable.write_csv(found.several, args.csv)
+        yield from diagnosis_report.write_csv(found.several, args.csv)
     else:
-        yield from diagnosistable.text(found.several, figures=args.table)
+        yield from diagnosis_report.text(found.several, figures=args.table)
     if repaired is not None:
-        yield from ("", *diagnosistable.waterfall_text(repaired.steps))
+        yield from ("", *diagnosis_report.waterfall_text(repaired.steps))
     if args.receipt is not None:
         yield f"Wrote the receipt to {args.receipt}."
 
 
 def _cache(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     if args.clear is not None:
-        return commands.clear_cache(desk, args.clear)
-    return commands.list_cache(desk)
+        return basic.clear_cache(desk, args.clear)
+    return basic.list_cache(desk)
 
 
 # --- arguments ---
@@ -198,11 +189,11 @@ def parser() -> argparse.ArgumentParser:
     _add_maps(add)
     _add_evidence(add)
     _add_diagnose(add)
-    comparearguments.add_compare(add, _add, _compare)
-    manycommands.add_sweep(add, _add)
-    manycommands.add_packs(add, _add)
-    saecommands.add_commands(add, _add)
-    featurecommands.add_command(add, _add)
+    compare_arguments.add_compare(add, _add, _compare)
+    many.add_sweep(add, _add)
+    many.add_packs(add, _add)
+    dictionary.add_commands(add, _add)
+    features.add_command(add, _add)
     _add_cache(add)
     return top
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from core.stats import Estimate
+from core.statistics.bootstrap import Estimate
 
 Lines = Iterator[str]
 

@@ -5,27 +5,33 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from core import archive, dataset, standings
-from core.activations import check_model, load_or_extract, open_states
-from core.corpora import CorpusSpec
-from core.dataset import ItemSpec, Sample
-from core.diagnosis import Diagnosis, DiagnosisSpec, diagnose, is_diagnosed
-from core.dictionaries import KeptDictionary, TrainPlan, load_or_train, open_trained
-from core.evidence import evidence, is_measured
-from core.items import Items
-from core.jobs import Job, Runner
-from core.layouts import model_layout, model_layout_key
-from core.models import ModelError, ModelSpec, Shelf, describe
-from core.placing import Placed, place_sentence
-from core.progress import Report, part
-from core.projection import LayoutSpec
-from core.prompts import Pooling, ReadSpec
-from core.scaling import Scaling
-from core.steeredreading import edits_of
-from core.store import Store, default_root, fingerprint
-from core.study import Study, has_picture, open_study
-from core.trainspec import TrainSpec, TrainStep
-from core.waterfall import load_or_measure_waterfall, open_waterfall, paper_read, plain_read
+from core.activations.extraction import check_model, load_or_extract, open_states
+from core.activations.prompts import Pooling, ReadSpec
+from core.activations.study import Study, has_picture, open_study
+from core.comparison.steered import edits_of
+from core.dataset import archive, sets
+from core.dataset.items import Items
+from core.dataset.sets import ItemSpec, Sample
+from core.diagnosis import leaderboard_rows
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, diagnose, is_diagnosed
+from core.diagnosis.evidence import evidence, is_measured
+from core.diagnosis.waterfall import (
+    load_or_measure_waterfall,
+    open_waterfall,
+    paper_read,
+    plain_read,
+)
+from core.maps.layouts import model_layout, model_layout_key
+from core.maps.placing import Placed, place_sentence
+from core.maps.projection import LayoutSpec
+from core.models.open_models import ModelError, ModelSpec, Shelf, describe
+from core.runtime.progress import Report, part
+from core.runtime.runner import Job, Runner
+from core.runtime.store import Store, default_root, fingerprint
+from core.sae.training.corpora import CorpusSpec
+from core.sae.training.spec import TrainSpec, TrainStep
+from core.sae.training.trained import KeptDictionary, TrainPlan, load_or_train, open_trained
+from core.statistics.scaling import Scaling
 
 #: Text form of the set that comes with the project; other sets are named by their digest.
 BUILTIN = "builtin"
@@ -58,8 +64,8 @@ class Workbench:
             CoreError: There is no such set.
         """
         if name == BUILTIN:
-            return dataset.builtin(self.store)
-        return dataset.open_set(self.store, name)
+            return sets.builtin(self.store)
+        return sets.open_set(self.store, name)
 
     def study(self, items: Items, model: ModelSpec, read: ReadSpec) -> Study:
         """Join a set and a model without loading weights.
@@ -191,7 +197,7 @@ class Workbench:
             if not whole.remote:
                 mine = study.card.spec == whole.untrained()
                 copy = study if mine else self.untrained(original)
-            standings.keep_study(self.store, original, copy, spec)
+            leaderboard_rows.keep_study(self.store, original, copy, spec)
 
     def both_readings(self, study: Study) -> tuple[Study, Study]:
         """Return the items as the paper reads them and without its faults, same template."""
@@ -297,7 +303,7 @@ class Workbench:
     def add_items(self, spec: ItemSpec) -> Job:
         """Start the job that reads a table into a set of items; its result is the ``Items``."""
         key = fingerprint({"items": str(spec)})
-        work = partial(dataset.load_or_read, self.store, spec)
+        work = partial(sets.load_or_read, self.store, spec)
         return self.runner.submit(key, f"Reading {spec.name or spec.path}", work, lane="data")
 
     def fetch_archive(self, sample: Sample = "all") -> Job:
@@ -306,7 +312,7 @@ class Workbench:
         def work(report: Report) -> Items:
             path = archive.fetch(self.store, part(report, 0.0, 0.7))
             spec = ItemSpec("file", path, name="Social-Chemistry-101", sample=sample)
-            return dataset.load_or_read(self.store, spec, part(report, 0.7, 1.0))
+            return sets.load_or_read(self.store, spec, part(report, 0.7, 1.0))
 
         return self.runner.submit(
             f"archive {sample}", "Fetching Social-Chemistry-101", work, lane="data"

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from core.store import Store, default_root
+from core.runtime.store import Store, default_root
 
 if TYPE_CHECKING:
-    from core.models import ModelSpec, OpenModel
+    from core.models.open_models import ModelSpec, OpenModel
 
 TINY_LAYERS = 3
 TINY_WIDTH = 32
@@ -134,7 +134,7 @@ def tiny_gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def llama_spec(tiny_llama_folder: Path) -> "ModelSpec":
     """Return the spec of the tiny Llama on the CPU."""
-    from core.models import ModelSpec
+    from core.models.open_models import ModelSpec
 
     return ModelSpec("folder", str(tiny_llama_folder), device="cpu")
 
@@ -142,7 +142,7 @@ def llama_spec(tiny_llama_folder: Path) -> "ModelSpec":
 @pytest.fixture
 def gpt2_spec(tiny_gpt2_folder: Path) -> "ModelSpec":
     """Return the spec of the tiny GPT-2 on the CPU."""
-    from core.models import ModelSpec
+    from core.models.open_models import ModelSpec
 
     return ModelSpec("folder", str(tiny_gpt2_folder), device="cpu")
 
@@ -150,7 +150,7 @@ def gpt2_spec(tiny_gpt2_folder: Path) -> "ModelSpec":
 @pytest.fixture
 def copy_spec(tiny_llama_folder: Path, tmp_path: Path) -> "ModelSpec":
     """Return the spec of a copy of the tiny Llama that the test may change."""
-    from core.models import ModelSpec
+    from core.models.open_models import ModelSpec
 
     target = tmp_path / "copy"
     shutil.copytree(tiny_llama_folder, target)
@@ -160,7 +160,7 @@ def copy_spec(tiny_llama_folder: Path, tmp_path: Path) -> "ModelSpec":
 @pytest.fixture(scope="session")
 def gemma(cache_root: Path) -> "OpenModel":
     """Return the packaged model, opened once; mark tests that use it with ``gemma``."""
-    from core.models import ModelSpec, describe, open_model
+    from core.models.open_models import ModelSpec, describe, open_model
 
     kept = Store(default_root())
     assert kept.root == cache_root

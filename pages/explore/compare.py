@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core import view
+from core.maps import view as maps_view
 from pages.parts import (
     bench,
     comparechoice,
@@ -27,7 +27,7 @@ frame.heading(
 )
 with frame.told():
     set_name = sidebar.set_name()
-    view.check_size(bench.items(set_name))
+    maps_view.check_size(bench.items(set_name))
     frame.provenance_note(set_name)
     study = reading.study(set_name)
     if study is not None:

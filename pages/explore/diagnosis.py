@@ -1,6 +1,6 @@
 """Page: four tests of moral indifference at every layer, each beside its controls."""
 
-from core.verdicts import scorecard as scored
+from core.diagnosis.verdicts import scorecard as scored
 from pages.parts import (
     atlayer,
     bench,

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core import view
+from core.maps import view as maps_view
 from pages.parts import (
     bench,
     controls,
@@ -27,7 +27,7 @@ with frame.told():
     set_name = sidebar.set_name()
     items = bench.items(set_name)
     frame.provenance_note(set_name)
-    view.check_size(items)
+    maps_view.check_size(items)
     study = reading.study(set_name)
     if study is not None:
         modelcard.show(study)
@@ -43,7 +43,7 @@ with frame.told():
     look = maps.Look(
         items,
         bench.facts(set_name, study if seen else None, spec),
-        view.colouring(items, colour, seen),
+        maps_view.colouring(items, colour, seen),
         selection.chosen(items),
         marked,
     )

@@ -4,13 +4,13 @@ from typing import Any
 
 import streamlit as st
 
-from core import diagnosisfigures as figures
-from core import diagnosisview as view
 from core import layers
-from core.diagnosis import Diagnosis
-from core.figures import config
+from core.activations.study import Study
+from core.diagnosis import plots as diagnosis_plots
+from core.diagnosis import view as diagnosis_view
+from core.diagnosis.diagnosis import Diagnosis
 from core.layers import EMBEDDING
-from core.study import Study
+from core.maps.plots import config
 from pages.parts import failures, frame, routes
 from pages.parts.diagnosischoice import Choice
 
@@ -42,12 +42,12 @@ def show(diagnosis: Diagnosis, choice: Choice, set_name: str) -> list[Any]:
     left, right = st.columns([1.15, 1])
     with left:
         st.markdown("**Ten poles**", help=_POLES)
-        poles = figures.pole_heatmap(view.pole_grid(one))
+        poles = diagnosis_plots.pole_heatmap(diagnosis_view.pole_grid(one))
         _chart("poles", poles, "Figures of the ten poles at this layer.")
         st.caption("Grey is chance (AUROC .5, else 0), orange the best possible. – not computable.")
     with right:
         st.markdown("**Cosine of the ten centres**")
-        centres = figures.cosine_heatmap(view.cosine_grid(one))
+        centres = diagnosis_plots.cosine_heatmap(diagnosis_view.cosine_grid(one))
         _chart("centres", centres, "Cosines of the ten centres; opposed pairs framed.")
         st.caption("Framed: virtue and vice of one foundation. Purple opposed, orange the same.")
     _groups(one)
@@ -87,7 +87,7 @@ def _to_map(place: Any, choice: Choice, study: Study) -> None:
 
 def _groups(one: Any) -> None:
     st.markdown("**Groups against moral labels**", help=_GROUPS)
-    table = view.structure_table(one)
+    table = diagnosis_view.structure_table(one)
     number = st.column_config.NumberColumn
     columns = {name: number(format="%.3f") for name in ("value", "low", "high")}
     columns["chance_low"] = number("chance from", format="%.3f")

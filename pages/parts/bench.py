@@ -7,31 +7,35 @@ Arguments that begin with an underscore are not hashed; ``key`` stands for them.
 import pandas as pd
 import streamlit as st
 
-from core import CoreError, comparejobs, diagnosisview, steerjobs, view
-from core.ceiling import Ceiling, ceiling
-from core.cohort import cohort_of
-from core.comparejobs import CompareSpec, Found
-from core.confusions import Confusion
-from core.controls import Asked, asked_actions
-from core.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
-from core.diagnosistable import Diagnosed
-from core.evidence import Finding, evidence
-from core.history import Run
-from core.items import Items
-from core.measured import Test
-from core.modelspec import ModelSpec
-from core.placing import Reading
-from core.prompts import Pooling, ReadSpec
-from core.readout import Held, ReadOut, WordSets
-from core.recipes import Recipe
-from core.roundtrip import Landed
-from core.scaling import Scaling
-from core.sides import Side
-from core.store import fingerprint
-from core.study import Study
-from core.textcompare import Heat
-from core.view import Picture, ViewSpec
-from core.waterfall import Step, open_waterfall
+from core import CoreError
+from core.activations.prompts import Pooling, ReadSpec
+from core.activations.study import Study
+from core.comparison import jobs as comparison_jobs
+from core.comparison.jobs import CompareSpec, Found
+from core.comparison.sides import Side
+from core.dataset.items import Items
+from core.diagnosis import view as diagnosis_view
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
+from core.diagnosis.evidence import Finding, evidence
+from core.diagnosis.report import Diagnosed
+from core.diagnosis.waterfall import Step, open_waterfall
+from core.maps import view as maps_view
+from core.maps.placing import Reading
+from core.maps.view import Picture, ViewSpec
+from core.measures.ceiling import Ceiling, ceiling
+from core.measures.cohort import cohort_of
+from core.measures.confusions import Confusion
+from core.measures.result import Test
+from core.models.spec import ModelSpec
+from core.runtime.store import fingerprint
+from core.statistics.scaling import Scaling
+from core.steering import jobs as steering_jobs
+from core.steering.effects.controls import Asked, asked_actions
+from core.steering.effects.landing import Landed
+from core.steering.effects.readout import Held, ReadOut, WordSets
+from core.steering.effects.text_diff import Heat
+from core.steering.history import Run
+from core.steering.recipes import Recipe
 from core.workbench import Workbench
 
 
@@ -56,7 +60,7 @@ def study(set_name: str, model: str, read: ReadSpec) -> Study:
 @st.cache_resource(show_spinner="Drawing the human map …", max_entries=32)
 def human_picture(set_name: str, spec: ViewSpec) -> Picture:
     """Return the human map."""
-    return view.human_picture(bench().store, items(set_name), spec)
+    return maps_view.human_picture(bench().store, items(set_name), spec)
 
 
 def _key(study: Study) -> str:
@@ -71,7 +75,7 @@ def reading(study: Study, spec: ViewSpec) -> Reading:
 @st.cache_resource(show_spinner="Comparing with the centres …", max_entries=64)
 def _reading(_study: Study, key: str, spec: ViewSpec) -> Reading:
     del key
-    return view.layer_reading(bench().store, _study, spec)
+    return maps_view.layer_reading(bench().store, _study, spec)
 
 
 def model_picture(study: Study, spec: ViewSpec) -> Picture:
@@ -81,7 +85,7 @@ def model_picture(study: Study, spec: ViewSpec) -> Picture:
 
 @st.cache_resource(show_spinner="Drawing the layer …", max_entries=128)
 def _model_picture(_study: Study, key: str, spec: ViewSpec) -> Picture:
-    return view.model_picture(bench().store, _study, spec, _reading(_study, key, spec))
+    return maps_view.model_picture(bench().store, _study, spec, _reading(_study, key, spec))
 
 
 def findings(study: Study, spec: ViewSpec) -> list[Finding]:
@@ -104,12 +108,12 @@ def facts(set_name: str, study: Study | None, spec: ViewSpec) -> pd.DataFrame:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _human_facts(set_name: str) -> pd.DataFrame:
-    return view.facts(items(set_name), None)
+    return maps_view.facts(items(set_name), None)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _facts(_study: Study, key: str, spec: ViewSpec) -> pd.DataFrame:
-    return view.facts(_study.items, _reading(_study, key, spec))
+    return maps_view.facts(_study.items, _reading(_study, key, spec))
 
 
 def untrained(study: Study) -> Study | None:
@@ -153,7 +157,7 @@ def confusions(study: Study, spec: DiagnosisSpec, layer: int) -> list[Confusion]
 @st.cache_resource(show_spinner="Looking for confusions …", max_entries=128)
 def _confusions(_study: Study, key: str, spec: DiagnosisSpec, layer: int) -> list[Confusion]:
     del key
-    return diagnosisview.layer_confusions(bench().store, _study, spec, layer)
+    return diagnosis_view.layer_confusions(bench().store, _study, spec, layer)
 
 
 @st.cache_resource(show_spinner="Asking how far people agree …", max_entries=8)
@@ -187,15 +191,15 @@ def _figure_table(
 def compared(sides: list[Side], spec: CompareSpec) -> Found | None:
     """Return everything that a comparison shows; None while something has to be made first."""
     try:
-        return _compared(tuple(sides), comparejobs.compare_key(sides, spec), spec)
-    except comparejobs.NotReadyError:
+        return _compared(tuple(sides), comparison_jobs.compare_key(sides, spec), spec)
+    except comparison_jobs.NotReadyError:
         return None
 
 
 @st.cache_resource(show_spinner="Opening the comparison …", max_entries=16)
 def _compared(_sides: tuple[Side, ...], key: str, _spec: CompareSpec) -> Found:
     del key
-    return comparejobs.gathered(bench(), _sides, _spec)
+    return comparison_jobs.gathered(bench(), _sides, _spec)
 
 
 # --- steering ---
@@ -224,13 +228,13 @@ def _answer(
     _study: Study, key: str, recipe: Recipe, prompts: tuple[str, ...], words: WordSets
 ) -> tuple[ReadOut, ReadOut]:
     held = _held(_study, key, prompts, min(recipe.layers))
-    return steerjobs.answer(bench(), _study, recipe, held, words)
+    return steering_jobs.answer(bench(), _study, recipe, held, words)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _held(_study: Study, key: str, prompts: tuple[str, ...], layer: int) -> Held:
     del key
-    return steerjobs.hold(bench(), _study, prompts, layer)
+    return steering_jobs.hold(bench(), _study, prompts, layer)
 
 
 def landed(
@@ -250,7 +254,7 @@ def _landed(
     scaling: Scaling,
 ) -> Landed:
     del key
-    return steerjobs.land(bench(), _study, texts, layer, pooling, scaling)
+    return steering_jobs.land(bench(), _study, texts, layer, pooling, scaling)
 
 
 def heats(study: Study, run: Run, axis: str) -> tuple[list[Heat], list[Heat]]:
@@ -263,4 +267,4 @@ def _heats(
     _study: Study, _run: Run, key: str, name: str, axis: str
 ) -> tuple[list[Heat], list[Heat]]:
     del key, name
-    return steerjobs.heats(bench(), _study, _run, axis)
+    return steering_jobs.heats(bench(), _study, _run, axis)

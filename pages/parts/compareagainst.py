@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.sides import LETTERS
+from core.comparison.sides import LETTERS
 from pages.parts.address import bound
 
 

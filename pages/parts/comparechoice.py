@@ -5,11 +5,11 @@ from typing import Final, NamedTuple, cast, get_args
 
 import streamlit as st
 
-from core.comparejobs import CompareSpec
-from core.projection import LayoutSpec
-from core.scaling import Scaling
-from core.sides import Side
-from core.study import Study
+from core.activations.study import Study
+from core.comparison.jobs import CompareSpec
+from core.comparison.sides import Side
+from core.maps.projection import LayoutSpec
+from core.statistics.scaling import Scaling
 from pages.parts import compareothers, controls
 from pages.parts.address import bound
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import streamlit as st
 
-from core import comparefigures as figures
-from core import compareview as view
-from core.comparejobs import Found
-from core.figures import config
-from core.measured import TESTS
+from core.comparison import plots as comparison_plots
+from core.comparison import view as comparison_view
+from core.comparison.jobs import Found
+from core.maps.plots import config
+from core.measures.result import TESTS
 
 
 def show(found: Found) -> list[Any]:
@@ -18,7 +18,9 @@ def show(found: Found) -> list[Any]:
     shown = [side.depth for side in found.sides]
     for start in range(0, len(TESTS), 2):
         for column, test in zip(st.columns(2), TESTS[start : start + 2], strict=True):
-            figure = figures.depth_figure(test, view.depth_curves(found.diagnoses, test), shown)
+            figure = comparison_plots.depth_figure(
+                test, comparison_view.depth_curves(found.diagnoses, test), shown
+            )
             drawn.append(figure)
             with column:
                 st.plotly_chart(
@@ -30,7 +32,7 @@ def show(found: Found) -> list[Any]:
     with st.expander("As a table"):
         number = st.column_config.NumberColumn
         st.dataframe(
-            view.depth_table(found.diagnoses),
+            comparison_view.depth_table(found.diagnoses),
             hide_index=True,
             key="depth-table",
             column_config={

@@ -4,10 +4,12 @@ from typing import Any
 
 import streamlit as st
 
-from core import comparereceipt, diagnosisfigures, exports
-from core import compareview as view
-from core.comparejobs import Found
-from core.sides import LETTERS
+from core import exports
+from core.comparison import receipt as comparison_receipt
+from core.comparison import view as comparison_view
+from core.comparison.jobs import Found
+from core.comparison.sides import LETTERS
+from core.diagnosis import plots as diagnosis_plots
 from pages.parts.comparechoice import Choice
 
 
@@ -16,7 +18,7 @@ def show(found: Found, choice: Choice, items: Any, charts: list[Any]) -> None:
     st.subheader("All paired differences", anchor="differences")
     pairs = found.best if choice.best else found.shown
     named = [(f"{letter} − A", pair) for letter, pair in zip(LETTERS[1:], pairs, strict=False)]
-    table = view.difference_table(named)
+    table = comparison_view.difference_table(named)
     number = st.column_config.NumberColumn
     st.dataframe(
         table,
@@ -30,11 +32,11 @@ def show(found: Found, choice: Choice, items: Any, charts: list[Any]) -> None:
 
     def html() -> bytes:
         return exports.html_bytes(
-            diagnosisfigures.with_legends(charts), "Moralscope: models compared"
+            diagnosis_plots.with_legends(charts), "Moralscope: models compared"
         )
 
     def receipt() -> str:
-        return comparereceipt.receipt_json(found, choice.spec)
+        return comparison_receipt.receipt_json(found, choice.spec)
 
     row = st.container(horizontal=True, vertical_alignment="center")
     offered = (

@@ -5,11 +5,11 @@ from html import escape
 
 import streamlit as st
 
-from core import compareview as view
-from core import steeredreading
-from core.comparejobs import Found
+from core.comparison import steered
+from core.comparison import view as comparison_view
+from core.comparison.jobs import Found
+from core.comparison.sides import LETTERS, Side
 from core.palette import SIDE_COLOURS
-from core.sides import LETTERS, Side
 from pages.parts.comparechoice import Choice
 
 _SIGNS = ("●", "◆", "■", "▲")
@@ -26,7 +26,7 @@ def legend(sides: Sequence[Side]) -> None:
     ]
     st.html(f"<div class='ms-legend'>{''.join(parts)}</div>")
     for letter, side in zip(LETTERS, sides, strict=False):
-        if told := steeredreading.told(letter, side):
+        if told := steered.told(letter, side):
             st.caption(told)
 
 
@@ -38,11 +38,13 @@ def show(found: Found, choice: Choice) -> None:
     """Say what differs from A, for each other side."""
     pairs = found.best if choice.best else found.shown
     for letter, made, differences in zip(LETTERS[1:], found.comparisons, pairs, strict=False):
-        st.subheader(view.headline(differences, "A", letter), anchor=f"differs-{letter.lower()}")
+        st.subheader(
+            comparison_view.headline(differences, "A", letter), anchor=f"differs-{letter.lower()}"
+        )
         told = {
-            "Differs": view.sure_sentence(differences),
-            "Does not": view.unsure_sentence(differences),
-            "How alike": view.alike_sentence(made),
-            "Single actions": view.items_sentence(made),
+            "Differs": comparison_view.sure_sentence(differences),
+            "Does not": comparison_view.unsure_sentence(differences),
+            "How alike": comparison_view.alike_sentence(made),
+            "Single actions": comparison_view.items_sentence(made),
         }
         st.markdown("\n".join(f"- **{name}:** {text}" for name, text in told.items() if text))

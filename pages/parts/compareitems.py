@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core import compareview as view
-from core.comparejobs import Found
-from core.sides import LETTERS
+from core.comparison import view as comparison_view
+from core.comparison.jobs import Found
+from core.comparison.sides import LETTERS
 from pages.parts import compareagainst, compareitemtable, selection
 from pages.parts.address import bound
 
@@ -27,7 +27,7 @@ def show(found: Found) -> Any:
         help="Differences that are beyond noise even as the largest of so many.",
         **bound("sure", default=False),
     )
-    table = view.item_table(found.comparisons[place], found.maps[place + 1])
+    table = comparison_view.item_table(found.comparisons[place], found.maps[place + 1])
     items = found.sides[0].study.items
     chosen = selection.chosen(items)
     shown = table[table["item"].isin(items.item[chosen])] if chosen.any() else table
@@ -42,7 +42,7 @@ def show(found: Found) -> Any:
         column_order=compareitemtable.ORDER,
         alt=f"Actions whose typicality differs most between A and {letter}, with intervals.",
     )
-    said = view.items_sentence(found.comparisons[place])
+    said = comparison_view.items_sentence(found.comparisons[place])
     which = "of the selection" if chosen.any() else "in all"
     st.caption(
         f"{min(len(shown), _ROWS):,} of {len(shown):,} {which}. {said} Typicality: percentile of "

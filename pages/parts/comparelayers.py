@@ -4,11 +4,11 @@ from typing import Any
 
 import streamlit as st
 
-from core import comparefigures as figures
-from core import compareview as view
-from core.comparejobs import Found
-from core.figures import config
-from core.sides import LETTERS
+from core.comparison import plots as comparison_plots
+from core.comparison import view as comparison_view
+from core.comparison.jobs import Found
+from core.comparison.sides import LETTERS
+from core.maps.plots import config
 from core.wording import number, span
 from pages.parts import compareagainst
 
@@ -31,7 +31,7 @@ def show(found: Found) -> list[Any]:
 def _cka(found: Found, place: int, letter: str) -> Any:
     st.markdown(f"**CKA of each layer of A with each of {letter}**")
     profile, second = found.profiles[place], found.sides[place + 1]
-    figure = figures.cka_heatmap(profile, found.sides[0], second, letter)
+    figure = comparison_plots.cka_heatmap(profile, found.sides[0], second, letter)
     _chart("cka", figure, f"Linear CKA of all pairs of layers of A and {letter}; table below.")
     alike = found.comparisons[place].cka
     st.caption(
@@ -41,7 +41,7 @@ def _cka(found: Found, place: int, letter: str) -> Any:
     )
     with st.expander("As a table"):
         st.dataframe(
-            view.cka_table(profile),
+            comparison_view.cka_table(profile),
             hide_index=True,
             key="cka-table",
             alt=f"Linear CKA of all pairs of layers of A and {letter}; −1 is the embedding.",
@@ -51,7 +51,7 @@ def _cka(found: Found, place: int, letter: str) -> Any:
 
 def _neighbours(found: Found) -> Any:
     st.markdown("**Nearest neighbours shared with A**")
-    figure = figures.overlap_figure(found.profiles, found.sides[0], [found.sides[0].depth])
+    figure = comparison_plots.overlap_figure(found.profiles, found.sides[0], [found.sides[0].depth])
     _chart("overlap", figure, "Share of ten nearest neighbours shared with A, over depth.")
     st.caption(
         "Of an action's 10 nearest actions in A, the share that is among the 10 nearest of the "
@@ -59,7 +59,7 @@ def _neighbours(found: Found) -> Any:
     )
     with st.expander("As a table"):
         st.dataframe(
-            view.overlap_table(found.profiles, found.sides[0]),
+            comparison_view.overlap_table(found.profiles, found.sides[0]),
             hide_index=True,
             key="overlap-table",
             alt="Shared neighbours at each depth with interval and chance.",

@@ -5,10 +5,13 @@ from typing import Any, Final
 import numpy as np
 import streamlit as st
 
-from core import comparefigures, compareview, figures, view
-from core.comparejobs import Found
-from core.sides import LETTERS, side_names
-from core.view import Colouring, Picture, ViewSpec
+from core.comparison import plots as comparison_plots
+from core.comparison import view as comparison_view
+from core.comparison.jobs import Found
+from core.comparison.sides import LETTERS, side_names
+from core.maps import plots as maps_plots
+from core.maps import view as maps_view
+from core.maps.view import Colouring, Picture, ViewSpec
 from pages.parts import bench, comparepaint, frame, maps, selection
 from pages.parts.comparechoice import Choice
 
@@ -25,13 +28,13 @@ def show(set_name: str, found: Found, choice: Choice) -> list[Any]:
     look = maps.Look(
         items,
         bench.facts(set_name, None, ViewSpec()),
-        view.colouring(items, "foundation", None),
+        maps_view.colouring(items, "foundation", None),
         selection.chosen(items),
         np.zeros(len(items), bool),
     )
     paints = [comparepaint.of(found, choice.paint, n, items) for n in range(len(found.sides))]
     frame.legend(paints[0])
-    limits = comparefigures.limits_of([one.points for one in found.maps])
+    limits = comparison_plots.limits_of([one.points for one in found.maps])
     names = side_names(found.sides)
     drawn, in_row = [], 3 if len(names) == 3 else 2
     for start in range(0, len(names), in_row):
@@ -53,28 +56,28 @@ def _draw(
     picture = Picture(one.points, one.trust, one.explained, None)
     key = f"chart-{letter.lower()}"
     st.markdown(f"**{letter} · {name}**")
-    figure = figures.map_figure(
+    figure = maps_plots.map_figure(
         picture,
         paint,
         look.items.pole,
-        figures.hover_texts(look.table),
+        maps_plots.hover_texts(look.table),
         chosen=look.chosen,
         scale=place == len(found.sides) - 1,
         name=key,
     )
-    comparefigures.with_range(figure, limits)
+    comparison_plots.with_range(figure, limits)
     if place and 0 < look.chosen.sum() <= _TRAILED:
         rows = np.flatnonzero(look.chosen)
-        comparefigures.with_trails(figure, found.maps[0].points[rows], one.points[rows])
+        comparison_plots.with_trails(figure, found.maps[0].points[rows], one.points[rows])
     st.plotly_chart(
         figure,
         key=key,
         on_select=lambda: selection.from_chart(key, look.items),
         selection_mode=("points", "box", "lasso"),
-        config=figures.config(f"moralscope-{letter}"),
+        config=maps_plots.config(f"moralscope-{letter}"),
         alt=f"{letter}, {name}: scatter of {len(look.items)} actions, turned onto the map of A; "
         "the table of differences below holds how far each moved.",
     )
-    told = f" {compareview.moved_sentence(one)}" if place else ""
+    told = f" {comparison_view.moved_sentence(one)}" if place else ""
     st.caption(maps.trust_line(picture) + told)
     return figure

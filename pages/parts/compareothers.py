@@ -6,8 +6,8 @@ from typing import Any, Final
 import streamlit as st
 
 from core import CoreError
-from core.sides import LETTERS, Side, same_depth
-from core.study import Study
+from core.activations.study import Study
+from core.comparison.sides import LETTERS, Side, same_depth
 from pages.parts import bench, comparesteered, controls
 from pages.parts.address import bound
 from pages.parts.comparepicker import COPY, ITSELF, NOBODY, STEERED, pick

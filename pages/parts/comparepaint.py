@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from core import compareview, view
-from core.comparejobs import Found
-from core.items import Items
-from core.view import Colouring
+from core.comparison import view as comparison_view
+from core.comparison.jobs import Found
+from core.dataset.items import Items
+from core.maps import view as maps_view
+from core.maps.view import Colouring
 from pages.parts.address import bound
 from pages.parts.comparechoice import METHODS, PAINTS
 
@@ -34,8 +35,8 @@ def of(found: Found, paint: str, place: int, items: Items) -> Colouring:
     """Return what colours the map of a side; that of A is coloured as that of B."""
     other = max(place - 1, 0)
     if paint == "moved":
-        return compareview.moved_colouring(found.maps[other + 1], found.maps[1:])
+        return comparison_view.moved_colouring(found.maps[other + 1], found.maps[1:])
     if paint == "difference":
-        return compareview.difference_colouring(found.comparisons[other])
+        return comparison_view.difference_colouring(found.comparisons[other])
     colour: Any = paint
-    return view.colouring(items, colour, None)
+    return maps_view.colouring(items, colour, None)

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core import comparejobs
-from core.comparejobs import Found
+from core.comparison import jobs as comparison_jobs
+from core.comparison.jobs import Found
 from pages.parts import bench as cached
 from pages.parts import progress, reading
 from pages.parts.bench import bench
@@ -16,11 +16,11 @@ def panel(choice: Choice) -> Found | None:
     if found is not None:
         return found
     work, sides, spec = bench(), choice.sides, choice.spec
-    job = comparejobs.running(work, sides, spec)
-    asked = st.session_state.get("compare-asked") == comparejobs.compare_key(sides, spec)
+    job = comparison_jobs.running(work, sides, spec)
+    asked = st.session_state.get("compare-asked") == comparison_jobs.compare_key(sides, spec)
     stopped = job is not None and job.state in ("failed", "cancelled")
     if not stopped and (asked or _unasked(choice)):
-        job = comparejobs.next_job(work, sides, spec)
+        job = comparison_jobs.next_job(work, sides, spec)
     if job is not None and job.active:
         progress.watch(job.key)
         st.caption("You may leave this page: the work goes on. Later it opens at once.")
@@ -33,8 +33,8 @@ def panel(choice: Choice) -> Found | None:
 
 def _offer(choice: Choice) -> None:
     work, sides, spec = bench(), choice.sides, choice.spec
-    unread = comparejobs.unread(work, sides)
-    undone = comparejobs.undiagnosed(work, sides, spec)
+    unread = comparison_jobs.unread(work, sides)
+    undone = comparison_jobs.undiagnosed(work, sides, spec)
     lost = [one.card.name for one in unread if one.card.packed]
     if lost:
         st.info(
@@ -55,16 +55,16 @@ def _offer(choice: Choice) -> None:
         steps += ["states, neighbours and items of each pair are compared"]
         st.caption("One after the other: " + "; ".join(steps) + ".")
         if st.button("Compare", type="primary", icon=":material/play_arrow:"):
-            st.session_state["compare-asked"] = comparejobs.compare_key(sides, spec)
-            comparejobs.next_job(work, sides, spec)
+            st.session_state["compare-asked"] = comparison_jobs.compare_key(sides, spec)
+            comparison_jobs.next_job(work, sides, spec)
             st.rerun()
 
 
 def _unasked(choice: Choice) -> bool:
     """Tell whether what is missing is cheap: the packaged model's, or only the comparison."""
     work, sides, spec = bench(), choice.sides, choice.spec
-    missing = comparejobs.unread(work, sides)
-    missing += [side.study for side in comparejobs.undiagnosed(work, sides, spec)]
+    missing = comparison_jobs.unread(work, sides)
+    missing += [side.study for side in comparison_jobs.undiagnosed(work, sides, spec)]
     return all(
         one.card.spec.source == "packaged"
         and one.plan.steered is None  # each step of a slider would be another reading

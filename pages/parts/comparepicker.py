@@ -4,8 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.modelspec import KNOWN
-from core.sides import Side
+from core.comparison.sides import Side
+from core.models.spec import KNOWN
 from pages.parts import comparesteered, sidebar
 from pages.parts.address import bound
 

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from core.comparereceipt import RECIPE
-from core.recipes import unpacked
-from core.sides import Side
-from core.steeredreading import DEPTH, axis_recipe, steered
-from core.study import Study
+from core.activations.study import Study
+from core.comparison.receipt import RECIPE
+from core.comparison.sides import Side
+from core.comparison.steered import DEPTH, axis_recipe, steered
+from core.steering.recipes import unpacked
 from pages.parts.address import bound
 from pages.parts.steerchoice import AXES, DOSES
 

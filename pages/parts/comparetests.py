@@ -4,13 +4,13 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core import comparefigures as figures
-from core import compareview as view
-from core.comparejobs import Found
-from core.comparison import RULE, Difference
-from core.figures import config
-from core.measured import TESTS, Test
-from core.sides import LETTERS
+from core.comparison import plots as comparison_plots
+from core.comparison import view as comparison_view
+from core.comparison.differences import RULE, Difference
+from core.comparison.jobs import Found
+from core.comparison.sides import LETTERS
+from core.maps.plots import config
+from core.measures.result import TESTS, Test
 from core.wording import span
 from pages.parts import comparecurves
 from pages.parts.address import bound
@@ -53,7 +53,7 @@ def _card(test: Test, differences: list[Difference], layers: list[Any]) -> None:
     st.html(f"{name}<p class='ms-question'>{QUESTIONS[test]}</p>")
     sides = [differences[0].first, *(one.second for one in differences)]
     st.plotly_chart(
-        figures.sides_figure(sides),
+        comparison_plots.sides_figure(sides),
         key=f"sides-{test}",
         config=config(f"moralscope-sides-{test}") | {"displayModeBar": False},
         alt=f"{test}: "
@@ -62,7 +62,9 @@ def _card(test: Test, differences: list[Difference], layers: list[Any]) -> None:
     for letter, one, at in zip(LETTERS[1:], differences, layers, strict=False):
         colour, icon = _COLOURS[one.level], _ICONS[one.level]
         st.markdown(
-            f"**{letter} − A** {view.signed(one.difference)}  \n"
-            f":{colour}[{icon} {view.VERDICTS[one.level]}]"
+            f"**{letter} − A** {comparison_view.signed(one.difference)}  \n"
+            f":{colour}[{icon} {comparison_view.VERDICTS[one.level]}]"
         )
-        st.caption(f"{view.at_layers(at, letter)} · shuffled labels {span(one.shuffled)}")
+        st.caption(
+            f"{comparison_view.at_layers(at, letter)} · shuffled labels {span(one.shuffled)}"
+        )

@@ -4,10 +4,10 @@ from typing import Final
 
 import streamlit as st
 
-from core import comparejobs
-from core.controls import EACH
-from core.jobs import Job
-from core.sidetexts import Question
+from core.comparison import jobs as comparison_jobs
+from core.comparison.texts import Question
+from core.runtime.runner import Job
+from core.steering.effects.controls import EACH
 from pages.parts import comparetold, progress, steerrecipe
 from pages.parts.address import bound
 from pages.parts.bench import bench
@@ -36,10 +36,10 @@ def show(choice: Choice) -> None:
         **bound("dose", _DOSE, DOSES),
     )
     question = Question(" ".join((prompt or "").split()), str(axis), int(dose) / 100, EACH)
-    key = comparejobs.ask_key(choice.sides, question)
+    key = comparison_jobs.ask_key(choice.sides, question)
     job = bench().runner.get(key)
     if row[3].button("Ask", type="primary", icon=":material/forum:", width="stretch"):
-        job = comparejobs.ask_all(bench(), choice.sides, question)
+        job = comparison_jobs.ask_all(bench(), choice.sides, question)
     _answer(job, choice)
 
 

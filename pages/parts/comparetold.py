@@ -4,9 +4,9 @@ from html import escape
 
 import streamlit as st
 
-from core import sidetexts
-from core.sides import LETTERS
-from core.sidetexts import Told
+from core.comparison import texts as comparison_texts
+from core.comparison.sides import LETTERS
+from core.comparison.texts import Told
 from pages.parts.comparechoice import Choice
 
 
@@ -16,7 +16,7 @@ def show(told: dict[str, Told], choice: Choice) -> None:
     for letter, one in told.items():
         once.setdefault(one.recipe.identity, []).append(letter)
     answers = {" and ".join(letters): told[letters[0]] for letters in once.values()}
-    said = [sidetexts.told_sentence(letters, one) for letters, one in answers.items()]
+    said = [comparison_texts.told_sentence(letters, one) for letters, one in answers.items()]
     st.markdown("  \n".join(said))
     st.caption(
         "Log odds of a right against a wrong next word, mean over the prompt and held-out actions."
@@ -43,7 +43,7 @@ def _texts(one: Told) -> None:
 def _table(answers: dict[str, Told]) -> None:
     number = st.column_config.NumberColumn
     st.dataframe(
-        sidetexts.told_table(answers),
+        comparison_texts.told_table(answers),
         hide_index=True,
         key="told",
         column_config={

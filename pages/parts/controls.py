@@ -4,12 +4,12 @@ from typing import Any, cast
 
 import streamlit as st
 
+from core.activations.prompts import Pooling
+from core.activations.study import Study
 from core.layers import EMBEDDING, layer_name
-from core.placing import AXES
-from core.prompts import Pooling
-from core.scaling import Scaling
-from core.study import Study
-from core.view import COLOURS, Colour, MapMethod, ViewSpec
+from core.maps.placing import AXES
+from core.maps.view import COLOURS, Colour, MapMethod, ViewSpec
+from core.statistics.scaling import Scaling
 from pages.parts.address import bound
 
 _METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}

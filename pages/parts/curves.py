@@ -4,13 +4,13 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core import diagnosisfigures as figures
-from core.diagnosis import Diagnosis
-from core.diagnosisview import curve
-from core.figures import config
-from core.measured import ALL, TESTS
+from core.diagnosis import plots as diagnosis_plots
+from core.diagnosis.diagnosis import Diagnosis
+from core.diagnosis.verdicts import CONTROLS
+from core.diagnosis.view import curve
+from core.maps.plots import config
+from core.measures.result import ALL, TESTS
 from core.palette import CHANCE, CONTROL, CONTROL_COLOURS, MODEL, OWN
-from core.verdicts import CONTROLS
 from pages.parts.diagnosischoice import Choice
 
 #: The dashes of ``palette.CONTROL_DASHES`` in CSS: where a line is there, and where not.
@@ -28,7 +28,7 @@ def show(diagnosis: Diagnosis, untrained: Diagnosis | None, choice: Choice) -> l
     drawn = []
     for start in range(0, len(TESTS), 2):
         for column, test in zip(st.columns(2), TESTS[start : start + 2], strict=True):
-            figure = figures.curve_figure(
+            figure = diagnosis_plots.curve_figure(
                 curve(diagnosis, test, choice.part, untrained),
                 choice.layer,
                 named=choice.part != ALL,

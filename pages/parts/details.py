@@ -4,8 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from core import exports, figures
+from core import exports
 from core.foundations import DIMENSIONS
+from core.maps import plots as maps_plots
 from pages.parts import selection
 from pages.parts.maps import Look
 
@@ -38,9 +39,9 @@ def show(look: Look) -> None:
     with right:
         st.markdown(f"**{look.colours.title}**")
         st.plotly_chart(
-            figures.distribution_figure(look.colours, look.chosen),
+            maps_plots.distribution_figure(look.colours, look.chosen),
             key="distribution",
-            config=figures.CONFIG,
+            config=maps_plots.CONFIG,
             alt=f"{look.colours.title}: distribution over all items and over the selection.",
         )
 

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.diagnosis import Diagnosis, DiagnosisSpec
-from core.jobs import Job
-from core.study import Study
+from core.activations.study import Study
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
+from core.runtime.runner import Job
 from pages.parts import bench as cached
 from pages.parts import progress, reading
 from pages.parts.bench import bench

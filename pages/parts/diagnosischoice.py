@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from core.diagnosis import DiagnosisSpec
-from core.diagnosisview import PARTS
-from core.measured import ALL
-from core.study import Study
+from core.activations.study import Study
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.diagnosis.view import PARTS
+from core.measures.result import ALL
 from pages.parts import controls
 from pages.parts.address import bound
 

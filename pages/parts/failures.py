@@ -4,9 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from core import diagnosisview as view
-from core.study import Study
-from core.view import ViewSpec
+from core.activations.study import Study
+from core.diagnosis import view as diagnosis_view
+from core.maps.view import ViewSpec
 from pages.parts import bench
 from pages.parts.diagnosischoice import Choice
 
@@ -39,7 +39,7 @@ def show(study: Study, choice: Choice, set_name: str) -> None:
     pairs = bench.confusions(study, spec, choice.layer)
     st.markdown("**The model does not see the difference between these two**")
     st.dataframe(
-        view.confusion_table(study.items, pairs),
+        diagnosis_view.confusion_table(study.items, pairs),
         hide_index=True,
         height=300,
         key="confusions",
@@ -49,7 +49,7 @@ def show(study: Study, choice: Choice, set_name: str) -> None:
     look = ViewSpec(layer=choice.layer, pooling=spec.pooling, scaling=spec.scaling)
     st.markdown("**Furthest from people**")
     st.dataframe(
-        view.furthest_table(bench.facts(set_name, study, look)),
+        diagnosis_view.furthest_table(bench.facts(set_name, study, look)),
         hide_index=True,
         height=300,
         key="furthest",

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from core import featurejobs
-from core.jobs import Job
-from core.saecatalogue import releases_for
-from core.saereleases import FORMS, DictionarySpec
-from core.study import Study
+from core.activations.study import Study
+from core.features import jobs as features_jobs
+from core.runtime.runner import Job
+from core.sae.catalogue import releases_for
+from core.sae.releases import FORMS, DictionarySpec
 from pages.parts import featuretaken, frame, progress
 from pages.parts.bench import bench
 
@@ -28,7 +28,7 @@ def show(study: Study) -> None:
             with frame.told():
                 spec = DictionarySpec.parse(text)
                 st.session_state[_ASKED] = str(spec)
-                featurejobs.bring(bench(), study, spec)
+                features_jobs.bring(bench(), study, spec)
     asked = st.session_state.get(_ASKED)
     job = None if not asked else _job(study, asked)
     if job is not None and job.active:
@@ -41,7 +41,7 @@ def show(study: Study) -> None:
 
 
 def _job(study: Study, asked: str) -> Job | None:
-    return bench().runner.get(featurejobs.bring_key(study, DictionarySpec.parse(asked)))
+    return bench().runner.get(features_jobs.bring_key(study, DictionarySpec.parse(asked)))
 
 
 def _catalogue(study: Study) -> None:

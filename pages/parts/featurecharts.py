@@ -4,10 +4,10 @@ from typing import Any
 
 import streamlit as st
 
-from core.featurefigures import activation_figure, centres_figure, correlation_figure
-from core.featureview import activation_table, passport_table
-from core.figures import config
-from core.passport import Passport
+from core.features.dashboard import Passport
+from core.features.plots import activation_figure, centres_figure, correlation_figure
+from core.features.view import activation_table, passport_table
+from core.maps.plots import config
 
 
 def show(known: Passport) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.dictionaryshelf import BUILTIN, Shelved, shelved
-from core.study import Study
+from core.activations.study import Study
+from core.sae.shelf import BUILTIN, Shelved, shelved
 from pages.parts import featurebring, featuretaken, featuretrain
 from pages.parts.address import bound
 from pages.parts.bench import bench

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core.dictionaryfigures import training_figure
-from core.figures import config
+from core.maps.plots import config
+from core.sae.training.plots import training_figure
 from pages.parts.bench import bench
 
 

@@ -4,15 +4,15 @@ from typing import Any
 
 import streamlit as st
 
-from core import featurejobs
-from core.featurefigures import effect_figure
-from core.featurejobs import Ranked
-from core.featureview import axis_of
-from core.figures import config
-from core.latenteffect import MOST_ACTIONS, Effect, EffectSpec
-from core.latents import latent_axis
-from core.sae import Dictionary
-from core.study import Study
+from core.activations.study import Study
+from core.features import jobs as features_jobs
+from core.features.effect import MOST_ACTIONS, Effect, EffectSpec
+from core.features.jobs import Ranked
+from core.features.plots import effect_figure
+from core.features.view import axis_of
+from core.maps.plots import config
+from core.sae.dictionary import Dictionary
+from core.steering.latents import latent_axis
 from pages.parts import routes, steerdose
 from pages.parts.bench import bench
 
@@ -21,11 +21,11 @@ def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> No
     """Draw the effect, its running trial or an offer, and the link to steering."""
     spec = EffectSpec(latent, axis_of(found.scores, latent))
     st.markdown("**Does it cause anything?**")
-    effect = featurejobs.kept_effect(bench(), study, dictionary, spec)
+    effect = features_jobs.kept_effect(bench(), study, dictionary, spec)
     if effect is not None:
         _drawn(effect)
     elif not steerdose.watched(
-        bench().runner.get(featurejobs.effect_job_key(study, dictionary, spec))
+        bench().runner.get(features_jobs.effect_job_key(study, dictionary, spec))
     ):
         st.caption(
             f"Its direction is added and taken away on up to {MOST_ACTIONS} held-out actions of "
@@ -34,7 +34,7 @@ def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> No
             "two on two cores, once."
         )
         if st.button("Try it", icon=":material/science:", key="effect-start"):
-            featurejobs.effect(bench(), study, dictionary, found.codes, spec)
+            features_jobs.effect(bench(), study, dictionary, found.codes, spec)
             st.rerun()
     _steer(dictionary, latent)
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import streamlit as st
 
+from core.activations.study import Study
+from core.features.dashboard import Example, Passport
 from core.foundations import FOUNDATIONS
-from core.passport import Example, Passport
-from core.study import Study
 
 _STYLE: Final = """<style>
 .ms-lit {margin: 0 0 .55rem; line-height: 1.75}

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from core import featurejobs
-from core.featurejobs import Ranked
-from core.features import FeatureSpec
-from core.featureview import counts_table, headline
-from core.latentscores import DEFINITION
-from core.sae import Dictionary
-from core.study import Study
+from core.activations.study import Study
+from core.features import jobs as features_jobs
+from core.features.jobs import Ranked
+from core.features.ranking import FeatureSpec
+from core.features.scores import DEFINITION
+from core.features.view import counts_table, headline
+from core.sae.dictionary import Dictionary
 from pages.parts import featurebench as cached
 from pages.parts import progress, reading
 from pages.parts.bench import bench
@@ -22,10 +22,10 @@ def panel(study: Study, dictionary: Dictionary) -> Ranked | None:
     if found is not None:
         _summary(found)
         return found
-    job = bench().runner.get(featurejobs.rank_key(study, dictionary, SPEC))
+    job = bench().runner.get(features_jobs.rank_key(study, dictionary, SPEC))
     small = len(study.plan.prompts) <= reading.UNASKED
     if job is None and small and study.card.spec.source == "packaged":
-        job = featurejobs.rank(bench(), study, dictionary, SPEC)
+        job = features_jobs.rank(bench(), study, dictionary, SPEC)
     if job is not None and job.active:
         progress.watch(job.key)
         st.caption(
@@ -43,7 +43,7 @@ def panel(study: Study, dictionary: Dictionary) -> Ranked | None:
             "a small model on two cores."
         )
         if st.button("Find the moral latents", type="primary", icon=":material/play_arrow:"):
-            featurejobs.rank(bench(), study, dictionary, SPEC)
+            features_jobs.rank(bench(), study, dictionary, SPEC)
             st.rerun()
     return None
 

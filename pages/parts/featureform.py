@@ -7,10 +7,10 @@ from typing import Any, Final, cast
 
 import streamlit as st
 
-from core.corpora import CorpusSpec
-from core.dictionaries import TrainPlan
-from core.study import Study
-from core.trainspec import TrainActivation, TrainSpec, paper_spec
+from core.activations.study import Study
+from core.sae.training.corpora import CorpusSpec
+from core.sae.training.spec import TrainActivation, TrainSpec, paper_spec
+from core.sae.training.trained import TrainPlan
 from pages.parts.bench import bench
 
 _RULES: Final[dict[str, str]] = {

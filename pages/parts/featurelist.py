@@ -6,14 +6,14 @@ from typing import Any, Final, cast
 import streamlit as st
 
 from core import exports
-from core.featurefigures import latents_figure
-from core.featurejobs import Ranked
-from core.featureview import Shown, latents
-from core.figures import config
+from core.activations.study import Study
+from core.features.jobs import Ranked
+from core.features.plots import latents_figure
+from core.features.view import Shown, latents
 from core.foundations import DIMENSIONS, Dimension
-from core.sae import Dictionary
-from core.store import fingerprint
-from core.study import Study
+from core.maps.plots import config
+from core.runtime.store import fingerprint
+from core.sae.dictionary import Dictionary
 from pages.parts import featureopened, featuresearch
 from pages.parts.address import bound
 

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from core import steerjobs
-from core.codes import Lit
-from core.featurejobs import Ranked
+from core.activations.study import Study
+from core.features.feature_activations import Lit
+from core.features.jobs import Ranked
 from core.foundations import DIMENSIONS
-from core.sae import Dictionary
-from core.study import Study
+from core.sae.dictionary import Dictionary
+from core.steering import jobs as steering_jobs
 from pages.parts import featurebench as cached
 from pages.parts import featureexamples, featureopened, steerdose
 from pages.parts.address import bound
@@ -32,7 +32,7 @@ def show(study: Study, dictionary: Dictionary, found: Ranked) -> None:
         st.caption("Latents that were confirmed as moral stand first.")
         return
     if not bench().shelf.is_open(study.card.spec):
-        job = steerjobs.open_model(bench(), study)
+        job = steering_jobs.open_model(bench(), study)
         if steerdose.watched(job):
             return
     _drawn(cached.light(study, dictionary, text), found)

@@ -2,24 +2,24 @@
 
 import streamlit as st
 
-from core import featurejobs
-from core.dictionaryshelf import Shelved
-from core.sae import Dictionary
-from core.study import Study
-from core.worth import Worth
+from core.activations.study import Study
+from core.features import jobs as features_jobs
+from core.sae.dictionary import Dictionary
+from core.sae.shelf import Shelved
+from core.sae.training.foreign_report import Worth
 from pages.parts import steerdose
 from pages.parts.bench import bench
 
 
 def show(study: Study, shelved: Shelved, dictionary: Dictionary) -> Worth | None:
     """Return what was measured; else show progress, or offer to measure."""
-    worth = featurejobs.kept_worth(bench(), study, dictionary)
-    job = bench().runner.get(featurejobs.measure_key(study, dictionary))
+    worth = features_jobs.kept_worth(bench(), study, dictionary)
+    job = bench().runner.get(features_jobs.measure_key(study, dictionary))
     if worth is not None or steerdose.watched(job):
         return worth
     row = st.container(horizontal=True, vertical_alignment="center")
     if row.button("Measure it", icon=":material/straighten:", key="measure"):
-        featurejobs.measure(bench(), study, dictionary)
+        features_jobs.measure(bench(), study, dictionary)
         st.rerun()
     row.caption(
         f"Brought from elsewhere: layer {shelved.layer}, {shelved.n_latents:,} latents. What it is "

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.passport import Passport
+from core.features.dashboard import Passport
 from pages.parts import featureopened
 
 

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from core import featurejobs
-from core.featurejobs import Ranked
-from core.featureview import why
-from core.sae import Dictionary
-from core.study import Study
+from core.activations.study import Study
+from core.features import jobs as features_jobs
+from core.features.jobs import Ranked
+from core.features.view import why
+from core.sae.dictionary import Dictionary
 from pages.parts import featurebench as cached
 from pages.parts import featurecharts, featureeffect, featureexamples, featurenear, featurewords
 
@@ -21,7 +21,7 @@ def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> No
     left, right = st.columns([1.15, 1], gap="large")
     with left:
         featureexamples.show(study, known)
-        featurewords.show(study, dictionary, featurejobs.asked_latents(found.scores), latent)
+        featurewords.show(study, dictionary, features_jobs.asked_latents(found.scores), latent)
         featureeffect.show(study, dictionary, found, latent)
     with right:
         featurecharts.show(known)

@@ -5,11 +5,11 @@ from typing import Any
 
 import streamlit as st
 
-from core.dictionaries import training_of
-from core.dictionaryshelf import Shelved
-from core.sae import Dictionary
-from core.saereport import DictionaryReport
-from core.study import Study
+from core.activations.study import Study
+from core.sae.dictionary import Dictionary
+from core.sae.shelf import Shelved
+from core.sae.training.reconstruction_report import DictionaryReport
+from core.sae.training.trained import training_of
 from pages.parts import featuremeasure, featureworth
 
 

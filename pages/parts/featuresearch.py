@@ -5,10 +5,12 @@ from typing import Final
 
 import streamlit as st
 
-from core import CoreError, featurejobs, latentsearch
-from core.featurejobs import Ranked
-from core.sae import Dictionary
-from core.study import Study
+from core import CoreError
+from core.activations.study import Study
+from core.features import jobs as features_jobs
+from core.features import search as features_search
+from core.features.jobs import Ranked
+from core.sae.dictionary import Dictionary
 from pages.parts import featurebench as cached
 from pages.parts.address import bound
 
@@ -28,7 +30,7 @@ def ask(study: Study, dictionary: Dictionary, found: Ranked) -> Sequence[int] | 
     )
     query = row[1].text_input(
         "Search",
-        max_chars=latentsearch.MOST_QUERY,
+        max_chars=features_search.MOST_QUERY,
         label_visibility="collapsed",
         placeholder="a word",
         **bound("find", ""),
@@ -48,18 +50,18 @@ def _found(
     if way == "number":
         return _number(query, len(found.scores.fires))
     if way == "promotes":
-        lens = cached.words(study, dictionary, featurejobs.asked_latents(found.scores))
+        lens = cached.words(study, dictionary, features_jobs.asked_latents(found.scores))
         if lens is None:
             raise CoreError(
                 "Words were not looked up yet: press 'Look up the words' in a passport below."
             )
-        promoting = latentsearch.by_promoted(lens, query)
+        promoting = features_search.by_promoted(lens, query)
         st.caption(f"{len(promoting):,} latents promote it, the strongest first.")
         return [int(one) for one in promoting]
     if way == "token":
-        hits = latentsearch.by_token(found.codes, query)
+        hits = features_search.by_token(found.codes, query)
     else:
-        hits = latentsearch.by_text(found.codes, study, query)
+        hits = features_search.by_text(found.codes, study, query)
     unit = "tokens" if way == "token" else "texts"
     st.caption(f"{hits.matches:,} {unit} match; latents by how much more often they are on there.")
     return [int(one) for one in hits.latents]

@@ -4,9 +4,9 @@ from typing import Final
 
 import streamlit as st
 
-from core import featurejobs
-from core.dictionaries import TrainPlan, discard, is_paused, open_trained
-from core.study import Study
+from core.activations.study import Study
+from core.features import jobs as features_jobs
+from core.sae.training.trained import TrainPlan, discard, is_paused, open_trained
 from pages.parts import featurecurve, featureform, featuretaken, frame, progress
 from pages.parts.bench import bench
 
@@ -38,7 +38,7 @@ def _state(plan: TrainPlan) -> None:
     if kept is not None:
         featuretaken.offer(kept.shelved.digest, "train-take")
         return
-    job = bench().runner.get(featurejobs.training_key(plan))
+    job = bench().runner.get(features_jobs.training_key(plan))
     if job is not None and job.active:
         progress.watch(job.key)
         featurecurve.live(job.key)

@@ -5,9 +5,9 @@ from html import escape
 
 import streamlit as st
 
-from core import featurejobs
-from core.sae import Dictionary
-from core.study import Study
+from core.activations.study import Study
+from core.features import jobs as features_jobs
+from core.sae.dictionary import Dictionary
 from pages.parts import featurebench as cached
 from pages.parts import steerdose
 from pages.parts.bench import bench
@@ -28,14 +28,14 @@ def show(study: Study, dictionary: Dictionary, latents: Sequence[int], latent: i
     lens = cached.words(study, dictionary, latents)
     if lens is None:
         if not steerdose.watched(
-            bench().runner.get(featurejobs.words_key(study, dictionary, latents))
+            bench().runner.get(features_jobs.words_key(study, dictionary, latents))
         ) and st.button(
             f"Look up the words of {len(latents):,} latents",
             icon=":material/dictionary:",
             help="Once per dictionary: about a minute on two cores for 5,120 latents and 262,000 "
             "words.",
         ):
-            featurejobs.words(bench(), study, dictionary, latents)
+            features_jobs.words(bench(), study, dictionary, latents)
             st.rerun()
         return
     ends = lens.of(latent)

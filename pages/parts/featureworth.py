@@ -6,7 +6,8 @@ from typing import Any, Final
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.dictionaryfigures import (
+from core.maps.plots import config
+from core.sae.training.plots import (
     density_figure,
     density_table,
     report_table,
@@ -14,9 +15,8 @@ from core.dictionaryfigures import (
     training_table,
     worth_figure,
 )
-from core.figures import config
-from core.saereport import DictionaryReport
-from core.trainspec import TrainStep
+from core.sae.training.reconstruction_report import DictionaryReport
+from core.sae.training.spec import TrainStep
 
 _NUMBER: Final = st.column_config.NumberColumn
 _COLUMNS: Final[dict[str, Any]] = {

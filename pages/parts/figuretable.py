@@ -4,10 +4,11 @@ from typing import Any
 
 import streamlit as st
 
-from core import diagnosisfigures, exports
-from core.diagnosis import Diagnosis
-from core.measured import ALL, HEADLINES, TESTS
-from core.receipt import as_json, receipt
+from core import exports
+from core.diagnosis import plots as diagnosis_plots
+from core.diagnosis.diagnosis import Diagnosis
+from core.diagnosis.receipt import as_json, receipt
+from core.measures.result import ALL, HEADLINES, TESTS
 from pages.parts import bench
 from pages.parts.address import bound
 
@@ -69,7 +70,7 @@ def _files(
     table: Any, diagnosis: Diagnosis, untrained: Diagnosis | None, charts: list[Any]
 ) -> None:
     def html() -> bytes:
-        return exports.html_bytes(diagnosisfigures.with_legends(charts), "Moralscope diagnosis")
+        return exports.html_bytes(diagnosis_plots.with_legends(charts), "Moralscope diagnosis")
 
     row = st.container(horizontal=True, vertical_alignment="center")
     offered = (

@@ -3,8 +3,8 @@
 import numpy as np
 import streamlit as st
 
-from core.evidence import RULE, Finding
-from core.stats import Estimate
+from core.diagnosis.evidence import RULE, Finding
+from core.statistics.bootstrap import Estimate
 
 
 def show(rows: list[Finding]) -> None:

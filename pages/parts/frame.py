@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import streamlit as st
 
 from core import CoreError
+from core.maps.view import Colouring
 from core.palette import POLE_SIGNS
-from core.view import Colouring
 from pages.parts.bench import items
 
 _STYLE = """

@@ -3,9 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from core import archive, figures, view
+from core.dataset import archive
+from core.dataset.items import Items
 from core.foundations import FOUNDATIONS, GRADES
-from core.items import Items
+from core.maps import plots as maps_plots
+from core.maps import view as maps_view
 
 BROWSED = 2000
 
@@ -49,11 +51,11 @@ def _beside(found: int, expected: int) -> str:
 def strata(items: Items) -> None:
     """Draw how many actions each foundation, pole and grade has."""
     st.markdown("**How the actions are spread**")
-    counts = view.strata_counts(items)
+    counts = maps_view.strata_counts(items)
     st.plotly_chart(
-        figures.strata_figure(counts),
+        maps_plots.strata_figure(counts),
         key="strata",
-        config=figures.CONFIG,
+        config=maps_plots.CONFIG,
         alt="Number of actions per foundation and grade, vice to the left, virtue to the right.",
     )
     with st.expander("The same as a table"):
@@ -73,13 +75,13 @@ def browse(items: Items) -> None:
     poles = row[1].multiselect("Pole", ["virtue", "vice", "neutral"], key="browse-pole")
     grades = row[2].multiselect("Grade", GRADES, key="browse-grade")
     words = row[3].text_input("Words", key="browse-words", max_chars=100)
-    table = view.facts(items, None)
+    table = maps_view.facts(items, None)
     keep = pd.Series(data=True, index=table.index)
     for column, wanted in (("foundation", foundations), ("pole", poles), ("grade", grades)):
         if wanted:
             keep &= table[column].isin(wanted)
     if words:
-        keep &= view.matching(items, words)
+        keep &= maps_view.matching(items, words)
     shown = table[keep]
     st.dataframe(
         shown.head(BROWSED),

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from core import CoreError, boardview, standings
-from core.boardview import GROUPS
-from core.diagnosis import DiagnosisSpec
-from core.items import Items
-from core.measured import TESTS, Test
+from core import CoreError
+from core.dataset.items import Items
+from core.diagnosis import leaderboard_rows
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.leaderboard import view as leaderboard_view
+from core.leaderboard.view import GROUPS
+from core.measures.result import TESTS, Test
 from pages.parts import bench as cached
 from pages.parts import routes, sidebar
 from pages.parts.address import bound
@@ -22,7 +24,7 @@ class Choice(NamedTuple):
     test: Test
     """Which test is drawn."""
 
-    group: boardview.Group
+    group: leaderboard_view.Group
     """By what models are grouped."""
 
     rows: pd.DataFrame
@@ -31,16 +33,16 @@ class Choice(NamedTuple):
 
 def board(items: Items, set_name: str) -> pd.DataFrame:
     """Return all rows on a set; the sidebar's model is put there if it was diagnosed."""
-    found = standings.leaderboard(bench().store, items.digest)
+    found = leaderboard_rows.leaderboard(bench().store, items.digest)
     try:
         study = cached.study(set_name, *sidebar.model_choice())
     except CoreError:  # the other pages say what is wrong with it
         return found
     spec = DiagnosisSpec()
-    if standings.run_of(study, spec) in set(found["run"]):
+    if leaderboard_rows.run_of(study, spec) in set(found["run"]):
         return found
     bench().keep_standing(study, spec)
-    return standings.leaderboard(bench().store, items.digest)
+    return leaderboard_rows.leaderboard(bench().store, items.digest)
 
 
 def nothing(set_name: str) -> None:
@@ -55,7 +57,7 @@ def nothing(set_name: str) -> None:
 
 def ask(found: pd.DataFrame) -> Choice:
     """Draw the controls and return what they ask for."""
-    ways = boardview.settings(found)
+    ways = leaderboard_view.settings(found)
     row = st.columns([2, 2, 4], vertical_alignment="bottom")
     test: Any = row[0].selectbox(
         "Test", TESTS, format_func=str.capitalize, **bound("test", "gradient", TESTS)
@@ -73,4 +75,4 @@ def ask(found: pd.DataFrame) -> Choice:
         help="Only runs with the same template, pooling, scaling and draws may be compared.",
         **bound("how", ways[0], ways),
     )
-    return Choice(test, group, boardview.measured_so(found, how, group))
+    return Choice(test, group, leaderboard_view.measured_so(found, how, group))

@@ -5,8 +5,10 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from core import boardfigures, boardview, exports
-from core.figures import config
+from core import exports
+from core.leaderboard import plots as leaderboard_plots
+from core.leaderboard import view as leaderboard_view
+from core.maps.plots import config
 from pages.parts.leaderboard import Choice
 
 _FIRST = ["shown", "group", "parameters", "test", "value", "low", "high", "verdict", "layer"]
@@ -17,27 +19,28 @@ _NUMBER = st.column_config.NumberColumn(format="%.3f")
 def show(choice: Choice) -> None:
     """Draw the chosen test: who stands where, and figures against parameters."""
     rows, test = choice.rows, choice.test
-    st.subheader(f"{boardview.counted(rows)}, {test}", anchor="standings")
-    st.markdown(boardview.lead(rows, test))
+    st.subheader(f"{leaderboard_view.counted(rows)}, {test}", anchor="standings")
+    st.markdown(leaderboard_view.lead(rows, test))
     _legend(rows)
     left, right = st.columns(2)
     with left:
         st.plotly_chart(
-            boardfigures.standings_figure(rows, test),
+            leaderboard_plots.standings_figure(rows, test),
             key="standings",
             config=config(f"moralscope-leaderboard-{test}"),
-            alt=f"Every model's figure with interval and controls. {boardview.spoken(rows, test)}.",
+            alt="Every model's figure with interval and controls. "
+            f"{leaderboard_view.spoken(rows, test)}.",
         )
         st.caption("Whiskers: 95 % interval. Grey: the band that shuffled labels give.")
     with right:
         st.plotly_chart(
-            boardfigures.size_figure(rows, test),
+            leaderboard_plots.size_figure(rows, test),
             key="sizes",
             config=config(f"moralscope-size-{test}"),
-            alt=f"Figures against parameters on a log axis. {boardview.spoken(rows, test)}.",
+            alt=f"Figures against parameters on a log axis. {leaderboard_view.spoken(rows, test)}.",
         )
         st.dataframe(
-            boardview.averages(rows, test),
+            leaderboard_view.averages(rows, test),
             hide_index=True,
             key="groups",
             column_config=dict.fromkeys(("lowest", "median", "highest"), _NUMBER),
@@ -48,7 +51,7 @@ def show(choice: Choice) -> None:
 def _legend(rows: pd.DataFrame) -> None:
     signs = "".join(
         f"<span><span style='color:{one.colour}'>{one.sign}</span> {escape(one.name)}</span>"
-        for one in boardfigures.legend(rows)
+        for one in leaderboard_plots.legend(rows)
     )
     st.html(f"<div class='ms-legend'>{signs}</div>")
 

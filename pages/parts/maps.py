@@ -7,9 +7,9 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from core import figures
-from core.items import Items
-from core.view import Colouring, Picture
+from core.dataset.items import Items
+from core.maps import plots as maps_plots
+from core.maps.view import Colouring, Picture
 from pages.parts import selection
 
 
@@ -42,11 +42,11 @@ def draw(
 ) -> object:
     """Draw one map with its trust line; return the figure."""
     st.markdown(f"**{title}**")
-    figure = figures.map_figure(
+    figure = maps_plots.map_figure(
         picture,
         look.colours,
         look.items.pole,
-        figures.hover_texts(look.table),
+        maps_plots.hover_texts(look.table),
         chosen=look.chosen,
         marked=look.marked,
         own=own,
@@ -60,7 +60,7 @@ def draw(
         key=key if flat else f"{key}-3d",
         on_select=(lambda: selection.from_chart(key, look.items)) if flat else "ignore",
         selection_mode=("points", "box", "lasso"),
-        config=figures.config(f"moralscope-{side}"),
+        config=maps_plots.config(f"moralscope-{side}"),
         alt=f"{title}: scatter of {len(look.items)} actions; the table below holds the same.",
     )
     st.caption(trust_line(picture))

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from core import CoreError
-from core.gguf import packaged_licence
-from core.study import Study
+from core.activations.study import Study
+from core.models.gguf import packaged_licence
 
 
 def show(study: Study) -> None:

@@ -4,10 +4,11 @@ from functools import partial
 
 import streamlit as st
 
-from core import CoreError, pack
-from core.packfile import SUFFIX
-from core.store import fingerprint
-from core.study import Study
+from core import CoreError
+from core.activations.study import Study
+from core.leaderboard import pack
+from core.leaderboard.pack_file import SUFFIX
+from core.runtime.store import fingerprint
 from pages.parts import bench as cached
 from pages.parts import progress
 from pages.parts.bench import bench

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import pack
-from core.jobs import Job
-from core.packfile import SUFFIX
-from core.store import fingerprint
-from core.uploads import keep_upload
+from core.leaderboard import pack
+from core.leaderboard.pack_file import SUFFIX
+from core.runtime.runner import Job
+from core.runtime.store import fingerprint
+from core.runtime.uploads import keep_upload
 from pages.parts import progress
 from pages.parts.bench import bench
 

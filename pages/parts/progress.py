@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.jobs import Job
+from core.runtime.runner import Job
 from pages.parts.bench import bench
 
 

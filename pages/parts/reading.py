@@ -3,10 +3,10 @@
 import streamlit as st
 
 from core import CoreError
+from core.activations.study import Study
 from core.layers import EMBEDDING
-from core.placing import Reading
-from core.study import Study
-from core.view import ViewSpec
+from core.maps.placing import Reading
+from core.maps.view import ViewSpec
 from pages.parts import bench as cached
 from pages.parts import progress, sidebar
 from pages.parts.bench import bench

@@ -5,12 +5,12 @@ from typing import Final
 
 import streamlit as st
 
-from core import diagnosisfigures as figures
-from core.diagnosisview import ceiling_text, summary
-from core.figures import config
+from core.diagnosis import plots as diagnosis_plots
+from core.diagnosis.verdicts import RULE, Level, Score
+from core.diagnosis.view import ceiling_text, summary
 from core.layers import layer_name
-from core.measured import TESTS, Test
-from core.verdicts import RULE, Level, Score
+from core.maps.plots import config
+from core.measures.result import TESTS, Test
 from core.wording import in_parts, span
 from pages.parts import bench
 
@@ -80,7 +80,7 @@ def _card(score: Score) -> None:
     )
     _verdict(*score.verdict)
     st.plotly_chart(
-        figures.forest_figure(score),
+        diagnosis_plots.forest_figure(score),
         key=f"forest-{score.test}",
         config=config(f"moralscope-{score.test}") | {"displayModeBar": False},
         alt=f"{score.test}: {span(observed)} beside shuffled labels and controls; "

@@ -4,8 +4,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core import view
-from core.items import Items
+from core.dataset.items import Items
+from core.maps import view as maps_view
 from pages.parts.address import bound
 
 
@@ -18,7 +18,7 @@ def box(items: Items) -> NDArray[np.bool_]:
         placeholder="a word, or several",
         help="Matches are ringed on both maps.",
     )
-    marked = view.matching(items, words or "")
+    marked = maps_view.matching(items, words or "")
     if words:
         st.caption(f"{int(marked.sum()):,} items contain “{words}”.")
     return marked

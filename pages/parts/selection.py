@@ -5,8 +5,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core import CoreError
-from core.items import Items
-from core.selections import load_selection, save_selection
+from core.dataset.items import Items
+from core.runtime.selections import load_selection, save_selection
 from pages.parts.bench import bench
 
 _STATE = "selection"

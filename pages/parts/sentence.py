@@ -5,11 +5,11 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from core import figures
+from core.activations.study import Study
 from core.foundations import FOUNDATIONS
-from core.placing import Placed, nearest_items, sentence_bands
-from core.study import Study
-from core.view import ViewSpec, place_on
+from core.maps import plots as maps_plots
+from core.maps.placing import Placed, nearest_items, sentence_bands
+from core.maps.view import ViewSpec, place_on
 from pages.parts import controls, progress
 from pages.parts.address import bound
 from pages.parts.bench import bench
@@ -60,18 +60,18 @@ def panel(study: Study, placed: Placed, spec: ViewSpec) -> None:
     with left:
         st.markdown("**Cosine to the ten centres, this layer**")
         st.plotly_chart(
-            figures.sentence_figure(bands),
+            maps_plots.sentence_figure(bands),
             key="sentence-bands",
-            config=figures.CONFIG,
+            config=maps_plots.CONFIG,
             alt="Cosine of your sentence to each centre, with interval and chance band.",
         )
         st.caption("Inside the grey band a centre is no nearer than random items are.")
     with middle:
         st.markdown("**The same at every layer**")
         st.plotly_chart(
-            figures.layers_heatmap(placed.cosine, controls.layer_names(study)),
+            maps_plots.layers_heatmap(placed.cosine, controls.layer_names(study)),
             key="sentence-layers",
-            config=figures.CONFIG,
+            config=maps_plots.CONFIG,
             alt="Heat map of the sentence's cosine to the ten centres over layers.",
         )
     with right:

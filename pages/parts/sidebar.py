@@ -5,10 +5,10 @@ from dataclasses import replace
 import streamlit as st
 
 from core import CoreError
-from core.dataset import stored_sets
-from core.modelspec import KNOWN, ModelSpec
-from core.pack import opened_packs
-from core.prompts import PRESETS, ReadSpec
+from core.activations.prompts import PRESETS, ReadSpec
+from core.dataset.sets import stored_sets
+from core.leaderboard.pack import opened_packs
+from core.models.spec import KNOWN, ModelSpec
 from core.workbench import BUILTIN
 from pages.parts.address import bound
 from pages.parts.bench import bench

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import archive
-from core.dataset import ItemSpec
-from core.items import Items
-from core.jobs import Job
-from core.uploads import keep_upload
+from core.dataset import archive
+from core.dataset.items import Items
+from core.dataset.sets import ItemSpec
+from core.runtime.runner import Job
+from core.runtime.uploads import keep_upload
 from pages.parts import progress, tableform
 from pages.parts.bench import bench
 

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import pandas as pd
 
-from core.figures import config
-from core.recipes import Recipe
-from core.steerfigures import answer_figure
-from core.steerview import answer_sentence, answer_table
-from core.study import Study
+from core.activations.study import Study
+from core.maps.plots import config
+from core.steering.plots import answer_figure
+from core.steering.recipes import Recipe
+from core.steering.view import answer_sentence, answer_table
 from pages.parts import bench as cached
 from pages.parts import steerasked, steerrecipe
 from pages.parts.steerchoice import Choice

@@ -4,8 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.controls import ASKED, EACH
-from core.readout import GOOD, WRONG, WordSets
+from core.steering.effects.controls import ASKED, EACH
+from core.steering.effects.readout import GOOD, WRONG, WordSets
 from pages.parts.address import bound
 
 _COLUMNS: Any = {

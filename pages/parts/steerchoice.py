@@ -4,12 +4,12 @@ from typing import Final, NamedTuple, cast
 
 import streamlit as st
 
-from core.directions import Method
+from core.activations.prompts import Pooling
+from core.activations.study import Study
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.layers import layers_text
-from core.prompts import Pooling
-from core.recipes import Operation, Positions
-from core.study import Study
+from core.steering.directions import Method
+from core.steering.recipes import Operation, Positions
 from pages.parts import steermore
 from pages.parts.address import bound
 

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core.history import Run
-from core.steerview import changed_text
-from core.study import Study
-from core.textcompare import differing, repetition
+from core.activations.study import Study
+from core.steering.effects.text_diff import differing, repetition
+from core.steering.history import Run
+from core.steering.view import changed_text
 from pages.parts import frame, steerheat, steerpair
 from pages.parts.address import bound
 from pages.parts.steerchoice import AXES

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from core import steerjobs
-from core.dose import RANDOM, STRENGTHS, DoseSpec, open_dose
-from core.jobs import Job
-from core.study import Study
+from core.activations.study import Study
+from core.runtime.runner import Job
+from core.steering import jobs as steering_jobs
+from core.steering.effects.strength_sweep import RANDOM, STRENGTHS, DoseSpec, open_dose
 from pages.parts import progress, steerdosed
 from pages.parts.address import bound
 from pages.parts.bench import bench
@@ -26,7 +26,7 @@ def show(study: Study, choice: Choice) -> None:
     if dose is not None:
         steerdosed.show(dose)
         return
-    job = bench().runner.get(steerjobs.dose_job_key(study, spec))
+    job = bench().runner.get(steering_jobs.dose_job_key(study, spec))
     if watched(job):
         return
     st.caption(
@@ -35,7 +35,7 @@ def show(study: Study, choice: Choice) -> None:
         "cores, measured once."
     )
     if st.button("Measure the dose", icon=":material/play_arrow:", key="dose-start"):
-        steerjobs.dose(bench(), study, spec)
+        steering_jobs.dose(bench(), study, spec)
         st.rerun()
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import streamlit as st
 
-from core.dose import ENOUGH, RANDOM, RANDOM_EACH, SAFE_KL, Dose
-from core.figures import config
-from core.steerfigures import dose_figure
-from core.steerview import check_table, dose_sentence, dose_table
+from core.maps.plots import config
+from core.steering.effects.strength_sweep import ENOUGH, RANDOM, RANDOM_EACH, SAFE_KL, Dose
+from core.steering.plots import dose_figure
+from core.steering.view import check_table, dose_sentence, dose_table
 from pages.parts import steerpresets
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import streamlit as st
 
-from core import steerjobs
-from core.comparereceipt import RECIPE
-from core.history import Run, run_json
-from core.runfiles import markdown
-from core.steeredrun import check_recipe
-from core.study import Study
+from core.activations.study import Study
+from core.comparison.receipt import RECIPE
+from core.steering import jobs as steering_jobs
+from core.steering.export import markdown
+from core.steering.history import Run, run_json
+from core.steering.run import check_recipe
 from pages.parts import routes, steerlink
 from pages.parts.bench import bench
 
@@ -28,7 +28,7 @@ def show(study: Study, run: Run) -> None:
         check_recipe(study, run.recipe)
         row.download_button(
             "Python script with its files",
-            lambda: steerjobs.bundle(bench(), study, run),
+            lambda: steering_jobs.bundle(bench(), study, run),
             f"{stem}.zip",
             icon=":material/download:",
             on_click="ignore",

@@ -5,9 +5,9 @@ from itertools import zip_longest
 
 import streamlit as st
 
-from core.history import Run
-from core.study import Study
-from core.textcompare import Heat
+from core.activations.study import Study
+from core.steering.effects.text_diff import Heat
+from core.steering.history import Run
 from pages.parts import bench, steerpair
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from core.history import Run, runs
-from core.steerview import run_title, runs_table
-from core.study import Study
+from core.activations.study import Study
+from core.steering.history import Run, runs
+from core.steering.view import run_title, runs_table
 from pages.parts import frame, steerfiles, steermarks
 from pages.parts.bench import bench
 

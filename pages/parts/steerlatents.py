@@ -3,9 +3,9 @@
 import streamlit as st
 
 from core import CoreError
-from core.dictionaryshelf import Shelved, shelved
-from core.latents import latent_axis, latent_of
-from core.study import Study
+from core.activations.study import Study
+from core.sae.shelf import Shelved, shelved
+from core.steering.latents import latent_axis, latent_of
 from pages.parts import steerrecipe, steerslider
 from pages.parts.bench import bench
 

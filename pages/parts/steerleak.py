@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from core import steerjobs
-from core.figures import config
-from core.leakage import open_leakage
-from core.steerfigures import leakage_figure
-from core.steerview import leakage_table
-from core.study import Study
+from core.activations.study import Study
+from core.maps.plots import config
+from core.steering import jobs as steering_jobs
+from core.steering.effects.off_target import open_leakage
+from core.steering.plots import leakage_figure
+from core.steering.view import leakage_table
 from pages.parts import steerdose
 from pages.parts.address import bound
 from pages.parts.bench import bench
@@ -27,7 +27,7 @@ def show(study: Study, choice: Choice) -> None:
     asked = (choice.layers[0], percent / 100, choice.positions)
     found = open_leakage(bench().store, study, *asked)
     if found is None:
-        job = bench().runner.get(steerjobs.leakage_job_key(study, *asked))
+        job = bench().runner.get(steering_jobs.leakage_job_key(study, *asked))
         if steerdose.watched(job):
             return
         st.caption(
@@ -35,7 +35,7 @@ def show(study: Study, choice: Choice) -> None:
             "and asks about held-out actions of every pole: a minute or two, measured once."
         )
         if st.button("Measure the leakage", icon=":material/play_arrow:", key="leak-start"):
-            steerjobs.leakage(bench(), study, *asked)
+            steering_jobs.leakage(bench(), study, *asked)
             st.rerun()
         return
     st.plotly_chart(

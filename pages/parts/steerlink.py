@@ -3,9 +3,9 @@
 from typing import Final
 from urllib.parse import urlencode
 
-from core.history import Run
-from core.prompts import PRESETS
-from core.recipes import Recipe
+from core.activations.prompts import PRESETS
+from core.steering.history import Run
+from core.steering.recipes import Recipe
 from core.workbench import BUILTIN
 from pages.parts import bench as cached
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from core.jobs import Job
+from core.runtime.runner import Job
 from pages.parts import steerpair, steerwriter
 from pages.parts.bench import bench
 

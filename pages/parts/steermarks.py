@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core import CoreError
-from core.history import Run, delete_run, mark_run
+from core.steering.history import Run, delete_run, mark_run
 from pages.parts import steertake
 from pages.parts.bench import bench
 

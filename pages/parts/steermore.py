@@ -5,9 +5,9 @@ from typing import Any, Final, get_args
 import streamlit as st
 
 from core import CoreError
-from core.directions import Method
+from core.activations.study import Study
 from core.layers import layers_of
-from core.study import Study
+from core.steering.directions import Method
 from pages.parts.address import bound
 
 OPERATIONS: Final[dict[str, str]] = {

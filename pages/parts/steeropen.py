@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core import steerjobs
-from core.study import Study
+from core.activations.study import Study
+from core.steering import jobs as steering_jobs
 from pages.parts import progress
 from pages.parts.bench import bench
 
@@ -11,7 +11,7 @@ from pages.parts.bench import bench
 def panel(study: Study) -> bool:
     """Return True if the model is open; else open it and show how far it is."""
     work = bench()
-    before = work.runner.get(steerjobs.open_key(study))
+    before = work.runner.get(steering_jobs.open_key(study))
     asked = st.session_state.get("open-asked")
     if work.shelf.is_open(study.card.spec):
         st.session_state.pop("open-asked", None)
@@ -22,7 +22,7 @@ def panel(study: Study) -> bool:
             st.session_state.pop("open-asked")
             st.rerun()
         return False
-    job = steerjobs.open_model(work, study)
+    job = steering_jobs.open_model(work, study)
     if job is None:
         return True
     st.session_state["open-asked"] = study.plan.model

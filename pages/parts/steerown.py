@@ -6,9 +6,9 @@ from typing import Final
 import streamlit as st
 
 from core import CoreError
-from core.directionfile import FILE, axis_of, keep_direction, kept_directions
-from core.directions import MOST_BYTES, Direction
-from core.study import Study
+from core.activations.study import Study
+from core.steering.direction_files import FILE, axis_of, keep_direction, kept_directions
+from core.steering.directions import MOST_BYTES, Direction
 from pages.parts import steerslider
 from pages.parts.bench import bench
 

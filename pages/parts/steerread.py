@@ -4,8 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.dose import DoseSpec, open_dose
-from core.study import Study
+from core.activations.study import Study
+from core.steering.effects.strength_sweep import DoseSpec, open_dose
 from pages.parts import frame, steeranswer, steerpresets, steerrecipe, steersliders
 from pages.parts.address import bound
 from pages.parts.bench import bench

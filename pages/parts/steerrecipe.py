@@ -4,12 +4,12 @@ from typing import Final
 
 import streamlit as st
 
-from core.decoding import Decoding
-from core.directionfile import DIGITS, FILE, axis_of, kept_directions
-from core.directions import Method
-from core.latents import LATENT, is_latent
-from core.recipes import Recipe, Term
-from core.study import Study
+from core.activations.decoding import Decoding
+from core.activations.study import Study
+from core.steering.direction_files import DIGITS, FILE, axis_of, kept_directions
+from core.steering.directions import Method
+from core.steering.latents import LATENT, is_latent
+from core.steering.recipes import Recipe, Term
 from pages.parts.address import bound
 from pages.parts.bench import bench
 from pages.parts.steerchoice import AXES, DOSES, Choice

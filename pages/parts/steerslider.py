@@ -4,8 +4,8 @@ from typing import Final
 
 import streamlit as st
 
-from core.dose import Dose
 from core.palette import FOUNDATION_COLOURS
+from core.steering.effects.strength_sweep import Dose
 from pages.parts.address import bound
 from pages.parts.steerchoice import DOSES, MOST
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.dose import Dose
+from core.activations.study import Study
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.study import Study
+from core.steering.effects.strength_sweep import Dose
 from pages.parts import steerlatents, steerown, steerpresets, steerslider
 
 

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core.directionfile import FILE
-from core.history import Run, open_run
-from core.recipes import Recipe, RecipeError, unpacked
-from core.steeredrun import check_recipe
-from core.study import Study
+from core.activations.study import Study
+from core.steering.direction_files import FILE
+from core.steering.history import Run, open_run
+from core.steering.recipes import Recipe, RecipeError, unpacked
+from core.steering.run import check_recipe
 from pages.parts import steerlink, steerrecipe, steervalues, steerwriter, steerwriting
 from pages.parts.bench import bench
 

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from core import CoreError, steerjobs
-from core.history import Run
-from core.jobs import Job
-from core.study import Study
+from core import CoreError
+from core.activations.study import Study
+from core.runtime.runner import Job
+from core.steering import jobs as steering_jobs
+from core.steering.history import Run
 from pages.parts import (
     frame,
     progress,
@@ -56,7 +57,7 @@ def _texts(study: Study, choice: Choice) -> None:
         args=(study, choice),
     )
     with row.popover("How it writes", icon=":material/settings:"):
-        steerwriting.ask(chat=steerjobs.has_chat(bench(), study))
+        steerwriting.ask(chat=steering_jobs.has_chat(bench(), study))
     row.caption("Both texts draw the same random numbers: they part only where steering acts.")
     if told := st.session_state.pop("write-told", ""):
         st.error(told)

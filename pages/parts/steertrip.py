@@ -3,12 +3,13 @@
 import numpy as np
 import streamlit as st
 
-from core import figures, view
-from core.history import Run
-from core.steerfigures import landing_figure, with_arrows
-from core.steerview import landing_places, landing_table
-from core.study import Study
-from core.view import ViewSpec
+from core.activations.study import Study
+from core.maps import plots as maps_plots
+from core.maps import view as maps_view
+from core.maps.view import ViewSpec
+from core.steering.history import Run
+from core.steering.plots import landing_figure, with_arrows
+from core.steering.view import landing_places, landing_table
 from pages.parts import bench as cached
 from pages.parts import frame, maps
 from pages.parts.bench import bench
@@ -40,7 +41,7 @@ def show(study: Study, run: Run, set_name: str) -> None:
         st.plotly_chart(
             landing_figure(table),
             key="landing",
-            config=figures.config("moralscope-landing") | {"displayModeBar": False},
+            config=maps_plots.config("moralscope-landing") | {"displayModeBar": False},
             alt="Percentile of closeness to each centre, plain and steered; the table below holds "
             "the same.",
         )
@@ -59,19 +60,19 @@ def show(study: Study, run: Run, set_name: str) -> None:
 def _map(study: Study, spec: ViewSpec, places: "np.ndarray | None", set_name: str) -> None:
     seen = cached.reading(study, spec)
     picture = cached.model_picture(study, spec)
-    colours = view.colouring(study.items, "foundation", seen)
+    colours = maps_view.colouring(study.items, "foundation", seen)
     st.markdown(f"**{study.card.name} · layer {spec.layer}**")
-    figure = figures.map_figure(
+    figure = maps_plots.map_figure(
         picture,
         colours,
         study.items.pole,
-        figures.hover_texts(cached.facts(set_name, study, spec)),
+        maps_plots.hover_texts(cached.facts(set_name, study, spec)),
         name="moralscope-landing",
     )
     st.plotly_chart(
         figure if places is None else with_arrows(figure, places),
         key="landing-map",
-        config=figures.config("moralscope-landing-map"),
+        config=maps_plots.config("moralscope-landing-map"),
         alt="Map of the actions with an arrow per sample from its plain to its steered text.",
     )
     frame.legend(colours)

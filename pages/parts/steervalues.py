@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from core.directionfile import FILE
-from core.latents import is_latent
 from core.layers import layers_text
-from core.recipes import Recipe, RecipeError
+from core.steering.direction_files import FILE
+from core.steering.latents import is_latent
+from core.steering.recipes import Recipe, RecipeError
 from pages.parts.steerchoice import AXES, DOSES
 from pages.parts.steermore import OPERATIONS
 from pages.parts.steerrecipe import OWN, slider_of, zeros

@@ -4,11 +4,11 @@ from uuid import uuid4
 
 import streamlit as st
 
-from core import steerjobs
-from core.jobs import Job
-from core.recipes import Recipe
-from core.steeredrun import Live
-from core.study import Study
+from core.activations.study import Study
+from core.runtime.runner import Job
+from core.steering import jobs as steering_jobs
+from core.steering.recipes import Recipe
+from core.steering.run import Live
 from pages.parts.bench import bench
 
 
@@ -19,10 +19,10 @@ def owner() -> str:
 
 def job() -> Job | None:
     """Return this session's latest writing."""
-    return bench().runner.get(steerjobs.write_key(owner()))
+    return bench().runner.get(steering_jobs.write_key(owner()))
 
 
 def start(study: Study, recipe: Recipe, prompt: str, parent: str = "") -> None:
     """Start writing; the run that was shown makes room."""
-    steerjobs.write(bench(), study, Live(recipe, prompt, parent), owner())
+    steering_jobs.write(bench(), study, Live(recipe, prompt, parent), owner())
     st.session_state.pop("run", None)

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core.decoding import MOST_SAMPLES, MOST_TOKENS, Decoding
-from core.recipes import RecipeError
+from core.activations.decoding import MOST_SAMPLES, MOST_TOKENS, Decoding
+from core.steering.recipes import RecipeError
 from pages.parts.address import bound
 
 _TOKENS: Final = range(1, MOST_TOKENS + 1)

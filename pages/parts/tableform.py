@@ -5,8 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.dataset import ItemSpec
-from core.tables import ColumnMapping, TableShape, inspect_table
+from core.dataset.columns import ColumnMapping, TableShape, inspect_table
+from core.dataset.sets import ItemSpec
 
 _MISSING = "—"
 

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core.diagnosisfigures import within_reach
-from core.figures import config
-from core.measured import TESTS, Test
-from core.study import Study
-from core.waterfall import Step
-from core.waterfallfigures import ends_text, waterfall_figure, waterfall_table
+from core.activations.study import Study
+from core.diagnosis.plots import within_reach
+from core.diagnosis.waterfall import Step
+from core.diagnosis.waterfall_plots import ends_text, waterfall_figure, waterfall_table
+from core.maps.plots import config
+from core.measures.result import TESTS, Test
 from pages.parts import bench as cached
 from pages.parts import progress
 from pages.parts.bench import bench

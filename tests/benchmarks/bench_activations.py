@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from core.activations import TOKEN_BUDGET, read_prompts
-from core.dataset import ItemSpec, load_or_read
-from core.models import ModelSpec, OpenModel, describe, open_model
-from core.prompts import ReadSpec, batches, collate, encode
-from core.store import Store, default_root
+from core.activations.extraction import TOKEN_BUDGET, read_prompts
+from core.activations.prompts import ReadSpec, batches, collate, encode
+from core.dataset.sets import ItemSpec, load_or_read
+from core.models.open_models import ModelSpec, OpenModel, describe, open_model
+from core.runtime.store import Store, default_root
 
 PROMPTS = 512
 ROUNDS = 5

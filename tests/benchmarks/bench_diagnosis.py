@@ -32,16 +32,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
-from core import diagnosis
-from core.cohort import Cohort
-from core.dataset import ItemSpec, load_or_read
-from core.diagnosis import DiagnosisSpec, diagnose
-from core.geometry import centred
-from core.labels import Labels, typical_members
-from core.models import ModelSpec, describe
-from core.prompts import ReadSpec
-from core.store import Store
-from core.study import Study, open_study
+from core.activations.prompts import ReadSpec
+from core.activations.study import Study, open_study
+from core.dataset.labels import Labels, typical_members
+from core.dataset.sets import ItemSpec, load_or_read
+from core.diagnosis import diagnosis
+from core.diagnosis.diagnosis import DiagnosisSpec, diagnose
+from core.measures.cohort import Cohort
+from core.measures.geometry import centred
+from core.models.open_models import ModelSpec, describe
+from core.runtime.store import Store
 
 SIZES = (2_000, 4_000, 8_000, 16_000)
 WIDTH = 640

@@ -33,11 +33,11 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array, random_array
 
-from core.codes import Codes
-from core.latentcomparisons import Split, TextLabels
-from core.latentscores import RankSpec, counts, score_latents
-from core.sae import Dictionary, DictionaryInfo, sparse_codes
-from tests.core.latentsets import PURE, made_set, planted, random_codes
+from core.features.comparisons import Split, TextLabels
+from core.features.feature_activations import Codes
+from core.features.scores import RankSpec, counts, score_latents
+from core.sae.dictionary import Dictionary, DictionaryInfo, sparse_codes
+from tests.core.features.latentsets import PURE, made_set, planted, random_codes
 
 TEXTS, TOKENS, WIDTH, LATENTS, K, FOLLOW = 3_000, 8, 640, 5_120, 32, 60
 

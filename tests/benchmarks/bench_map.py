@@ -25,14 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from core import view
-from core.evidence import evidence
-from core.figures import hover_texts, map_figure
-from core.models import ModelSpec
-from core.prompts import ReadSpec
-from core.store import Store
-from core.study import Study, states_of
-from core.view import ViewSpec
+from core.activations.prompts import ReadSpec
+from core.activations.study import Study, states_of
+from core.diagnosis.evidence import evidence
+from core.maps import view as maps_view
+from core.maps.plots import hover_texts, map_figure
+from core.maps.view import ViewSpec
+from core.models.open_models import ModelSpec
+from core.runtime.store import Store
 from core.workbench import Workbench
 
 ROUNDS = 3
@@ -42,13 +42,13 @@ TARGET = 1.0
 def change(store: Store, study: Study, layer: int) -> None:
     """Do what the map page does when the slider moves."""
     spec = ViewSpec(layer=layer)
-    seen = view.layer_reading(store, study, spec)
+    seen = maps_view.layer_reading(store, study, spec)
     pictures = (
-        view.human_picture(store, study.items, spec),
-        view.model_picture(store, study, spec, seen),
+        maps_view.human_picture(store, study.items, spec),
+        maps_view.model_picture(store, study, spec, seen),
     )
-    hover = hover_texts(view.facts(study.items, seen))
-    colours = view.colouring(study.items, "residual", seen)
+    hover = hover_texts(maps_view.facts(study.items, seen))
+    colours = maps_view.colouring(study.items, "residual", seen)
     for picture in pictures:
         map_figure(picture, colours, study.items.pole, hover).to_json()
     evidence(store, study, layer, spec.pooling, spec.scaling)

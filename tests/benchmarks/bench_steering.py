@@ -26,13 +26,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
-from core.decoding import Decoding
-from core.directions import Direction
-from core.generation import prompt_ids, write
-from core.models import ModelSpec, OpenModel, describe, open_model
-from core.readout import hold, read_out, steered_logits
-from core.steering import LayerEdit
-from core.store import Store, default_root
+from core.activations.decoding import Decoding
+from core.models.open_models import ModelSpec, OpenModel, describe, open_model
+from core.runtime.store import Store, default_root
+from core.steering.directions import Direction
+from core.steering.edits import LayerEdit
+from core.steering.effects.readout import hold, read_out, steered_logits
+from core.steering.generation import prompt_ids, write
 
 TOKENS = 40
 ROUNDS = 5

@@ -18,8 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from core.dataset.columns import OFFICIAL_COLUMNS
 from core.foundations import FOUNDATIONS
-from core.tables import OFFICIAL_COLUMNS
 
 ROWS = 356_000
 
@@ -76,8 +76,8 @@ def measure(step: str, path: str, folder: str) -> None:
             [path],
         ).fetchall()[0][0]
     else:
-        from core.dataset import ItemSpec, load_or_read
-        from core.store import Store
+        from core.dataset.sets import ItemSpec, load_or_read
+        from core.runtime.store import Store
 
         sample = "diagnosis" if step == "diagnosis" else "all"
         items = load_or_read(Store(Path(folder)), ItemSpec("file", Path(path), sample=sample))

@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
-    from core.dataset import ItemSpec
+    from core.dataset.sets import ItemSpec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: For one thing to appear, on two cores that others use too.
@@ -112,7 +112,7 @@ class Prepared(NamedTuple):
 @pytest.fixture(scope="session")
 def few_spec(tmp_path_factory: pytest.TempPathFactory) -> "ItemSpec":
     """Return a table of every eighth built-in action."""
-    from core.dataset import BUILTIN_FILE, ItemSpec
+    from core.dataset.sets import BUILTIN_FILE, ItemSpec
 
     head, *lines = BUILTIN_FILE.read_text(encoding="utf-8").splitlines()
     table = tmp_path_factory.mktemp("few") / "few.tsv"
@@ -125,8 +125,8 @@ def prepared(
     tmp_path_factory: pytest.TempPathFactory, tiny_llama_folder: Path, few_spec: "ItemSpec"
 ) -> Prepared:
     """Return the cache of the server, with everything read."""
-    from core.modelspec import ModelSpec
-    from core.prompts import ReadSpec
+    from core.activations.prompts import ReadSpec
+    from core.models.spec import ModelSpec
     from core.workbench import Workbench
 
     work = Workbench.at(tmp_path_factory.mktemp("browser") / "cache")

@@ -19,16 +19,16 @@ _AXES = """chart => [chart._fullLayout.xaxis.range, chart._fullLayout.yaxis.rang
 @pytest.fixture(scope="module")
 def compared(prepared):
     """Return the query of a set on which the tiny Llama and its untrained copy are compared."""
-    from core import comparejobs
-    from core.modelspec import ModelSpec
-    from core.prompts import ReadSpec
-    from core.sides import Side
+    from core.activations.prompts import ReadSpec
+    from core.comparison import jobs as comparison_jobs
+    from core.comparison.sides import Side
+    from core.models.spec import ModelSpec
     from core.workbench import Workbench
 
     work = Workbench.at(prepared.cache)
     study = work.study(work.items(prepared.few["set"]), ModelSpec.parse(prepared.model), ReadSpec())
     sides = [Side(study, 1, "mean"), Side(work.untrained(study), 1, "mean")]
-    while (job := comparejobs.next_job(work, sides, comparejobs.CompareSpec())) is not None:
+    while (job := comparison_jobs.next_job(work, sides, comparison_jobs.CompareSpec())) is not None:
         job.wait(120)
         assert job.state == "done", job.error
     return prepared.few

@@ -29,9 +29,9 @@ _SCROLL = """() => [document.scrollingElement, document.querySelector('[data-tes
 @pytest.fixture(scope="module")
 def diagnosed(prepared):
     """Return the query of a set that the tiny Llama and its untrained copy were tested on."""
-    from core.diagnosis import DiagnosisSpec, diagnose
-    from core.modelspec import ModelSpec
-    from core.prompts import ReadSpec
+    from core.activations.prompts import ReadSpec
+    from core.diagnosis.diagnosis import DiagnosisSpec, diagnose
+    from core.models.spec import ModelSpec
     from core.workbench import Workbench
 
     work = Workbench.at(prepared.cache)

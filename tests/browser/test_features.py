@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from core import featurejobs
-from core.dictionaryshelf import keep_dictionary
-from core.features import FeatureSpec
-from core.modelspec import ModelSpec
-from core.prompts import ReadSpec
+from core.activations.prompts import ReadSpec
+from core.features import jobs as features_jobs
+from core.features.ranking import FeatureSpec
+from core.models.spec import ModelSpec
+from core.sae.shelf import keep_dictionary
 from core.workbench import Workbench
-from tests.core.saesets import made_dictionary
+from tests.core.sae.saesets import made_dictionary
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
@@ -28,7 +28,7 @@ def taken_apart(prepared) -> dict[str, str]:
     study = work.study(work.items(prepared.few["set"]), ModelSpec.parse(prepared.model), ReadSpec())
     made = made_dictionary(n_latents=48, k=6)
     keep_dictionary(work.store, made, study.card)
-    job = featurejobs.rank(work, study, made, FeatureSpec())
+    job = features_jobs.rank(work, study, made, FeatureSpec())
     job.wait(120)
     assert job.state == "done", job.error
     return {**prepared.few, "latents": "all"}

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from core.dataset import load_or_read
-from core.store import Store
+from core.dataset.sets import load_or_read
+from core.runtime.store import Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from core import dataset
-from core.diagnosis import BASELINES, Diagnosis, DiagnosisSpec
-from core.layerdiagnosis import LayerDiagnosis
+from core.activations.prompts import ReadSpec
+from core.activations.study import open_study
+from core.dataset import sets
+from core.diagnosis.diagnosis import BASELINES, Diagnosis, DiagnosisSpec
+from core.diagnosis.layer import LayerDiagnosis
 from core.layers import EMBEDDING
-from core.measured import ALL, HEADLINES, TESTS, Figure, Measured
-from core.models import describe
-from core.prompts import ReadSpec
-from core.stats import Estimate
-from core.study import open_study
+from core.measures.result import ALL, HEADLINES, TESTS, Figure, Measured
+from core.models.open_models import describe
+from core.statistics.bootstrap import Estimate
 
 
 def made_layer(height, shift=0.0):
@@ -32,7 +32,7 @@ def made_layer(height, shift=0.0):
 @pytest.fixture
 def study(store, llama_spec):
     """Return the built-in set beside the tiny Llama, of which no weight is read."""
-    return open_study(dataset.builtin(store), describe(llama_spec, store), ReadSpec())
+    return open_study(sets.builtin(store), describe(llama_spec, store), ReadSpec())
 
 
 @pytest.fixture

@@ -9,40 +9,27 @@ from typing import Any
 
 import pytest
 
-import core.store
-from core import (
-    codes,
-    compared,
-    dataset,
-    diagnosis,
-    dose,
-    evidence,
-    features,
-    latenteffect,
-    layouts,
-    leakage,
-    lens,
-    pairedtests,
-    profiles,
-    sampledtext,
-    study,
-    tokenstates,
-    waterfall,
-    worth,
-)
-from core.corpora import CorpusSpec
-from core.dataset import ItemSpec
-from core.diagnosis import DiagnosisSpec
-from core.dictionaries import TrainPlan
-from core.dose import DoseSpec
-from core.features import FeatureSpec
-from core.latenteffect import EffectSpec
-from core.projection import LayoutSpec
-from core.prompts import ReadSpec
-from core.sides import Side
-from core.store import fingerprint
-from core.trainspec import TrainSpec
-from tests.core.madecards import made_card
+from core.activations import study
+from core.activations.prompts import ReadSpec
+from core.comparison import paired_tests, pairs, profiles
+from core.comparison.sides import Side
+from core.dataset import sets
+from core.dataset.sets import ItemSpec
+from core.diagnosis import diagnosis, evidence, waterfall
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.features import effect, feature_activations, logit_lens, ranking
+from core.features.effect import EffectSpec
+from core.features.ranking import FeatureSpec
+from core.maps import layouts
+from core.maps.projection import LayoutSpec
+from core.runtime.store import fingerprint, library_version
+from core.sae.training import foreign_report, sampled_text, token_states
+from core.sae.training.corpora import CorpusSpec
+from core.sae.training.spec import TrainSpec
+from core.sae.training.trained import TrainPlan
+from core.steering.effects import off_target, strength_sweep
+from core.steering.effects.strength_sweep import DoseSpec
+from tests.core.models.madecards import made_card
 
 DIGESTS = {
     "items": "df96b1c5e834753b",
@@ -75,10 +62,10 @@ MODEL: Any = SimpleNamespace(card=made_card())
 @pytest.fixture
 def known(store, monkeypatch):
     """Return the built-in set beside a made model, with every library at version 0."""
-    monkeypatch.setattr("core.store.version", lambda _: "0")
-    core.store.library_version.cache_clear()
-    yield study.open_study(dataset.builtin(store), made_card(), ReadSpec())
-    core.store.library_version.cache_clear()
+    monkeypatch.setattr("core.runtime.store.version", lambda _: "0")
+    library_version.cache_clear()
+    yield study.open_study(sets.builtin(store), made_card(), ReadSpec())
+    library_version.cache_clear()
 
 
 def keys(known):
@@ -86,30 +73,30 @@ def keys(known):
     spec, first, second = DiagnosisSpec(), Side(known, 1, "mean"), Side(known, 2, "mean")
     layout, scaling = LayoutSpec(), "standardised"
     return {
-        "items": dataset._key(ItemSpec("file", None, name="x", sha256="a" * 64)),
+        "items": sets._key(ItemSpec("file", None, name="x", sha256="a" * 64)),
         "acts": known.plan.key(1, "mean"),
         "layout": layouts.model_layout_key(known, 2, "mean", scaling, layout),
         "umap": layouts.model_layout_key(known, 1, "mean", scaling, LayoutSpec("umap", 3)),
         "evidence": evidence._stored_key(evidence._model_key(known, 1, "mean", scaling)),
         "diagnosis of a layer": diagnosis._layer_keys(known, spec, 1),
         "diagnosis of words": diagnosis._baseline_keys(known, spec, "words"),
-        "half of a diagnosis": pairedtests._half_key(known, spec, "gradient", 1),
+        "half of a diagnosis": paired_tests._half_key(known, spec, "gradient", 1),
         "waterfall": waterfall._key(known, known, 500, 0),
-        "comparison": compared.comparison_key(first, second, scaling),
-        "map noise": compared._noise_key(first, scaling, layout),
+        "comparison": pairs.comparison_key(first, second, scaling),
+        "map noise": pairs._noise_key(first, scaling, layout),
         "profile": profiles.profile_key(first, second, scaling),
         "training": TrainPlan(known, 1, CorpusSpec(), TrainSpec()).key(),
-        "written text": sampledtext._key(MODEL, [[1, 2]], 96, 0, 3),
-        "token states": tokenstates.states_key(
+        "written text": sampled_text._key(MODEL, [[1, 2]], 96, 0, 3),
+        "token states": token_states.states_key(
             MODEL, SimpleNamespace(digest="e" * 64), 1, "bfloat16"
         ),
-        "report": worth.worth_key(known, DICTIONARY),
-        "codes": codes.codes_key(known.plan, DICTIONARY),
-        "latents": features.latents_key(known, DICTIONARY, FeatureSpec()),
-        "words": lens.lens_key(DICTIONARY, known.card.identity, [3, 1]),
-        "effect": latenteffect.effect_key(known, DICTIONARY, EffectSpec(3, "care-harm")),
-        "dose": dose.dose_key(known, DoseSpec("care-harm", 1)),
-        "leakage": leakage.leakage_key(known, 1, 0.1, "not first"),
+        "report": foreign_report.worth_key(known, DICTIONARY),
+        "codes": feature_activations.codes_key(known.plan, DICTIONARY),
+        "latents": ranking.latents_key(known, DICTIONARY, FeatureSpec()),
+        "words": logit_lens.lens_key(DICTIONARY, known.card.identity, [3, 1]),
+        "effect": effect.effect_key(known, DICTIONARY, EffectSpec(3, "care-harm")),
+        "dose": strength_sweep.dose_key(known, DoseSpec("care-harm", 1)),
+        "leakage": off_target.leakage_key(known, 1, 0.1, "not first"),
     }
 
 

@@ -16,22 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from core import (
-    activations,
-    archive,
-    commands,
-    dataset,
-    diagnosis,
-    measurecommands,
-    progressline,
-    workbench,
-)
+from core import workbench
 from core.__main__ import main
+from core.activations import extraction
+from core.cli import basic, measure, progress_line
+from core.cli.progress_line import ProgressLine, progress_text, watch
+from core.dataset import archive, sets
+from core.diagnosis import diagnosis
 from core.foundations import FOUNDATIONS
-from core.jobs import Job, Runner
-from core.measured import TESTS
-from core.models import Shelf
-from core.progressline import ProgressLine, progress_text, watch
+from core.measures.result import TESTS
+from core.models.open_models import Shelf
+from core.runtime.runner import Job, Runner
 from core.wording import bytes_text, duration
 
 REPO = Path(__file__).resolve().parents[2]
@@ -91,7 +86,7 @@ def run(capsys):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setitem(activations.TOKEN_BUDGET, "cpu", 128)
+    monkeypatch.setitem(extraction.TOKEN_BUDGET, "cpu", 128)
 
 
 def no_weights(*_):
@@ -180,8 +175,8 @@ def test_no_stored_set_is_said_so(run):
 
 def test_the_builtin_set_says_that_it_is_authored(run):
     _, out, _ = run("items", "builtin", "--sample", "diagnosis")
-    assert dataset.AUTHORED_NOTE in value_of(out, "note")
-    assert dataset.SAMPLED_NOTE in value_of(out, "note")
+    assert sets.AUTHORED_NOTE in value_of(out, "note")
+    assert sets.SAMPLED_NOTE in value_of(out, "note")
     assert "diagnosis" in run("items")[1]
 
 
@@ -227,7 +222,7 @@ def test_items_that_cannot_be_read_are_one_sentence(words, said, run, actions):
 
 
 def test_fetch_tells_the_licence_first_and_counts_beside_the_published(run, monkeypatch):
-    monkeypatch.setattr(archive, "fetch", lambda store, report: dataset.BUILTIN_FILE)
+    monkeypatch.setattr(archive, "fetch", lambda store, report: sets.BUILTIN_FILE)
     status, out, _ = run("fetch")
     assert status == 0
     assert out.index(archive.CITATION) < out.index("digest")
@@ -300,7 +295,7 @@ def test_preset_template_and_control_are_readings_of_their_own(run, model, actio
 
 @pytest.mark.usefixtures("small_batches")
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(run, model, actions, monkeypatch):
-    read_prompts, cancel = activations.read_prompts, Job.cancel
+    read_prompts, cancel = extraction.read_prompts, Job.cancel
     told, batches = threading.Event(), []
 
     def cancelled(job):
@@ -315,7 +310,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(run, model, actions, 
         return read_prompts(*args)
 
     monkeypatch.setattr(Job, "cancel", cancelled)
-    monkeypatch.setattr(activations, "read_prompts", interrupting)
+    monkeypatch.setattr(extraction, "read_prompts", interrupting)
     status, out, err = run("read", model, "--items", actions)
     assert (status, out) == (130, "")
     assert "Stopping after the present step" in err
@@ -333,7 +328,7 @@ def test_ctrl_c_between_jobs_ends_with_130(run, monkeypatch):
     def stop(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "list_items", stop)
+    monkeypatch.setattr(basic, "list_items", stop)
     assert run("items")[0] == 130
 
 
@@ -371,8 +366,8 @@ def test_a_stopped_process_leaves_whatever_its_threads_do():
 def test_progress_stands_in_stderr_line_by_line_when_it_is_no_terminal(
     run, model, actions, monkeypatch
 ):
-    monkeypatch.setattr(progressline, "GRACE", 0)
-    monkeypatch.setattr(progressline, "PLAIN_PAUSE", 0)
+    monkeypatch.setattr(progress_line, "GRACE", 0)
+    monkeypatch.setattr(progress_line, "PLAIN_PAUSE", 0)
     _, out, err = run("read", model, "--items", actions)
     assert f"Reading {TINY_ROWS} texts with" in err
     assert any(line[3:].startswith(" % · ") for line in err.splitlines())
@@ -401,7 +396,7 @@ def test_progress_on_a_terminal_is_one_line_that_goes_away(monkeypatch):
 
 
 def test_long_work_gets_its_title_once(monkeypatch):
-    monkeypatch.setattr(progressline, "GRACE", 0)
+    monkeypatch.setattr(progress_line, "GRACE", 0)
     screen = Terminal()
     line = ProgressLine(half_done(), screen)
     line.show()
@@ -411,7 +406,7 @@ def test_long_work_gets_its_title_once(monkeypatch):
 
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setattr(progressline, "GRACE", 0)
+    monkeypatch.setattr(progress_line, "GRACE", 0)
     screen = Terminal()
     ProgressLine(half_done(), screen).show()
     assert screen.getvalue() == "Reading\n 49 % · reading texts · 4 of 9\n"
@@ -583,7 +578,7 @@ def diagnosed(tmp_path_factory, tiny_llama_folder, graded):
 def diagnose(run, model, graded, diagnosed, cache, monkeypatch):
     """Return a function that diagnoses the graded table quietly, in a copy of that cache."""
     shutil.copytree(diagnosed, cache)
-    monkeypatch.setattr(progressline, "GRACE", 1e9)
+    monkeypatch.setattr(progress_line, "GRACE", 1e9)
 
     def call(*words: object) -> tuple[int, str, str]:
         return run("diagnose", model, "--items", graded, *FEW, *words)
@@ -756,7 +751,7 @@ def repaired(tmp_path_factory, tiny_llama_folder, graded, diagnosed):
 def repair(run, model, graded, repaired, cache, monkeypatch):
     """Return a function that diagnoses with the waterfall, quietly, in a copy of that cache."""
     shutil.copytree(repaired, cache)
-    monkeypatch.setattr(progressline, "GRACE", 1e9)
+    monkeypatch.setattr(progress_line, "GRACE", 1e9)
 
     def call(*words: object) -> tuple[int, str, str]:
         return run("diagnose", model, "--items", graded, *FEW, "--waterfall", *words)
@@ -769,7 +764,7 @@ def no_repairs(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("this was repaired before")
 
-    monkeypatch.setattr(measurecommands, "load_or_measure_waterfall", fail)
+    monkeypatch.setattr(measure, "load_or_measure_waterfall", fail)
 
 
 @pytest.mark.slow

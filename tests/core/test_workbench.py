@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from core import CoreError, workbench
-from core.activations import open_states
-from core.dataset import ItemSpec
-from core.evidence import evidence
+from core.activations.extraction import open_states
+from core.activations.prompts import PRESETS, ReadSpec
+from core.activations.study import layer_states
+from core.dataset.sets import ItemSpec
+from core.diagnosis.evidence import evidence
 from core.foundations import FOUNDATIONS
 from core.layers import EMBEDDING
-from core.layouts import model_layout
-from core.models import Shelf
-from core.placing import nearest_items
-from core.projection import LayoutSpec
-from core.prompts import PRESETS, ReadSpec
-from core.store import default_root
-from core.study import layer_states
+from core.maps.layouts import model_layout
+from core.maps.placing import nearest_items
+from core.maps.projection import LayoutSpec
+from core.models.open_models import Shelf
+from core.runtime.store import default_root
 from core.workbench import BUILTIN, Workbench
 
 SOON = 120.0
@@ -65,7 +65,7 @@ def closed(bench, monkeypatch):
         raise AssertionError("weights were opened")
 
     monkeypatch.setattr(Shelf, "get", never)
-    monkeypatch.setattr("core.models.open_model", never)
+    monkeypatch.setattr("core.models.open_models.open_model", never)
     return Workbench.at(bench.store.root)
 
 
@@ -207,7 +207,7 @@ def test_the_layouts_job_draws_every_layer_and_then_nothing_is_missing(bench, st
     job = done(bench.layouts(study, *STANDARD, PCA))
     assert "2-D PCA maps" in job.title
     assert bench.layouts(study, *STANDARD, PCA) is None
-    monkeypatch.setattr("core.layouts.project", None)  # so that drawing anything would fail
+    monkeypatch.setattr("core.maps.layouts.project", None)  # so that drawing anything would fail
     for layer in study.plan.layers:
         shape = model_layout(bench.store, study, layer, *STANDARD, PCA).points.shape
         assert shape == (len(study.plan.prompts), 2)
@@ -261,7 +261,9 @@ def test_measuring_covers_every_layer_once(bench, study, monkeypatch):
     done(bench.read(study))
     done(bench.measure(study, "last", "standardised"))
     assert bench.measure(study, "last", "standardised") is None
-    monkeypatch.setattr("core.evidence.measure", None)  # so that measuring anything would fail
+    monkeypatch.setattr(
+        "core.diagnosis.evidence.measure", None
+    )  # so that measuring anything would fail
     for layer in range(study.card.n_layers):
         assert len(evidence(bench.store, study, layer, "last", "standardised")) == 3
     assert bench.measure(study, *STANDARD) is not None

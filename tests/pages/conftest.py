@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 if TYPE_CHECKING:
-    from core.items import Items
+    from core.dataset.items import Items
     from core.workbench import Workbench
 
 ROUTER = Path(__file__).resolve().parents[2] / "pages" / "parts" / "router.py"
@@ -50,9 +50,9 @@ class Read(NamedTuple):
 @pytest.fixture(scope="session")
 def read(tmp_path_factory: pytest.TempPathFactory, model_text: str) -> Read:
     """Return a cache with every tenth built-in action, read by the tiny Llama."""
-    from core.dataset import BUILTIN_FILE, ItemSpec
-    from core.modelspec import ModelSpec
-    from core.prompts import ReadSpec
+    from core.activations.prompts import ReadSpec
+    from core.dataset.sets import BUILTIN_FILE, ItemSpec
+    from core.models.spec import ModelSpec
     from core.workbench import Workbench
 
     folder = tmp_path_factory.mktemp("read")

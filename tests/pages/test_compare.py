@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from core import comparejobs
-from core.measured import TESTS
+from core.comparison import jobs as comparison_jobs
+from core.measures.result import TESTS
 
 CARDS = [f"sides-{test}" for test in TESTS]
 CURVES = [f"depth-{test}" for test in TESTS]
@@ -18,8 +18,8 @@ WITHIN = 120
 @pytest.fixture(scope="module", autouse=True)
 def few_draws():
     """Measure with few resamples: what is tested is what the page makes of them."""
-    from core.comparejobs import CompareSpec
-    from core.diagnosis import DiagnosisSpec
+    from core.comparison.jobs import CompareSpec
+    from core.diagnosis.diagnosis import DiagnosisSpec
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -33,10 +33,10 @@ def few_draws():
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory, read, model_text, few_draws):
     """Return a cache where the tiny Llama is compared with its untrained copy. Copy it."""
-    from core.comparejobs import CompareSpec
-    from core.modelspec import ModelSpec
-    from core.prompts import ReadSpec
-    from core.sides import Side
+    from core.activations.prompts import ReadSpec
+    from core.comparison.jobs import CompareSpec
+    from core.comparison.sides import Side
+    from core.models.spec import ModelSpec
     from core.workbench import Workbench
 
     root = tmp_path_factory.mktemp("compared") / "cache"
@@ -44,7 +44,7 @@ def compared(tmp_path_factory, read, model_text, few_draws):
     work = Workbench.at(root)
     study = work.study(work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
     sides = [Side(study, 1, "mean"), Side(work.untrained(study), 1, "mean")]
-    while (job := comparejobs.next_job(work, sides, CompareSpec())) is not None:
+    while (job := comparison_jobs.next_job(work, sides, CompareSpec())) is not None:
         job.wait(WITHIN)
         assert job.state == "done", job.error
     return root
@@ -184,7 +184,7 @@ def test_three_sides_have_letters_and_tables_of_their_own(open_compared, work, c
 
 def test_a_selection_greys_the_rest_on_every_map_and_fills_the_table(open_compared, work, read):
     from core.palette import FADED
-    from core.selections import save_selection
+    from core.runtime.selections import save_selection
 
     items = work.items(read.set_name)
     chosen = [str(one) for one in items.item[:5]]
@@ -295,9 +295,9 @@ def test_a_strength_of_0_is_the_model_itself(open_compared, work, complaints):
 
 
 def test_a_recipe_steers_a_side_and_a_damaged_one_is_refused(open_compared, work, read, model_text):
-    from core.modelspec import ModelSpec
-    from core.prompts import ReadSpec
-    from core.steeredreading import axis_recipe
+    from core.activations.prompts import ReadSpec
+    from core.comparison.steered import axis_recipe
+    from core.models.spec import ModelSpec
 
     app = open_compared(b="recipe:broken", c="nobody")
     assert not app.exception

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from core import diagnosis, view
-from core.diagnosis import DiagnosisSpec
-from core.measured import TESTS
+from core.diagnosis import diagnosis
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.maps import view as maps_view
+from core.measures.result import TESTS
 
 CURVES = [f"curve-{test}" for test in TESTS]
 FORESTS = [f"forest-{test}" for test in TESTS]
@@ -20,8 +21,8 @@ WITHIN = 120
 @pytest.fixture(scope="session")
 def diagnosed(tmp_path_factory, read, model_text):
     """Return a cache where the tiny Llama and its untrained copy are diagnosed. Copy it."""
-    from core.modelspec import ModelSpec
-    from core.prompts import ReadSpec
+    from core.activations.prompts import ReadSpec
+    from core.models.spec import ModelSpec
     from core.workbench import Workbench
 
     root = tmp_path_factory.mktemp("diagnosed") / "cache"
@@ -247,4 +248,4 @@ def test_the_tables_hold_texts_of_the_set(open_diagnosed, work, read):
     assert set(pairs["virtue"]) | set(pairs["vice"]) <= set(items.texts())
     furthest = table(app, "model_typicality")
     assert furthest["residual"].abs().is_monotonic_decreasing
-    assert set(furthest["text"]) <= set(view.facts(items, None)["text"])
+    assert set(furthest["text"]) <= set(maps_view.facts(items, None)["text"])

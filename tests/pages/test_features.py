@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.dictionaryshelf import keep_dictionary, shelved
-from core.latents import latent_axis
-from core.models import describe
-from core.modelspec import ModelSpec
-from core.progress import Cancelled
-from tests.core.saesets import made_dictionary
+from core.models.open_models import describe
+from core.models.spec import ModelSpec
+from core.runtime.progress import Cancelled
+from core.sae.shelf import keep_dictionary, shelved
+from core.steering.latents import latent_axis
+from tests.core.sae.saesets import made_dictionary
 from tests.pages.steerpages import charts, settle
 
 MADE = made_dictionary(n_latents=48, k=6)
@@ -142,7 +142,7 @@ def test_a_name_that_is_no_dictionary_is_refused_in_words(open_read, complaints,
 def test_a_dictionary_of_another_width_is_refused_and_one_that_fits_is_shelved(
     open_read, complaints, work, card, tmp_path
 ):
-    from core.saefiles import save_folder
+    from core.sae.files import save_folder
 
     wide = save_folder(made_dictionary(d_model=8), tmp_path / "wide")
     fits = save_folder(MADE, tmp_path / "fits")
@@ -173,7 +173,7 @@ def test_a_dictionary_of_another_width_is_refused_and_one_that_fits_is_shelved(
 def test_a_dictionary_from_elsewhere_is_measured_when_asked(
     open_read, complaints, work, card, monkeypatch
 ):
-    monkeypatch.setattr("core.worth.CONTROL_TOKENS", 3_000)
+    monkeypatch.setattr("core.sae.training.foreign_report.CONTROL_TOKENS", 3_000)
     keep_dictionary(work.store, MADE, card)
     app = open_read("features")
     assert "was not measured yet" in said(app)
@@ -221,7 +221,7 @@ def test_a_training_that_cannot_be_had_is_refused_and_a_stopped_one_goes_on(
     app.number_input(key="train-k").set_value(4)
     app.selectbox(key="train-width").set_value(2)
     with monkeypatch.context() as stopping:
-        stopping.setattr("core.dictionaries.read_tokens", stopped)
+        stopping.setattr("core.sae.training.trained.read_tokens", stopped)
         button(app, "Train").click().run()
         settle(work)
     app.run()

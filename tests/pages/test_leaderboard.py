@@ -2,10 +2,10 @@
 
 import pytest
 
-from core import pack
-from core.diagnosis import DiagnosisSpec
-from core.modelspec import ModelSpec
-from core.prompts import ReadSpec
+from core.activations.prompts import ReadSpec
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.leaderboard import pack
+from core.models.spec import ModelSpec
 
 FEW = DiagnosisSpec(draws=20, shuffles=20)
 

@@ -7,9 +7,9 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from core import activations
-from core.scaling import Scaling
-from core.selections import save_selection
+from core.activations import extraction
+from core.runtime.selections import save_selection
+from core.statistics.scaling import Scaling
 
 COLOURS = ["foundation", "pole", "grade", "typicality", "residual", "split", "length"]
 
@@ -266,7 +266,7 @@ def test_a_cancelled_reading_goes_on_where_it_stopped(
 ):
     rows: list[int] = []
     held, go_on = threading.Event(), threading.Event()
-    real = activations.pooled_states
+    real = extraction.pooled_states
 
     def slow(model: Any, batch: Any, masks: Any, edits: Any = None) -> Any:
         if len(rows) == 4:
@@ -275,7 +275,7 @@ def test_a_cancelled_reading_goes_on_where_it_stopped(
         rows.append(len(batch["input_ids"]))
         return real(model, batch, masks, edits)
 
-    monkeypatch.setattr(activations, "pooled_states", slow)
+    monkeypatch.setattr(extraction, "pooled_states", slow)
     app = open_page("map", model=model_text)
     button(app, "Read").click().run()
     assert held.wait(60)
@@ -309,7 +309,7 @@ def test_a_reading_that_fails_says_why_and_can_be_tried_again(
         raise CoreError("The memory is full. Close something.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(activations, "pooled_states", broken)
+        patch.setattr(extraction, "pooled_states", broken)
         app = open_page("map", model=model_text)
         button(app, "Read").click().run()
         work.runner.jobs()[0].wait(60)

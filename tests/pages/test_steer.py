@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.history import runs
-from core.recipes import unpacked
+from core.steering.history import runs
+from core.steering.recipes import unpacked
 from tests.pages.steerpages import answers, charts, settle, words, write
 
 

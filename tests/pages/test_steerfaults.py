@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from core import steerjobs
-from core.history import runs
-from core.modelspec import ModelSpec
-from core.prompts import ReadSpec
+from core.activations.prompts import ReadSpec
+from core.models.spec import ModelSpec
+from core.steering import jobs as steering_jobs
+from core.steering.history import runs
 from tests.pages.steerpages import WITHIN, answers, settle, words, write
 
 LONG = {"tokens": "200", "samples": "1", "care-harm": "40"}
@@ -26,13 +26,13 @@ def started(app):
 def job_of(app):
     from pages.parts.bench import bench
 
-    return bench().runner.get(steerjobs.write_key(app.session_state["owner"]))
+    return bench().runner.get(steering_jobs.write_key(app.session_state["owner"]))
 
 
 @pytest.fixture
 def slow(monkeypatch):
     """Let every token take a moment, so that there is time to do something meanwhile."""
-    from core import generation
+    from core.steering import generation
 
     step = generation.step_logits
 
@@ -70,7 +70,7 @@ def test_stop_keeps_the_texts_so_far_marked(open_steer, complaints, work, slow):
 def test_stop_during_the_first_token_is_said_and_the_next_run_works(
     open_steer, complaints, work, monkeypatch
 ):
-    from core import generation
+    from core.steering import generation
 
     step, app = generation.step_logits, open_steer(**LONG)
 
@@ -112,16 +112,16 @@ def wait_for(report):
 def test_a_strength_that_makes_nan_is_a_sentence_and_the_next_run_works(
     open_steer, complaints, work, monkeypatch
 ):
-    from core import steering
+    from core.steering import edits as steering_edits
 
-    norm = steering.residual_norm
-    monkeypatch.setattr(steering, "residual_norm", lambda *_: 1e39)
+    norm = steering_edits.residual_norm
+    monkeypatch.setattr(steering_edits, "residual_norm", lambda *_: 1e39)
     app = write(open_steer(**LONG), work)
     told = complaints(app)
     assert any("At this strength the model's numbers are no longer finite" in one for one in told)
     assert any("so it cannot write" in one for one in told)
     assert runs(work.store) == []
-    monkeypatch.setattr(steering, "residual_norm", norm)
+    monkeypatch.setattr(steering_edits, "residual_norm", norm)
     app.slider(key="care-harm").set_value(10).run()
     works(app, work, complaints)
 

@@ -8,13 +8,13 @@ import pytest
 import streamlit as st
 from safetensors.numpy import save
 
-from core.dataset import ItemSpec
-from core.directionfile import axis_of, kept_directions
-from core.history import runs
-from core.models import describe
-from core.modelspec import ModelSpec
-from core.prompts import PRESETS, ReadSpec
-from core.recipes import unpacked
+from core.activations.prompts import PRESETS, ReadSpec
+from core.dataset.sets import ItemSpec
+from core.models.open_models import describe
+from core.models.spec import ModelSpec
+from core.steering.direction_files import axis_of, kept_directions
+from core.steering.history import runs
+from core.steering.recipes import unpacked
 from pages.parts import steerlink
 from pages.parts.bench import bench
 from tests.pages.steerpages import WITHIN, answers, settle, words, write

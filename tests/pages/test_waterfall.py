@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.diagnosis import DiagnosisSpec, diagnose
-from core.measured import TESTS
-from core.waterfall import load_or_measure_waterfall, open_waterfall
+from core.diagnosis.diagnosis import DiagnosisSpec, diagnose
+from core.diagnosis.waterfall import load_or_measure_waterfall, open_waterfall
+from core.measures.result import TESTS
 
 CHARTS = [f"waterfall-{test}" for test in TESTS]
 WITHIN = 120
@@ -38,8 +38,8 @@ def measured(tmp_path_factory, diagnosed_only, read, model_text):
 
 
 def studied(root, read, model_text):
-    from core.modelspec import ModelSpec
-    from core.prompts import ReadSpec
+    from core.activations.prompts import ReadSpec
+    from core.models.spec import ModelSpec
     from core.workbench import Workbench
 
     work = Workbench.at(root)

@@ -1,0 +1,115 @@
+"""The commands for many models and other machines: ``sweep``, ``pack``, ``unpack``."""
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from core import CoreError
+from core.activations.prompts import PRESETS, Pooling, ReadSpec
+from core.cli.basic import Asked, Desk, study_of
+from core.cli.sweep import Sweep, sweep
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.diagnosis.report import check_folder
+from core.leaderboard.model_list import PAPER, PAPER_FILE, read_list
+from core.leaderboard.pack import pack, unpack
+from core.leaderboard.pack_file import SUFFIX
+from core.models.spec import ModelSpec
+from core.statistics.scaling import Scaling
+from core.wording import SHOWN_DIGITS, bytes_text, facts
+from core.workbench import BUILTIN
+
+#: Adds a command: subparsers, name, what runs it, summary, example.
+Add = Callable[..., argparse.ArgumentParser]
+_LIST: Final = (
+    f"a TOML file with one [[model]] per model (see README.md), or {PAPER!r}: the paper's 23"
+)
+
+
+def add_sweep(subparsers: Any, add: Add) -> None:
+    """Add the command that measures a list of models."""
+    summary = "measure every model of a list, one after the other, and write one table"
+    sweeps = add(subparsers, "sweep", _sweep, summary, "models.toml --items builtin")
+    sweeps.add_argument("list", metavar="LIST", help=_LIST)
+    sweeps.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    sweeps.add_argument("--preset", choices=tuple(PRESETS), default="default")
+    sweeps.add_argument("--template", help="what the models read, such as '{action} is morally'")
+    plain = DiagnosisSpec()
+    sweeps.add_argument("--pooling", choices=get_args(Pooling))
+    sweeps.add_argument("--scaling", choices=get_args(Scaling), default=plain.scaling)
+    for name in ("draws", "shuffles", "seed"):
+        sweeps.add_argument(f"--{name}", type=int, default=getattr(plain, name), metavar="N")
+    sweeps.add_argument(
+        "--no-control", action="store_true", help="leave the untrained copies of the models out"
+    )
+    sweeps.add_argument(
+        "--out",
+        type=Path,
+        default=Path("sweep.parquet"),
+        metavar="FILE",
+        help="the table, one row per model and test; default: %(default)s",
+    )
+
+
+def _sweep(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    path = Path(args.list).expanduser()
+    entries = read_list(PAPER_FILE if args.list == PAPER and not path.exists() else path)
+    measured = DiagnosisSpec(
+        scaling=args.scaling, draws=args.draws, shuffles=args.shuffles, seed=args.seed
+    )
+    asked = Sweep(args.items, _read(args), args.pooling, measured, not args.no_control)
+    return sweep(desk, entries, asked, args.out)
+
+
+def _read(args: argparse.Namespace) -> ReadSpec:
+    preset = PRESETS[args.preset]
+    return preset if args.template is None else replace(preset, template=args.template)
+
+
+def add_packs(subparsers: Any, add: Add) -> None:
+    """Add the commands that make a pack and open one."""
+    summary = "put what a model made of a set into one file, for machines without the model"
+    packs = add(subparsers, "pack", _pack, summary, f"packaged --out gemma{SUFFIX}")
+    packs.add_argument("model", metavar="MODEL")
+    packs.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    packs.add_argument("--preset", choices=tuple(PRESETS), default="default")
+    packs.add_argument("--template", help="what the model read, if not the default")
+    packs.add_argument("--out", type=Path, required=True, metavar="FILE")
+    summary = "check a pack and open it: its maps and figures are shown without the model"
+    opens = add(subparsers, "unpack", _unpack, summary, f"gemma{SUFFIX}")
+    opens.add_argument("file", type=Path, metavar="FILE")
+
+
+def _pack(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    check_folder(args.out)
+    study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, _read(args)))
+    copy, lacks = None, ""
+    try:
+        copy = desk.bench.untrained(study)
+    except CoreError as error:
+        lacks = f"Without the untrained copy: {error}"
+    made = desk.job(
+        {"pack": str(args.out.absolute())},
+        f"Packing {study.card.name}",
+        partial(pack, desk.bench.store, study, copy, args.out),
+        "data",
+    )
+    yield from (text for text in (*made.told, lacks) if text)
+    yield f"Wrote {args.out}, {bytes_text(args.out.stat().st_size)}."
+    yield f"Open it anywhere with: python -m core unpack {args.out.name}"
+
+
+def _unpack(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    opened = desk.job(
+        {"unpack": str(args.file.absolute())},
+        f"Opening {args.file.name}",
+        partial(unpack, desk.bench.store, args.file),
+        "data",
+    )
+    yield from opened.told
+    yield f"{args.file.name} is open." if opened.new else f"{args.file.name} was open already."
+    name = opened.set_name[:SHOWN_DIGITS]
+    yield from facts({"model": str(opened.spec), "items": name})
+    yield f"Look at it with: python -m core diagnose {opened.spec} --items {name}"

@@ -1,0 +1,187 @@
+"""The commands that measure: ``evidence`` and ``diagnose``, the latter with its waterfall."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final, Literal, NamedTuple
+
+from core import CoreError
+from core.activations.prompts import Pooling
+from core.activations.study import Study
+from core.cli.basic import Asked, Desk, chosen_pooling, make_read, study_of
+from core.diagnosis import leaderboard_rows
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
+from core.diagnosis.evidence import evidence
+from core.diagnosis.evidence_report import Evidence
+from core.diagnosis.report import Diagnosed
+from core.diagnosis.waterfall import Step, load_or_measure_waterfall, open_waterfall
+from core.layers import EMBEDDING
+from core.measures.result import Test
+from core.runtime.progress import Report
+from core.runtime.store import CacheError, Store
+from core.statistics.scaling import Scaling
+
+#: Resamples and shuffles; more would take gigabytes and move no digit that is shown.
+MOST_DRAWS: Final = 10_000
+
+# --- evidence ---
+
+
+def measure(
+    desk: Desk, asked: Asked, pooling: Pooling | None, scaling: Scaling, layers: Sequence[int]
+) -> Evidence:
+    """Measure some layers, all of them if none is named.
+
+    Raises:
+        CoreError: A layer or pooling does not exist, or the model cannot read the items.
+    """
+    study = study_of(desk, asked)
+    pooling = chosen_pooling(study, pooling)
+    chosen = sorted(set(layers)) or list(study.plan.layers)
+    lost = [layer for layer in chosen if layer not in study.plan.layers]
+    if lost:
+        raise CoreError(
+            f"{study.card.name} has no layer {lost[0]}. Its layers are 0 to "
+            f"{study.card.n_layers - 1}, and {EMBEDDING} for the embedding output."
+        )
+    make_read(desk, study)
+    blank = Evidence(study, pooling, scaling, {}, {})
+    key = {"evidence": chosen, "pooling": pooling, "scaling": scaling}
+    measured: Evidence = desk.job(
+        {**key, **study.plan.base_key(), "items": study.items.digest},
+        f"Measuring {len(chosen)} layers of {study.card.name}",
+        lambda report: _measure(desk.bench.store, blank, chosen, report),
+        "layout",
+    )
+    return measured
+
+
+def _measure(store: Store, into: Evidence, layers: Sequence[int], report: Report) -> Evidence:
+    """Fill in what the layers amount to."""
+    for number, layer in enumerate(layers):
+        report(number, len(layers), f"measuring layers · {number} of {len(layers)}")
+        try:
+            found = evidence(store, into.study, layer, into.pooling, into.scaling)
+        except CacheError:
+            raise
+        except CoreError as problem:  # such as: the state is the same for every text
+            into.problems[layer] = str(problem)
+        else:
+            into.findings[layer] = found
+    return into
+
+
+# --- the four tests ---
+
+
+class Diagnoses(NamedTuple):
+    """What ``diagnose`` found."""
+
+    several: list[Diagnosed]
+    """One for each pooling."""
+
+    kept: bool
+    """Whether all of it was stored before."""
+
+
+def diagnose(
+    desk: Desk,
+    asked: Asked,
+    pooling: Pooling | Literal["both"] | None,
+    spec: DiagnosisSpec,
+    *,
+    control: bool = True,
+) -> Diagnoses:
+    """Run the four tests at every layer of a model and of its untrained copy.
+
+    Args:
+        desk: Where to work.
+        asked: Which items are read by which model, and how.
+        pooling: Which pooled state; ``both``: each that is read; None: the first of them.
+        spec: How to measure; its pooling is not looked at.
+        control: Measure the untrained copy as well, where the model is none itself.
+
+    Raises:
+        CoreError: A number or pooling cannot be, or one of the two models cannot read the items.
+    """
+    _check(spec)
+    study = study_of(desk, asked)
+    poolings = study.plan.spec.poolings if pooling == "both" else (chosen_pooling(study, pooling),)
+    # Described before any weights are opened: a copy that does not fit is told at once.
+    copy = desk.bench.untrained(study) if control else None
+    found, kept = [], True
+    for one in poolings:
+        here = replace(spec, pooling=one)
+        kept &= all(
+            is_diagnosed(desk.bench.store, who, here) for who in (study, copy) if who is not None
+        )
+        own = _diagnosis(desk, study, here)
+        other = None if copy is None else _diagnosis(desk, copy, here)
+        leaderboard_rows.keep(desk.bench.store, own, other)
+        found.append(Diagnosed(own, other))
+    return Diagnoses(found, kept)
+
+
+class Repaired(NamedTuple):
+    """What ``repair`` found."""
+
+    steps: dict[Test, list[Step]]
+    """Test -> its steps from the paper's figure to the repaired one."""
+
+    kept: bool
+    """Whether all of it was stored before."""
+
+
+def repair(desk: Desk, study: Study, spec: DiagnosisSpec) -> Repaired:
+    """Repair the paper's tests one step at a time; the model reads the items in both ways.
+
+    Args:
+        desk: Where to work.
+        study: Which items are read by which model; of how, only the template counts.
+        spec: Resamples and seed; the steps themselves choose states and scaling.
+
+    Raises:
+        CoreError: The model cannot read the items.
+    """
+    store, draws, seed = desk.bench.store, spec.draws, spec.seed
+    paper, plain = desk.bench.both_readings(study)
+    kept = open_waterfall(store, paper, plain, draws=draws, seed=seed)
+    if kept is not None:
+        return Repaired(kept, kept=True)
+    for one in (paper, plain):
+        make_read(desk, one)
+    steps: dict[Test, list[Step]] = desk.job(
+        {"waterfall": desk.bench.waterfall_key(study), "draws": draws, "seed": seed},
+        f"Repairing the paper's tests of {study.card.name}, step by step",
+        partial(load_or_measure_waterfall, store, paper, plain, draws=draws, seed=seed),
+        "layout",
+    )
+    return Repaired(steps, kept=False)
+
+
+def _check(spec: DiagnosisSpec) -> None:
+    """Refuse numbers that mean nothing."""
+    for name, meaning in (("draws", "resamples"), ("shuffles", "shuffles")):
+        number: int = getattr(spec, name)
+        if not 0 <= number <= MOST_DRAWS:
+            raise CoreError(
+                f"{number:,} {meaning} cannot be drawn. Choose --{name} from 0 to {MOST_DRAWS:,}."
+            )
+    if spec.seed < 0:
+        raise CoreError(f"The seed is {spec.seed}; use a number from 0 up.")
+
+
+def _diagnosis(desk: Desk, study: Study, spec: DiagnosisSpec) -> Diagnosis:
+    """Return a diagnosis, read and measured as far as it is not stored."""
+    store = desk.bench.store
+    if not is_diagnosed(store, study, spec):
+        make_read(desk, study)
+        job = desk.bench.diagnose(study, spec)
+        if job is not None:
+            desk.watch(job)
+    found = open_diagnosis(store, study, spec)
+    if found is None:
+        raise CoreError(
+            "A result that was just stored is gone: another process cleared the cache. Start again."
+        )
+    return found

@@ -1,0 +1,151 @@
+"""A study whose model is steered while it reads: the same items, other states under other keys.
+
+Directions and the unit of a dose come from the plain study, which is read first. Below the lowest
+edited layer the states are those of the plain study.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from core.activations.decoding import Decoding
+from core.activations.extraction import Edits, Steered
+from core.activations.study import Study
+from core.comparison.sides import Side
+from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.layers import layer_text, layers_text
+from core.models.open_models import ModelError
+from core.runtime.store import Store
+from core.steering.direction_files import FILE
+from core.steering.directions import sides
+from core.steering.edits import Steering, check_recipe, resolve
+from core.steering.latents import LATENT
+from core.steering.recipes import Recipe, Term, unpacked
+
+if TYPE_CHECKING:
+    import torch
+
+#: Share of the layers below the one that is edited unless another is asked for: what the edit does
+#: shows in the layers above it.
+DEPTH: Final = 1 / 3
+#: Letters of an axis that is no name of the items' own: the rest is digits of a digest.
+_SHOWN: Final = 14
+
+
+def steered(study: Study, recipe: Recipe) -> Study:
+    """Return the study of the same model, steered while it reads; plain if nothing is done.
+
+    Prompt and decoding of the recipe are not looked at: texts are read, none is written.
+
+    Args:
+        study: Items and model, plain.
+        recipe: What is done.
+
+    Raises:
+        RecipeError: It names another model, other items, or a layer that there is not.
+        ModelError: The model's weights are not here.
+    """
+    if study.card.packed or study.card.spec.remote:
+        raise ModelError(
+            f"{study.card.name} cannot be steered: its weights are not here. Choose a model that "
+            "runs on this machine."
+        )
+    check_recipe(study, recipe)
+    if not recipe.active:
+        return study
+    read = replace(recipe, decoding=Decoding())
+    plan = replace(study.plan, steered=Steered(read.digest, read.packed()))
+    return replace(study, plan=plan, card=replace(study.card, name=_name(study, read)))
+
+
+def plain(study: Study) -> Study:
+    """Return the study of the same model as it is."""
+    card = replace(study.card, name=study.card.spec.label)
+    return replace(study, plan=replace(study.plan, steered=None), card=card)
+
+
+def recipe_in(study: Study) -> Recipe | None:
+    """Return by what recipe a study's model is steered; None if it is not."""
+    return None if study.plan.steered is None else unpacked(study.plan.steered.word)
+
+
+def axis_recipe(study: Study, axis: str, strength: float, layer: int | None = None) -> Recipe:
+    """Return the recipe that moves all tokens but the first along one moral direction.
+
+    Args:
+        study: Items and model.
+        axis: A foundation or a pole.
+        strength: Dose in units of the residual norm; 0: nothing is done.
+        layer: After which layer; None: ``DEPTH`` of the way up.
+
+    Raises:
+        RecipeError: The dose is too large.
+        DirectionError: There is no such axis, or it has too few texts.
+    """
+    sides(study, axis)
+    read = study.plan.spec
+    return Recipe(
+        str(study.card.spec),
+        study.plan.model,
+        study.items.digest,
+        read.template,
+        (round(DEPTH * study.card.n_layers) if layer is None else layer,),
+        (Term(axis, strength),),
+        pooling="last" if "last" in read.poolings else read.poolings[0],
+        strip=read.strip,
+        max_tokens=read.max_tokens,
+    )
+
+
+def edits_of(store: Store, study: Study) -> Edits | None:
+    """Return what is done to each batch that a steered study reads; None for a plain one.
+
+    Raises:
+        DirectionError: A direction cannot be made.
+        CoreError: The plain study was not read.
+    """
+    recipe = recipe_in(study)
+    if recipe is None:
+        return None
+    made, positions = resolve(store, plain(study), recipe), recipe.positions
+
+    def edits(
+        mask: "torch.Tensor",
+    ) -> "Mapping[int, Callable[[torch.Tensor], torch.Tensor]]":
+        rows = mask.any(dim=1)
+        steering = Steering.of(made, positions, rows, mask.device)
+        steering.aim(mask, prompt=True)
+        return steering.editors
+
+    return edits
+
+
+def told(letter: str, side: Side) -> str:
+    """Say where a steered side can differ from the plain one; empty for a plain side."""
+    recipe = recipe_in(side.study)
+    if recipe is None:
+        return ""
+    lowest = min(recipe.layers)
+    text = (
+        f"{letter} is steered while it reads, after layer {layers_text(recipe.layers)}. Below "
+        f"layer {lowest} it is the plain model, layer for layer."
+    )
+    if recipe.operation == "add":
+        text += f" At layer {lowest} all states move alike, which centring takes away."
+    if any(not term.axis.startswith((FILE, LATENT)) for term in recipe.active):
+        text += " The direction comes from the training split of these actions."
+    if side.layer <= lowest:
+        text += f" The layer shown, {layer_text(side.layer)}, is not above it: choose a higher one."
+    return text
+
+
+def _name(study: Study, recipe: Recipe) -> str:
+    terms = " and ".join(f"{_axis(term.axis)} {term.strength:+.0%}" for term in recipe.active)
+    how = "" if recipe.operation == "add" else f" ({recipe.operation})"
+    layers = layers_text(recipe.layers)
+    several = "s" if len(recipe.layers) > 1 else ""
+    return f"{study.card.name}, {terms}{how} after layer{several} {layers}"
+
+
+def _axis(axis: str) -> str:
+    return axis if axis in (*FOUNDATIONS, *DIMENSIONS) else axis[:_SHOWN]

@@ -1,0 +1,310 @@
+"""Files that hold a table: what they are, whether they are safe to read, their rows as text.
+
+Everything a person can get wrong about a file is noticed here and said in a sentence, before DuckDB
+reads the rows.
+"""
+
+import codecs
+import contextlib
+import csv
+import json
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from core.dataset.rows import TableError, TableFile, connection, json_fault, literal
+from core.runtime.store import clear_disk_errors
+
+#: Uncompressed bytes accepted from a zip; the official table has 0.15 GB.
+MAX_UNPACKED: Final = 2**30
+#: Uncompressed over compressed size accepted above ``RATIO_FROM`` bytes; the official zip has 5.3.
+MAX_RATIO: Final = 100
+RATIO_FROM: Final = 16 * 2**20
+#: Bytes read to recognise a table and to show its first rows.
+HEAD_BYTES: Final = 256 * 1024
+PREVIEW_ROWS: Final = 8
+
+_CHUNK: Final = 2**20
+_ACCEPTED: Final = "Possible are TSV, CSV, Parquet, JSON Lines, and a zip with one .tsv file."
+#: Characters of a path that a message repeats.
+_SHOWN_PATH: Final = 120
+
+
+@contextlib.contextmanager
+def opened(path: Path, workspace: Path | None = None) -> Iterator[TableFile]:
+    """Yield the table in a file that a person named; a zip is unpacked into the workspace.
+
+    Args:
+        path: The file.
+        workspace: Folder for temporary copies, removed afterwards; None: the system's.
+
+    Raises:
+        TableError: The file is missing, unreadable, empty, no table, or not safe to unpack.
+    """
+    check_file(path)
+    if workspace is not None:
+        with clear_disk_errors(workspace):
+            workspace.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".table-", dir=workspace) as folder:
+        source, shown = path, path.name
+        with path.open("rb") as file:
+            magic = file.read(4)
+        if magic == b"PK\x03\x04":
+            source, shown = _unpack(path, Path(folder))
+        if magic == b"PAR1":
+            yield _parquet_file(_plain_name(source, Path(folder)), shown)
+        else:
+            _refuse_known_binary(magic, shown)
+            yield _text_file(_clean_text(source, shown, Path(folder)), shown)
+
+
+def check_file(path: Path) -> None:
+    """Refuse a path that is no readable file.
+
+    Raises:
+        TableError: It is missing, a folder, no regular file, unreadable or empty.
+    """
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL
+        there = False
+    if not there:
+        shown = str(path) if len(str(path)) <= _SHOWN_PATH else f"{str(path)[:_SHOWN_PATH]} …"
+        raise TableError(f"There is no file {shown}. Check the path, or upload the file.")
+    if path.is_dir():
+        raise TableError(f"{path} is a folder. Name the table file inside it.")
+    if not path.is_file():
+        raise TableError(f"{path} is not a regular file. {_ACCEPTED}")
+    try:
+        with path.open("rb") as file:
+            first = file.read(1)
+    except OSError as error:
+        raise TableError(
+            f"{path} cannot be read ({error.strerror}). Give this user read access and try again."
+        ) from error
+    if not first:
+        raise TableError(f"{path.name} is empty. {_ACCEPTED}")
+
+
+def _refuse_known_binary(magic: bytes, shown: str) -> None:
+    if magic[:2] == b"\x1f\x8b":
+        raise TableError(f"{shown} is gzip-compressed. Unpack it first, then name the table.")
+    if magic[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise TableError(f"{shown} is written in UTF-16. Save it as UTF-8 and try again.")
+
+
+def _unpack(path: Path, folder: Path) -> tuple[Path, str]:
+    """Write the zip's one .tsv member into ``folder``; return it and its name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = _only_table(archive, path.name)
+            target = folder / "member.tsv"
+            with clear_disk_errors(folder), archive.open(member) as source:
+                _copy_capped(source, target, member, path.name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise TableError(
+            f"{path.name} is a damaged or unusual zip ({error}). Fetch it again, or unpack it and "
+            "name the .tsv file."
+        ) from error
+    return target, f"{member.filename} in {path.name}"
+
+
+def _only_table(archive: zipfile.ZipFile, shown: str) -> zipfile.ZipInfo:
+    names = [entry.filename for entry in archive.infolist()]
+    if "[Content_Types].xml" in names:
+        raise TableError(f"{shown} is an Office document. Save the sheet as CSV and try again.")
+    tables = [
+        entry
+        for entry in archive.infolist()
+        if entry.filename.lower().endswith(".tsv")
+        and not entry.filename.startswith("__MACOSX/")
+        and not Path(entry.filename).name.startswith(".")
+    ]
+    if len(tables) != 1:
+        found = ", ".join(entry.filename for entry in tables[:5]) or "none"
+        raise TableError(
+            f"{shown} must hold exactly one .tsv file, but holds {len(tables)} ({found}). "
+            "Unpack it and name the table itself."
+        )
+    if tables[0].flag_bits & 1:
+        raise TableError(f"{shown} is protected by a password. Unpack it and name the .tsv file.")
+    return tables[0]
+
+
+def _copy_capped(source: Any, target: Path, member: zipfile.ZipInfo, shown: str) -> None:
+    """Copy a member while it stays within the caps: the sizes a zip states may be wrong."""
+    written = 0
+    with target.open("wb") as file:
+        while block := source.read(_CHUNK):
+            written += len(block)
+            ratio = written / max(member.compress_size, 1)
+            if written > MAX_UNPACKED or (written > RATIO_FROM and ratio > MAX_RATIO):
+                raise TableError(
+                    f"{member.filename} in {shown} unpacks to more than is accepted "
+                    f"({MAX_UNPACKED / 2**30:.0f} GiB, or {MAX_RATIO} times its packed size). If "
+                    "you trust it, unpack it yourself and name the .tsv file."
+                )
+            file.write(block)
+
+
+def _clean_text(source: Path, shown: str, folder: Path) -> Path:
+    """Refuse what is not UTF-8 text; copy a file whose name or line ends DuckDB would misread."""
+    with source.open("rb") as file:
+        mixed = _scan_text(file, shown)
+    if not mixed:
+        return _plain_name(source, folder)
+    target = folder / "table.txt"
+    with clear_disk_errors(folder), source.open("rb") as file, target.open("wb") as copy:
+        held = b""
+        while block := held + file.read(_CHUNK):
+            held = b"\r" if block.endswith(b"\r") and block != held else b""
+            ends = block[: len(block) - len(held)].replace(b"\r\n", b"\n")
+            copy.write(ends.replace(b"\r", b" "))
+    return target
+
+
+def _plain_name(source: Path, folder: Path) -> Path:
+    """Return a path without the signs DuckDB takes for a pattern of several files."""
+    if not set("*?[]{}") & set(str(source)):
+        return source.resolve()
+    target = folder / f"table{source.suffix if source.suffix.isalnum() else ''}"
+    with clear_disk_errors(folder), source.open("rb") as file, target.open("wb") as copy:
+        while block := file.read(_CHUNK):
+            copy.write(block)
+    return target
+
+
+def _scan_text(file: BinaryIO, shown: str) -> bool:
+    """Check every byte; tell whether different line ends are mixed (DuckDB refuses those)."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = newlines = pairs = returns = 0
+    last = b""
+    while block := file.read(_CHUNK):
+        if b"\0" in block:
+            raise TableError(
+                f"{shown} is not a text table: it holds NUL bytes, so it is a binary file or not "
+                f"saved as UTF-8. {_ACCEPTED}"
+            )
+        _decode(decoder, block, shown, offset)
+        newlines += block.count(b"\n")
+        returns += block.count(b"\r")
+        pairs += (last + block).count(b"\r\n")
+        last = block[-1:] if block.endswith(b"\r") else b""
+        offset += len(block)
+    _decode(decoder, b"", shown, offset, final=True)
+    return newlines > 0 and not newlines == pairs == returns and returns > 0
+
+
+def _decode(
+    decoder: codecs.IncrementalDecoder,
+    block: bytes,
+    shown: str,
+    offset: int,
+    *,
+    final: bool = False,
+) -> None:
+    try:
+        decoder.decode(block, final)
+    except UnicodeDecodeError as error:
+        place = offset + max(error.start, 0)
+        raise TableError(
+            f"{shown} is not UTF-8 text (near byte {place:,}). Save it with the encoding UTF-8 "
+            "and try again."
+        ) from error
+
+
+def _text_file(path: Path, shown: str) -> TableFile:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    if not text.strip():
+        raise TableError(f"{shown} is empty. {_ACCEPTED}")
+    if text.lstrip().startswith("{"):
+        return _jsonl_file(path, shown, text, complete=len(head) < HEAD_BYTES)
+    if text.lstrip().startswith("["):
+        raise TableError(f"{shown} is one JSON list. Write one object per line (JSON Lines).")
+    line = text.lstrip("\r\n").splitlines()[0]
+    delimiter = max("\t,;", key=line.count)
+    rows = _split_head(text, delimiter, complete=len(head) < HEAD_BYTES)
+    columns = tuple(cell.strip() for cell in rows[0]) if rows else ()
+    if len(columns) < 2:
+        raise TableError(
+            f"{shown} has only one column ({line[:60]!r}). Its cells must be separated by tabs, "
+            f"commas or semicolons, and its first line must name the columns. {_ACCEPTED}"
+        )
+    _check_names(columns, shown)
+    fitting = [row for row in rows[1:] if len(row) == len(columns)][:PREVIEW_ROWS]
+    preview = tuple(dict(zip(columns, row, strict=True)) for row in fitting)
+    return TableFile(path, shown, "text", delimiter, columns, preview)
+
+
+def _split_head(text: str, delimiter: str, *, complete: bool) -> list[list[str]]:
+    """Split the first lines into cells; the last line may be cut off, then it is left out."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not complete and len(lines) > 1:
+        lines.pop()
+    if delimiter == "\t":
+        return [[unquoted(cell) for cell in line.split("\t")] for line in lines[:100]]
+    rows = []
+    with contextlib.suppress(csv.Error):
+        for row in csv.reader(lines, delimiter=delimiter):
+            rows.append(row)
+            if len(rows) > 100:
+                break
+    return rows
+
+
+def unquoted(cell: str) -> str:
+    """Return a cell without its CSV quotes; a cell that is not wholly quoted stays as it is."""
+    if len(cell) < 2 or cell[0] != '"' or cell[-1] != '"':
+        return cell
+    inner = cell[1:-1]
+    return inner.replace('""', '"') if '"' not in inner.replace('""', "") else cell
+
+
+def _check_names(columns: tuple[str, ...], shown: str) -> None:
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise TableError(f"{shown} has two columns named {twice[0]!r}. Rename one of them.")
+
+
+def _jsonl_file(path: Path, shown: str, text: str, *, complete: bool) -> TableFile:
+    columns: dict[str, None] = {}
+    preview = []
+    lines = [line for line in text.splitlines() if line.strip()]
+    for number, line in enumerate(lines[:200], start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            if number == len(lines) > 1 and not complete:
+                break  # the head was cut inside this line
+            raise TableError(json_fault(shown, number, str(error))) from error
+        if not isinstance(record, dict):
+            raise TableError(json_fault(shown, number, "no object"))
+        columns.update(dict.fromkeys(record))
+        preview.append({name: str(value) for name, value in record.items()})
+    return TableFile(path, shown, "jsonl", "", tuple(columns), tuple(preview[:PREVIEW_ROWS]))
+
+
+def _parquet_file(path: Path, shown: str) -> TableFile:
+    import duckdb
+
+    with connection() as con:
+        try:
+            query = con.sql(
+                f"SELECT * FROM read_parquet({literal(str(path))}) LIMIT {PREVIEW_ROWS}"
+            )
+            columns = tuple(query.columns)
+            rows = query.fetchall()
+        except duckdb.Error as error:
+            raise TableError(
+                f"{shown} is a damaged Parquet file. Write it again, or use CSV instead."
+            ) from error
+    preview = tuple(
+        {name: "" if cell is None else str(cell) for name, cell in zip(columns, row, strict=True)}
+        for row in rows
+    )
+    return TableFile(path, shown, "parquet", "", columns, preview)

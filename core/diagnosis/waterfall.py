@@ -1,0 +1,149 @@
+"""How much of the indifference is the instrument's own: from the paper's figure to the repaired.
+
+Each test begins with the figure that the paper's procedure gives on this model and these items,
+and repairs one thing at a time. Every step stands with its interval, and with the interval of what
+it changed, on the same resamples of texts where both figures have them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from core.activations.prompts import PRESETS, ReadSpec
+from core.activations.study import Study
+from core.diagnosis.diagnosis import FORMAT as DIAGNOSIS_FORMAT
+from core.diagnosis.repairs import REPAIRS, Desk, Drawn, chain, layers_of
+from core.measures.cohort import DRAWS, cohort_of
+from core.measures.result import NOTHING, TESTS, Test, estimate
+from core.runtime.progress import Report, part, silent
+from core.runtime.store import Store, library_version
+from core.statistics.bootstrap import Estimate
+
+#: Raised whenever the same items and states would give other figures.
+_FORMAT: Final = 2
+
+
+class Step(NamedTuple):
+    """One bar of the waterfall."""
+
+    test: Test
+    """Which test."""
+
+    name: str
+    """What was repaired."""
+
+    why: str
+    """Why it had to be."""
+
+    layer: int | None
+    """At which layer; None if each pole has its own, or nothing can be computed."""
+
+    figure: Estimate
+    """The test's figure after this step, with its 95 % interval over texts."""
+
+    change: Estimate
+    """What the step changed, with its interval; NaN for the first."""
+
+    @property
+    def where(self) -> str:
+        """The layer, for people."""
+        if self.layer is not None:
+            return str(self.layer)
+        return "–" if np.isnan(self.figure.value) else "each pole's highest"
+
+
+def paper_read(read: ReadSpec) -> ReadSpec:
+    """Return the paper's way to read with a template of one's own."""
+    return replace(PRESETS["paper"], template=read.template)
+
+
+def plain_read(read: ReadSpec) -> ReadSpec:
+    """Return the repaired way to read with a template of one's own."""
+    return replace(PRESETS["default"], template=read.template)
+
+
+def load_or_measure_waterfall(
+    store: Store,
+    paper: Study,
+    plain: Study,
+    report: Report = silent,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[Test, list[Step]]:
+    """Return the steps of each test, measured only if they are not stored.
+
+    Args:
+        store: Where states and results lie.
+        paper: The items as the paper reads them (``paper_read``).
+        plain: The same items read without its faults (``plain_read``).
+        report: Told of each step.
+        draws: Resamples of texts behind each interval.
+        seed: Seed of everything random.
+
+    Raises:
+        CoreError: The states of one of the readings are not stored.
+        Cancelled: The person cancelled.
+    """
+    kept = open_waterfall(store, paper, plain, draws=draws, seed=seed)
+    if kept is not None:
+        return kept
+    cohort = cohort_of(plain.items, draws=draws, shuffles=0, seed=seed)
+    layers = layers_of(store, paper, plain)
+    desk = Desk(store, paper, plain, cohort.prepare(), layers, report)
+    chains = {test: list(chain(test)) for test in TESTS}
+    total, done = sum(map(len, chains.values())), 0
+    result: dict[Test, list[Step]] = {}
+    for test, repairs in chains.items():
+        steps: list[Step] = []
+        before: Drawn | None = None
+        for key, make in repairs:
+            here = part(report, done / total, (done + 1) / total)
+            note = f"{test} test: {REPAIRS[key][0].lower()}"
+            here(0, 1, note)
+            now = make(replace(desk, report=here, note=note))
+            steps.append(_step(test, key, now, before))
+            before, done = now, done + 1
+        result[test] = steps
+    with store.writing("waterfall", _key(paper, plain, draws, seed)) as folder:
+        (folder / "steps.json").write_text(json.dumps(result))
+    return result
+
+
+def open_waterfall(
+    store: Store, paper: Study, plain: Study, *, draws: int = DRAWS, seed: int = 0
+) -> dict[Test, list[Step]] | None:
+    """Return the stored steps, None if there are none."""
+    folder = store.open("waterfall", _key(paper, plain, draws, seed))
+    if folder is None:
+        return None
+    kept: dict[Test, list[list[Any]]] = json.loads((folder / "steps.json").read_text())
+    return {
+        test: [
+            Step(test, row[1], row[2], row[3], Estimate(*row[4]), Estimate(*row[5])) for row in rows
+        ]
+        for test, rows in kept.items()
+    }
+
+
+def _key(paper: Study, plain: Study, draws: int, seed: int) -> Mapping[str, Any]:
+    return {
+        "format": [_FORMAT, DIAGNOSIS_FORMAT],
+        "paper": paper.plan.base_key(),
+        "plain": plain.plan.base_key(),
+        "items": plain.items.digest,
+        "draws": draws,
+        "seed": seed,
+        "versions": {name: library_version(name) for name in ("numpy", "scikit-learn", "torch")},
+    }
+
+
+def _step(test: Test, key: str, now: Drawn, before: Drawn | None) -> Step:
+    change = NOTHING
+    if before is not None:
+        change = estimate(now.value - before.value, now.draws - before.draws)
+    name, why = REPAIRS[key]
+    return Step(test, name, why, now.layer, estimate(now.value, now.draws), change)

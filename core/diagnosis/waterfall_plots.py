@@ -1,0 +1,104 @@
+"""The waterfall of a test as a figure and as a table, from finished steps."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.diagnosis.waterfall import Step
+from core.measures.result import Test
+from core.palette import CONTROL, POLE_COLOURS
+from core.wording import interval_text
+
+#: Steps that raise and lower a figure; the sign stands beside the bar as well.
+_UP = POLE_COLOURS["virtue"]
+_DOWN = POLE_COLOURS["vice"]
+
+
+def waterfall_figure(steps: Sequence[Step]) -> go.Figure:
+    """Draw a test's steps from the paper's figure (top) to the repaired one (bottom).
+
+    Args:
+        steps: In order; a figure that is NaN leaves its row empty.
+    """
+    values = np.array([step.figure.value for step in steps])
+    before = np.concatenate([[0.0], values[:-1]])
+    change = values - before
+    ends = [0, len(steps) - 1]
+    colours = [
+        CONTROL if row in ends[:1] else (_UP if change[row] >= 0 else _DOWN)
+        for row in range(len(steps))
+    ]
+    figure = go.Figure()
+    figure.add_trace(
+        go.Bar(
+            y=_names(steps),
+            x=change,
+            base=before,
+            orientation="h",
+            marker={"color": colours, "opacity": 0.55},
+            width=0.6,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            y=_names(steps),
+            x=values,
+            mode="markers",
+            marker={"color": CONTROL, "symbol": "diamond", "size": 9},
+            error_x={
+                "array": [step.figure.high - step.figure.value for step in steps],
+                "arrayminus": [step.figure.value - step.figure.low for step in steps],
+                "thickness": 1.5,
+                "color": CONTROL,
+            },
+            customdata=[[step.why, interval_text(step.figure)] for step in steps],
+            hovertemplate="%{y}<br>%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    figure.add_vline(x=0, line_width=1, line_color=CONTROL)
+    figure.update_layout(height=90 + 34 * len(steps), margin={"l": 8, "r": 8, "t": 8, "b": 32})
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(zeroline=False)
+    return figure
+
+
+def _names(steps: Sequence[Step]) -> list[str]:
+    return [step.name for step in steps]
+
+
+def ends_text(steps: Sequence[Step]) -> str:
+    """Return what the paper's procedure gives and what is left after all repairs, in words."""
+    first, last = steps[0], steps[-1]
+    told = f"{_told(first)} by the paper's procedure; {_told(last)} after every repair."
+    return told[0].upper() + told[1:]
+
+
+def _told(step: Step) -> str:
+    return "not computable" if np.isnan(step.figure.value) else interval_text(step.figure)
+
+
+def waterfall_table(waterfall: Mapping[Test, Sequence[Step]]) -> pd.DataFrame:
+    """Return all steps as a flat table: the twin of the figures."""
+    return pd.DataFrame(
+        [
+            {
+                "test": test,
+                "step": step.name,
+                "why": step.why,
+                "layer": step.where,
+                "figure": step.figure.value,
+                "low": step.figure.low,
+                "high": step.figure.high,
+                "change": step.change.value,
+                "change_low": step.change.low,
+                "change_high": step.change.high,
+            }
+            for test, steps in waterfall.items()
+            for step in steps
+        ]
+    )

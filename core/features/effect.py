@@ -1,0 +1,266 @@
+"""Does a latent cause anything? Steered and switched off, beside random latents of like density.
+
+A latent may correlate with harm and do nothing. So its direction is added and taken away on
+held-out actions, and it is switched off where it is on, and the read-out (log odds of a right
+against a wrong next word) is compared with the same for random latents that are on about as often.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.activations.extraction import check_model
+from core.activations.study import Study
+from core.features.feature_activations import Codes
+from core.runtime.progress import Report, silent
+from core.runtime.store import Key, Store
+from core.sae.dictionary import Dictionary, check_fits
+from core.statistics.bootstrap import Estimate, bootstrap_mean, chance
+from core.steering.directions import Direction
+from core.steering.edits import LayerEdit, residual_norm
+from core.steering.effects.readout import Held, WordSets, compared, hold, steered_logits
+from core.steering.effects.strength_sweep import held_out
+
+if TYPE_CHECKING:
+    from core.models.open_models import OpenModel
+
+#: Held-out actions that are steered, and texts on which a latent is switched off, at most.
+MOST_ACTIONS: Final = 12
+#: A share of random latents that must be beaten before an effect is called one.
+BEYOND: Final = 0.95
+#: Random latents are drawn from so many times as many of the most similar density.
+_POOL: Final = 4
+_KIND: Final = "effect"
+_FILE: Final = "effect.json"
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class EffectSpec:
+    """What is tried with a latent."""
+
+    latent: int
+    """Which one."""
+
+    axis: str
+    """Foundation or pole whose held-out actions are steered."""
+
+    strength: float = 0.1
+    """Length of what is added, in residual norms of the layer."""
+
+    controls: int = 20
+    """Random latents of like density."""
+
+    seed: int = 0
+    """Of the choice of these."""
+
+
+class Tried(NamedTuple):
+    """One experiment."""
+
+    effect: Estimate
+    """Mean change of the read-out, 95 % interval over texts; above 0 towards approval."""
+
+    n_texts: int
+    """Texts behind it; 0: it could not be tried."""
+
+    controls: tuple[float, ...]
+    """The same figure of each random latent."""
+
+    @property
+    def band(self) -> Estimate:
+        """Mean and 95 % band of the random latents; NaN without any."""
+        if not self.controls:
+            return Estimate(np.nan, np.nan, np.nan)
+        return chance(np.array(self.controls))
+
+    @property
+    def beaten(self) -> float:
+        """Share of random latents that move the read-out less, in [0, 1]; NaN without any."""
+        if not self.controls or not np.isfinite(self.effect.value):
+            return float("nan")
+        return float((np.abs(self.controls) < abs(self.effect.value)).mean())
+
+    @property
+    def verdict(self) -> str:
+        """What may be said, in words."""
+        if not self.n_texts:
+            return "could not be tried: it is on for no held-out text"
+        if not (self.effect.low > 0 or self.effect.high < 0):
+            return "no effect: the interval holds 0"
+        way = "approval" if self.effect.value > 0 else "condemnation"
+        if not self.beaten >= BEYOND:
+            return f"moves towards {way}, but beats only {self.beaten:.0%} of random latents"
+        return f"moves towards {way}, beyond {self.beaten:.0%} of random latents"
+
+
+class Effect(NamedTuple):
+    """What a latent causes."""
+
+    spec: EffectSpec
+    """What was tried."""
+
+    steering: Tried
+    """Half the difference between adding and taking away its direction: what depends on its sign.
+    Any push, whichever way, also breaks something; that part cancels out."""
+
+    ablation: Tried
+    """Switched off on held-out texts where it is on; what the dictionary misses is kept."""
+
+
+def effect_key(study: Study, dictionary: Dictionary, spec: EffectSpec) -> Key:
+    """Return the content key of an effect."""
+    return {
+        "format": _FORMAT,
+        **study.plan.base_key(),
+        "items": study.items.digest,
+        "dictionary": dictionary.digest,
+        "effect": asdict(spec),
+    }
+
+
+def open_effect(
+    store: Store, study: Study, dictionary: Dictionary, spec: EffectSpec
+) -> Effect | None:
+    """Return a kept effect, None if there is none."""
+    folder = store.open(_KIND, effect_key(study, dictionary, spec))
+    if folder is None:
+        return None
+    record = json.loads((folder / _FILE).read_text())
+    return Effect(spec, _tried(record["steering"]), _tried(record["ablation"]))
+
+
+def _tried(record: dict[str, Any]) -> Tried:
+    return Tried(Estimate(*record["effect"]), record["n_texts"], tuple(record["controls"]))
+
+
+def measure_effect(
+    store: Store,
+    study: Study,
+    model: "OpenModel",
+    dictionary: Dictionary,
+    codes: Codes,
+    spec: EffectSpec,
+    report: Report = silent,
+) -> Effect:
+    """Steer and switch off a latent, beside random latents of like density; keep the result.
+
+    Args:
+        store: Where states lie and the result is kept.
+        study: Items and model.
+        model: The open model.
+        dictionary: A dictionary of it.
+        codes: The items' codes by it.
+        spec: What is tried.
+        report: Told the number of latents tried.
+
+    Raises:
+        DictionaryError: There is no such latent, or the dictionary belongs to another model.
+        CoreError: No action of the axis is held out, or steering made numbers that are not finite.
+        Cancelled: The person cancelled; nothing is kept.
+    """
+    check_fits(dictionary, model.card)
+    check_model(model, study.plan)
+    kept = open_effect(store, study, dictionary, spec)
+    if kept is not None:
+        return kept
+    bench = _Bench(store, study, model, dictionary, codes, spec)
+    dictionary.direction(spec.latent)  # refuses a dead one before any work
+    others = alike(codes, dictionary, spec.latent, spec.controls, spec.seed)
+    steered, off = [], []
+    for number, latent in enumerate([spec.latent, *others]):
+        report(number, 1 + len(others), f"trying latents · {number} of {1 + len(others)}")
+        steered.append(bench.steered(latent))
+        off.append(bench.switched_off(latent))
+    effect = Effect(spec, _beside(steered), _beside(off))
+    with store.writing(_KIND, effect_key(study, dictionary, spec)) as folder:
+        record = {"steering": effect.steering._asdict(), "ablation": effect.ablation._asdict()}
+        (folder / _FILE).write_text(json.dumps(record))
+    return effect
+
+
+def _beside(shifts: Sequence[NDArray[np.float64]]) -> Tried:
+    """Put the first latent's change beside those of the others."""
+    own, *others = shifts
+    controls = tuple(float(one.mean()) for one in others if len(one))
+    if not len(own):
+        return Tried(Estimate(np.nan, np.nan, np.nan), 0, controls)
+    return Tried(bootstrap_mean(own, np.arange(len(own))), len(own), controls)
+
+
+def alike(
+    codes: Codes, dictionary: Dictionary, latent: int, most: int, seed: int = 0
+) -> NDArray[np.int64]:
+    """Return random other latents that are on about as often, shape ``(<= most,)``.
+
+    Args:
+        codes: A set's codes.
+        dictionary: The dictionary.
+        latent: Whose like is looked for.
+        most: How many.
+        seed: Of the draw.
+    """
+    density = codes.density()
+    alive = (density > 0) & (dictionary.w_dec.norm(dim=1).cpu().numpy() > 0)
+    alive[latent] = False
+    others = np.flatnonzero(alive)
+    apart = np.abs(np.log(density[others]) - np.log(max(density[latent], 1e-9)))
+    near = others[np.argsort(apart, kind="stable")[: _POOL * most]]
+    drawn = np.random.default_rng(seed).permutation(near)[:most]
+    return np.sort(drawn).astype(np.int64)
+
+
+class _Bench:
+    """The same two experiments for one latent after the other."""
+
+    def __init__(
+        self,
+        store: Store,
+        study: Study,
+        model: "OpenModel",
+        dictionary: Dictionary,
+        codes: Codes,
+        spec: EffectSpec,
+    ) -> None:
+        self._study, self._model, self._codes = study, model, codes
+        self._dictionary, self._layer = dictionary, dictionary.info.layer
+        self._norm, self._strength = residual_norm(store, study, self._layer), spec.strength
+        rows = held_out(study, spec.axis, MOST_ACTIONS)
+        asked = [study.plan.prompts[row] for row in study.plan.rows[rows]]
+        self._asked = hold(model, asked, self._layer)
+        self._test = study.items.split[study.first_rows] == "test"
+
+    def _edit(self, latent: int, strength: float, *, clamp: bool) -> LayerEdit:
+        vector = self._dictionary.direction(latent)
+        direction = Direction(f"latent {latent}", vector, "", self._layer, "latent")
+        whose = (self._dictionary, (latent,)) if clamp else (None, ())
+        operation: Any = "clamp" if clamp else "add"
+        return LayerEdit(self._layer, (direction,), (strength,), self._norm, operation, *whose)
+
+    def _shift(self, held: Held, edit: LayerEdit) -> NDArray[np.float64]:
+        after = steered_logits(self._model, held, [edit], "not first")
+        return compared(self._model, held.logits, after, WordSets()).shift
+
+    def steered(self, latent: int) -> NDArray[np.float64]:
+        """Return half the difference between pushing and pulling, per action."""
+        push, pull = (
+            self._shift(self._asked, self._edit(latent, strength, clamp=False))
+            for strength in (self._strength, -self._strength)
+        )
+        return (push - pull) / 2
+
+    def switched_off(self, latent: int) -> NDArray[np.float64]:
+        """Return the change where it is on, per held-out text; empty if it is on for none."""
+        peaks = np.zeros(self._codes.n_prompts)
+        np.maximum.at(peaks, self._codes.prompt, self._codes.of(latent))
+        peaks[~self._test] = 0
+        rows = np.argsort(-peaks, kind="stable")[:MOST_ACTIONS]
+        prompts = [self._study.plan.prompts[row] for row in rows if peaks[row] > 0]
+        if not prompts:
+            return np.zeros(0)
+        held = hold(self._model, prompts, self._layer)
+        return self._shift(held, self._edit(latent, 0.0, clamp=True))

@@ -1,0 +1,194 @@
+"""Which words a latent promotes: its decoder direction through the final norm and unembedding.
+
+This is what the direction says to the vocabulary if nothing came between (logit lens; for latents
+Bricken et al. 2023, https://transformer-circuits.pub/2023/monosemantic-features). Later layers do
+come between, so it is a hint beside the texts and the measured effect, no proof.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import CoreError
+from core.runtime.progress import Report, silent
+from core.runtime.store import Key, Store, fingerprint
+from core.sae.dictionary import Dictionary, check_fits
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.models.open_models import OpenModel
+
+#: Words kept at each end.
+TOP: Final = 12
+#: Cells of one block of logits: 2**25 are 128 MB.
+_BLOCK_CELLS: Final = 2**25
+_KIND: Final = "lens"
+_FILE: Final = "lens.safetensors"
+_WORDS: Final = "words.json"
+_FORMAT: Final = 1
+#: Names that decoders give their last norm.
+_NORMS: Final = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "final_norm")
+
+
+class Lens(NamedTuple):
+    """What latents say to the vocabulary."""
+
+    latents: NDArray[np.int64]
+    """Which latents, rising, shape ``(n,)``."""
+
+    promoted: NDArray[np.int64]
+    """Vocabulary numbers of the words made likelier, best first, shape ``(n, TOP)``."""
+
+    gain: NDArray[np.float32]
+    """Their logits above the vocabulary's mean, in standard deviations of the latent's logits."""
+
+    suppressed: NDArray[np.int64]
+    """Words made least likely, worst first, shape ``(n, TOP)``."""
+
+    loss: NDArray[np.float32]
+    """Their logits, as ``gain``."""
+
+    words: dict[int, str]
+    """Text of each vocabulary number that occurs."""
+
+    def of(self, latent: int) -> "tuple[list[tuple[str, float]], list[tuple[str, float]]] | None":
+        """Return a latent's promoted and suppressed words with their logits; None if not known."""
+        row = int(np.searchsorted(self.latents, latent))
+        if row == len(self.latents) or self.latents[row] != latent:
+            return None
+        sides = ((self.promoted, self.gain), (self.suppressed, self.loss))
+        up, down = (
+            [(self.words[int(one)], float(z)) for one, z in zip(who[row], how[row], strict=True)]
+            for who, how in sides
+        )
+        return up, down
+
+
+def lens_key(dictionary: Dictionary, identity: str, latents: Sequence[int]) -> Key:
+    """Return the content key of a lens."""
+    return {
+        "format": _FORMAT,
+        "model": identity,
+        "dictionary": dictionary.digest,
+        "latents": fingerprint(sorted({int(one) for one in latents})),
+    }
+
+
+def open_lens(
+    store: Store, dictionary: Dictionary, identity: str, latents: Sequence[int]
+) -> Lens | None:
+    """Return a stored lens, None if there is none."""
+    from safetensors.numpy import load_file
+
+    folder = store.open(_KIND, lens_key(dictionary, identity, latents))
+    if folder is None:
+        return None
+    kept = load_file(folder / _FILE)
+    words = {int(one): text for one, text in json.loads((folder / _WORDS).read_text()).items()}
+    return Lens(
+        kept["latents"].astype(np.int64),
+        kept["promoted"].astype(np.int64),
+        kept["gain"],
+        kept["suppressed"].astype(np.int64),
+        kept["loss"],
+        words,
+    )
+
+
+def read_lens(
+    store: Store,
+    model: "OpenModel",
+    dictionary: Dictionary,
+    latents: Sequence[int],
+    report: Report = silent,
+) -> Lens:
+    """Push latents' directions through the final norm and the unembedding; keep the ends.
+
+    Args:
+        store: Where it is kept.
+        model: The open model.
+        dictionary: A dictionary of it.
+        latents: Which latents, each once; order does not matter.
+        report: Told the number of latents done.
+
+    Raises:
+        DictionaryError: The dictionary belongs to another model.
+        CoreError: There is no latent to look at, or the model has no final norm that is known.
+        Cancelled: The person cancelled; nothing is kept.
+    """
+    check_fits(dictionary, model.card)
+    kept = open_lens(store, dictionary, model.card.identity, latents)
+    if kept is not None:
+        return kept
+    chosen = np.array(sorted({int(one) for one in latents}), np.int64)
+    if not len(chosen):
+        raise CoreError("No latent was named whose words could be looked up.")
+    parts: list[list[NDArray[Any]]] = []
+    vocabulary = model.module.get_output_embeddings().weight.shape[0]
+    block = max(1, _BLOCK_CELLS // vocabulary)
+    for start in range(0, len(chosen), block):
+        report(start, len(chosen), f"looking up words · {start:,} of {len(chosen):,} latents")
+        parts.append(_ends(model, dictionary, chosen[start : start + block]))
+    promoted, gain, suppressed, loss = (np.concatenate(one) for one in zip(*parts, strict=True))
+    tokenizer: Any = model.tokenizer
+    used = np.unique(np.concatenate([promoted.ravel(), suppressed.ravel()]))
+    words = {int(one): tokenizer.decode([int(one)]) for one in used}
+    lens = Lens(chosen, promoted, gain, suppressed, loss, words)
+    _save(store, lens, lens_key(dictionary, model.card.identity, latents))
+    return lens
+
+
+def _ends(
+    model: "OpenModel", dictionary: Dictionary, latents: NDArray[np.int64]
+) -> list[NDArray[Any]]:
+    """Return both ends of some latents' logits: numbers and z-scores."""
+    import torch
+
+    head: Any = model.module.get_output_embeddings()
+    directions = dictionary.w_dec[torch.from_numpy(latents).to(dictionary.w_dec.device)]
+    with model.lock, torch.no_grad():
+        inputs = _normed(model, directions)
+        logits = (inputs.to(head.weight.dtype) @ head.weight.T).float()
+    middle, spread = logits.mean(dim=1, keepdim=True), logits.std(dim=1, keepdim=True)
+    logits = (logits - middle) / spread.clamp(min=1e-12)
+    found = []
+    for largest in (True, False):
+        best = logits.topk(min(TOP, logits.shape[1]), dim=1, largest=largest)
+        found += [best.indices.cpu().numpy(), best.values.cpu().numpy().astype(np.float32)]
+    return found
+
+
+def _normed(model: "OpenModel", directions: "torch.Tensor") -> "torch.Tensor":
+    """Return directions as the final norm hands them on, without what it adds to everything."""
+    import torch
+
+    decoder: Any = model.module.get_decoder()
+    norm = next((getattr(decoder, name) for name in _NORMS if hasattr(decoder, name)), None)
+    if norm is None:
+        raise CoreError(
+            f"{model.card.name} keeps its last norm under a name that is not known, so no words "
+            "can be read off its latents."
+        )
+    weight = norm.weight
+    placed = directions.to(weight.device, weight.dtype)
+    told: torch.Tensor = norm(placed) - norm(torch.zeros_like(placed))
+    return told
+
+
+def _save(store: Store, lens: Lens, key: Key) -> None:
+    from safetensors.numpy import save_file
+
+    with store.writing(_KIND, key) as folder:
+        arrays = {
+            "latents": lens.latents.astype(np.int32),
+            "promoted": lens.promoted.astype(np.int32),
+            "gain": lens.gain,
+            "suppressed": lens.suppressed.astype(np.int32),
+            "loss": lens.loss,
+        }
+        save_file(arrays, folder / _FILE)
+        (folder / _WORDS).write_text(json.dumps(lens.words, ensure_ascii=False), encoding="utf-8")

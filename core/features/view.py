@@ -1,0 +1,239 @@
+"""What the features page shows: counts beside chance, tables of latents, reasons in words."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.features.comparisons import STATISTICS
+from core.features.dashboard import Passport
+from core.features.paper_latents import paper_strict, paper_types
+from core.features.scores import KINDS, LatentScores, counts
+from core.foundations import DIMENSIONS, FOUNDATIONS, Dimension
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Which latents the table shows.
+Shown = Literal["confirmed", "selected", "all"]
+_MEANINGS: Final = {
+    "monosemantic": "one dimension, and not its opposite",
+    "topic": "one foundation, virtue and vice alike",
+    "polysemantic": "several foundations",
+    "unconfirmed": "pass on training texts, on held-out ones the interval holds chance",
+    "not moral": "no dimension passes on training texts",
+    "too rare": "on in too few texts to judge",
+    "polarity collapse": "topic latents confirmed for both poles",
+    "selected": "pass the false discovery rate on training texts",
+    "confirmed": "of these, hold on held-out texts",
+}
+_PAPER: Final = "paper"
+
+
+def headline(scores: LatentScores) -> str:
+    """Say how many latents are moral, beside what chance finds."""
+    own, null = counts(scores), scores.shuffled
+    n = len(scores.fires)
+    if not own["confirmed"]:
+        chance = null.get("confirmed", 0)
+        return (
+            f"No latent of {n:,} is confirmed as moral ({chance} with shuffled labels): this "
+            "dictionary shows none that these texts can prove."
+        )
+    single = own["monosemantic"]
+    poles = f"{single:,} of a single pole" if single else "none of a single pole"
+    return (
+        f"{own['confirmed']:,} of {n:,} latents are moral, {poles} "
+        f"(with shuffled labels: {null.get('confirmed', 0):,})"
+    )
+
+
+def counts_table(scores: LatentScores) -> pd.DataFrame:
+    """Return how many latents are of each kind, beside the same with shuffled labels.
+
+    Columns: kind, latents, shuffled labels, meaning. The paper's own definitions stand at the end.
+    """
+    own, null = counts(scores), scores.shuffled
+    order = ["selected", "confirmed", *KINDS, "polarity collapse"]
+    rest = [name for name in own if name not in order]
+    rows = [
+        (name, own[name], null.get(name, 0), _MEANINGS.get(name, f"by the {_PAPER}'s definition"))
+        for name in [*order, *rest]
+    ]
+    return pd.DataFrame(rows, columns=["kind", "latents", "shuffled labels", "meaning"])
+
+
+def latents(
+    scores: LatentScores,
+    dimension: Dimension | None = None,
+    shown: Shown = "confirmed",
+    among: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """Return latents as a table, the surest first.
+
+    Args:
+        scores: All latents, judged.
+        dimension: Whose figures are shown and sorted by; None: each latent's own best.
+        shown: Confirmed ones, all that were selected, or every latent.
+        among: Only these, in their order, whatever ``shown`` says.
+
+    Returns:
+        Columns as ``latent_table``; rows in the order they are read.
+    """
+    table: pd.DataFrame = latent_table(scores, dimension).to_pandas()
+    if among is not None:
+        return table.iloc[list(among)].reset_index(drop=True)
+    if shown != "all":
+        passed = scores.confirmed if shown == "confirmed" else scores.selected
+        column = None if dimension is None else DIMENSIONS.index(dimension)
+        keep = passed.any(axis=1) if column is None else passed[:, column]
+        table = table[keep]
+    by = table["membership test"].fillna(table["membership"]).fillna(-1)
+    return table.iloc[np.argsort(-by.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def why(scores: LatentScores, latent: int) -> str:
+    """Say what kind a latent is, and for which figures."""
+    kind = str(scores.kind[latent])
+    if kind == "too rare":
+        return (
+            f"**Too rare to judge**: on in {scores.fires[latent]} training texts, "
+            f"{scores.spec.rare} are needed."
+        )
+    if kind in ("unconfirmed", "not moral"):
+        return _not_moral(scores, latent)
+    sure = np.flatnonzero(scores.confirmed[latent])
+    parts = [
+        f"{DIMENSIONS[one]} (AUROC {scores.test.membership[latent, one]:.2f} "
+        f"[{scores.low.membership[latent, one]:.2f}, {scores.high.membership[latent, one]:.2f}] "
+        f"on held-out texts, q {_q(scores.q.membership[latent, one])})"
+        for one in sure
+    ]
+    said = f"**{kind.capitalize()}**: confirmed for {', '.join(parts)}"
+    if kind == "topic":
+        return f"{said}; {_topic(scores, latent)}."
+    if kind == "monosemantic":
+        contrast = scores.q.contrast[latent, sure[0]]
+        opposite = DIMENSIONS[sure[0] ^ 1]
+        return f"{said}, and it tells this from {opposite} (q {_q(contrast)})."
+    return f"{said}."
+
+
+def _not_moral(scores: LatentScores, latent: int) -> str:
+    if scores.selected[latent].any():
+        names = ", ".join(DIMENSIONS[one] for one in np.flatnonzero(scores.selected[latent]))
+        return f"**Not confirmed**: selected for {names} on training texts, not on held-out ones."
+    return "**Not moral**: no dimension passes the false discovery rate on training texts."
+
+
+def _topic(scores: LatentScores, latent: int) -> str:
+    if scores.collapsed[latent]:
+        return "both poles of one foundation: its polarity has collapsed"
+    return "nothing shows that it tells this from the opposite pole"
+
+
+def _q(value: float) -> str:
+    return "not judged" if np.isnan(value) else "< .001" if value < 0.001 else f"{value:.3f}"
+
+
+def passport_table(passport: Passport) -> pd.DataFrame:
+    """Return a passport's figures per dimension: the table twin of its charts."""
+    own, null = np.array(passport.correlation), np.array(passport.shuffled)
+    return pd.DataFrame(
+        {
+            "dimension": list(DIMENSIONS),
+            "correlation": own[:, 0],
+            "low": own[:, 1],
+            "high": own[:, 2],
+            "shuffled low": null[:, 1],
+            "shuffled high": null[:, 2],
+            "cosine": passport.centres,
+            "all latents low": passport.centre_bands[:, 0],
+            "all latents high": passport.centre_bands[:, 1],
+        }
+    )
+
+
+def activation_table(passport: Passport) -> pd.DataFrame:
+    """Return how often a latent is on how strongly: the table twin of its histogram.
+
+    Columns: from and to, activations; tokens.
+    """
+    ends = passport.edges
+    return pd.DataFrame({"from": ends[:-1], "to": ends[1:], "tokens": passport.counts})
+
+
+def axis_of(scores: LatentScores, latent: int) -> str:
+    """Return the axis whose held-out actions a latent's effect is tried on.
+
+    Its own dimension if it is confirmed or selected for one; else the foundation of the dimension
+    it comes nearest to.
+    """
+    best = int(scores.best[latent])
+    if best >= 0:
+        return DIMENSIONS[best]
+    effect = np.nan_to_num(np.abs(scores.train.membership[latent] - 0.5))
+    return FOUNDATIONS[int(effect.argmax()) // 2]
+
+
+def latent_table(scores: LatentScores, dimension: Dimension | None = None) -> "pa.Table":
+    """Return one row per latent, in the order of the dictionary.
+
+    Args:
+        scores: The latents.
+        dimension: Whose figures are shown; without it each latent's own best dimension, and nothing
+            for latents that were selected for none.
+
+    Returns:
+        Columns ``latent``, ``kind``, ``dimension``, ``density`` (share of texts), ``fires``
+        (training texts); for ``membership`` (AUROC), ``contrast`` and ``gradient``: the figure
+        where latents are selected, ``... q``, and ``... test``, ``... low``, ``... high`` where
+        they are reported; ``selectivity``, ``topic selectivity`` (opposite pole no rival),
+        ``flags``, and the paper's ``paper type`` and ``paper strict``. Null where there is none.
+    """
+    import pyarrow as pa
+
+    n = len(scores.fires)
+    column = scores.best if dimension is None else np.full(n, DIMENSIONS.index(dimension))
+    names = [DIMENSIONS[one] if one >= 0 else None for one in column]
+    columns: dict[str, Any] = {
+        "latent": np.arange(n),
+        "kind": scores.kind.tolist(),
+        "dimension": pa.array(names, pa.string()),
+        "density": scores.density,
+        "fires": scores.fires,
+    }
+    parts = {"": scores.train, " q": scores.q, " test": scores.test}
+    parts |= {" low": scores.low, " high": scores.high}
+    for statistic in STATISTICS:
+        for ending, effects in parts.items():
+            columns[statistic + ending] = _picked(getattr(effects, statistic), column)
+    columns["selectivity"] = _picked(scores.selectivity(), column)
+    columns["topic selectivity"] = _picked(scores.selectivity(opposite=False), column)
+    columns["flags"] = ["; ".join(one) for one in _flags(scores)]
+    columns["paper type"] = paper_types(scores.pearson).tolist()
+    columns["paper strict"] = paper_strict(scores.pearson)
+    return pa.table(columns)
+
+
+def _picked(values: NDArray[np.float32], column: NDArray[np.int64]) -> "pa.Array":
+    import pyarrow as pa
+
+    own = np.take_along_axis(values, np.maximum(column, 0)[:, None], axis=1)[:, 0]
+    return pa.array(own, mask=(column < 0) | np.isnan(own))
+
+
+def _flags(scores: LatentScores) -> list[list[str]]:
+    """Return what a reader of each row should know besides."""
+    confirmed = scores.confirmed.sum(axis=1) > 0
+    own = np.take_along_axis(scores.q.contrast, np.maximum(scores.best, 0)[:, None], axis=1)[:, 0]
+    named = {
+        "polarity collapse": scores.collapsed,
+        "contrast not judged": confirmed & np.isnan(own),
+    }
+    return [
+        [name for name, which in named.items() if which[latent]]
+        for latent in range(len(scores.fires))
+    ]

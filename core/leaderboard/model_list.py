@@ -1,0 +1,162 @@
+"""A list of models in TOML: what a sweep goes through. A wrong entry does not spoil the others."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+from core import CoreError
+from core.diagnosis.leaderboard_rows import Labels
+from core.models.spec import ModelSpec, Source, SpecError
+
+#: The list of the 23 models of arXiv 2603.15615, named in place of a file.
+PAPER: Final = "paper"
+PAPER_FILE: Final = Path(__file__).resolve().parents[1] / "data" / "paper-models.toml"
+#: A list larger than this is no list of models.
+MOST_BYTES: Final = 1_000_000
+
+_SOURCES: Final = ("hub", "folder", "gguf", "packaged")
+_LABELS: Final = ("name", "family", "size", "training")
+_TEXTS: Final = ("hub", "folder", "gguf", "revision", "dtype", "device", *_LABELS)
+_SWITCHES: Final = ("packaged", "spread", "remote")
+_KEYS: Final = (*_TEXTS, *_SWITCHES, "untrained")
+_EXAMPLE: Final = (
+    '[[model]]\nhub = "Qwen/Qwen3-0.6B-Base"\nfamily = "Qwen3"\nsize = "0.6B"\ntraining = "base"'
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of a list."""
+
+    name: str
+    """What it is called in the table."""
+
+    asked: str
+    """What the list names: a hub id, a path, ``packaged``; empty if it names nothing."""
+
+    labels: Labels
+    """What the list says about it."""
+
+    spec: ModelSpec | None
+    """What to load; None: the entry cannot mean anything."""
+
+    problem: str = ""
+    """Why it cannot; empty otherwise."""
+
+
+class _EntryError(CoreError):
+    """What is wrong with one entry."""
+
+
+class _Told(NamedTuple):
+    asked: str
+    spec: ModelSpec
+
+
+def read_list(path: Path) -> list[Entry]:
+    """Return the entries of a list; those that cannot mean anything carry the reason.
+
+    Relative paths of folders and GGUF files start at the list's own folder.
+
+    Raises:
+        CoreError: The file cannot be read, is no TOML, or names no model.
+    """
+    tables = _tables(path)
+    entries: list[Entry] = []
+    first: dict[ModelSpec, str] = {}
+    for number, keys in enumerate(tables, 1):
+        entry = _entry(number, keys, path.absolute().parent)
+        if entry.spec is not None and entry.spec in first:
+            problem = f"Entry {number} repeats the model of {first[entry.spec]}. Leave one out."
+            entry = Entry(entry.name, entry.asked, entry.labels, None, problem)
+        elif entry.spec is not None:
+            first[entry.spec] = f"entry {number}"
+        entries.append(entry)
+    return entries
+
+
+def _tables(path: Path) -> list[Any]:
+    """Return the ``[[model]]`` tables of a file."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise CoreError(f"{path} is too large for a list of models: more than 1 MB.")
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("model")
+    except OSError as error:
+        raise CoreError(
+            f"The list {path} cannot be read: {error.strerror}. Name a TOML file, or {PAPER!r} for "
+            "the 23 models of the paper."
+        ) from error
+    except ValueError as error:  # neither TOML nor UTF-8
+        raise CoreError(
+            f"{path} is not TOML: {error}. A list looks like this:\n{_EXAMPLE}"
+        ) from error
+    if not isinstance(tables, list) or not tables:
+        raise CoreError(f"{path} names no model. A list looks like this:\n{_EXAMPLE}")
+    return tables
+
+
+def _entry(number: int, keys: Any, folder: Path) -> Entry:
+    """Return one entry, with its problem if it has one."""
+    if not isinstance(keys, Mapping):
+        return Entry(f"entry {number}", "", Labels(), None, f"Entry {number} is not a table.")
+    known = {key: value for key, value in keys.items() if isinstance(value, str)}
+    labels = Labels(*(known.get(label, "") for label in _LABELS))
+    asked = next((known[source] for source in _SOURCES if source in known), "")
+    name = labels.name or asked or f"entry {number}"
+    try:
+        _check_keys(keys)
+        told = _told(keys, folder)
+    except CoreError as error:
+        who = f"Entry {number}" + (f" ({name})" if asked or labels.name else "")
+        return Entry(name, asked, labels, None, f"{who}: {error}")
+    return Entry(labels.name or told.spec.label, told.asked, labels, told.spec)
+
+
+def _check_keys(keys: Mapping[str, Any]) -> None:
+    """Refuse keys and types that mean nothing."""
+    for key, value in keys.items():
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, 1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise _EntryError(f"unknown key {key!r}: {meant}Possible keys: {', '.join(_KEYS)}.")
+        if key in _TEXTS and not isinstance(value, str):
+            raise _EntryError(f'{key} must be a text in quotes, such as {key} = "…".')
+        if key in _SWITCHES and not isinstance(value, bool):
+            raise _EntryError(f"{key} must be true or false.")
+    seed = keys.get("untrained")
+    if "untrained" in keys and (not isinstance(seed, int) or isinstance(seed, bool)):
+        raise _EntryError("untrained must be a seed: a whole number.")
+
+
+def _told(keys: Mapping[str, Any], folder: Path) -> _Told:
+    """Return what an entry names.
+
+    Raises:
+        CoreError: It names nothing, or several models, or its options do not go together.
+    """
+    sources = [source for source in _SOURCES if keys.get(source)]
+    if len(sources) != 1:
+        found = " and ".join(sources) or "none"
+        raise _EntryError(f"name one of {', '.join(_SOURCES)}; found {found}.")
+    source, place = sources[0], keys[sources[0]]
+    asked = "packaged" if source == "packaged" else str(place)
+    location = "" if source == "packaged" else asked
+    if source in ("folder", "gguf"):
+        location = str((folder / Path(asked).expanduser()).resolve())
+    try:
+        spec = ModelSpec(
+            cast("Source", source),
+            location,
+            keys.get("revision", ""),
+            untrained_seed=keys.get("untrained"),
+            dtype=keys.get("dtype", "auto"),
+            device=keys.get("device", "auto"),
+            spread=keys.get("spread", False),
+            remote=keys.get("remote", False),
+        )
+    except SpecError as error:
+        raise _EntryError(str(error)) from error
+    return _Told(asked, spec)

@@ -1,0 +1,327 @@
+"""Are the ten moral dimensions linearly decodable from a layer's states? Ridge, out of sample.
+
+The paper's question (arXiv 2603.15615, dimensional test) without its optimiser: one ridge with ten
+outputs in closed form, so that nothing depends on a learning rate or on the scale of a layer. Texts
+are split, not rows. Five folds, so that every row is predicted by a probe that never saw its text.
+The control refits the probe for every shuffle of the labels. A shuffle changes only the right side
+of the equations, so a thousand refits are two matrix products.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.foundations import DIMENSIONS
+from core.measures.cohort import Cohort
+from core.measures.result import ALL, Figure, Measured, band, estimate
+from core.statistics.ridge import MOST_WIDTH, Fold, Refit, reduced, scaled, solved
+from core.statistics.scores import (
+    Explained,
+    Ranked,
+    auroc_draws,
+    correlation_draws,
+    explained,
+    explained_by_text,
+    mean_correlation,
+    mean_known,
+    ranked,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = NDArray[np.float64]
+
+#: Folds of two blocks of texts each: 70 % train, 10 % validate, 20 % test, as in the paper.
+FOLDS: Final = 5
+#: Wider states stay whole if the rows to train on are fewer than coordinates, and than this.
+MOST_DUAL: Final = 2048
+#: Shuffles for which predictions are ranked as well: AUROC and rank correlation.
+RANKED: Final = 100
+
+#: Shuffles refitted at once, and the most cells of one array of theirs (float32: 34 MB).
+_BLOCK: Final = 50
+_BLOCK_CELLS: Final = 2**23
+_NO_ORDER: Final = Ranked(np.empty((0, len(DIMENSIONS))), np.empty((0, len(DIMENSIONS))))
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Ten-output ridge, cross-fitted over blocks of texts."""
+
+    prediction: NDArray[np.float64]
+    """Out-of-sample predictions, shape ``(n, 10)``; NaN where a fold had nothing to learn from."""
+
+    penalty: NDArray[np.float64]
+    """Chosen penalty of each fold, in units of the mean diagonal of its Gram matrix, ``(5,)``."""
+
+    fold: NDArray[np.int64]
+    """The fold that tests each row, 0 to 4, shape ``(n,)``."""
+
+    _states: "torch.Tensor | None"
+    """Centred states ``(n, d)``, float32; None in the dual form, which has no use for them."""
+
+    _blocks: tuple["torch.Tensor", ...]
+    """Rows of each of the ten blocks."""
+
+    _refits: tuple[Refit, ...]
+    """How each fold predicts from other targets."""
+
+
+# Fitting ----------------------------------------------------------------------------------------
+
+
+def fit(states: NDArray[np.float32], cohort: Cohort, *, standardise: bool = True) -> Probe:
+    """Fit the probe and predict every row out of sample.
+
+    Fold ``k`` tests on blocks ``2k`` and ``2k + 1`` of the cohort, takes the penalty with the least
+    squared error over the ten outputs on block ``2k + 2``, and learns from the other seven.
+
+    Args:
+        states: One layer, shape ``(n, d)``.
+        cohort: Texts and moral vectors of the rows.
+        standardise: Give each coordinate unit variance on the training rows. States of more than
+            ``MOST_WIDTH`` coordinates are standardised once, on all rows, before they are reduced;
+            the reduction sees no labels.
+    """
+    import torch
+
+    place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    targets = torch.tensor(cohort.vectors, dtype=torch.float64, device=place)
+    rows = scaled(torch.tensor(states, device=place).double(), standardise=standardise)
+    blocks = tuple(
+        torch.as_tensor(np.flatnonzero(cohort.blocks == one), device=place) for one in range(10)
+    )
+    folds = [_fold(blocks, k) for k in range(FOLDS)]
+    fewest = min(len(fold.train) for fold in folds)
+    whole = rows.shape[1] <= MOST_WIDTH or (rows.shape[1] > fewest and fewest <= MOST_DUAL)
+    if not whole:
+        rows = reduced(rows)
+    dual = rows.shape[1] > fewest
+    prediction = torch.full((len(rows), len(DIMENSIONS)), torch.nan, dtype=rows.dtype, device=place)
+    penalty, refits = np.full(FOLDS, np.nan), []
+    for k, fold in enumerate(folds):
+        penalty[k], prediction[fold.test], refit = solved(
+            rows, targets, fold, dual=dual, rescale=standardise and whole
+        )
+        refits.append(refit)
+    return Probe(
+        prediction.cpu().numpy(),
+        penalty,
+        cohort.blocks // 2,
+        None if dual else rows.float(),
+        blocks,
+        tuple(refits),
+    )
+
+
+def _fold(blocks: tuple["torch.Tensor", ...], k: int) -> Fold:
+    import torch
+
+    test, checked = (2 * k, 2 * k + 1), (2 * k + 2) % 10
+    train = [rows for one, rows in enumerate(blocks) if one not in {*test, checked}]
+    return Fold(torch.cat(train), blocks[checked], torch.cat([blocks[one] for one in test]))
+
+
+# Shuffled labels --------------------------------------------------------------------------------
+
+
+class _Shuffled(NamedTuple):
+    """A block of shuffles: each one's labels and what a probe fitted to them predicts."""
+
+    takers: "torch.Tensor"
+    """The row that takes each row's labels, shape ``(b, n)``."""
+
+    targets: "torch.Tensor"
+    """Shuffled moral vectors minus their mean, shape ``(n, b, 10)``; float32."""
+
+    prediction: "torch.Tensor"
+    """Out-of-sample predictions of these, shape ``(n, b, 10)``; float32."""
+
+
+def _refitted(probe: Probe, cohort: Cohort) -> Iterator[_Shuffled]:
+    """Refit the probe for every shuffle of the labels, in blocks of bounded memory."""
+    import torch
+
+    place = probe._blocks[0].device
+    vectors = torch.tensor(cohort.vectors, dtype=torch.float64, device=place)
+    vectors = (vectors - vectors.mean(dim=0)).float()
+    cells = len(cohort) * len(DIMENSIONS)
+    for start in range(0, cohort.shuffles, size := min(_BLOCK, max(1, _BLOCK_CELLS // cells))):
+        takers = torch.as_tensor(cohort.takers[start : start + size], device=place).long()
+        giver = torch.empty_like(takers)
+        giver.scatter_(1, takers, torch.arange(len(cohort), device=place).expand_as(takers))
+        targets = vectors[giver.T]
+        flat = targets.flatten(1)
+        prediction = torch.empty_like(flat)
+        for k, predicted in enumerate(_predicted(probe, flat)):
+            prediction[_fold(probe._blocks, k).test] = predicted
+        yield _Shuffled(takers, targets, prediction.view_as(targets))
+
+
+def _predicted(probe: Probe, targets: "torch.Tensor") -> Iterator["torch.Tensor"]:
+    """Yield each fold's test predictions ``(n_test, m)`` for other targets ``(n, m)``.
+
+    ``states.T @ targets`` is computed once per block and summed over each fold's training blocks.
+    """
+    import torch
+
+    sums = torch.stack([targets[rows].sum(dim=0) for rows in probe._blocks])
+    rights = []
+    if probe._states is not None:
+        rights = [probe._states[rows].T @ targets[rows] for rows in probe._blocks]
+    total = torch.stack(rights).sum(dim=0) if rights else None
+    for k, (operator, offset) in enumerate(probe._refits):
+        away = [2 * k, 2 * k + 1, (2 * k + 2) % 10]
+        train = _fold(probe._blocks, k).train
+        middle = (sums.sum(dim=0) - sums[away].sum(dim=0)) / max(len(train), 1)
+        right = targets[train] if total is None else total - sum(rights[one] for one in away)
+        yield torch.addr(operator @ right, offset, middle)
+
+
+# Scores -----------------------------------------------------------------------------------------
+
+
+class _Scores(NamedTuple):
+    """One score of the ten dimensions."""
+
+    name: str
+    n: NDArray[np.int64]
+    value: Floats
+    draws: Floats
+    null: Floats
+
+
+def measure(probe: Probe, cohort: Cohort) -> Measured:
+    """Score the predictions, with intervals over texts and the probe refitted to shuffled labels.
+
+    ``R²`` of all dimensions is the plain mean over those that vary; ``R² weighted`` weighs them by
+    variance. Rank correlation is among the rows that have a dimension, AUROC between them and the
+    others; these two have their band from the first ``RANKED`` shuffles. Intervals hold the probe
+    fixed.
+
+    Args:
+        probe: Fitted to this cohort.
+        cohort: May differ from that of the fit in draws and shuffles only.
+    """
+    (null,), shuffled = _nulls(probe, cohort, [np.arange(len(cohort))], ranks=RANKED)
+    return _whole(probe, cohort, null, shuffled)
+
+
+def measure_both(probe: Probe, cohort: Cohort, part: Cohort) -> tuple[Measured, Measured]:
+    """Return what ``measure`` and ``headline`` give, the control refitted only once for both."""
+    parts = [np.arange(len(cohort)), part.rows]
+    (null, own), shuffled = _nulls(probe, cohort, parts, ranks=RANKED)
+    return _whole(probe, cohort, null, shuffled), _part(probe, part, own)
+
+
+def _whole(probe: Probe, cohort: Cohort, null: Explained, shuffled: Ranked) -> Measured:
+    """Return all scores of all rows, given those of the shuffles."""
+    vectors = cohort.vectors.astype(np.float64)
+    value, draws = explained_by_text(probe.prediction, vectors, cohort.text, cohort.weights)
+    order, auroc, correlation = _order(probe, cohort, vectors)
+    rows, present = np.full(len(DIMENSIONS), len(cohort)), (vectors > 0).sum(axis=0)
+    r2 = _Scores("R²", rows, value.each(), draws.each(), null.each())
+    ranks = _Scores(
+        "rank correlation", present, order.correlation, correlation, shuffled.correlation
+    )
+    areas = _Scores("AUROC", rows, order.auroc, auroc, shuffled.auroc)
+    joined = [
+        *_figures(r2, mean_known, len(cohort)),
+        _figure(
+            "R² weighted", ALL, len(cohort), value.weighted(), draws.weighted(), null.weighted()
+        ),
+        *_figures(ranks, partial(mean_correlation, n=present), int(present.sum())),
+        *_figures(areas, mean_known, len(cohort)),
+    ]
+    return _measured(joined, mean_known(draws.each()), mean_known(null.each()))
+
+
+def headline(probe: Probe, cohort: Cohort, part: Cohort) -> Measured:
+    """Score the same predictions on some of the rows: R² of all dimensions only.
+
+    Draws resample the texts of these rows; the control shuffles and refits on all rows.
+
+    Args:
+        probe: Fitted to this cohort.
+        cohort: All rows, which stand in it at ``0 .. n - 1``.
+        part: Those to score; its ``rows`` say where they stand among all.
+    """
+    (null,), _ = _nulls(probe, cohort, [part.rows], ranks=0)
+    return _part(probe, part, null)
+
+
+def _part(probe: Probe, part: Cohort, null: Explained) -> Measured:
+    """Return the headline of some rows, given that of the shuffles."""
+    vectors = part.vectors.astype(np.float64)
+    weights = part.weights if len(part) else np.zeros((part.draws, 0), np.uint8)
+    value, draws = explained_by_text(probe.prediction[part.rows], vectors, part.text, weights)
+    drawn, shuffled = mean_known(draws.each()), mean_known(null.each())
+    figure = _figure("R²", ALL, len(part), mean_known(value.each()), drawn, shuffled)
+    return _measured([figure], drawn, shuffled)
+
+
+def _nulls(
+    probe: Probe, cohort: Cohort, parts: Sequence[NDArray[np.int64]], *, ranks: int
+) -> tuple[list[Explained], Ranked]:
+    """Return each part's scores for every shuffle, and the order's of all rows for ``ranks``."""
+    import torch
+
+    place = probe._blocks[0].device
+    scored = [torch.as_tensor(rows, device=place) for rows in parts]
+    vectors = torch.tensor(cohort.vectors, device=place)
+    sums = [[np.empty((3, 0, len(DIMENSIONS)))] for _ in parts]
+    orders, done = [_NO_ORDER], 0
+    for block in _refitted(probe, cohort):
+        if done < ranks:
+            first = block.takers[: ranks - done]
+            orders.append(ranked(block.prediction[:, : len(first)], vectors, first))
+        done += len(block.takers)
+        errors = (block.targets - block.prediction).square_()
+        for rows, found in zip(scored, sums, strict=True):
+            truth = block.targets[rows]
+            totals = [errors[rows].sum(dim=0), truth.sum(dim=0), truth.square_().sum(dim=0)]
+            found.append(torch.stack(totals).double().cpu().numpy())
+    order = Ranked(*(np.vstack(scores) for scores in zip(*orders, strict=True)))
+    known = []
+    for rows, found in zip(scored, sums, strict=True):
+        residual, once, squared = np.concatenate(found, axis=1)
+        known.append(explained(residual, once, squared, len(rows)))
+    return known, order
+
+
+def _order(probe: Probe, cohort: Cohort, vectors: Floats) -> tuple[Ranked, Floats, Floats]:
+    """Return the scores of the order, ``(1, 10)``, and AUROC and correlation of each draw."""
+    import torch
+
+    place = probe._blocks[0].device
+    prediction, targets, text = (
+        torch.as_tensor(array, device=place) for array in (probe.prediction, vectors, cohort.text)
+    )
+    itself = torch.arange(len(cohort), device=place)[None]
+    value = ranked(prediction[:, None], targets, itself)
+    return (
+        value,
+        auroc_draws(prediction, targets, text, cohort.weights),
+        correlation_draws(probe.prediction, vectors, cohort.text, cohort.weights),
+    )
+
+
+def _figures(scores: _Scores, join: Callable[[Floats], Floats], together: int) -> Iterator[Figure]:
+    """Yield a score of all dimensions together and of each."""
+    name, n, *arrays = scores
+    yield _figure(name, ALL, together, *(join(array) for array in arrays))
+    for column, dimension in enumerate(DIMENSIONS):
+        yield _figure(name, dimension, int(n[column]), *(array[:, column] for array in arrays))
+
+
+def _figure(name: str, part: str, n: int, value: Floats, draws: Floats, null: Floats) -> Figure:
+    return Figure("dimensional", name, part, n, estimate(float(value[0]), draws), band(null))
+
+
+def _measured(figures: list[Figure], draws: Floats, null: Floats) -> Measured:
+    return Measured(tuple(figures), draws.astype(np.float32), null.astype(np.float32))

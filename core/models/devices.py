@@ -1,0 +1,141 @@
+"""Where a model runs: device and number format, chosen in one place, with reason and room."""
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from core.models.spec import ModelError, ModelSpec
+from core.runtime.torch_device import Device, available_devices, has_bfloat16
+
+if TYPE_CHECKING:
+    import torch
+
+Dtype = Literal["float32", "bfloat16"]
+
+ITEM_BYTES: Final[dict[Dtype, int]] = {"float32": 4, "bfloat16": 2}
+#: Memory of a machine that is not this one.
+_ELSEWHERE: Final = 2**60
+_CGROUP: Final = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory of a device in bytes."""
+
+    free: int
+    """Free now."""
+
+    total: int
+    """In all."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device and number format, and why."""
+
+    device: Device
+    """Where the weights lie."""
+
+    dtype: Dtype
+    """Number format of weights and states."""
+
+    reason: str
+    """One sentence for people."""
+
+
+def choose_place(spec: ModelSpec) -> Place:
+    """Choose device and number format for what was asked.
+
+    Raises:
+        ModelError: The device is not there, or lacks bfloat16.
+    """
+    if spec.remote:  # the server chooses; most of what NDIF holds is bfloat16
+        dtype: Dtype = "float32" if spec.dtype == "float32" else "bfloat16"
+        return Place("remote", dtype, f"remote: asked for; {dtype}: taken to be the server's.")
+    device, why_device = _choose_device(spec)
+    dtype, why_dtype = _choose_dtype(spec, device)
+    return Place(device, dtype, f"{device}: {why_device}; {dtype}: {why_dtype}.")
+
+
+def _choose_device(spec: ModelSpec) -> tuple[Device, str]:
+    available = available_devices()
+    if spec.spread and "cuda" not in available:
+        raise ModelError(
+            "spread places layers over several GPUs, but torch sees no CUDA GPU here. "
+            "Leave spread out."
+        )
+    if spec.device == "auto":
+        return available[0], "the best device torch sees here"
+    if spec.device not in available:
+        raise ModelError(
+            f"Device {spec.device} was asked for, but torch sees only {', '.join(available)} here. "
+            "Choose one of these, or auto."
+        )
+    return spec.device, "asked for"
+
+
+def _choose_dtype(spec: ModelSpec, device: Device) -> tuple[Dtype, str]:
+    if spec.dtype == "float32":
+        return "float32", "asked for"
+    if spec.dtype == "auto" and device == "cpu":
+        return "float32", "exact"
+    if device == "cpu" or has_bfloat16(device):
+        return (
+            "bfloat16",
+            "asked for" if spec.dtype == "bfloat16" else "half the memory, fast there",
+        )
+    if spec.dtype == "bfloat16":
+        raise ModelError(f"bfloat16 was asked for, but this {device} device lacks it. Use float32.")
+    return "float32", f"this {device} device lacks bfloat16"
+
+
+def room(device: Device, *, spread: bool = False) -> Room:
+    """Return the memory free on a device and its size; over all GPUs if ``spread``."""
+    import torch
+
+    if device == "remote":
+        return Room(_ELSEWHERE, _ELSEWHERE)
+    if device == "cuda":
+        gpus = range(torch.cuda.device_count()) if spread else [torch.cuda.current_device()]
+        pairs = [torch.cuda.mem_get_info(gpu) for gpu in gpus]
+        held = [torch.cuda.memory_reserved(gpu) - torch.cuda.memory_allocated(gpu) for gpu in gpus]
+        return Room(sum(p[0] for p in pairs) + sum(held), sum(p[1] for p in pairs))
+    if device == "mps":
+        total = int(torch.mps.recommended_max_memory())
+        return Room(total - int(torch.mps.current_allocated_memory()), total)
+    return _main_memory()
+
+
+def _main_memory() -> Room:
+    """Return what this process may use: a container's limit counts, not only the machine's."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    free, total = int(memory.available), int(memory.total)
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        used = int((_CGROUP / "memory.current").read_text())
+        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # no cgroup, or "max": no limit
+        return Room(free, total)
+    reclaimable = int(stat.get("inactive_file", 0)) + int(stat.get("active_file", 0))
+    return Room(max(0, min(free, limit - used + reclaimable)), min(total, limit))
+
+
+def torch_dtype(dtype: Dtype) -> "torch.dtype":
+    """Return torch's own name of a number format."""
+    import torch
+
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
+
+
+def release(device: Device) -> None:
+    """Give memory of dropped tensors back to the device."""
+    import torch
+
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    if device == "mps":
+        torch.mps.empty_cache()

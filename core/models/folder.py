@@ -1,0 +1,262 @@
+"""A Hugging Face model folder, checked and measured without loading its weights.
+
+Reads ``config.json``, the heads of the safetensors files and file names; nothing is executed.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from core.models.spec import ModelError
+from core.runtime.progress import Report, silent
+from core.runtime.store import Store, content_sha256, fingerprint
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+#: Any one of these makes a tokenizer.
+TOKENIZER_FILES: Final = (
+    "tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json", "vocab.txt",
+)  # fmt: skip
+_TOKENIZER_EXTRAS: Final = (
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt",
+    "chat_template.jinja", "chat_template.json",
+)  # fmt: skip
+INDEX_FILE: Final = "model.safetensors.index.json"
+SINGLE_FILE: Final = "model.safetensors"
+#: No layer of theirs gives the residual stream that transformers reports (measured: mamba differs).
+RECURRENT: Final = frozenset(
+    {"mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma", "xlstm"}
+)
+_HEAD_LIMIT: Final = 100_000_000  # bytes; the format allows no larger head
+_LICENCE_LINE: Final = re.compile(r"^license:\s*['\"]?([^'\"\n]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The measures of a causal language model, read from its configuration."""
+
+    architecture: str
+    """Class in transformers: ``LlamaForCausalLM``."""
+
+    n_layers: int
+    """Decoder layers."""
+
+    d_model: int
+    """Width of the residual stream."""
+
+    vocabulary: int
+    """Rows of the embedding matrix."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The safetensors files of a folder."""
+
+    files: tuple[Path, ...]
+    """In name order."""
+
+    n_parameters: int
+    """Numbers stored."""
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot hold a Hugging Face model.
+
+    Raises:
+        ModelError: It is not there, has no configuration or no tokenizer.
+    """
+    if not folder.is_dir():
+        raise ModelError(
+            f"There is no folder {folder}. Give one that holds config.json, a tokenizer and "
+            "*.safetensors."
+        )
+    if not (folder / "config.json").is_file():
+        ggufs = sorted(path.name for path in folder.glob("*.gguf"))
+        hint = f" It holds {ggufs[0]}: ask for gguf:{folder / ggufs[0]}." if ggufs else ""
+        raise ModelError(f"{folder} has no config.json, so it is not a model folder.{hint}")
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise ModelError(
+            f"{folder} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}). Save it there with "
+            "tokenizer.save_pretrained(folder)."
+        )
+
+
+def read_config(folder: Path) -> "PretrainedConfig":
+    """Read the configuration; code that comes with a model is never run.
+
+    Raises:
+        ModelError: It cannot be read, or only remote code knows its architecture.
+    """
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    path = folder / "config.json"
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        model_type = str(stated.get("model_type", ""))
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{path} is not a model configuration in JSON: {error}.") from error
+    if model_type not in CONFIG_MAPPING:
+        if stated.get("auto_map"):
+            raise ModelError(
+                f"{folder.name} needs Python code of its own ({model_type or 'no model_type'}); "
+                "code from models is never run here. Choose a model that transformers knows."
+            )
+        raise ModelError(
+            f"The installed transformers knows no architecture {model_type!r} ({path}). Update "
+            "transformers, or choose another model."
+        )
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise ModelError(f"transformers cannot use {path}: {error}") from error
+
+
+def read_shape(config: "PretrainedConfig", name: str) -> Shape:
+    """Check that a configuration is a causal language model of a supported kind.
+
+    Args:
+        config: As ``read_config`` returns it.
+        name: Of the model, for messages.
+
+    Raises:
+        ModelError: It is not, or it is recurrent.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = str(config.model_type)
+    refuse_recurrent(kind, name)
+    stated = list(config.architectures or [])
+    causal = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
+    if causal is None or (stated and causal not in stated):
+        raise ModelError(
+            f"{name} is {' / '.join(stated) or kind}, not a causal language model. Choose one that "
+            f"predicts the next token{f' ({causal})' if causal else ''}."
+        )
+    text = config.get_text_config(decoder=True)
+    return Shape(str(causal), text.num_hidden_layers, text.hidden_size, text.vocab_size)
+
+
+def refuse_recurrent(kind: str, name: str) -> None:
+    """Refuse an architecture whose layers cannot be read.
+
+    Raises:
+        ModelError: It is recurrent.
+    """
+    if kind in RECURRENT:
+        raise ModelError(
+            f"{name} is a recurrent model ({kind}); its layers do not form a readable residual "
+            "stream. Choose a transformer."
+        )
+
+
+def read_weights(folder: Path) -> Weights:
+    """Find the safetensors files and count their numbers from their heads.
+
+    Raises:
+        ModelError: There are none, only pickled ones, one of them is missing or cut short.
+    """
+    index = folder / INDEX_FILE
+    if index.is_file():
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    elif (folder / SINGLE_FILE).is_file():
+        names = [SINGLE_FILE]
+    else:
+        refuse_weights(str(folder), [path.name for path in folder.iterdir()])
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(
+            f"{folder} is incomplete: {', '.join(missing[:3])} missing of {len(names)} weight "
+            "files. Copy or download it again."
+        )
+    files = tuple(folder / name for name in names)
+    return Weights(files, sum(_count(path) for path in files))
+
+
+def refuse_weights(name: str, present: list[str]) -> NoReturn:
+    """Say why a model without safetensors is refused, given the files it has.
+
+    Raises:
+        ModelError: Always.
+    """
+    if any(file.endswith((".bin", ".pt", ".pth", ".ckpt")) for file in present):
+        raise ModelError(
+            f"{name} has only pickled weights (.bin); opening them can run code, so they are "
+            "refused. If you trust their source, convert them: AutoModelForCausalLM."
+            "from_pretrained(old).save_pretrained(new) writes safetensors."
+        )
+    raise ModelError(
+        f"{name} has no weights ({SINGLE_FILE} or {INDEX_FILE}). Copy them there, or ask for its "
+        "untrained control with ?untrained=0."
+    )
+
+
+def _count(path: Path) -> int:
+    """Count the numbers in a safetensors file from its head, and check that it is whole."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length <= min(size - 8, _HEAD_LIMIT):
+            raise ModelError(f"{path} is not a safetensors file. Copy or download it again.")
+        try:
+            head: dict[str, Any] = json.loads(file.read(length))
+        except ValueError as error:
+            raise ModelError(f"{path} has a damaged head. Copy or download it again.") from error
+    entries = [entry for name, entry in head.items() if name != "__metadata__"]
+    end = max((entry["data_offsets"][1] for entry in entries), default=0)
+    if size < 8 + length + end:
+        raise ModelError(
+            f"{path} is cut short: {size:,} of {8 + length + end:,} bytes. Copy or download it "
+            "again."
+        )
+    return sum(prod(entry["shape"]) for entry in entries)
+
+
+def count_from_config(config: "PretrainedConfig") -> int:
+    """Count the weights a configuration asks for, tied ones once, on torch's meta device.
+
+    Raises:
+        ModelError: transformers cannot build it.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (ValueError, TypeError, ImportError, AttributeError) as error:
+        raise ModelError(
+            f"transformers cannot build a {config.model_type} model: {error}"
+        ) from error
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """List the files that make the folder's tokenizer, in name order."""
+    names = [*TOKENIZER_FILES, *_TOKENIZER_EXTRAS]
+    return sorted(folder / name for name in names if (folder / name).is_file())
+
+
+def folder_digest(store: Store, folder: Path, files: list[Path], report: Report = silent) -> str:
+    """Return one SHA-256 over names and contents of some files of a folder."""
+    paths = sorted({folder / "config.json", *files})
+    return fingerprint(
+        [[str(path.relative_to(folder)), content_sha256(store, path, report)] for path in paths]
+    )
+
+
+def licence_of(folder: Path) -> str:
+    """Return the licence a folder states, in one line."""
+    card = folder / "README.md"
+    if card.is_file():
+        front = card.read_text(encoding="utf-8", errors="replace").split("\n---", 1)[0]
+        found = _LICENCE_LINE.search(front)
+        if found:
+            return f"{found[1].strip()} (stated in its README.md)"
+    for name in ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE"):
+        if (folder / name).is_file():
+            return f"see {name} in the folder"
+    return "not stated in the folder"

@@ -1,0 +1,373 @@
+"""Open models: weights, tokenizer, where the layers are, and the lock that guards them.
+
+``describe`` needs no weights; ``open_model`` loads them; ``Shelf`` holds what is open in this
+process. torch, transformers and nnsight are imported inside functions: they take seconds.
+"""
+
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from core.models import gguf, hub, remote_host
+from core.models.card import PACKED, ModelCard, describe
+from core.models.devices import release, room, torch_dtype
+from core.models.gguf_header import GgufError
+from core.models.spec import KNOWN, KnownModel, ModelError, ModelSpec, SpecError
+from core.runtime.progress import Report, part, silent
+from core.runtime.store import Store
+from core.wording import gigabytes
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = [
+    "KNOWN",
+    "GgufError",
+    "KnownModel",
+    "ModelCard",
+    "ModelError",
+    "ModelSpec",
+    "OpenModel",
+    "Shelf",
+    "SpecError",
+    "describe",
+    "find_layers",
+    "open_model",
+]
+
+_WAIT_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class OpenModel:
+    """A model ready to run. Hold ``lock`` around every forward pass, traced or plain."""
+
+    card: ModelCard
+    """What was known before opening, with the folder it was opened from."""
+
+    lm: "TransformersModel"
+    """nnsight wrapper around ``module``; traces start here."""
+
+    module: "PreTrainedModel"
+    """The transformers model, in eval mode, no parameter wants a gradient."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    """Pads on the left (nnsight sets it) and always has a pad token."""
+
+    layers: str
+    """Dotted path of the decoder layers, as ``lm.get`` takes it: ``model.layers``."""
+
+    embedding: str
+    """Dotted path of layer 0: its ``.input`` is the embedding output, shape (batch, token, d)."""
+
+    lock: "threading.RLock"
+    """Guards ``module`` in this process: neither nnsight nor plain forwards stand two threads."""
+
+
+def open_model(card: ModelCard, store: Store, report: Report = silent) -> OpenModel:
+    """Load the weights of a described model; convert or download them first if need be.
+
+    Random weights of an untrained control are drawn on the CPU in float32 from a generator state
+    that is put back afterwards, so the same seed gives the same weights on every device. A thread
+    that draws from torch's global generator at the same moment would disturb them.
+
+    Raises:
+        ModelError: It no longer fits into memory, is incomplete, or cannot be downloaded.
+        GgufError: The GGUF file or its packages cannot be used.
+        Cancelled: The report asked to stop.
+    """
+    if card.packed:
+        raise ModelError(f"{card.name} is a {PACKED}.")
+    if card.spec.remote:
+        remote_host.key()  # before anything is downloaded
+    folder = _fetch(card, store, part(report, 0.0, 0.8))
+    _check_free(card)
+    report(0.8, 1.0, f"Opening the tokenizer of {card.name}")
+    tokenizer = _open_tokenizer(card, folder)
+    if card.spec.remote:
+        return _outline(replace(card, folder=folder), tokenizer)
+    report(0.85, 1.0, f"Loading the weights of {card.name}")
+    seed = card.spec.untrained_seed
+    module = _load(card, folder) if seed is None else _draw(card, folder, seed)
+    report(1.0, 1.0, f"{card.name} is open")
+    return _wrap(replace(card, folder=folder), module, tokenizer)
+
+
+def _fetch(card: ModelCard, store: Store, report: Report) -> Path:
+    """Return the local folder of the model, made if need be."""
+    if card.folder is not None:
+        return card.folder
+    if card.spec.source == "packaged":
+        return gguf.convert_packaged(store, report)
+    if card.spec.source == "gguf":
+        return gguf.convert_file(Path(card.spec.location), store, report)
+    exact = replace(card.spec, revision=card.commit)  # a branch may have moved since
+    weights = card.spec.untrained_seed is None and not card.spec.remote
+    return hub.download(exact, hub.find_release(exact, weights=weights), report)
+
+
+def _check_free(card: ModelCard) -> None:
+    free = room(card.device, spread=card.spec.spread).free
+    if card.needed_bytes > free:
+        raise ModelError(
+            f"{card.name} needs about {gigabytes(card.needed_bytes)} on {card.device} in "
+            f"{card.dtype}; {gigabytes(free)} of {gigabytes(card.total_bytes)} are free. Close "
+            "other programs, or choose a smaller model."
+        )
+
+
+def _open_tokenizer(card: ModelCard, folder: Path) -> "PreTrainedTokenizerBase":
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase
+    if card.spec.source in ("packaged", "gguf"):
+        tokenizer = gguf.open_tokenizer(folder)
+    else:
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+        except (ValueError, OSError, KeyError, ImportError) as error:
+            raise ModelError(f"The tokenizer in {folder} cannot be opened: {error}") from error
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ModelError(f"The tokenizer in {folder} has neither a pad nor an end token.")
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _load(card: ModelCard, folder: Path) -> "PreTrainedModel":
+    """Load the weights straight onto their device, in their number format."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with gguf.quiet():
+            module, info = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=torch_dtype(card.dtype),
+                device_map=_device_map(card),
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        raise ModelError(f"The weights of {card.name} in {folder} do not load: {error}") from error
+    missing = sorted(info["missing_keys"])
+    if missing:  # transformers would leave them random
+        raise ModelError(
+            f"The weights of {card.name} are incomplete: {len(missing)} are missing, such as "
+            f"{missing[0]}. Copy or download the folder again."
+        )
+    return _at_rest(card, module)
+
+
+def _device_map(card: ModelCard) -> Any:
+    if card.spec.spread:
+        return "auto"
+    return None if card.device == "cpu" else {"": card.device}
+
+
+def _draw(card: ModelCard, folder: Path, seed: int) -> "PreTrainedModel":
+    """Build the untrained control: the model's own configuration and initialisation, seeded."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from core.models.folder import read_config
+
+    config = read_config(folder)
+    with torch.random.fork_rng(devices=[]):  # the CPU's generator only: no other is drawn from
+        torch.default_generator.manual_seed(seed)
+        module = AutoModelForCausalLM.from_config(
+            config, dtype=torch.float32, trust_remote_code=False
+        )
+    module = module.to(torch_dtype(card.dtype))
+    if card.spec.spread:
+        from accelerate import dispatch_model, infer_auto_device_map
+
+        split = infer_auto_device_map(module, no_split_module_classes=module._no_split_modules)
+        return _at_rest(card, dispatch_model(module, split))
+    return _at_rest(card, module.to(card.device))
+
+
+def _at_rest(card: ModelCard, module: "PreTrainedModel") -> "PreTrainedModel":
+    if any(parameter.device.type in ("meta", "cpu") for parameter in module.parameters()) and (
+        card.device != "cpu"
+    ):
+        raise ModelError(
+            f"{card.name} does not fit on the GPUs: layers were left in main memory or on disk. "
+            "Choose a smaller model, or device=cpu."
+        )
+    module.requires_grad_(requires_grad=False)
+    return module.eval()
+
+
+def find_layers(module: "PreTrainedModel", n_layers: int) -> str:
+    """Return the dotted path of the decoder layers: ``model.layers``, ``transformer.h``, ...
+
+    The rule was tested on 22 architectures (feasibility notes, 2): the outermost ``ModuleList`` in
+    the decoder that is as long as the configuration says.
+
+    Raises:
+        ModelError: There is no such list.
+    """
+    from torch import nn
+
+    decoder: Any = module.get_decoder() if hasattr(module, "get_decoder") else None
+    if decoder is None:
+        decoder = getattr(module, "base_model", module)
+    lists = [
+        (path.count("."), child)
+        for path, child in decoder.named_modules()
+        if isinstance(child, nn.ModuleList) and len(child) == n_layers
+    ]
+    if not lists:
+        raise ModelError(
+            f"{type(module).__name__} has no list of {n_layers} decoder layers; its layers cannot "
+            "be read. Choose another architecture."
+        )
+    layers = min(lists, key=lambda entry: entry[0])[1]
+    return next(str(path) for path, child in module.named_modules() if child is layers)
+
+
+def _wrap(
+    card: ModelCard, module: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase"
+) -> OpenModel:
+    from nnsight import TransformersModel
+
+    layers = find_layers(module, card.n_layers)
+    lm = TransformersModel(module, tokenizer=tokenizer, task="text-generation")
+    return OpenModel(card, lm, module, tokenizer, layers, f"{layers}.0", threading.RLock())
+
+
+def _outline(card: ModelCard, tokenizer: "PreTrainedTokenizerBase") -> OpenModel:
+    """Return the shape of a model that runs elsewhere; it has no weights."""
+    from nnsight import TransformersModel
+
+    lm = TransformersModel(str(card.folder), tokenizer=tokenizer, task="text-generation")
+    layers = find_layers(lm._module, card.n_layers)
+    return OpenModel(card, lm, lm._module, tokenizer, layers, f"{layers}.0", threading.RLock())
+
+
+#: What tells two open models apart: identity, number format, device, spread.
+_Handle = tuple[str, str, str, bool]
+
+
+def _handle(card: ModelCard) -> _Handle:
+    return card.identity, card.dtype, card.device, card.spec.spread
+
+
+def _family(spec: ModelSpec) -> ModelSpec:
+    return replace(spec, untrained_seed=None)
+
+
+class Shelf:
+    """The open models of this process, shared by its threads.
+
+    It keeps one model and its untrained control when both fit; opening another closes them. A
+    thread that still uses a closed model keeps its memory until it lets go.
+    """
+
+    def __init__(self, store: Store, *, families: int = 1) -> None:
+        """Hold models whose converted weights lie in ``store``; nothing is opened yet.
+
+        Args:
+            store: Where converted weights and remembered digests lie.
+            families: How many models may be open beside each other; a model and its untrained
+                controls are one family.
+
+        Raises:
+            ValueError: ``families`` is not positive.
+        """
+        if families < 1:
+            raise ValueError(f"families is {families}; at least one model must be able to open")
+        self._store = store
+        self._families = families
+        self._open: dict[_Handle, OpenModel] = {}  # least recently used first
+        self._asked: dict[ModelSpec, _Handle] = {}
+        self._guard = threading.Lock()  # of both dictionaries, held for moments
+        self._turn = threading.Lock()  # held while a model is opened
+
+    def get(self, spec: ModelSpec, report: Report = silent) -> OpenModel:
+        """Return the open model, opening it if needed and closing the least recently used ones.
+
+        A folder or GGUF file that has changed since it was opened is opened anew; a hub model
+        stays at the commit it was opened at.
+
+        Raises:
+            ModelError: As ``describe`` and ``open_model``.
+            GgufError: As ``describe`` and ``open_model``.
+            Cancelled: The report asked to stop.
+        """
+        if spec.source in ("packaged", "hub"):
+            with self._guard:
+                held = self._take(self._asked.get(spec))
+            if held is not None:
+                return held
+        card = describe(spec, self._store, report)
+        with self._guard:
+            held = self._take(_handle(card), spec)
+        return held or self._open_in_turn(card, report)
+
+    def _take(self, handle: _Handle | None, spec: ModelSpec | None = None) -> OpenModel | None:
+        """Return what is open under a handle and mark it as the latest used; the guard is held."""
+        model = self._open.pop(handle, None) if handle else None
+        if handle and model:
+            self._open[handle] = model
+            if spec:
+                self._asked[spec] = handle
+        return model
+
+    def _open_in_turn(self, card: ModelCard, report: Report) -> OpenModel:
+        """Open one model at a time: two at once could exceed the memory each found free."""
+        while not self._turn.acquire(timeout=_WAIT_SECONDS):
+            report(0.0, 1.0, "Waiting for another model to open")
+        try:
+            with self._guard:
+                held = self._take(_handle(card), card.spec)
+            if held is not None:
+                return held
+            self._make_room(card)
+            model = open_model(card, self._store, report)
+            with self._guard:
+                self._open[_handle(card)] = model
+                self._asked[card.spec] = _handle(card)
+            return model
+        finally:
+            self._turn.release()
+
+    def _make_room(self, card: ModelCard) -> None:
+        """Close other families beyond the limit, then whatever is in the way, oldest first."""
+        mine = _family(card.spec)
+        with self._guard:
+            others = list(dict.fromkeys(_family(model.card.spec) for model in self._open.values()))
+            others = [family for family in others if family != mine]
+            surplus = others[: max(0, len(others) - self._families + 1)]
+            for handle in [h for h, m in self._open.items() if _family(m.card.spec) in surplus]:
+                self._close(handle)
+        release(card.device)
+        while self._open and room(card.device, spread=card.spec.spread).free < card.needed_bytes:
+            with self._guard:
+                self._close(next(iter(self._open)))
+            release(card.device)
+
+    def _close(self, handle: _Handle) -> None:
+        """Drop one model; the guard is held."""
+        del self._open[handle]
+        self._asked = {spec: held for spec, held in self._asked.items() if held != handle}
+
+    def is_open(self, spec: ModelSpec) -> bool:
+        """Tell whether ``get`` would return at once, or after a look at a changed file."""
+        with self._guard:
+            return self._asked.get(spec) in self._open
+
+    def close_all(self) -> None:
+        """Close every model and give its memory back."""
+        with self._guard:
+            devices = {model.card.device for model in self._open.values()}
+            self._open.clear()
+            self._asked.clear()
+        for device in devices:
+            release(device)

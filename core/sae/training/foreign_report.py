@@ -1,0 +1,138 @@
+"""What a dictionary from elsewhere is worth here: judged on a set's held-out actions, then kept.
+
+The same report as of dictionaries trained here, on the same held-out documents of a set, so that
+two dictionaries of one layer can be compared. Its controls are fitted on training actions.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from core.activations.study import Study
+from core.runtime.progress import Report, part, silent
+from core.runtime.resumable import only_one
+from core.runtime.store import Key, Store, fingerprint, library_version
+from core.sae.dictionary import Dictionary, check_fits
+from core.sae.training.corpora import Corpus, CorpusSpec, Documents, make_corpus
+from core.sae.training.reconstruction_report import DictionaryReport, make_report
+from core.sae.training.token_states import read_tokens
+
+if TYPE_CHECKING:
+    from core.models.open_models import OpenModel
+
+#: Training tokens that are read for the controls.
+CONTROL_TOKENS: Final = 50_000
+#: Held-out tokens that judge, about; of a larger set, random documents.
+MOST_HELD_OUT: Final = 50_000
+_KIND: Final = "worth"
+_FILE: Final = "report.json"
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Worth:
+    """A dictionary from elsewhere, judged."""
+
+    report: DictionaryReport
+    """What it is worth on held-out actions."""
+
+    corpus: Mapping[str, Any]
+    """What judged it and what its controls were fitted on: positions, documents, texts."""
+
+
+def worth_key(study: Study, dictionary: Dictionary) -> Key:
+    """Return the content key of a report."""
+    card = study.card
+    return {
+        "format": _FORMAT,
+        "model": card.identity,
+        "compute": f"{card.device} {card.dtype}",
+        "dictionary": dictionary.digest,
+        "corpus": _corpus_spec().key(study.items, study.plan.spec),
+        "held_out": MOST_HELD_OUT,
+        "versions": {name: library_version(name) for name in ("torch", "transformers", "nnsight")},
+    }
+
+
+def open_worth(store: Store, study: Study, dictionary: Dictionary) -> Worth | None:
+    """Return a kept report; None if there is none, or it cannot be read."""
+    folder = store.open(_KIND, worth_key(study, dictionary))
+    if folder is None:
+        return None
+    try:
+        about = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        return Worth(DictionaryReport.of(about["report"]), about["corpus"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def load_or_measure(
+    store: Store,
+    study: Study,
+    model: "OpenModel",
+    dictionary: Dictionary,
+    report: Report = silent,
+) -> Worth:
+    """Return what a dictionary is worth on a set's held-out actions, measured if it is not kept.
+
+    Args:
+        store: Where reports and token states are kept.
+        study: The set and the model.
+        model: The open model of the study.
+        dictionary: Any dictionary of the model.
+        report: Told how far it is.
+
+    Raises:
+        DictionaryError: It belongs to another model.
+        CoreError: The set has too few actions, or the disk is full.
+        Cancelled: The person cancelled; tokens that were read stay.
+    """
+    check_fits(dictionary, study.card)
+    key = worth_key(study, dictionary)
+    waiting = "another process measures this dictionary: waiting for it"
+    with only_one(store, f"worth-{fingerprint(dict(key))[:16]}", report, 1, waiting):
+        kept = open_worth(store, study, dictionary)
+        return _measure(store, study, model, dictionary, report) if kept is None else kept
+
+
+def _measure(
+    store: Store, study: Study, model: "OpenModel", dictionary: Dictionary, report: Report
+) -> Worth:
+    spec, layer = _corpus_spec(), dictionary.info.layer
+    corpus = make_corpus(store, model, study.items, study.plan.spec, spec)
+    corpus = Corpus(corpus.train, some_of(corpus.held_out, MOST_HELD_OUT), corpus.texts)
+    train = read_tokens(store, model, corpus.train, layer, report=part(report, 0.0, 0.5))
+    held_out = read_tokens(store, model, corpus.held_out, layer, report=part(report, 0.5, 0.7))
+    judged = make_report(
+        model,
+        dictionary,
+        train,
+        held_out,
+        corpus.held_out,
+        trained_here=False,
+        report=part(report, 0.7, 1.0),
+    )
+    worth = Worth(judged, corpus.facts())
+    about = {"report": judged.json(), "corpus": worth.corpus}
+    with store.writing(_KIND, worth_key(study, dictionary)) as folder:
+        (folder / _FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
+    return worth
+
+
+def _corpus_spec() -> CorpusSpec:
+    return CorpusSpec(items=CONTROL_TOKENS)
+
+
+def some_of(documents: Documents, positions: int) -> Documents:
+    """Return documents with about so many tokens: all of a small set, a random part of a large."""
+    if documents.positions <= positions:
+        return documents
+    order = np.random.default_rng(0).permutation(len(documents.tokens))
+    ends = np.cumsum([len(documents.tokens[row]) - 1 for row in order])
+    rows = sorted(order[: int(np.searchsorted(ends, positions)) + 1])
+    return Documents(
+        tuple(documents.tokens[row] for row in rows), tuple(documents.sources[row] for row in rows)
+    )

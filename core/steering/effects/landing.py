@@ -1,0 +1,68 @@
+"""Round trip: a written text, read again by the plain model, where does it lie among the items?"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.activations.extraction import check_model, read_texts
+from core.activations.prompts import Pooling
+from core.activations.study import Study, layer_states
+from core.layers import EMBEDDING
+from core.measures.geometry import centres
+from core.runtime.store import Store
+from core.statistics.neighbours import normalised
+from core.statistics.scaling import Scaling
+
+if TYPE_CHECKING:
+    from core.models.open_models import OpenModel
+
+
+class Landed(NamedTuple):
+    """Texts as the plain model reads them at one layer."""
+
+    cosine: NDArray[np.float64]
+    """To the ten centres, ``(n_texts, 10)``; NaN where a centre has no member."""
+
+    percentile: NDArray[np.float64]
+    """Share of the items that are less close to that centre, ``(n_texts, 10)``, in [0, 1]."""
+
+    states: NDArray[np.float32]
+    """As read, ``(n_texts, d_model)``: ``view.place_on`` puts them on the map."""
+
+
+def land(
+    store: Store,
+    study: Study,
+    model: "OpenModel",
+    texts: Sequence[str],
+    layer: int,
+    pooling: Pooling,
+    scaling: Scaling,
+) -> Landed:
+    """Read texts as the items were read and compare them with the centres.
+
+    Args:
+        store: Where the items' states lie.
+        study: The items.
+        model: The open model, without steering.
+        texts: Not empty.
+        layer: Which layer.
+        pooling: Which pooled state.
+        scaling: How states are scaled.
+
+    Raises:
+        CoreError: The items were not read, or the model has changed since.
+    """
+    check_model(model, study.plan)
+    which = study.plan.spec.poolings.index(pooling)
+    raw = read_texts(model, texts, study.plan.spec)[layer - EMBEDDING, which]
+    known = layer_states(store, study, layer, pooling, scaling)
+    rows = known.states[study.plan.rows]
+    middle = normalised(centres(rows, study.members))
+    cosine = (normalised(known.scaler.apply(raw)) @ middle.T).astype(np.float64)
+    items = normalised(rows) @ middle.T
+    percentile = (items[None] < cosine[:, None]).mean(axis=1)
+    percentile[np.isnan(cosine)] = np.nan
+    return Landed(cosine, percentile, raw)

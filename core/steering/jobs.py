@@ -1,0 +1,221 @@
+"""Steering as jobs and answers of one workbench: open, ask, write, measure, read again."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from core.activations.decoding import end_tokens
+from core.activations.extraction import check_model
+from core.activations.prompts import Pooling
+from core.activations.study import Study, states_of
+from core.runtime.progress import Report, part
+from core.runtime.runner import Job
+from core.runtime.store import fingerprint
+from core.statistics.scaling import Scaling
+from core.steering.directions import moral_direction
+from core.steering.edits import resolve
+from core.steering.effects.controls import control_edits
+from core.steering.effects.landing import Landed
+from core.steering.effects.landing import land as land_texts
+from core.steering.effects.off_target import (
+    Leakage,
+    leakage_key,
+    measure_leakage,
+    open_leakage,
+    save_leakage,
+)
+from core.steering.effects.readout import Held, ReadOut, WordSets, arms_logits, compared
+from core.steering.effects.readout import hold as hold_prompts
+from core.steering.effects.strength_sweep import (
+    Dose,
+    DoseSpec,
+    dose_key,
+    measure_dose,
+    open_dose,
+    save_dose,
+)
+from core.steering.effects.text_diff import Heat, heat
+from core.steering.export import bundle_bytes
+from core.steering.history import Run
+from core.steering.recipes import Positions, Recipe
+from core.steering.run import Live, check_recipe, write_run
+from core.workbench import Workbench
+
+
+def open_model(work: Workbench, study: Study) -> Job | None:
+    """Start (or join) the job that opens a study's model; None if it is open."""
+    if work.shelf.is_open(study.card.spec):
+        return None
+    do = partial(_open_model, work, study)
+    return work.runner.submit(open_key(study), f"Opening {study.card.name}", do)
+
+
+def _open_model(work: Workbench, study: Study, report: Report) -> None:
+    check_model(work.shelf.get(study.card.spec, report), study.plan)
+
+
+def open_key(study: Study) -> str:
+    """Return the key of the job that opens a study's model."""
+    return f"open {study.card.spec}"
+
+
+def hold(work: Workbench, study: Study, prompts: Sequence[str], layer: int) -> Held:
+    """Let the plain model read prompts, at once if it is open; it is held after a layer.
+
+    Raises:
+        CoreError: A prompt cannot be used.
+    """
+    model = work.shelf.get(study.card.spec)
+    check_model(model, study.plan)
+    return hold_prompts(model, prompts, layer)
+
+
+def answer(
+    work: Workbench, study: Study, recipe: Recipe, held: Held, words: WordSets
+) -> tuple[ReadOut, ReadOut]:
+    """Return the read-outs of held prompts, and those along a random direction of equal length.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model.
+        recipe: What steering does.
+        held: After the first layer that the recipe steers, or below.
+        words: The words that are compared.
+
+    Raises:
+        CoreError: The recipe cannot be used.
+    """
+    model = work.shelf.get(study.card.spec)
+    check_recipe(study, recipe)
+    edits = resolve(work.store, study, recipe)
+    arms = arms_logits(model, held, [edits, control_edits(edits)], recipe.positions)
+    own, control = (compared(model, held.logits, logits, words) for logits in arms)
+    return own, control
+
+
+def write(work: Workbench, study: Study, live: Live, owner: str) -> Job:
+    """Start the job that writes a run; an owner has one at a time, the earlier one is stopped.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model.
+        live: What is asked; the job's ``live``.
+        owner: Who asked: nobody else sees it.
+    """
+    before = work.runner.get(write_key(owner))
+    if before is not None:
+        before.cancel()
+
+    def do(report: Report) -> Run:
+        model = work.shelf.get(study.card.spec, part(report, 0.0, 0.01))
+        return write_run(work.store, study, model, live, report)
+
+    return work.runner.submit(write_key(owner), "Writing plain and steered texts", do, live=live)
+
+
+def has_chat(work: Workbench, study: Study) -> bool:
+    """Tell whether an open model has a chat template."""
+    return bool(work.shelf.get(study.card.spec).tokenizer.chat_template)
+
+
+def write_key(owner: str) -> str:
+    """Return the key of an owner's writing."""
+    return f"write {owner}"
+
+
+def dose(work: Workbench, study: Study, spec: DoseSpec) -> Job | None:
+    """Start (or join) the job that measures a dose; None if it is kept."""
+    if open_dose(work.store, study, spec) is not None:
+        return None
+
+    def do(report: Report) -> Dose:
+        model = work.shelf.get(study.card.spec, part(report, 0.0, 0.05))
+        found = measure_dose(work.store, study, model, spec, part(report, 0.05, 1.0))
+        save_dose(work.store, study, found)
+        return found
+
+    title = f"Measuring the dose of {spec.axis} at layer {spec.layer}"
+    return work.runner.submit(dose_job_key(study, spec), title, do)
+
+
+def dose_job_key(study: Study, spec: DoseSpec) -> str:
+    """Return the key of the job that measures a dose."""
+    return fingerprint(dict(dose_key(study, spec)))
+
+
+def leakage(
+    work: Workbench, study: Study, layer: int, strength: float, positions: Positions
+) -> Job | None:
+    """Start (or join) the job that measures the leakage matrix; None if it is kept."""
+    if open_leakage(work.store, study, layer, strength, positions) is not None:
+        return None
+
+    def do(report: Report) -> Leakage:
+        model = work.shelf.get(study.card.spec, part(report, 0.0, 0.05))
+        found = measure_leakage(
+            work.store,
+            study,
+            model,
+            layer,
+            strength,
+            positions=positions,
+            report=part(report, 0.05, 1.0),
+        )
+        save_leakage(work.store, study, layer, strength, positions, found)
+        return found
+
+    key = leakage_job_key(study, layer, strength, positions)
+    return work.runner.submit(key, f"Steering towards each pole at layer {layer}", do)
+
+
+def leakage_job_key(study: Study, layer: int, strength: float, positions: Positions) -> str:
+    """Return the key of the job that measures a leakage matrix."""
+    return fingerprint(dict(leakage_key(study, layer, strength, positions)))
+
+
+def land(
+    work: Workbench,
+    study: Study,
+    texts: Sequence[str],
+    layer: int,
+    pooling: Pooling,
+    scaling: Scaling,
+) -> Landed:
+    """Read texts with the plain model and compare them with the centres of a layer."""
+    model = work.shelf.get(study.card.spec)
+    return land_texts(work.store, study, model, texts, layer, pooling, scaling)
+
+
+def heats(work: Workbench, study: Study, run: Run, axis: str) -> tuple[list[Heat], list[Heat]]:
+    """Return where a run's texts light up along an axis, at the layer that was steered.
+
+    Returns:
+        Heats of the plain and of the steered texts.
+
+    Raises:
+        CoreError: The axis has no direction, or the run holds no tokens.
+    """
+    model, recipe = work.shelf.get(study.card.spec), run.recipe
+    layer = recipe.layers[0]
+    direction = moral_direction(work.store, study, axis, layer, pooling=recipe.pooling)
+    # Any token is held against the middle token, not against the last one of the actions.
+    middle: Pooling = "mean" if "mean" in study.plan.spec.poolings else recipe.pooling
+    centre = states_of(work.store, study).prompt_states(layer, middle).mean(axis=0)
+    prompt = run.receipt.get("prompt_ids", [])
+    plain, steered = (
+        [heat(model, prompt, ids, direction, centre) for ids in run.receipt.get(name, []) if ids]
+        for name in ("plain_ids", "steered_ids")
+    )
+    return plain, steered
+
+
+def bundle(work: Workbench, study: Study, run: Run) -> bytes:
+    """Return a script that repeats a run, with its directions, as a zip file.
+
+    Raises:
+        CoreError: The run was made with another model or set.
+    """
+    check_recipe(study, run.recipe)
+    edits = resolve(work.store, study, run.recipe)
+    model = work.shelf.get(study.card.spec)
+    folder = str(model.card.folder or study.card.name)
+    return bundle_bytes(run, edits, folder, model.layers, end_tokens(model))

@@ -1,0 +1,317 @@
+"""Steering as figures: read-out before and after, dose, leakage, landing places."""
+
+from collections.abc import Sequence
+from textwrap import shorten
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, MODEL, OWN
+from core.statistics.bootstrap import Estimate
+from core.steering.effects.off_target import Leakage
+from core.steering.effects.strength_sweep import SAFE_KL, Check, Dose
+
+#: Characters of an action above its line; the table has all.
+_SHOWN: Final = 54
+_ROW: Final = 37
+#: Shares of the dose's four plots.
+_HEIGHTS: Final = [0.34, 0.3, 0.18, 0.18]
+_ODDS: Final = "← wrong · log odds of the next word · right →"
+_ZERO: Final[dict[str, Any]] = {
+    "type": "line",
+    "x0": 0,
+    "x1": 0,
+    "y0": 0,
+    "y1": 1,
+    "yref": "paper",
+    "line": {"width": 1, "color": CONTROL},
+    "layer": "below",
+}
+_RIBBON: Final = "rgba(47,111,222,0.22)"
+_GREY: Final = "rgba(128,128,128,0.24)"
+_SAFE: Final = "rgba(0,145,106,0.13)"
+
+
+def answer_figure(table: pd.DataFrame) -> go.Figure:
+    """Draw read-outs before and after, a line each, the text above it.
+
+    Args:
+        table: As ``steerview.answer_table`` returns it.
+    """
+    rows = table.iloc[::-1].reset_index(drop=True)
+    place, texts = np.arange(len(rows)), rows["text"]
+    own = bool(rows["own"].any())
+    colour = OWN if own else MODEL
+    traces = [_spans(rows, colour)]
+    if rows["random"].notna().any():
+        random = rows["before"] + rows["random"]
+        traces.append(_dots(random, place, texts, CONTROL, "diamond-open", "random direction"))
+    traces.append(_dots(rows["before"], place, texts, CONTROL, "circle-open", "plain"))
+    traces.append(_dots(rows["after"], place, texts, colour, "circle", "steered"))
+    # All at once: every addition to a figure checks the whole of it again.
+    layout = {
+        "height": (52 if own else 66) + _ROW * len(rows),
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 26 if own else 40},
+        "showlegend": False,
+        "dragmode": False,
+        "hovermode": "closest",
+        "annotations": [_label(text, row, own=own) for row, text in enumerate(texts)],
+        "shapes": [_ZERO],
+        "yaxis": {"visible": False, "range": [-0.6, len(rows) - 0.1], "fixedrange": True},
+        "xaxis": {"title": None if own else _ODDS, "fixedrange": True, "zeroline": False},
+    }
+    return go.Figure(traces, layout)
+
+
+def _spans(rows: pd.DataFrame, colour: str) -> go.Scatter:
+    """Lines from before to after; None parts them."""
+    x = [end for row in rows.itertuples() for end in (row.before, row.after, None)]
+    y = [end for place in range(len(rows)) for end in (place, place, None)]
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"color": colour, "width": 3},
+        opacity=0.45,
+        hoverinfo="skip",
+    )
+
+
+def _span(start: float, end: float, place: int, colour: str) -> go.Scatter:
+    return go.Scatter(
+        x=[start, end],
+        y=[place, place],
+        mode="lines",
+        line={"color": colour, "width": 3},
+        opacity=0.45,
+        hoverinfo="skip",
+    )
+
+
+def _dots(x: Any, y: Any, text: Any, colour: Any, symbol: str, name: str) -> go.Scatter:
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        name=name,
+        text=[shorten(one, 120, placeholder=" …") for one in text],
+        marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2}},
+        hovertemplate=f"%{{text}}<br>{name}: %{{x:.2f}}<extra></extra>",
+    )
+
+
+def _label(text: str, place: int, *, own: bool) -> dict[str, Any]:
+    short = shorten(text, _SHOWN, placeholder=" …")
+    short = short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return {
+        "x": 0,
+        "xref": "paper",
+        "xanchor": "left",
+        "y": place + 0.42,
+        "yanchor": "middle",
+        "text": f"<b>{short}</b>" if own else short,
+        "showarrow": False,
+        "align": "left",
+        "font": {"size": 12},
+    }
+
+
+# --- dose ---
+
+
+def dose_figure(dose: Dose) -> go.Figure:
+    """Draw effects, divergence and perplexity against strength, the safe range painted.
+
+    Above the push itself, then the part of it that changes sign; grey: random directions.
+    """
+    figure = make_subplots(
+        rows=4, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=_HEIGHTS
+    )
+    at = [point.strength for point in dose.points]
+    for row, name, own, random in (
+        (1, "push", "effect", "random"),
+        (2, "sign", "turn", "random_turn"),
+    ):
+        bands = {one: [getattr(point, one) for point in dose.points] for one in (own, random)}
+        figure.add_trace(_ribbon(at, bands[random], _GREY, f"random, {name}"), row, 1)
+        figure.add_trace(_ribbon(at, bands[own], _RIBBON, f"95 % interval, {name}"), row, 1)
+        figure.add_trace(_line(at, [one.value for one in bands[own]], name), row, 1)
+    for row, strength, check in ((1, dose.calibrated, dose.push), (2, dose.turned_at, dose.turn)):
+        if strength:
+            figure.add_trace(_shuffled(strength, check), row, 1)
+    figure.add_trace(_line(at, [point.kl for point in dose.points], "divergence"), 3, 1)
+    figure.add_hline(y=SAFE_KL, line={"dash": "dot", "width": 1.5, "color": CONTROL}, row=3, col=1)
+    figure.add_trace(_line(at, [point.perplexity for point in dose.points], "perplexity"), 4, 1)
+    low, high = dose.safe
+    if high > low:  # behind the traces: a plot without one gets no rectangle
+        figure.add_vrect(x0=low, x1=high, fillcolor=_SAFE, line_width=0, layer="below")
+    figure.update_layout(
+        height=640, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False, dragmode=False
+    )
+    figure.update_yaxes(title="push (log odds)", row=1, col=1)
+    figure.update_yaxes(title="sign (log odds)", row=2, col=1)
+    figure.update_yaxes(title="KL (nats)", rangemode="tozero", row=3, col=1)
+    figure.update_yaxes(title="perplexity", type="log", row=4, col=1)
+    figure.update_xaxes(tickformat="+.0%")
+    figure.update_xaxes(title="strength, share of the residual norm", row=4, col=1)
+    return figure
+
+
+def _ribbon(x: Sequence[float], ends: Sequence[Estimate], colour: str, name: str) -> go.Scatter:
+    return go.Scatter(
+        x=[*x, *x[::-1]],
+        y=[*(one.low for one in ends), *(one.high for one in ends[::-1])],
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=colour,
+        hoverinfo="skip",
+        name=name,
+    )
+
+
+def _line(x: Sequence[float], y: Sequence[float], name: str) -> go.Scatter:
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="lines+markers",
+        name=name,
+        line={"color": MODEL, "width": 2},
+        hovertemplate=f"{name} at %{{x:+.0%}}: %{{y:.3g}}<extra></extra>",
+    )
+
+
+def _shuffled(strength: float, check: Check) -> go.Scatter:
+    """The direction of shuffled labels, where it was measured."""
+    side = check.shuffled
+    return go.Scatter(
+        x=[strength],
+        y=[side.value],
+        mode="markers",
+        name="shuffled labels, 95 %",
+        marker={"color": OWN, "symbol": "x", "size": 9},
+        error_y={
+            "array": [side.high - side.value],
+            "arrayminus": [side.value - side.low],
+            "color": OWN,
+        },
+        hovertemplate="shuffled labels: %{y:.2f}<extra></extra>",
+    )
+
+
+def leakage_figure(leakage: Leakage) -> go.Figure:
+    """Draw how each pole's actions shift when the model is steered towards each pole."""
+    limit = float(np.nanmax(np.abs(leakage.shift))) or 1.0
+    columns = [f"{name} ({n})" for name, n in zip(leakage.columns, leakage.counts, strict=True)]
+    figure = go.Figure(
+        go.Heatmap(
+            z=leakage.shift,
+            x=columns,
+            y=list(leakage.rows),
+            zmin=-limit,
+            zmax=limit,
+            colorscale=[list(stop) for stop in DIVERGING],
+            colorbar={"title": "shift", "thickness": 10},
+            text=_signed(leakage.shift),
+            texttemplate="%{text}",
+            xgap=1,
+            ygap=1,
+            hovertemplate="towards %{y}, asked %{x}: %{z:+.2f}<extra></extra>",
+        )
+    )
+    figure.add_hline(y=len(DIMENSIONS) - 0.5, line={"width": 2, "color": CONTROL})
+    figure.update_layout(height=470, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(title="asked about (held-out actions)", tickangle=-40)
+    return figure
+
+
+def _signed(values: NDArray[np.floating]) -> list[list[str]]:
+    return [["–" if np.isnan(one) else f"{one:+.1f}" for one in row] for row in values]
+
+
+# --- round trip ---
+
+
+def landing_figure(table: pd.DataFrame) -> go.Figure:
+    """Draw how close the texts are to the ten centres, plain and steered, as percentiles.
+
+    Args:
+        table: As ``steerview.landing_table`` returns it.
+    """
+    rows = table.iloc[::-1].reset_index(drop=True)
+    colours = [
+        FOUNDATION_COLOURS[FOUNDATIONS[DIMENSIONS.index(one) // 2]] for one in rows["centre"]
+    ]
+    figure = go.Figure()
+    for row, colour in zip(rows.itertuples(), colours, strict=True):
+        figure.add_trace(_span(row.plain, row.steered, row.centre, colour))
+    for name, symbol in (("plain", "circle-open"), ("steered", "circle")):
+        figure.add_trace(
+            go.Scatter(
+                x=rows[name],
+                y=rows["centre"],
+                mode="markers",
+                name=name,
+                marker={"color": colours, "symbol": symbol, "size": 11, "line": {"width": 2}},
+                hovertemplate=f"%{{y}}, {name}: closer than %{{x:.0%}}<extra></extra>",
+            )
+        )
+    figure.add_vline(x=0.5, line={"width": 1, "color": CONTROL, "dash": "dot"}, layer="below")
+    figure.update_layout(
+        height=390, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False, dragmode=False
+    )
+    figure.update_xaxes(
+        title="closer to the centre than … of the actions", tickformat=".0%", range=[-0.03, 1.03]
+    )
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+def with_arrows(figure: go.Figure, places: NDArray[np.floating]) -> go.Figure:
+    """Fade a flat map and add an arrow per sample, from its plain to its steered text.
+
+    Args:
+        figure: The map.
+        places: The plain texts, then the steered ones, ``(2 × samples, 2)``.
+    """
+    figure.update_traces(marker_opacity=0.3)
+    samples = len(places) // 2
+    for start, end in zip(places[:samples], places[samples:], strict=True):
+        figure.add_annotation(
+            x=float(end[0]),
+            y=float(end[1]),
+            ax=float(start[0]),
+            ay=float(start[1]),
+            xref="x",
+            yref="y",
+            axref="x",
+            ayref="y",
+            showarrow=True,
+            arrowhead=2,
+            arrowsize=1.2,
+            arrowwidth=2.5,
+            arrowcolor=OWN,
+            text="",
+        )
+    for name, rows, symbol in (
+        ("plain", places[:samples], "circle-open"),
+        ("steered", places[samples:], "circle"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=rows[:, 0],
+                y=rows[:, 1],
+                mode="markers",
+                name=name,
+                showlegend=False,
+                marker={"symbol": symbol, "size": 12, "color": OWN, "line": {"width": 2.5}},
+                hovertemplate=f"{name} text<extra></extra>",
+            )
+        )
+    return figure

@@ -1,0 +1,147 @@
+"""A comparison as jobs: nothing to nothing missing, in order, once; then everything is there."""
+
+import pytest
+
+from core.activations.prompts import ReadSpec
+from core.comparison import jobs as comparison_jobs
+from core.comparison.jobs import CompareSpec, NotReadyError, gathered, is_ready, next_job
+from core.comparison.sides import Side
+from core.comparison.texts import Question
+from core.diagnosis import diagnosis
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.measures.result import TESTS
+from core.workbench import Workbench
+from tests.core.comparison.comparesets import set_of, worded_rows
+
+WITHIN = 120
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Measure with few resamples: what is tested is the order of the work."""
+    monkeypatch.setattr(
+        CompareSpec,
+        "diagnosis",
+        lambda spec, side: DiagnosisSpec(side.pooling, spec.tests, draws=20, shuffles=20),
+    )
+
+
+@pytest.fixture
+def sides(tmp_path, llama_spec, few_draws):
+    """Return a workbench, and the tiny Llama beside its untrained copy; nothing is read."""
+    work = Workbench.at(tmp_path / "cache")
+    study = work.study(set_of(work.store, worded_rows(150)), llama_spec, ReadSpec())
+    return work, [Side(study, 1, "mean"), Side(work.untrained(study), 1, "mean")]
+
+
+def finish(work, sides):
+    titles = []
+    while (job := next_job(work, sides, CompareSpec())) is not None:
+        job.wait(WITHIN)
+        assert job.state == "done", job.error
+        titles.append(job.title)
+        assert len(titles) < 20
+    return titles
+
+
+def test_from_nothing_to_everything_one_model_after_the_other(sides):
+    work, both = sides
+    with pytest.raises(NotReadyError, match="have not been compared yet"):
+        gathered(work, both, CompareSpec())
+    assert comparison_jobs.unread(work, both) == [side.study for side in both]
+    titles = finish(work, both)
+    assert [title.split()[0] for title in titles] == [
+        "Reading", "Reading", "Four", "Four", "Comparing",
+    ]  # fmt: skip
+    assert is_ready(work, both, CompareSpec())
+    found = gathered(work, both, CompareSpec())
+    assert len(found.maps) == len(found.diagnoses) == 2
+    assert len(found.comparisons) == len(found.profiles) == 1
+    assert (
+        [one.test for one in found.best[0]] == [one.test for one in found.shown[0]] == list(TESTS)
+    )
+    assert (found.maps[0].moved == 0).all()
+    assert (found.maps[1].moved > 0).any()
+
+
+def test_what_is_kept_is_not_made_again(sides, monkeypatch):
+    work, both = sides
+    finish(work, both)
+    monkeypatch.setattr(diagnosis, "load_or_diagnose", None)  # calling it would fail
+    monkeypatch.setattr("core.comparison.paired_tests.second_half", None)
+    monkeypatch.setattr("core.comparison.pairs._compare", None)
+    assert next_job(work, both, CompareSpec()) is None
+    again = Workbench.at(work.store.root)
+    assert gathered(again, both, CompareSpec()).sides == tuple(both)
+    assert not any(again.shelf.is_open(side.study.card.spec) for side in both)
+
+
+def test_one_model_beside_itself_is_read_and_measured_once(sides):
+    work, (side, _) = sides
+    trio = [side, Side(side.study, 2, "mean"), Side(side.study, 1, "last")]
+    titles = finish(work, trio)
+    assert [title.split()[0] for title in titles] == ["Reading", "Four", "Four", "Comparing"]
+    found = gathered(work, trio, CompareSpec())
+    assert found.diagnoses[0] is found.diagnoses[1]
+    assert found.best[0] == found.shown[0]  # it has no other best layers
+    assert found.layers(0, "gradient", best=True) == (1, 2)
+    chosen = found.diagnoses[2].chosen["gradient"]
+    assert found.layers(1, "gradient", best=True)[1] == chosen
+    assert found.layers(1, "gradient", best=False) == (1, 1)
+    assert len(found.comparisons) == 2
+
+
+def test_a_running_job_is_found_and_another_setting_is_another_job(sides):
+    work, both = sides
+    assert comparison_jobs.running(work, both, CompareSpec()) is None
+    job = next_job(work, both, CompareSpec())
+    assert comparison_jobs.running(work, both, CompareSpec()) is job
+    job.wait(WITHIN)
+    other = CompareSpec(scaling="centred")
+    assert comparison_jobs.compare_key(both, other) != comparison_jobs.compare_key(
+        both, CompareSpec()
+    )
+
+
+def test_every_model_is_asked_the_same_and_answers_for_itself(sides):
+    work, both = sides
+    for side in both:
+        work.read(side.study).wait(WITHIN)
+    question = Question("Lying to a friend is morally", "care-harm", 0.2, "each pole")
+
+    def asked(some):
+        job = comparison_jobs.ask_all(work, some, question)
+        job.wait(WITHIN)
+        assert job.state == "done", job.error
+        return job.result
+
+    told = asked(both)
+    assert list(told) == ["A", "B"]
+    assert told["A"].plain != told["B"].plain
+    turned = asked(both[::-1])  # who is asked first changes nothing
+    for one, other in (("A", "B"), ("B", "A")):
+        assert told[one].plain == turned[other].plain
+        assert told[one].answers.steered.tolist() == turned[other].answers.steered.tolist()
+    twice = asked([both[0], both[0]])
+    assert twice["A"] is twice["B"]
+
+
+def test_models_of_two_families_are_asked_in_turn_and_one_stays_open(sides, gpt2_spec):
+    work, (llama, _) = sides
+    gpt2 = Side(work.study(llama.study.items, gpt2_spec, ReadSpec()), 1, "mean")
+    for side in (llama, gpt2):
+        work.read(side.study).wait(WITHIN)
+    question = Question("Lying to a friend is morally", "care-harm", 0.2, "each pole")
+
+    def asked(*some):
+        job = comparison_jobs.ask_all(work, some, question)
+        job.wait(WITHIN)
+        assert job.state == "done", job.error
+        return job.result
+
+    alone = asked(gpt2)["A"]
+    told = asked(llama, gpt2)
+    assert told["B"].plain == alone.plain
+    assert told["B"].answers.steered.tolist() == alone.answers.steered.tolist()
+    assert work.shelf.is_open(gpt2_spec)
+    assert not work.shelf.is_open(llama.study.card.spec)

@@ -1,0 +1,88 @@
+"""Texts read again by the plain model, among the items."""
+
+import numpy as np
+import pytest
+
+from core import CoreError
+from core.activations.study import states_of
+from core.layers import EMBEDDING
+from core.maps.placing import place_sentence
+from core.steering.effects.landing import land
+from tests.core.steering.steeringsets import balanced_rows, opened, read_by
+
+TEXTS = ("helping an old friend", "Stealing from a shop!")
+
+
+@pytest.fixture(scope="module")
+def llama(tiny_llama_folder, tmp_path_factory):
+    return opened(tiny_llama_folder, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def placed(llama, tmp_path_factory):
+    return read_by(llama, tmp_path_factory)
+
+
+@pytest.mark.parametrize("scaling", ["standardised", "centred"])
+@pytest.mark.parametrize("layer", [EMBEDDING, 1])
+def test_texts_land_where_a_sentence_of_ones_own_does(llama, placed, layer, scaling):
+    store, study = placed
+    found = land(store, study, llama, TEXTS, layer, "mean", scaling)
+    for row, text in enumerate(TEXTS):
+        alone = place_sentence(store, study, llama, text, "mean", scaling)
+        np.testing.assert_allclose(found.cosine[row], alone.cosine[layer - EMBEDDING], atol=1e-4)
+    assert found.states.shape == (2, 32)
+
+
+def test_the_percentile_counts_items_that_are_less_close(llama, placed):
+    store, study = placed
+    found = land(store, study, llama, TEXTS, 1, "mean", "standardised")
+    known = ~np.isnan(found.cosine)
+    assert known.any()
+    assert ((found.percentile[known] >= 0) & (found.percentile[known] <= 1)).all()
+    assert np.isnan(found.percentile[~known]).all()
+    for column in range(10):
+        if known[:, column].all():
+            order = np.argsort(found.cosine[:, column])
+            assert np.diff(found.percentile[order, column])[0] >= 0
+
+
+def test_an_items_own_text_has_the_percentile_of_its_own_cosine(llama, placed):
+    store, study = placed
+    items = [3, 40]
+    found = land(
+        store, study, llama, [study.items.texts()[row] for row in items], 1, "last", "standardised"
+    )
+    raw = states_of(store, study).prompt_states(1, "last").astype(np.float64)
+    known = ((raw - raw.mean(0)) / raw.std(0))[study.plan.rows]
+    for column in range(10):
+        middle = known[study.members[:, column]].mean(axis=0)
+        cosine = known @ middle / np.linalg.norm(known, axis=1) / np.linalg.norm(middle)
+        np.testing.assert_allclose(found.cosine[:, column], cosine[items], atol=1e-4)
+        share = (cosine[None] < cosine[items][:, None]).mean(axis=1)
+        np.testing.assert_allclose(found.percentile[:, column], share, atol=2 / len(cosine))
+
+
+def test_a_centre_without_members_has_neither_cosine_nor_percentile(llama, tmp_path_factory):
+    rows = balanced_rows(foundations=("care-harm", "loyalty-betrayal"))
+    store, study = read_by(llama, tmp_path_factory, rows)
+    found = land(store, study, llama, TEXTS, 1, "mean", "standardised")
+    empty = ~study.members.any(axis=0)
+    assert empty.sum() == 6
+    assert np.isnan(found.cosine[:, empty]).all()
+    assert np.isnan(found.percentile[:, empty]).all()
+    assert np.isfinite(found.cosine[:, ~empty]).all()
+
+
+def test_odd_texts_land_and_items_that_were_not_read_are_said_so(llama, placed, store):
+    kept, study = placed
+    found = land(kept, study, llama, ["", "\x01", "word " * 900, "😀"], 1, "mean", "standardised")
+    assert np.isfinite(found.cosine).all()
+    with pytest.raises(CoreError, match="has not read"):
+        land(store, study, llama, TEXTS, 1, "mean", "standardised")
+
+
+def test_another_model_is_refused(placed, tiny_gpt2_folder, tmp_path_factory):
+    store, study = placed
+    with pytest.raises(CoreError):
+        land(store, study, opened(tiny_gpt2_folder, tmp_path_factory), TEXTS, 1, "mean", "centred")

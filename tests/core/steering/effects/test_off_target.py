@@ -1,0 +1,95 @@
+"""Leakage: every cell against a read-out of its own, what is missing, what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core import CoreError
+from core.activations.extraction import load_or_extract
+from core.activations.prompts import ReadSpec
+from core.activations.study import open_study
+from core.foundations import DIMENSIONS
+from core.runtime.progress import Cancelled, silent
+from core.steering.directions import DirectionError, moral_direction, random_direction
+from core.steering.effects.off_target import measure_leakage
+from core.steering.effects.readout import read_out
+from core.steering.effects.strength_sweep import held_out, one_edit
+from tests.core.steering.steeringsets import balanced_rows, opened, read_by
+
+
+@pytest.fixture(scope="module")
+def llama(tiny_llama_folder, tmp_path_factory):
+    return opened(tiny_llama_folder, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def read_study(llama, tmp_path_factory):
+    return read_by(llama, tmp_path_factory)
+
+
+def test_leakage_is_a_row_per_pole_and_two_controls(read_study, llama):
+    store, made = read_study
+    found = measure_leakage(store, made, llama, 1, 0.1, positions="all", report=silent)
+    assert found.rows == (*DIMENSIONS, "random", "shuffled labels")
+    assert found.columns == DIMENSIONS
+    assert found.shift.shape == (12, 10)
+    assert np.isfinite(found.shift).all()
+    for row, column in ((0, 0), (3, 8), (9, 1)):
+        rows = held_out(made, DIMENSIONS[column], 8)
+        assert found.counts[column] == len(rows)
+        direction = moral_direction(store, made, DIMENSIONS[row], 1)
+        edits = [one_edit(store, made, direction, 0.1)]
+        prompts = [made.plan.prompts[one] for one in made.plan.rows[rows]]
+        expected = read_out(llama, prompts, edits, "all").shift.mean()
+        assert found.shift[row, column] == pytest.approx(expected, abs=1e-4)
+    first = moral_direction(store, made, "care", 1)
+    every = np.concatenate([held_out(made, pole, 8) for pole in DIMENSIONS])
+    prompts = [made.plan.prompts[one] for one in made.plan.rows[every]]
+    for row, other in (
+        (10, random_direction(first, 0)),
+        (11, moral_direction(store, made, "care", 1, method="shuffled")),
+    ):
+        shift = read_out(llama, prompts, [one_edit(store, made, other, 0.1)], "all").shift
+        total = (found.shift[row] * found.counts).sum()
+        assert total == pytest.approx(shift.sum(), abs=1e-3)
+
+
+def test_poles_without_items_are_nan_rows_and_no_columns(llama, tmp_path_factory):
+    rows = balanced_rows(foundations=("care-harm", "loyalty-betrayal"))
+    store, made = read_by(llama, tmp_path_factory, rows)
+    found = measure_leakage(store, made, llama, 1, 0.1)
+    assert found.columns == ("care", "harm", "loyalty", "betrayal")
+    assert found.shift.shape == (12, 4)
+    empty = np.isnan(found.shift).all(axis=1)
+    assert [name for name, none in zip(found.rows, empty, strict=True) if none] == [
+        name for name in DIMENSIONS if name not in found.columns
+    ]
+    assert not np.isnan(found.shift[~empty]).any()
+
+
+def test_leakage_names_what_is_wrong(read_study, llama, store):
+    kept, made = read_study
+    with pytest.raises(DirectionError, match="no layer 7 to steer at"):
+        measure_leakage(kept, made, llama, 7, 0.1)
+    with pytest.raises(CoreError, match="has not read"):
+        measure_leakage(store, made, llama, 1, 0.1)
+    train = replace(made, items=made.items.take(made.items.split == "train"))
+    only = open_study(train.items, llama.card, ReadSpec())
+    load_or_extract(store, only.plan, lambda: llama)
+    with pytest.raises(CoreError, match="no held-out actions"):
+        measure_leakage(store, only, llama, 1, 0.1)
+
+
+def test_leakage_can_be_cancelled(read_study, llama):
+    store, made = read_study
+    seen = []
+
+    def report(*told):
+        seen.append(told)
+        if len(seen) > 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        measure_leakage(store, made, llama, 1, 0.1, report=report)
+    assert len(seen) == 4

@@ -1,0 +1,160 @@
+"""Figures of the steering page: read from their data, not from pixels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.foundations import DIMENSIONS
+from core.statistics.bootstrap import Estimate
+from core.steering.effects.off_target import Leakage
+from core.steering.effects.readout import ReadOut
+from core.steering.effects.strength_sweep import Check, Dose, DoseSpec, Point
+from core.steering.plots import (
+    answer_figure,
+    dose_figure,
+    landing_figure,
+    leakage_figure,
+    with_arrows,
+)
+from core.steering.view import answer_sentence, answer_table, check_table, dose_sentence
+
+NOTHING = Estimate(np.nan, np.nan, np.nan)
+
+
+def read(plain: list[float], steered: list[float]) -> ReadOut:
+    n = len(plain)
+    return ReadOut(np.array(plain), np.array(steered), np.full(n, 0.1), np.full(n, 0.5))
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    found = read([0.0, 1.0, -2.0], [0.5, 3.0, -2.1])
+    control = read([0.0, 1.0, -2.0], [0.1, 1.1, -1.9])
+    return answer_table(["one <b>", "two", "three"], found, control)
+
+
+def test_the_largest_change_stands_first(table):
+    assert table["text"].tolist() == ["two", "one <b>", "three"]
+    assert table["change"].round(2).tolist() == [2.0, 0.5, -0.1]
+    assert table["random"].round(2).tolist() == [0.1, 0.1, 0.1]
+    assert not table["own"].any()
+
+
+def test_without_a_control_none_is_drawn():
+    early = answer_table(["one", "two"], read([0.0, 1.0], [0.5, 0.5]))
+    assert early["random"].isna().all()
+    assert "random direction" not in {trace.name for trace in answer_figure(early).data}
+
+
+def test_the_sentence_names_direction_size_and_control(table):
+    said = answer_sentence(table)
+    assert "**right** becomes **2.2 times likelier**" in said  # exp(0.8)
+    assert "on average over 3 actions and so for 2 of them" in said
+    assert said.endswith("along a random direction: 1.1 times likelier.")
+    mine = answer_table(["mine"], read([0.0], [-1.0]), read([0.0], [1.0]), own=True)
+    assert answer_sentence(mine) == (
+        "A word for **wrong** becomes **2.7 times likelier**; along a random direction: "
+        "2.7 times less likely."
+    )
+    still = answer_table(["mine"], read([0.0], [1.0]), read([0.0], [-0.02]), own=True)
+    assert answer_sentence(still).endswith("along a random direction: as likely as before.")
+    same = answer_table(["mine"], read([0.0], [0.0]))
+    assert answer_sentence(same) == "Before and after are the same."
+
+
+def test_read_outs_are_drawn_from_before_to_after(table):
+    figure = answer_figure(table)
+    named = {trace.name: trace for trace in figure.data if trace.name}
+    assert set(named) == {"plain", "steered", "random direction"}
+    assert list(named["plain"].x) == table["before"].tolist()[::-1]
+    assert list(named["steered"].x) == table["after"].tolist()[::-1]
+    (line,) = [trace for trace in figure.data if trace.mode == "lines"]
+    assert list(line.x)[:3] == [table["before"].iloc[-1], table["after"].iloc[-1], None]
+    assert list(line.y) == [0, 0, None, 1, 1, None, 2, 2, None]
+    labels = [note.text for note in figure.layout.annotations]
+    assert labels == ["three", "one &lt;b&gt;", "two"]
+    own = answer_figure(answer_table(["mine"], read([0.0], [1.0]), own=True))
+    assert own.layout.annotations[0].text == "<b>mine</b>"
+
+
+def near(value: float) -> Estimate:
+    return Estimate(value, value - 0.1, value + 0.1)
+
+
+def dose(safe: tuple[float, float]) -> Dose:
+    points = tuple(
+        Point(at, near(at + 1), near(at), abs(at), 30 + abs(at), near(1.0), near(0.0))
+        for at in (-0.2, 0.0, 0.2)
+    )
+    push = Check(near(1.2), near(1.0), Estimate(0.7, 0.55, 0.82), near(0.9))
+    turn = Check(near(0.2), near(0.0), Estimate(0.975, 0.87, 1.0), near(0.0))
+    none = Check(NOTHING, NOTHING, NOTHING, NOTHING)
+    return Dose(
+        DoseSpec("care-harm", 1),
+        1,
+        5,
+        points,
+        safe,
+        push if safe[1] else none,
+        turn if safe[0] and safe[1] else none,
+    )
+
+
+def test_a_dose_paints_its_safe_range_and_random_directions_at_every_strength():
+    figure = dose_figure(dose((-0.2, 0.2)))
+    painted = {(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"}
+    assert painted == {(-0.2, 0.2)}
+    named = {trace.name: trace for trace in figure.data}
+    assert list(named["push"].y) == [0.8, 1.0, 1.2]
+    assert list(named["sign"].y) == [-0.2, 0.0, 0.2]
+    for name, low, high in (("random, push", 0.9, 1.1), ("random, sign", -0.1, 0.1)):
+        assert list(named[name].x) == [-0.2, 0.0, 0.2, 0.2, 0.0, -0.2]
+        assert list(named[name].y) == [low] * 3 + [high] * 3
+    assert [trace.name for trace in figure.data].count("shuffled labels, 95 %") == 2
+
+
+def test_without_a_safe_strength_nothing_is_painted():
+    figure = dose_figure(dose((0.0, 0.0)))
+    assert not [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert "shuffled labels, 95 %" not in [trace.name for trace in figure.data]
+
+
+def test_what_may_be_said_names_push_and_sign_apart():
+    said = dose_sentence(dose((-0.2, 0.2)))
+    assert "Pushed (+20%): moves held-out actions in its own sense, but beats only" in said
+    assert "By its sign alone (+20%): moves held-out actions in its own sense, and" in said
+    assert "By its sign" not in dose_sentence(dose((0.0, 0.2)))
+    rows = check_table(dose((-0.2, 0.2)))
+    assert rows["counts"].tolist() == ["no", "yes"]
+    assert rows["beats random"].tolist() == ["70% (55% to 82%)", "98% (87% to 100%)"]
+    assert rows["effect"].tolist() == ["+1.20 (+1.10 to +1.30)", "+0.20 (+0.10 to +0.30)"]
+    assert check_table(dose((0.0, 0.2)))["counts"].tolist() == ["no"]
+
+
+def test_leakage_shows_counts_and_what_is_missing():
+    shift = np.arange(24, dtype=float).reshape(12, 2)
+    shift[3] = np.nan
+    names = (*DIMENSIONS, "random", "shuffled labels")
+    figure = leakage_figure(Leakage(names, ("care", "harm"), shift, (8, 5)))
+    (heat,) = figure.data
+    assert list(heat.x) == ["care (8)", "harm (5)"]
+    assert list(heat.text[3]) == ["–", "–"]
+    assert heat.zmax == -heat.zmin == 23
+
+
+def test_landings_go_from_plain_to_steered():
+    rows = pd.DataFrame({"centre": list(DIMENSIONS), "plain": 0.25, "steered": 0.5, "change": 0.25})
+    figure = landing_figure(rows)
+    named = {trace.name: trace for trace in figure.data if trace.name}
+    assert list(named["plain"].x) == [0.25] * 10
+    assert list(named["steered"].y) == list(DIMENSIONS)[::-1]
+
+
+def test_an_arrow_leads_from_each_plain_text_to_its_steered_one():
+    import plotly.graph_objects as go
+
+    places = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    figure = with_arrows(go.Figure(go.Scatter(x=[0], y=[0])), places)
+    arrows = [(one.ax, one.ay, one.x, one.y) for one in figure.layout.annotations]
+    assert arrows == [(0, 0, 2, 3), (1, 1, 4, 5)]
+    assert figure.data[0].marker.opacity == 0.3
