@@ -1,6 +1,6 @@
 """Moralscope: the server. Run with ``streamlit run app.py``.
 
-The routes are in ``pages/parts/router.py``. They are not here because Streamlit takes a folder
+The routes are in ``pages/shared/router.py``. They are not here because Streamlit takes a folder
 ``pages/`` beside its main script for its old automatic pages, and answers the very first visit, if
 it is a deep link, with "Page not found".
 """
@@ -43,7 +43,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     yield
 
 
-ROUTER = Path(__file__).resolve().parent / "pages" / "parts" / "router.py"
+ROUTER = Path(__file__).resolve().parent / "pages" / "shared" / "router.py"
 
 # Streamlit puts the script's folder in front of sys.path for every run and takes it out afterwards.
 # A job that imports meanwhile walks a list that moves under it and misses an entry: "No package

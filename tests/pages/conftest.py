@@ -13,18 +13,7 @@ if TYPE_CHECKING:
     from core.dataset.items import Items
     from core.workbench import Workbench
 
-ROUTER = Path(__file__).resolve().parents[2] / "pages" / "parts" / "router.py"
-#: Page -> script, beside the router. The empty name is the start page.
-SCRIPTS = {
-    "": "../start/overview.py",
-    "data": "../start/data.py",
-    "map": "../explore/map.py",
-    "diagnosis": "../explore/diagnosis.py",
-    "leaderboard": "../explore/leaderboard.py",
-    "compare": "../explore/compare.py",
-    "features": "../dissect/features.py",
-    "steer": "../steer/steer.py",
-}
+ROUTER = Path(__file__).resolve().parents[2] / "pages" / "shared" / "router.py"
 #: A page on two busy cores, with the first import of torch.
 PATIENCE = 120
 
@@ -87,7 +76,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _workbench() -> "Workbench":
-    from pages.parts.bench import bench
+    from pages.shared.bench import bench
 
     work: Workbench = bench()
     return work
@@ -109,7 +98,7 @@ def open_page(root: Path) -> OpenPage:
         app = AppTest.from_file(ROUTER, default_timeout=PATIENCE)
         app.query_params.update(query)
         if page:
-            app.switch_page(SCRIPTS[page])
+            app.switch_page(f"../{page}/page.py")
         return app.run()
 
     return opened
@@ -139,7 +128,7 @@ def open_map(open_read: OpenPage) -> OpenPage:
 @pytest.fixture
 def open_steer(open_read: OpenPage, work: "Workbench") -> OpenPage:
     """Return a function that opens the steering page and waits until the model is open."""
-    from tests.pages.steerpages import SHORT, settle
+    from tests.pages.steer.steerpages import SHORT, settle
 
     def opened(**query: Any) -> AppTest:
         app = open_read("steer", **{**SHORT, **query})

@@ -1,0 +1,50 @@
+"""The top of the comparison: who is who, and in a sentence what differs and how sure that is."""
+
+from collections.abc import Sequence
+from html import escape
+
+import streamlit as st
+
+from core.comparison import steered
+from core.comparison import view as comparison_view
+from core.comparison.jobs import Found
+from core.comparison.sides import LETTERS, Side
+from core.palette import SIDE_COLOURS
+from pages.compare.choice import Choice
+
+_SIGNS = ("●", "◆", "■", "▲")
+
+
+def legend(sides: Sequence[Side]) -> None:
+    """Name the sides with their colours, shapes and layers."""
+    several = len({side.pooling for side in sides}) > 1
+    parts = [
+        f"<span><span style='color:{colour}'>{sign}</span> <strong>{letter}</strong> "
+        f"{escape(side.study.card.name)} · {_where(side)}"
+        f"{f' · {side.pooling} state' if several else ''}</span>"
+        for letter, sign, colour, side in zip(LETTERS, _SIGNS, SIDE_COLOURS, sides, strict=False)
+    ]
+    st.html(f"<div class='ms-legend'>{''.join(parts)}</div>")
+    for letter, side in zip(LETTERS, sides, strict=False):
+        if told := steered.told(letter, side):
+            st.caption(told)
+
+
+def _where(side: Side) -> str:
+    return "embedding" if side.layer < 0 else f"layer {side.layer}"
+
+
+def show(found: Found, choice: Choice) -> None:
+    """Say what differs from A, for each other side."""
+    pairs = found.best if choice.best else found.shown
+    for letter, made, differences in zip(LETTERS[1:], found.comparisons, pairs, strict=False):
+        st.subheader(
+            comparison_view.headline(differences, "A", letter), anchor=f"differs-{letter.lower()}"
+        )
+        told = {
+            "Differs": comparison_view.sure_sentence(differences),
+            "Does not": comparison_view.unsure_sentence(differences),
+            "How alike": comparison_view.alike_sentence(made),
+            "Single actions": comparison_view.items_sentence(made),
+        }
+        st.markdown("\n".join(f"- **{name}:** {text}" for name, text in told.items() if text))

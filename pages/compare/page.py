@@ -1,0 +1,35 @@
+"""Page: two to four readings of the same actions beside each other, and what differs."""
+
+import streamlit as st
+
+from core.maps import view as maps_view
+from pages.compare import choice as compare_choice
+from pages.compare import files, headline, items, layers, maps, run, tests, texts
+from pages.shared import bench, frame, model_card, reading, sidebar
+
+frame.heading(
+    "Compare",
+    "Two to four readings of the same actions beside each other: what differs, and how sure that "
+    "is. The sidebar's model is A; the others are held against it.",
+)
+with frame.told():
+    set_name = sidebar.set_name()
+    maps_view.check_size(bench.items(set_name))
+    frame.provenance_note(set_name)
+    study = reading.study(set_name)
+    if study is not None:
+        model_card.show(study)
+        choice = compare_choice.ask(set_name, study)
+        headline.legend(choice.sides)
+        found = run.panel(choice) if len(choice.sides) > 1 else None
+        if found is not None:
+            headline.show(found, choice)
+            charts = tests.show(found, choice)
+            charts += maps.show(set_name, found, choice)
+            charts += layers.show(found)
+            table = items.show(found)
+            with frame.told():
+                texts.show(choice)
+            files.show(found, choice, table, charts)
+        elif len(choice.sides) < 2:
+            st.info("Choose a model for B to compare with.", icon=":material/compare_arrows:")

@@ -1,0 +1,70 @@
+"""Four tests of all sides: figures beside each other, and paired differences."""
+
+from typing import Any, Final
+
+import streamlit as st
+
+from core.comparison import plots as comparison_plots
+from core.comparison import view as comparison_view
+from core.comparison.differences import RULE, Difference
+from core.comparison.jobs import Found
+from core.comparison.sides import LETTERS
+from core.maps.plots import config
+from core.measures.result import TESTS, Test
+from core.wording import span
+from pages.compare import curves
+from pages.compare.choice import PLACES, Choice
+from pages.diagnosis.scorecard import QUESTIONS
+from pages.shared.address import bound
+
+_COLOURS: Final = {"beyond": "green", "labels": "orange", "noise": "gray", "nothing": "gray"}
+_ICONS: Final = {
+    "beyond": ":material/difference:",
+    "labels": ":material/remove_circle:",
+    "noise": ":material/block:",
+    "nothing": ":material/help:",
+}
+
+
+def show(found: Found, choice: Choice) -> list[Any]:
+    """Draw the cards and the curves; return the curves."""
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.subheader("Four tests", anchor="tests")
+    row.segmented_control(
+        "Compared at",
+        list(PLACES),
+        required=True,
+        format_func=PLACES.__getitem__,
+        label_visibility="collapsed",
+        help="Best: the layer that one half of the texts chose, measured on the other half.",
+        **bound("tests_at", "best", list(PLACES)),
+    )
+    pairs = found.best if choice.best else found.shown
+    for column, test in zip(st.columns(4), TESTS, strict=True):
+        with column.container(border=True, height="stretch"):
+            layers = [found.layers(n, test, best=choice.best) for n in range(len(pairs))]
+            _card(test, [next(d for d in pair if d.test == test) for pair in pairs], layers)
+    st.caption(RULE)
+    return curves.show(found)
+
+
+def _card(test: Test, differences: list[Difference], layers: list[Any]) -> None:
+    name = f"<p class='ms-note'>{test.capitalize()}</p>"
+    st.html(f"{name}<p class='ms-question'>{QUESTIONS[test]}</p>")
+    sides = [differences[0].first, *(one.second for one in differences)]
+    st.plotly_chart(
+        comparison_plots.sides_figure(sides),
+        key=f"sides-{test}",
+        config=config(f"moralscope-sides-{test}") | {"displayModeBar": False},
+        alt=f"{test}: "
+        + "; ".join(f"{letter} {span(side)}" for letter, side in zip(LETTERS, sides, strict=False)),
+    )
+    for letter, one, at in zip(LETTERS[1:], differences, layers, strict=False):
+        colour, icon = _COLOURS[one.level], _ICONS[one.level]
+        st.markdown(
+            f"**{letter} − A** {comparison_view.signed(one.difference)}  \n"
+            f":{colour}[{icon} {comparison_view.VERDICTS[one.level]}]"
+        )
+        st.caption(
+            f"{comparison_view.at_layers(at, letter)} · shuffled labels {span(one.shuffled)}"
+        )

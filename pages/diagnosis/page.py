@@ -1,0 +1,31 @@
+"""Page: four tests of moral indifference at every layer, each beside its controls."""
+
+from core.diagnosis.verdicts import scorecard as scored
+from pages.diagnosis import at_layer, curves, figure_table, pack, run, scorecard, waterfall
+from pages.diagnosis import choice as diagnosis_choice
+from pages.shared import bench, frame, model_card, reading, sidebar
+
+frame.heading(
+    "Diagnosis",
+    "Is this model morally indifferent? Four tests at every layer, each beside what shuffled "
+    "labels, mere words and an untrained copy give.",
+)
+with frame.told():
+    set_name = sidebar.set_name()
+    bench.items(set_name)
+    frame.provenance_note(set_name)
+    study = reading.study(set_name)
+    if study is not None:
+        model_card.show(study)
+        choice = diagnosis_choice.ask(study)
+        found = run.panel(study, choice.spec) if reading.panel(study) else None
+        if found is not None:
+            untrained = None
+            with frame.told():
+                untrained = run.untrained(study, choice.spec)
+            scorecard.show(scored(found, untrained), set_name)
+            charts = curves.show(found, untrained, choice)
+            charts += at_layer.show(found, choice, set_name)
+            charts += waterfall.show(study)
+            figure_table.show(found, untrained, charts)
+            pack.offer(study)

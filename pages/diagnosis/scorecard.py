@@ -1,0 +1,90 @@
+"""The scorecard: a card per test, each with its verdict and all that it was held against."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import streamlit as st
+
+from core.diagnosis import plots as diagnosis_plots
+from core.diagnosis.verdicts import RULE, Level, Score
+from core.diagnosis.view import ceiling_text, summary
+from core.layers import layer_name
+from core.maps.plots import config
+from core.measures.result import TESTS, Test
+from core.wording import in_parts, span
+from pages.shared import bench
+
+#: Question and meaning of each test's figure.
+_TESTS: Final[dict[Test, tuple[str, str]]] = {
+    "categorical": (
+        "Does it keep virtue and vice apart?",
+        "Opposition of their centres: 1 opposed, 0 unrelated (as in people's labels), −1 the same "
+        "direction.",
+    ),
+    "gradient": (
+        "Does it grade as people do?",
+        "Rank correlation of people's grade with closeness to the centre of the other texts: 1 the "
+        "same order, 0 none.",
+    ),
+    "structural": (
+        "Do its natural groups follow morality?",
+        "Agreement (ARI) of unsupervised clusters with 15 moral classes: 1 the same groups, 0 "
+        "nothing in common.",
+    ),
+    "dimensional": (
+        "Can the ten dimensions be read off?",
+        "Variance of the human vectors that a linear probe predicts on unseen texts (R²): 1 all, 0 "
+        "none, below 0 worse than the mean.",
+    ),
+}
+#: What each test asks.
+QUESTIONS: Final = {test: told[0] for test, told in _TESTS.items()}
+#: Colour and icon of each level.
+_BADGES: Final[dict[Level, tuple[str, str]]] = {
+    "beyond": ("green", ":material/check_circle:"),
+    "partly": ("blue", ":material/hourglass_top:"),
+    "control": ("orange", ":material/remove_circle:"),
+    "chance": ("gray", ":material/block:"),
+    "nothing": ("gray", ":material/help:"),
+}
+
+
+def show(scores: Sequence[Score], set_name: str) -> None:
+    """Draw the cards, the rule, and what people themselves reach."""
+    st.subheader(summary(scores), anchor="scorecard")
+    by_test = {score.test: score for score in scores}
+    for column, test in zip(st.columns(4), TESTS, strict=True):
+        with column.container(border=True, height="stretch"):
+            name = f"<p class='ms-note'>{test.capitalize()}</p>"
+            st.html(f"{name}<p class='ms-question'>{QUESTIONS[test]}</p>")
+            if test in by_test:
+                _card(by_test[test])
+            else:
+                _verdict("nothing", "not computable at any layer")
+                st.caption(_TESTS[test][1])
+    st.caption(ceiling_text(bench.human_ceiling(set_name)))
+    st.caption(RULE)
+
+
+def _verdict(level: Level, words: str) -> None:
+    colour, icon = _BADGES[level]
+    st.markdown(f":{colour}[{icon} **{words}**]")  # a badge would cut long words
+
+
+def _card(score: Score) -> None:
+    observed = score.figure.observed
+    value, interval = in_parts(observed)
+    st.html(
+        f"<p class='ms-figure'>{value}<br><small>{interval} · layer {layer_name(score.layer)}"
+        "</small></p>"
+    )
+    _verdict(*score.verdict)
+    st.plotly_chart(
+        diagnosis_plots.forest_figure(score),
+        key=f"forest-{score.test}",
+        config=config(f"moralscope-{score.test}") | {"displayModeBar": False},
+        alt=f"{score.test}: {span(observed)} beside shuffled labels and controls; "
+        f"{score.verdict.words}.",
+    )
+    chance = span(score.highest_by_chance)
+    st.caption(f"{_TESTS[score.test][1]}  \nHighest of all layers with shuffled labels: {chance}.")

@@ -1,0 +1,87 @@
+"""How much of the indifference is the instrument's own: each test from the paper's to ours."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import streamlit as st
+
+from core.activations.study import Study
+from core.diagnosis.plots import within_reach
+from core.diagnosis.waterfall import Step
+from core.diagnosis.waterfall_plots import ends_text, waterfall_figure, waterfall_table
+from core.maps.plots import config
+from core.measures.result import TESTS, Test
+from pages.shared import bench as shared_bench
+from pages.shared import progress
+from pages.shared.bench import bench
+
+_TITLES: Final[dict[Test, str]] = {
+    "categorical": "Categorical · opposition of virtue and vice",
+    "gradient": "Gradient · typicality correlation",
+    "structural": "Structural · agreement with 15 classes",
+    "dimensional": "Dimensional · R² of a linear probe",
+}
+
+
+def show(study: Study) -> list[Any]:
+    """Show the steps, their progress, or an offer to measure them; return the figures."""
+    st.subheader("How much of the indifference is the instrument's own?", anchor="waterfall")
+    st.caption(
+        "Each test begins with what the paper's procedure gives on this model and these texts, and "
+        "repairs one thing at a time. Bars: what a step changed (blue up, orange down; grey is the "
+        "paper's figure itself). Diamonds: the figure after it, 95 % interval over texts."
+    )
+    found = shared_bench.waterfall(study)
+    if found is None:
+        _offer(study)
+        return []
+    charts = []
+    for start in range(0, len(TESTS), 2):
+        for column, test in zip(st.columns(2), TESTS[start : start + 2], strict=True):
+            with column:
+                charts.append(_chart(test, found))
+    with st.expander("All steps as a table"):
+        st.dataframe(
+            waterfall_table(found),
+            hide_index=True,
+            key="waterfall-table",
+            alt="Every step of the four waterfalls with figure, change and intervals.",
+        )
+    return charts
+
+
+def _chart(test: Test, found: Mapping[Test, list[Step]]) -> Any:
+    st.markdown(f"**{_TITLES[test]}**")
+    rows = [(step.name, step.figure) for step in found[test]]
+    figure = within_reach(waterfall_figure(found[test]), rows)
+    st.plotly_chart(
+        figure,
+        key=f"waterfall-{test}",
+        config=config(f"moralscope-waterfall-{test}") | {"displayModeBar": False},
+        alt=f"{_TITLES[test]}: {ends_text(found[test])}; the table below holds every step.",
+    )
+    st.caption(ends_text(found[test]))
+    return figure
+
+
+def _offer(study: Study) -> None:
+    """Watch the work, go on with its next piece, or offer to start it."""
+    work = bench()
+    job = work.waterfall_job(study)
+    if job is not None and job.state == "done" and st.session_state.get("waterfall-asked"):
+        job = work.waterfall(study)
+    if job is not None and job.active:
+        st.session_state["waterfall-asked"] = True  # whoever began it: what follows goes on here
+        progress.watch(job.key)
+        return
+    if job is not None and st.session_state.get("waterfall-asked"):
+        progress.ended(job)
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.caption(
+        f"The model reads the {len(study.items):,} items once more, as the paper does; then 29 "
+        "steps are measured. A few minutes for thousands of texts on two cores."
+    )
+    if row.button("Measure it", icon=":material/play_arrow:", key="waterfall-start"):
+        st.session_state["waterfall-asked"] = True
+        work.waterfall(study)
+        st.rerun()

@@ -1,0 +1,60 @@
+"""Which dictionary takes the layer apart; or load one, or train one."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import streamlit as st
+
+from core.activations.study import Study
+from core.sae.shelf import BUILTIN, Shelved, shelved
+from pages.features import arrived, bring, training
+from pages.shared.address import bound
+from pages.shared.bench import bench
+
+
+def ask(study: Study) -> Shelved | None:
+    """Draw the picker and the ways to another dictionary; None if there is none yet."""
+    known = {arrived.short(one.digest): one for one in shelved(bench().store, study.card)}
+    chosen = None
+    if known:
+        names = sorted(known, key=lambda name: name != BUILTIN)
+        name = st.selectbox(
+            "Dictionary",
+            names,
+            format_func=_labels(known).__getitem__,
+            help="A sparse autoencoder of one layer. The project's own comes with the packaged "
+            "model; load a published one or train one below.",
+            **bound("dictionary", names[0], names),
+        )
+        chosen = known[str(name)]
+    else:
+        st.info(
+            f"There is no dictionary of {study.card.name} yet. Load a published one, or train one "
+            "here.",
+            icon=":material/category:",
+        )
+    with st.expander("Another dictionary: load or train", expanded=not known):
+        ways = ["Load", "Train"]
+        way = st.segmented_control("Way", ways, required=True, **bound("way", "Load", ways))
+        if way == "Load":
+            bring.show(study)
+        else:
+            training.show(study)
+    return chosen
+
+
+def _labels(known: Mapping[str, Shelved]) -> dict[str, str]:
+    """Return what each is called; those of one name show the beginning of their digest."""
+    labels = {digest: _label(one) for digest, one in known.items()}
+    several = Counter(labels.values())
+    return {
+        digest: f"{label} · {digest[:6]}" if several[label] > 1 else label
+        for digest, label in labels.items()
+    }
+
+
+def _label(one: Shelved) -> str:
+    own = "built in · " if one.digest == BUILTIN else ""
+    if f"layer {one.layer}" in one.name:  # those trained here say it themselves
+        return own + one.name
+    return f"{own}{one.name} · layer {one.layer}, {one.n_latents:,} latents"

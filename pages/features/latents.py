@@ -1,0 +1,138 @@
+"""All moral latents: picture, search and table; a row opens its passport."""
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import streamlit as st
+
+from core import exports
+from core.activations.study import Study
+from core.features.jobs import Ranked
+from core.features.plots import latents_figure
+from core.features.view import Shown, latents
+from core.foundations import DIMENSIONS, Dimension
+from core.maps.plots import config
+from core.runtime.store import fingerprint
+from core.sae.dictionary import Dictionary
+from pages.features import opened, search
+from pages.shared.address import bound
+
+_ANY: Final = "any"
+_SHOWN: Final = ("confirmed", "selected", "all")
+#: Rows of a table that a browser takes at once.
+_MOST: Final = 1000
+
+
+def show(study: Study, dictionary: Dictionary, found: Ranked) -> int | None:
+    """Draw the list and return the latent whose passport is open."""
+    row = st.columns([1.2, 1.6, 2.4])
+    dimension = row[0].selectbox(
+        "Sort by", (_ANY, *DIMENSIONS), **bound("sort", _ANY, (_ANY, *DIMENSIONS))
+    )
+    shown = row[1].segmented_control(
+        "Latents", _SHOWN, required=True, **bound("latents", "confirmed", _SHOWN)
+    )
+    with row[2]:
+        among = search.ask(study, dictionary, found)
+    table = latents(
+        found.scores,
+        None if dimension == _ANY else cast("Dimension", dimension),
+        cast("Shown", shown),
+        among,
+    )
+    first = int(table["latent"].iloc[0]) if len(table) else None
+    opened.begin(dictionary.digest, len(found.scores.fires), first)
+    if len(table):
+        left, right = st.columns([1, 1.25], gap="large")
+        with left:
+            _picture(table, opened.number())
+        with right:
+            _table(table, one_dimension=dimension != _ANY)
+    elif among is None:
+        st.info("No latent answers this. Show selected or all ones, or another dimension.")
+    opened.to_address()
+    return opened.number()
+
+
+def _picture(table: Any, chosen: int | None) -> None:
+    st.plotly_chart(
+        latents_figure(table.iloc[:_MOST], chosen),
+        key="latents-chart",
+        on_select=_picked_point,
+        selection_mode="points",
+        config=config("moralscope-latents") | {"displayModeBar": False, "scrollZoom": False},
+        alt="Latents by share of texts and AUROC of their dimension; the table beside it holds the "
+        "same. A click opens a latent.",
+    )
+    st.caption(
+        "Colour: foundation. ● virtue, ✕ vice; bars: 95 % interval on held-out texts; dotted: "
+        "chance. A click opens the passport."
+    )
+
+
+def _picked_point() -> None:
+    points = st.session_state["latents-chart"].selection.points
+    found = [point["customdata"] for point in points if "customdata" in point]
+    if found:
+        one = found[0]
+        opened.elsewhere(int(one[0] if isinstance(one, Sequence) else one))
+
+
+def _table(table: Any, *, one_dimension: bool) -> None:
+    """Draw the table with the open latent marked; other rows make another table."""
+    rows = table["latent"].iloc[:_MOST].tolist()
+    key = f"latents-table-{fingerprint([rows, opened.times_elsewhere()])[:8]}"
+    marked = [number for number, one in enumerate(rows) if one == opened.number()]
+    st.dataframe(
+        table.iloc[:_MOST],
+        hide_index=True,
+        key=key,
+        height=min(400, 40 + 35 * len(rows)),
+        column_order=[name for name in _ORDER if name != "dimension" or not one_dimension],
+        column_config=_columns(),
+        on_select=lambda: _picked_row(table, key),
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": marked[:1]}},
+        placeholder="–",
+        alt="Latents with kind, dimension, AUROC on held-out texts with interval, q and flags.",
+    )
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.download_button(
+        "CSV",
+        lambda: exports.csv_bytes(table),
+        "moralscope-latents.csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    row.caption(f"{len(table):,} latents. Select a row to open its passport.")
+
+
+def _picked_row(table: Any, key: str) -> None:
+    rows = st.session_state[key].selection.rows
+    if rows:
+        opened.by_row(int(table["latent"].iloc[rows[0]]))
+
+
+_ORDER: Final = (
+    "latent", "kind", "dimension", "membership test", "membership low", "membership high",
+    "membership q", "contrast test", "gradient test", "selectivity", "density", "flags",
+)  # fmt: skip
+
+
+def _columns() -> dict[str, Any]:
+    number = st.column_config.NumberColumn
+    return {
+        "kind": st.column_config.TextColumn(width=105),
+        "membership test": number(
+            "AUROC", format="%.2f", help="Members against all other texts, held-out texts."
+        ),
+        "membership low": number("low", format="%.2f", help="Of the AUROC's 95 % interval."),
+        "membership high": number("high", format="%.2f"),
+        "membership q": number("q", format="%.3f", help="False discovery rate, training texts."),
+        "contrast test": number("contrast", format="%+.2f", help="Own pole minus the opposite."),
+        "gradient test": number(
+            "gradient", format="%+.2f", help="Rank correlation with people's grade among members."
+        ),
+        "selectivity": number(format="%.2f", help="How far above the next dimension: 0 to 1."),
+        "density": number("on in", format="percent", help="Share of texts."),
+    }

@@ -1,0 +1,29 @@
+"""A dictionary from elsewhere is measured here: kept, running, or offered."""
+
+import streamlit as st
+
+from core.activations.study import Study
+from core.features import jobs as features_jobs
+from core.sae.dictionary import Dictionary
+from core.sae.shelf import Shelved
+from core.sae.training.foreign_report import Worth
+from pages.shared import progress
+from pages.shared.bench import bench
+
+
+def show(study: Study, shelved: Shelved, dictionary: Dictionary) -> Worth | None:
+    """Return what was measured; else show progress, or offer to measure."""
+    worth = features_jobs.kept_worth(bench(), study, dictionary)
+    job = bench().runner.get(features_jobs.measure_key(study, dictionary))
+    if worth is not None or progress.watched(job):
+        return worth
+    row = st.container(horizontal=True, vertical_alignment="center")
+    if row.button("Measure it", icon=":material/straighten:", key="measure"):
+        features_jobs.measure(bench(), study, dictionary)
+        st.rerun()
+    row.caption(
+        f"Brought from elsewhere: layer {shelved.layer}, {shelved.n_latents:,} latents. What it is "
+        "worth on this set's held-out actions was not measured yet: a minute or two on two cores, "
+        "once."
+    )
+    return None

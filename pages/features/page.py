@@ -1,0 +1,30 @@
+"""Page: a layer taken apart; which latents carry moral meaning, and how far the claim holds."""
+
+from pages.features import choice, dashboard, latents, ranking, report, results, sentence
+from pages.shared import bench, frame, model_card, reading, sidebar
+
+frame.heading(
+    "Features",
+    "A layer taken apart into latents, each on for few tokens. Which of them carry moral meaning, "
+    "and may we believe it?",
+)
+with frame.told():
+    set_name = sidebar.set_name()
+    bench.items(set_name)
+    frame.provenance_note(set_name)
+    study = reading.study(set_name)
+    if study is not None:
+        model_card.show(study)
+        shelved = choice.ask(study) if reading.panel(study) else None
+        if shelved is not None:
+            dictionary = results.dictionary(shelved)
+            with frame.told():
+                report.show(study, shelved, dictionary)
+            found = ranking.panel(study, dictionary)
+            if found is not None:
+                latent = latents.show(study, dictionary, found)
+                if latent is not None:
+                    with frame.told():
+                        dashboard.show(study, dictionary, found, latent)
+                with frame.told():
+                    sentence.show(study, dictionary, found)

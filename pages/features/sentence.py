@@ -1,0 +1,68 @@
+"""A sentence of one's own, token by token: which latents are on where."""
+
+import streamlit as st
+
+from core.activations.study import Study
+from core.features.feature_activations import Lit
+from core.features.jobs import Ranked
+from core.foundations import DIMENSIONS
+from core.sae.dictionary import Dictionary
+from core.steering import jobs as steering_jobs
+from pages.features import examples, opened, results
+from pages.shared import progress
+from pages.shared.address import bound
+from pages.shared.bench import bench
+
+#: Longest sentence.
+_MOST = 500
+_ROWS = 10
+
+
+def show(study: Study, dictionary: Dictionary, found: Ranked) -> None:
+    """Draw the box and what it lights up."""
+    st.subheader("Try a sentence", anchor="live")
+    text = st.text_input(
+        "A sentence",
+        max_chars=_MOST,
+        label_visibility="collapsed",
+        placeholder="Type one, and see which latents are on at which word",
+        **bound("sentence", ""),
+    )
+    if not text.strip():
+        st.caption("Latents that were confirmed as moral stand first.")
+        return
+    if not bench().shelf.is_open(study.card.spec):
+        job = steering_jobs.open_model(bench(), study)
+        if progress.watched(job):
+            return
+    _drawn(results.light(study, dictionary, text), found)
+
+
+def _drawn(lit: Lit, found: Ranked) -> None:
+    on = lit.strongest(200)
+    moral = [int(one) for one in on if found.scores.confirmed[one].any()]
+    rest = [int(one) for one in on if not found.scores.confirmed[one].any()]
+    if not len(on):
+        st.info("No latent is on in this sentence.")
+        return
+    rows = [*moral[:_ROWS], *rest[: max(0, _ROWS - len(moral))]]
+    for latent in rows:
+        heat = lit.codes[:, [latent]].toarray().ravel().tolist()
+        kind = str(found.scores.kind[latent])
+        best = int(found.scores.best[latent])
+        name = f"{latent} · {kind}" + (f" · {DIMENSIONS[best]}" if latent in moral else "")
+        column = st.columns([1, 2.6], vertical_alignment="center")
+        column[0].button(
+            name,
+            key=f"open-{latent}",
+            icon=":material/badge:",
+            width="stretch",
+            help="Open its passport",
+            on_click=opened.elsewhere,
+            args=(latent,),
+        )
+        column[1].html(f"<p class='ms-lit'>{examples.lit(lit.words, heat, max(heat))}</p>")
+    st.caption(
+        f"{len(on)} latents are on somewhere; {len(moral)} of them confirmed as moral. Each row is "
+        "tinted by its own strongest token."
+    )

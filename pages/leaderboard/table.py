@@ -1,0 +1,78 @@
+"""The leaderboard: which runs there are, and which of them are asked for."""
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from core import CoreError
+from core.dataset.items import Items
+from core.diagnosis import leaderboard_rows
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.leaderboard import view as leaderboard_view
+from core.leaderboard.view import GROUPS
+from core.measures.result import TESTS, Test
+from pages.shared import bench as shared_bench
+from pages.shared import routes, sidebar
+from pages.shared.address import bound
+from pages.shared.bench import bench
+
+
+class Choice(NamedTuple):
+    """What the page is asked for."""
+
+    test: Test
+    """Which test is drawn."""
+
+    group: leaderboard_view.Group
+    """By what models are grouped."""
+
+    rows: pd.DataFrame
+    """The rows measured in the chosen way."""
+
+
+def board(items: Items, set_name: str) -> pd.DataFrame:
+    """Return all rows on a set; the sidebar's model is put there if it was diagnosed."""
+    found = leaderboard_rows.leaderboard(bench().store, items.digest)
+    try:
+        study = shared_bench.study(set_name, *sidebar.model_choice())
+    except CoreError:  # the other pages say what is wrong with it
+        return found
+    spec = DiagnosisSpec()
+    if leaderboard_rows.run_of(study, spec) in set(found["run"]):
+        return found
+    bench().keep_standing(study, spec)
+    return leaderboard_rows.leaderboard(bench().store, items.digest)
+
+
+def nothing(set_name: str) -> None:
+    """Say that no model was diagnosed on this set, and how that is done."""
+    with st.container(border=True):
+        st.markdown("**No model has been diagnosed on this set yet.**")
+        st.caption("One model at a time on the Diagnosis page; many from the command line:")
+        st.code(f"python -m core sweep models.toml --items {set_name}", language="bash")
+        st.caption("`python -m core sweep paper` takes the 23 models of the paper.")
+        st.page_link(routes.page("diagnosis"), label="Open the Diagnosis page")
+
+
+def ask(found: pd.DataFrame) -> Choice:
+    """Draw the controls and return what they ask for."""
+    ways = leaderboard_view.settings(found)
+    row = st.columns([2, 2, 4], vertical_alignment="bottom")
+    test: Any = row[0].selectbox(
+        "Test", TESTS, format_func=str.capitalize, **bound("test", "gradient", TESTS)
+    )
+    group: Any = row[1].selectbox(
+        "Group by",
+        GROUPS,
+        format_func=str.capitalize,
+        help="Family, size and training are what the list of a sweep says.",
+        **bound("by", "training", GROUPS),
+    )
+    how = row[2].selectbox(
+        "Measured alike",
+        ways,
+        help="Only runs with the same template, pooling, scaling and draws may be compared.",
+        **bound("how", ways[0], ways),
+    )
+    return Choice(test, group, leaderboard_view.measured_so(found, how, group))

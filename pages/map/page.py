@@ -1,0 +1,56 @@
+"""Page: the human map and the model's map of the same actions, side by side."""
+
+import streamlit as st
+
+from core.maps import view as maps_view
+from pages.map import details, findings, search, sentence
+from pages.shared import bench, controls, frame, maps, model_card, reading, selection, sidebar
+
+frame.heading(
+    "Map",
+    "Left, how people grade actions; right, how one layer of the model lays out the same actions. "
+    "Drag a box on either map: the rest turns grey on both.",
+)
+with frame.told():
+    set_name = sidebar.set_name()
+    items = bench.items(set_name)
+    frame.provenance_note(set_name)
+    maps_view.check_size(items)
+    study = reading.study(set_name)
+    if study is not None:
+        model_card.show(study)
+    spec, colour = controls.map_controls(study)
+    seen, placed, charts = None, None, []
+    with frame.told():
+        seen = reading.seen(study, spec)
+    boxes = st.columns(2)
+    with boxes[0]:
+        marked = search.box(items)
+    with boxes[1]:
+        own = sentence.ask()
+    look = maps.Look(
+        items,
+        bench.facts(set_name, study if seen else None, spec),
+        maps_view.colouring(items, colour, seen),
+        selection.chosen(items),
+        marked,
+    )
+    frame.legend(look.colours)
+    left, right = st.columns(2)
+    with left, frame.told():
+        people = bench.human_picture(set_name, spec)
+        charts.append(maps.draw("people", f"People · {items.provenance.name}", people, look))
+    with right, frame.told():
+        if study is not None and reading.panel(study) and seen is not None:
+            placed = sentence.place(study, own, spec) if own else None
+            star = sentence.star(study, placed, spec)
+            title = f"{study.card.name} · {reading.layer_title(spec)}"
+            picture = bench.model_picture(study, spec)
+            charts.append(maps.draw("model", title, picture, look, star))
+    if study is not None and seen is not None:
+        findings.show(bench.findings(study, spec))
+        if placed is not None:
+            sentence.panel(study, placed, spec)
+        reading.draw_ahead(study, spec)
+    details.show(look)
+    details.files(look, charts)

@@ -1,0 +1,143 @@
+"""Controls of maps and measures. Each value lives in the URL and comes back from it."""
+
+from typing import Any, cast
+
+import streamlit as st
+
+from core.activations.prompts import Pooling
+from core.activations.study import Study
+from core.layers import EMBEDDING, layer_name
+from core.maps.placing import AXES
+from core.maps.view import COLOURS, Colour, MapMethod, ViewSpec
+from core.statistics.scaling import Scaling
+from pages.shared.address import bound
+
+_METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}
+POOLINGS: dict[str, str] = {
+    "mean": "Mean of tokens",
+    "last": "Last token",
+    "mean_all": "Mean with first token",
+}
+_SCALINGS: dict[Scaling, str] = {
+    "standardised": "Standardised",
+    "centred": "Centred (paper)",
+    "raw": "Raw",
+    "top-removed": "Top components removed",
+    "whitened": "Whitened",
+}
+_FIRST: Pooling = "mean"
+
+
+def layer_names(study: Study) -> list[str]:
+    """Return the layers as the slider and the URL call them."""
+    return [layer_name(layer) for layer in study.plan.layers]
+
+
+def map_controls(study: Study | None) -> tuple[ViewSpec, Colour]:
+    """Draw the controls and return the view they ask for; without a study, the human side's."""
+    top = st.columns([3.2, 2.2, 1.2, 2.2], vertical_alignment="bottom")
+    layer, pooling = EMBEDDING, _FIRST
+    if study is not None:
+        layer = layer_slider(top[0], study)
+    method = top[1].segmented_control(
+        "Picture",
+        list(_METHODS),
+        required=True,
+        format_func=_METHODS.__getitem__,
+        help="PCA: linear. UMAP: keeps neighbourhoods. Moral axes: x and y have a meaning.",
+        **bound("method", "pca", list(_METHODS)),
+    )
+    dims = top[2].segmented_control(
+        "Dimensions",
+        [2, 3],
+        required=True,
+        format_func=lambda n: f"{n}-D",
+        disabled=method == "axes",
+        **bound("dims", 2, [2, 3]),
+    )
+    colour = top[3].selectbox(
+        "Colour",
+        list(COLOURS),
+        format_func=lambda one: COLOURS[one],
+        **bound("colour", "foundation", list(COLOURS)),
+    )
+    row = st.columns(4, vertical_alignment="bottom")
+    if study is not None:
+        pooling = pooling_box(row[0], study)
+    scaling = scaling_box(row[1])
+    x, y = "care-harm", "fairness-cheating"
+    if method == "axes":
+        x = _axis(row[2], "Horizontal axis", "x", x)
+        y = _axis(row[3], "Vertical axis", "y", y)
+    spec = ViewSpec(
+        layer=layer,
+        pooling=pooling,
+        scaling=scaling,
+        method=cast("MapMethod", method),
+        dims=3 if dims == 3 and method != "axes" else 2,
+        x=x,
+        y=y,
+    )
+    return spec, colour
+
+
+def layer_slider(column: Any, study: Study) -> int:
+    """Draw the slider and return the layer."""
+    names = layer_names(study)
+    name = column.select_slider(
+        "Layer",
+        names,
+        help="Output of a decoder layer, before the final norm; emb is what layer 0 reads.",
+        **bound("layer", str(study.anchor), names),
+    )
+    return layer_of(name)
+
+
+def layer_of(name: str) -> int:
+    """Return the layer that the slider and the URL call so."""
+    return EMBEDDING if name == layer_name(EMBEDDING) else int(name)
+
+
+def pooling_box(column: Any, study: Study) -> Pooling:
+    """Draw the box and return the pooling."""
+    poolings = list(study.plan.spec.poolings)
+    chosen: Pooling = column.selectbox(
+        "State of a text",
+        poolings,
+        format_func=POOLINGS.__getitem__,
+        help="Mean over its tokens (the first one, an attention sink, left out) or the last token.",
+        **bound("pooling", poolings[0], poolings),
+    )
+    return chosen
+
+
+def scaling_box(column: Any, key: str = "scaling", default: Scaling = "standardised") -> Scaling:
+    """Draw the box and return the scaling.
+
+    Args:
+        column: Where.
+        key: Name in the address: pages with another default have another key.
+        default: What is chosen at first.
+    """
+    chosen: Scaling = column.selectbox(
+        "Scaling",
+        list(_SCALINGS),
+        format_func=_SCALINGS.__getitem__,
+        help="A few coordinates are hundreds of times larger than the rest and own every cosine. "
+        "Standardised: each coordinate has unit variance. Centred: only the mean is taken off. "
+        "Raw: nothing is; cosines are then often near 1. Top components removed: the mean and the "
+        "widest principal directions are taken off, one per 100 coordinates. Whitened: all "
+        "principal directions have nearly the same variance.",
+        **bound(key, default, list(_SCALINGS)),
+    )
+    return chosen
+
+
+def _axis(column: Any, label: str, key: str, start: str) -> str:
+    axis: str = column.selectbox(
+        label,
+        AXES,
+        format_func=lambda name: name.replace("-", " − "),
+        **bound(key, start, AXES),
+    )
+    return axis

@@ -1,0 +1,48 @@
+"""The pages: title, icon, address. One place, so that links and navigation agree."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import streamlit as st
+
+_FOLDER: Final = Path(__file__).resolve().parents[1]
+#: Sections of the navigation, and in each the pages: folder (also the address), title, icon.
+_SECTIONS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
+    "Start": (("overview", "Overview", "home"), ("data", "Data", "table_rows")),
+    "Explore": (
+        ("map", "Map", "explore"),
+        ("diagnosis", "Diagnosis", "stethoscope"),
+        ("compare", "Compare", "compare_arrows"),
+        ("leaderboard", "Leaderboard", "leaderboard"),
+    ),
+    "Dissect": (("features", "Features", "category"),),
+    "Steer": (("steer", "Steer", "tune"),),
+}
+
+
+def sections() -> dict[str, list[Any]]:
+    """Return all pages by section, as the navigation shows them."""
+    return {title: [_page(*one) for one in some] for title, some in _SECTIONS.items()}
+
+
+def page(name: str) -> Any:
+    """Return a page by the name of its folder."""
+    return next(_page(*one) for some in _SECTIONS.values() for one in some if one[0] == name)
+
+
+def _page(name: str, title: str, icon: str) -> Any:
+    home = name == "overview"
+    return st.Page(
+        _FOLDER / name / "page.py",
+        title=title,
+        icon=f":material/{icon}:",
+        url_path=None if home else name,
+        default=home,
+    )
+
+
+def set_widgets(settings: Mapping[str, Any]) -> None:
+    """Set bound widgets (a callback: before the run, when no widget holds its key yet)."""
+    for key, value in settings.items():
+        st.session_state[key] = value

@@ -1,0 +1,39 @@
+"""Texts while they are written, token by token."""
+
+import time
+from html import escape
+from typing import Final
+
+import streamlit as st
+
+from core.runtime.runner import Job
+from pages.shared.bench import bench
+from pages.steer import pair, writer
+
+#: Seconds between two looks at a text that is being written, and at most before its first token.
+_LOOK: Final = 0.25
+_FIRST: Final = 0.8
+
+
+@st.fragment(run_every=_LOOK)
+def watch() -> None:
+    """Show the text so far; when it ends, the page runs again."""
+    now = writer.job()
+    end = time.monotonic() + _FIRST
+    while now is not None and now.active and now.live.written is None and time.monotonic() < end:
+        time.sleep(0.01)
+    if now is None or not now.active:
+        st.rerun()
+    if now.state == "queued":
+        st.caption(f"Waiting for {bench().runner.ahead(now)} other job(s) of the model.")
+    else:
+        st.progress(now.fraction, text=now.note)
+    so_far(now)
+
+
+def so_far(now: Job) -> None:
+    """Draw what a job has written."""
+    if now.live is not None and now.live.written is not None:
+        written = now.live.written
+        for plain, steered in zip(written.plain, written.steered, strict=True):
+            pair.show(escape(plain), escape(steered))

@@ -1,0 +1,39 @@
+"""Where an axis lights up in a run's texts, token by token."""
+
+from html import escape
+from itertools import zip_longest
+
+import streamlit as st
+
+from core.activations.study import Study
+from core.steering.effects.text_diff import Heat
+from core.steering.history import Run
+from pages.shared import bench
+from pages.steer import pair
+
+
+def show(study: Study, run: Run, axis: str) -> None:
+    """Draw a run's texts, each token tinted."""
+    plain, steered = bench.heats(study, run, axis)
+    for left, right in zip_longest(plain, steered):
+        pair.show(_lit(left), _lit(right))
+    towards, _, away = axis.partition("-")
+    st.caption(
+        f"Orange: the plain model's state at this token points towards {towards}; purple: "
+        f"{f'towards {away}' if away else 'away from it'} (cosine, at layer "
+        f"{run.recipe.layers[0]}, what all actions share taken off). Rest on a token for its value."
+    )
+
+
+def _lit(heat: Heat | None) -> str:
+    if heat is None:
+        return ""
+    return "".join(
+        f"<span title='{value:+.2f}' style='background:{_tint(value)}'>{escape(token)}</span>"
+        for token, value in zip(heat.tokens, heat.value.tolist(), strict=True)
+    )
+
+
+def _tint(value: float) -> str:
+    colour = "224,130,20" if value > 0 else "123,50,148"
+    return f"rgba({colour},{min(abs(value) * 2, 0.75):.2f})"
