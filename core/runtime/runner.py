@@ -62,6 +62,7 @@ class Job:
     """What the work fills while it runs, for watchers; None if it fills nothing."""
 
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    _over: threading.Event = field(default_factory=threading.Event, repr=False)
     _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _heard: float = field(default=0.0, repr=False)
     _step: tuple[str, float, float] = field(default=("", 0.0, 0.0), repr=False)
@@ -91,13 +92,11 @@ class Job:
         self._stop.set()
         with self._turn:
             if self.state == "queued":
-                self.ended, self.state = time.monotonic(), "cancelled"
+                self._end("cancelled")
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until it has ended, or the seconds have passed."""
-        end = time.monotonic() + (timeout if timeout is not None else float("inf"))
-        while self.active and time.monotonic() < end:
-            time.sleep(0.02)
+        self._over.wait(timeout)
 
     def _begin(self) -> bool:
         """Go from queued to running; False if it was cancelled while it waited."""
@@ -106,6 +105,11 @@ class Job:
                 return False
             self.started, self.state = time.monotonic(), "running"
             return True
+
+    def _end(self, state: State) -> None:
+        self.ended = time.monotonic()
+        self.state = state  # after the rest: who sees it sees everything else
+        self._over.set()  # after the state: who has waited sees that it has ended
 
     def _report(self, done: float, total: float, note: str) -> None:
         if self._stop.is_set():
@@ -207,5 +211,4 @@ def _run(job: Job, work: Callable[[Report], Any]) -> None:
             f"{job.title} met an unexpected fault ({type(error).__name__}). What was "
             "stored before it is kept; the details are in the server's log."
         )
-    job.ended = time.monotonic()
-    job.state = state  # last: who sees it sees everything else
+    job._end(state)

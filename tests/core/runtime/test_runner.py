@@ -1,6 +1,7 @@
 """Long work beside the screen: started once, in turn, watched, cancelled, and heard of after."""
 
 import gc
+import queue
 import threading
 import time
 import weakref
@@ -229,6 +230,61 @@ def test_cancelled_work_can_be_started_again(runner, busy):
     busy.cancel()
     ended(busy)
     assert ended(runner.submit("busy", "Again", lambda report: "again")).result == "again"
+
+
+# Waiting ----------------------------------------------------------------------------------------
+
+
+def waited(job: Job) -> queue.SimpleQueue:
+    """Wait for a job without a limit in a thread, and keep the state seen afterwards."""
+    seen = queue.SimpleQueue()
+
+    def wait():
+        job.wait()
+        seen.put((job.state, job.ended > 0))
+
+    threading.Thread(target=wait, daemon=True).start()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("fault", "state"), [(None, "done"), (CoreError("no"), "failed"), (Cancelled(), "cancelled")]
+)
+def test_who_waits_is_woken_by_the_end_and_sees_how_it_ended(runner, gate, fault, state):
+    def work(report):
+        gate(report)
+        if fault:
+            raise fault
+
+    seen = waited(runner.submit("k", "Waited for", work))
+    assert gate.begun.wait(SOON)
+    assert seen.empty()
+    gate.open.set()
+    assert seen.get(timeout=SOON) == (state, True)
+
+
+@pytest.mark.usefixtures("busy")
+def test_who_waits_for_queued_work_is_woken_when_it_is_cancelled(runner):
+    job = runner.submit("waiting", "Waiting", lambda report: None)
+    seen = waited(job)
+    job.cancel()
+    assert seen.get(timeout=SOON) == ("cancelled", True)
+
+
+def test_waiting_ends_when_the_seconds_have_passed(busy):
+    busy.wait(0.01)
+    assert busy.state == "running"
+
+
+def test_waiting_for_work_that_is_done_again_waits_for_the_new_end(runner, gate):
+    first = ended(runner.submit("k", "Once", lambda report: 1))
+    second = runner.submit("k", "Once", gate)
+    first.wait()
+    seen = waited(second)
+    assert gate.begun.wait(SOON)
+    assert seen.empty()
+    gate.open.set()
+    assert seen.get(timeout=SOON) == ("done", True)
 
 
 # Faults -----------------------------------------------------------------------------------------
