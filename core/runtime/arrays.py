@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
+from ml_dtypes import bfloat16
 from numpy.typing import NDArray
 
 StoredDtype = Literal["float32", "bfloat16"]
 
 _DTYPES: Final[dict[str, tuple[str, np.dtype[Any]]]] = {
     "float32": ("F32", np.dtype("<f4")),
-    "bfloat16": ("BF16", np.dtype("<u2")),
+    "bfloat16": ("BF16", np.dtype(bfloat16)),
 }
 
 
@@ -26,7 +27,7 @@ def create_array_file(path: Path, shape: tuple[int, ...], dtype: StoredDtype) ->
     Args:
         path: File to create; an existing one is replaced.
         shape: Shape of the tensor, no axis empty.
-        dtype: ``float32``, or ``bfloat16`` which is mapped as raw ``uint16``.
+        dtype: ``float32``, or ``bfloat16`` of the package ml_dtypes.
     """
     name, numpy_dtype = _DTYPES[dtype]
     count = int(np.prod(shape))
@@ -56,7 +57,7 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 def map_array_file(path: Path, *, writable: bool = False) -> NDArray[Any]:
-    """Map the tensor of a file made by ``create_array_file``; bfloat16 comes as raw ``uint16``.
+    """Map the tensor of a file made by ``create_array_file``, as it is stored.
 
     Raises:
         ValueError: The file is no such safetensors file, or is cut short.
@@ -84,14 +85,10 @@ def to_stored(values: NDArray[np.float32], dtype: StoredDtype) -> NDArray[Any]:
     """Encode float32 values for a mapped array; bfloat16 rounds to nearest, ties to even."""
     if dtype == "float32":
         return values
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-    rounded[np.isnan(values)] = 0x7FC0  # rounding up would carry some NaN into a number
-    return rounded
+    # One NaN for all: the cast keeps the sign of each, and warns of some.
+    return np.where(np.isnan(values), np.float32(np.nan), values).astype(bfloat16)
 
 
 def to_float32(stored: NDArray[Any]) -> NDArray[np.float32]:
     """Decode a mapped array: float32 is passed through unread, bfloat16 is widened."""
-    if stored.dtype == np.float32:
-        return stored
-    return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32, copy=False)

@@ -48,7 +48,7 @@ class TokenStates:
     """States of all tokens of some documents, document by document, mapped from disk."""
 
     parts: tuple[NDArray[Any], ...]
-    """Shape ``(n, d_model)`` each, float32 or raw bfloat16; ``rows`` decodes them."""
+    """Shape ``(n, d_model)`` each, float32 or bfloat16; ``rows`` decodes them."""
 
     document: NDArray[np.int64]
     """Number of each token's document, shape ``(n_tokens,)``, never falling."""

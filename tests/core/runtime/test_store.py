@@ -427,6 +427,18 @@ def test_bfloat16_rounds_as_torch_does(name):
     np.testing.assert_array_equal(np.signbit(ours[number]), np.signbit(values[number]))
 
 
+def test_bfloat16_has_the_bits_of_a_rounding_done_by_hand_and_one_nan():
+    upper = np.arange(2**16, dtype=np.uint32)[:, None] << 16
+    bits = upper | np.array([0, 1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFF], np.uint32)
+    values = bits.view(np.float32)
+    expected = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    expected[np.isnan(values)] = 0x7FC0
+    stored = to_stored(values, "bfloat16")
+    np.testing.assert_array_equal(stored.view(np.uint16), expected)
+    widened = to_float32(stored).view(np.uint32)
+    np.testing.assert_array_equal(widened, expected.astype(np.uint32) << 16)
+
+
 def test_bfloat16_encodes_a_transposed_view_in_its_own_order():
     values = np.arange(6, dtype=np.float32).reshape(2, 3).T
     np.testing.assert_array_equal(to_float32(to_stored(values, "bfloat16")), values)
