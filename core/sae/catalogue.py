@@ -1,11 +1,12 @@
 """The published dictionaries known by name, and where on the Hugging Face hub each one lies.
 
-Gemma Scope 2 and Qwen-Scope are listed here, under the names that SAELens gives them. Any other
-name is looked up in the list of the package ``sae-lens``, where that is installed: its file is
-read, its code is not imported.
+Gemma Scope 2 and Qwen-Scope are listed in ``data/sae-releases.toml``, under the names that SAELens
+gives them. Any other name is looked up in the list of the package ``sae-lens``, where that is
+installed: its file is read, its code is not imported.
 """
 
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
@@ -48,70 +49,40 @@ class Published:
     """Name, model and what else the list states."""
 
 
-_HALF_WAY_LAYERS: Final = {
-    "270m": (18, (5, 9, 12, 15)),
-    "1b": (26, (7, 13, 17, 22)),
-    "4b": (34, (9, 17, 22, 29)),
-    "12b": (48, (12, 24, 31, 41)),
-    "27b": (62, (16, 31, 40, 53)),
-}
-_WIDTHS: Final = ("16k", "65k", "262k", "1m")
-_QWEN: Final = (
-    ("Qwen3-1.7B-Base", 28, ("W32K-L0_50", "W32K-L0_100")),
-    ("Qwen3-8B-Base", 36, ("W64K-L0_50", "W64K-L0_100")),
-    ("Qwen3-30B-A3B-Base", 48, ("W32K-L0_50", "W128K-L0_100")),
-    ("Qwen3.5-2B-Base", 24, ("W32K-L0_50", "W32K-L0_100")),
-    ("Qwen3.5-9B-Base", 32, ("W64K-L0_50", "W64K-L0_100")),
-    ("Qwen3.5-27B", 64, ("W80K-L0_50", "W80K-L0_100")),
-    ("Qwen3.5-35B-A3B-Base", 40, ("W32K-L0_50", "W128K-L0_100")),
-)
+_FILE: Final = Path(__file__).resolve().parents[1] / "data" / "sae-releases.toml"
 #: Layouts of SAELens's list that are read here; None is its own.
 _READ: Final = frozenset({None, "gemma_3", "qwen_scope"})
 
 
-def _gemma_releases() -> Iterator[Release]:
-    for size, (n_layers, some) in _HALF_WAY_LAYERS.items():
-        for kind in ("pt", "it"):
-            repo = f"gemma-scope-2-{size}-{kind}"
-            # The one base model whose name has no suffix.
-            model = f"google/gemma-3-{size}" + (
-                "" if (size, kind) == ("270m", "pt") else f"-{kind}"
-            )
-            fine = [f"{width}_l0_{l0}" for width in _WIDTHS for l0 in ("small", "medium", "big")]
-            fine.append("262k_l0_medium_seed_1")
-            coarse = [f"{width}_l0_{l0}" for width in ("16k", "262k") for l0 in ("small", "big")]
-            for suffix, folder, layers, kinds in (
-                ("res", "resid_post", some, fine),
-                ("res-all", "resid_post_all", tuple(range(n_layers)), coarse),
-            ):
-                ids = [f"layer_{layer}_width_{rest}" for layer in layers for rest in kinds]
-                paths = MappingProxyType({name: f"{folder}/{name}" for name in ids})
-                yield Release(f"{repo}-{suffix}", model, f"google/{repo}", paths)
+@cache
+def releases() -> Mapping[str, Release]:
+    """Return what can be loaded by name without any further package, by the release's name."""
+    families = tomllib.loads(_FILE.read_text(encoding="utf-8"))["family"]
+    listed = [_release(family, words) for family in families for words in family["releases"]]
+    return MappingProxyType({release.name: release for release in listed})
 
 
-def _qwen_releases() -> Iterator[Release]:
-    for model, n_layers, variants in _QWEN:
-        paths = MappingProxyType({f"layer{n}": f"layer{n}.sae.pt" for n in range(n_layers)})
-        for variant in variants:
-            name = f"{model.removeprefix('Qwen')}-{variant.replace('L0_', 'L')}".lower()
-            repo = f"Qwen/SAE-Res-{model}-{variant}"
-            yield Release(f"qwen-scope-{name}", f"Qwen/{model}", repo, paths)
-
-
-#: What can be loaded by name without any further package.
-RELEASES: Final[Mapping[str, Release]] = MappingProxyType(
-    {release.name: release for release in (*_gemma_releases(), *_qwen_releases())}
-)
+def _release(family: Mapping[str, Any], words: Mapping[str, Any]) -> Release:
+    """Fill the words of one release into what its family has in common."""
+    name, model, repo = (family[key].format(**words) for key in ("name", "model", "repo"))
+    layers = words["layers"]
+    ids = [
+        family["id"].format(layer=layer, variant=variant)
+        for layer in (range(layers) if isinstance(layers, int) else layers)
+        for variant in family["variants"]
+    ]
+    paths = {one: family["path"].format(id=one) for one in ids}
+    return Release(name.lower(), model, repo, MappingProxyType(paths))
 
 
 def releases_for(model_name: str) -> list[Release]:
-    """List the releases of this table that belong to a model by name.
+    """List the releases of the table that belong to a model by name.
 
     Args:
         model_name: Hub id, or the short name that people see, such as ``gemma-3-270m (packaged)``.
     """
     short = _short(model_name.removesuffix(" (packaged)"))
-    return [release for release in RELEASES.values() if _short(release.model) == short]
+    return [release for release in releases().values() if _short(release.model) == short]
 
 
 def _short(model_name: str) -> str:
@@ -128,7 +99,7 @@ def published(release: str, name: str) -> Published:
     Raises:
         DictionaryError: Nobody lists it, or its layout is not read here.
     """
-    known = RELEASES.get(release)
+    known = releases().get(release)
     if known is None:
         return _from_saelens(release, name)
     if name not in known.paths:
