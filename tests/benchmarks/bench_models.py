@@ -17,8 +17,10 @@ _TIMED = """
 import sys, time
 started = time.perf_counter()
 from pathlib import Path
-from core.models import ModelSpec, describe, open_model
-from core.store import Store
+from core.models.card import describe
+from core.models.open_models import open_model
+from core.models.spec import ModelSpec
+from core.runtime.store import Store
 store = Store(Path(sys.argv[1]))
 card = describe(ModelSpec(device="cpu", dtype="float32"), store)
 open_model(card, store)

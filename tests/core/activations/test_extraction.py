@@ -585,18 +585,20 @@ def test_threads_that_read_sentences_at_once_get_their_own(llama):
 CHILD = """
 import json, os, sys, time
 from pathlib import Path
-from core import activations
-from core.models import ModelSpec, describe, open_model
-from core.prompts import ReadSpec
-from core.store import Store
+from core.activations import extraction
+from core.activations.prompts import ReadSpec
+from core.models.card import describe
+from core.models.open_models import open_model
+from core.models.spec import ModelSpec
+from core.runtime.store import Store
 
 root, folder, mode, at = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-activations.TOKEN_BUDGET = {"cpu": 256}
+extraction.TOKEN_BUDGET = {"cpu": 256}
 texts = json.loads(sys.stdin.readline())
 store = Store(root)
 card = describe(ModelSpec("folder", folder, device="cpu"), store)
 model = open_model(card, store)
-plan = activations.make_plan(card, texts, ReadSpec(poolings=("mean", "last", "mean_all")))
+plan = extraction.make_plan(card, texts, ReadSpec(poolings=("mean", "last", "mean_all")))
 counts = {"read": 0, "write": 0, "publish": 0}
 
 def watched(name, function):
@@ -608,13 +610,13 @@ def watched(name, function):
         return function(*args)
     return call
 
-activations.read_prompts = watched("read", activations.read_prompts)
-activations.to_stored = watched("write", activations.to_stored)
+extraction.read_prompts = watched("read", extraction.read_prompts)
+extraction.to_stored = watched("write", extraction.to_stored)
 Path.hardlink_to = watched("publish", Path.hardlink_to)
 print("ready", flush=True)
 if mode == "race":
     sys.stdin.readline()
-activations.load_or_extract(store, plan, lambda: model)
+extraction.load_or_extract(store, plan, lambda: model)
 print(counts["read"], flush=True)
 """
 

@@ -116,16 +116,18 @@ def test_map_and_diagnosis_come_from_the_pack_and_no_model_package_is_loaded(pac
     code = f"""
 import sys
 from pathlib import Path
-from core import dataset, figures, pack, view
-from core.diagnosis import DiagnosisSpec, open_diagnosis
-from core.modelcard import describe
-from core.prompts import ReadSpec
-from core.store import Store
-from core.study import open_study
-from core.verdicts import scorecard
+from core.activations.prompts import ReadSpec
+from core.activations.study import open_study
+from core.dataset import sets
+from core.diagnosis.diagnosis import DiagnosisSpec, open_diagnosis
+from core.diagnosis.verdicts import scorecard
+from core.leaderboard import pack
+from core.maps import plots, view
+from core.models.card import describe
+from core.runtime.store import Store
 store = Store(Path({str(tmp_path / "fresh")!r}))
 found = pack.unpack(store, Path({str(path)!r}))
-items = dataset.open_set(store, found.set_name)
+items = sets.open_set(store, found.set_name)
 card = describe(found.spec, store)
 study = open_study(items, card, ReadSpec())
 copy = open_study(items, describe(found.spec.untrained(), store), ReadSpec())
@@ -136,8 +138,8 @@ seen = view.layer_reading(store, study, look)
 facts = view.facts(items, seen)
 pictures = view.human_picture(store, items, look), view.model_picture(store, study, look, seen)
 drawn = [
-    figures.map_figure(one, view.colouring(items, "foundation", seen), items.pole,
-        figures.hover_texts(facts)) for one in pictures
+    plots.map_figure(one, view.colouring(items, "foundation", seen), items.pole,
+        plots.hover_texts(facts)) for one in pictures
 ]
 print(len(scores), all(one.data for one in drawn), len(facts))
 print(sorted({{"torch", "transformers", "nnsight"}} & set(sys.modules)))

@@ -302,8 +302,8 @@ def test_a_folder_that_cannot_be_written_is_a_clear_sentence(store):
 _WRITER = """
 import sys
 from pathlib import Path
-from core.history import mark_run, run_of, runs, save_run
-from core.store import Store
+from core.steering.history import mark_run, run_of, runs, save_run
+from core.runtime.store import Store
 from dataclasses import replace
 store, start = Store(Path(sys.argv[1])), int(sys.argv[2])
 run = run_of(sys.stdin.read())
