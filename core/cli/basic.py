@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from core import CoreError
+from core.activations.jobs import reading
 from core.activations.prompts import Pooling, ReadSpec
 from core.activations.study import Study, open_study
 from core.dataset import archive
@@ -20,15 +21,19 @@ from core.dataset.items import Items
 from core.dataset.sets import ItemSpec
 from core.diagnosis.evidence_report import heading
 from core.layers import layer_text
+from core.maps.jobs import layouts
 from core.maps.layouts import model_layout
 from core.maps.projection import LayoutSpec
 from core.models.open_models import ModelCard, ModelSpec, describe
+from core.runtime.made import Lane, Made
 from core.runtime.progress import Report
-from core.runtime.runner import Job, Lane
+from core.runtime.runner import Job
 from core.runtime.store import CacheError, Store, fingerprint
 from core.statistics.scaling import Scaling
 from core.wording import SHOWN_DIGITS, Lines, aligned, bytes_text, duration, facts, number_text
 from core.workbench import BUILTIN, Workbench
+
+T = TypeVar("T")
 
 #: Shows a job's progress until it ends and returns its result; raises what it failed with.
 Watch = Callable[[Job], Any]
@@ -49,6 +54,22 @@ class Desk:
 
     watch: Watch
     """How the person follows a job."""
+
+    def make(self, made: Made[T]) -> T:
+        """Make something, and before it what it needs; return it, opened if it is kept.
+
+        Raises:
+            CoreError: It cannot be made.
+        """
+        while (job := self.bench.runner.ensure(made)) is not None:
+            self.watch(job)
+        found = made.open()
+        if found is None:
+            raise CoreError(
+                "A result that was just stored is gone: another process cleared the cache. Start "
+                "again."
+            )
+        return found
 
     def job(
         self, key: Mapping[str, Any], title: str, work: Callable[[Report], Any], lane: Lane
@@ -213,10 +234,10 @@ def study_of(desk: Desk, asked: Asked) -> Study:
 
 def make_read(desk: Desk, study: Study) -> bool:
     """Let the model read what it has not read; tell whether there was anything to do."""
-    if desk.bench.is_read(study):
-        return False
-    desk.watch(desk.bench.read(study))
-    return True
+    states = reading(desk.bench, study)
+    kept = states.has()
+    desk.make(states)
+    return not kept
 
 
 def read(desk: Desk, asked: Asked) -> Lines:
@@ -264,10 +285,7 @@ def maps(
     """Draw every layer's map and tell how far to trust each."""
     study = study_of(desk, asked)
     pooling = chosen_pooling(study, pooling)
-    make_read(desk, study)
-    job = desk.bench.layouts(study, pooling, scaling, spec)
-    if job is not None:
-        desk.watch(job)
+    desk.make(layouts(desk.bench, study, pooling, scaling, spec))
     told = {"maps": f"{spec.dims}-D {spec.method.upper()}, pooling {pooling}, {scaling}"}
     yield from facts(heading(study) | told)
     yield ""
@@ -292,7 +310,7 @@ def maps(
 def _map_row(
     store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling, spec: LayoutSpec
 ) -> tuple[str, ...]:
-    layout = model_layout(store, study, layer, pooling, scaling, spec)
+    layout = model_layout(store, study, layer, pooling, scaling, spec).get()
     trust = layout.trust
     return (
         layer_text(layer),

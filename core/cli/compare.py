@@ -13,7 +13,7 @@ from core.cli.basic import Asked, Desk, card_of, chosen_pooling, study_of
 from core.cli.compare_arguments import COPY, ITSELF, STEERED
 from core.comparison import view as comparison_view
 from core.comparison.differences import RULE, Difference
-from core.comparison.jobs import CompareSpec, Found, gathered, next_job
+from core.comparison.jobs import CompareSpec, Found, comparison
 from core.comparison.receipt import RECIPE, compare_receipt
 from core.comparison.sides import Side, same_depth, side_names
 from core.comparison.steered import axis_recipe, steered, told
@@ -127,10 +127,8 @@ def _made(desk: Desk, args: argparse.Namespace) -> Compared:
     sides = [first, Side(other, its, args.other_pooling or pooling)]
     asked = {"scaling": args.scaling, "tests": args.tests}
     spec = CompareSpec(**{name: one for name, one in asked.items() if one is not None})
-    while (job := next_job(desk.bench, sides, spec)) is not None:
-        desk.watch(job)
     best = args.layer is None and args.other_layer is None
-    return Compared(gathered(desk.bench, sides, spec), spec, best)
+    return Compared(desk.make(comparison(desk.bench, sides, spec)), spec, best)
 
 
 def _other(desk: Desk, study: Study, args: argparse.Namespace) -> Study:

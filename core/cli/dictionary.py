@@ -11,16 +11,17 @@ from typing import Any, Final, get_args
 from core.activations.prompts import PRESETS
 from core.activations.study import Study
 from core.cli.basic import Asked, Desk, card_of, study_of
-from core.features.jobs import bring, kept_worth, measure
+from core.features.jobs import bring, worth
 from core.models.spec import ModelSpec
 from core.sae.dictionary import Dictionary, DictionaryError
 from core.sae.releases import FORMS, DictionarySpec
 from core.sae.shelf import Shelved, find_shelved, shelved
 from core.sae.training.corpora import CorpusSpec
 from core.sae.training.foreign_report import Worth
+from core.sae.training.jobs import plan_of, training
 from core.sae.training.reconstruction_report import DictionaryReport
 from core.sae.training.spec import TrainActivation, TrainSpec, paper_spec
-from core.sae.training.trained import KeptDictionary, export_dictionary, open_trained, training_of
+from core.sae.training.trained import KeptDictionary, export_dictionary, training_of
 from core.wording import (
     SHOWN_DIGITS,
     Lines,
@@ -58,16 +59,10 @@ def train(desk: Desk, args: argparse.Namespace) -> Lines:
     """
     study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
     bench, spec = desk.bench, _spec(args, study.card.d_model)
-    plan = bench.training_plan(study, _corpus(args), spec, args.layer)
-    job = bench.train_dictionary(study, plan.corpus, spec, plan.layer)
-    if job is None:
-        if not args.json:
-            yield "This dictionary was trained before: nothing to do."
-    else:
-        desk.watch(job)
-    kept = open_trained(bench.store, plan)
-    if kept is None:
-        raise DictionaryError("The dictionary just trained is gone: the cache was cleared.")
+    made = training(bench, plan_of(study, _corpus(args), spec, args.layer))
+    if made.has() and not args.json:
+        yield "This dictionary was trained before: nothing to do."
+    kept = desk.make(made)
     yield from _shown(kept, as_json=args.json)
     if args.out is not None:
         command = "python -m core " + shlex.join(args.words)
@@ -119,13 +114,8 @@ def report(desk: Desk, args: argparse.Namespace) -> Lines:
             return
     study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
     dictionary = dictionary_of(desk, study, args.dictionary)
-    job = measure(desk.bench, study, dictionary)
-    if job is not None:
-        desk.watch(job)
-    worth = kept_worth(desk.bench, study, dictionary)
-    if worth is None:
-        raise DictionaryError("What was just measured is gone: the cache was cleared.")
-    yield from _judged(dictionary, study, worth, as_json=args.json)
+    found = desk.make(worth(desk.bench, study, dictionary))
+    yield from _judged(dictionary, study, found, as_json=args.json)
 
 
 def dictionary_of(desk: Desk, study: Study, name: str) -> Dictionary:

@@ -9,7 +9,7 @@ from core import CoreError
 from core.activations.prompts import PRESETS
 from core.cli.basic import Asked, Desk, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
-from core.features.jobs import Ranked, find, rank
+from core.features.jobs import MoralLatents, ranked
 from core.features.ranking import FeatureSpec
 from core.foundations import DIMENSIONS
 from core.models.spec import ModelSpec
@@ -38,12 +38,7 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
     dictionary = dictionary_of(desk, study, args.dictionary)
     make_read(desk, study)
     spec = FeatureSpec(permutations=args.permutations, seed=args.seed)
-    job = rank(desk.bench, study, dictionary, spec)
-    if job is not None:
-        desk.watch(job)
-    found = find(desk.bench, study, dictionary, spec)
-    if found is None:
-        raise CoreError("What was just stored is gone: another process cleared the cache.")
+    found = desk.make(ranked(desk.bench, study, dictionary, spec))
     table = latents(found.scores, args.dimension, args.latents)
     if args.csv is not None:
         yield from _written(table, args)
@@ -72,7 +67,7 @@ def _written(table: "pd.DataFrame", args: argparse.Namespace) -> Lines:
     yield f"Wrote {len(table):,} latents to {args.csv}."
 
 
-def _told(found: Ranked, table: "pd.DataFrame") -> Lines:
+def _told(found: MoralLatents, table: "pd.DataFrame") -> Lines:
     from core.features.view import counts_table, headline
 
     yield headline(found.scores).rstrip(".") + "."

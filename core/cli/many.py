@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from core import CoreError
+from core.activations.jobs import untrained
 from core.activations.prompts import PRESETS, Pooling, ReadSpec
 from core.cli.basic import Asked, Desk, study_of
 from core.cli.sweep import Sweep, sweep
@@ -87,7 +88,7 @@ def _pack(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, _read(args)))
     copy, lacks = None, ""
     try:
-        copy = desk.bench.untrained(study)
+        copy = untrained(desk.bench, study)
     except CoreError as error:
         lacks = f"Without the untrained copy: {error}"
     made = desk.job(

@@ -2,23 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Final, Literal, NamedTuple
 
 from core import CoreError
+from core.activations.jobs import untrained
 from core.activations.prompts import Pooling
 from core.activations.study import Study
-from core.cli.basic import Asked, Desk, chosen_pooling, make_read, study_of
-from core.diagnosis import leaderboard_rows
-from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
-from core.diagnosis.evidence import evidence
+from core.cli.basic import Asked, Desk, chosen_pooling, study_of
+from core.diagnosis import jobs, leaderboard_rows
+from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.evidence_report import Evidence
 from core.diagnosis.report import Diagnosed
-from core.diagnosis.waterfall import Step, load_or_measure_waterfall, open_waterfall
+from core.diagnosis.waterfall import Step
 from core.layers import EMBEDDING
 from core.measures.result import Test
-from core.runtime.progress import Report
-from core.runtime.store import CacheError, Store
 from core.statistics.scaling import Scaling
 
 #: Resamples and shuffles; more would take gigabytes and move no digit that is shown.
@@ -44,31 +41,7 @@ def measure(
             f"{study.card.name} has no layer {lost[0]}. Its layers are 0 to "
             f"{study.card.n_layers - 1}, and {EMBEDDING} for the embedding output."
         )
-    make_read(desk, study)
-    blank = Evidence(study, pooling, scaling, {}, {})
-    key = {"evidence": chosen, "pooling": pooling, "scaling": scaling}
-    measured: Evidence = desk.job(
-        {**key, **study.plan.base_key(), "items": study.items.digest},
-        f"Measuring {len(chosen)} layers of {study.card.name}",
-        lambda report: _measure(desk.bench.store, blank, chosen, report),
-        "layout",
-    )
-    return measured
-
-
-def _measure(store: Store, into: Evidence, layers: Sequence[int], report: Report) -> Evidence:
-    """Fill in what the layers amount to."""
-    for number, layer in enumerate(layers):
-        report(number, len(layers), f"measuring layers · {number} of {len(layers)}")
-        try:
-            found = evidence(store, into.study, layer, into.pooling, into.scaling)
-        except CacheError:
-            raise
-        except CoreError as problem:  # such as: the state is the same for every text
-            into.problems[layer] = str(problem)
-        else:
-            into.findings[layer] = found
-    return into
+    return desk.make(jobs.measured(desk.bench, study, pooling, scaling, chosen))
 
 
 # --- the four tests ---
@@ -108,15 +81,17 @@ def diagnose(
     study = study_of(desk, asked)
     poolings = study.plan.spec.poolings if pooling == "both" else (chosen_pooling(study, pooling),)
     # Described before any weights are opened: a copy that does not fit is told at once.
-    copy = desk.bench.untrained(study) if control else None
+    copy = untrained(desk.bench, study) if control else None
     found, kept = [], True
     for one in poolings:
         here = replace(spec, pooling=one)
         kept &= all(
-            is_diagnosed(desk.bench.store, who, here) for who in (study, copy) if who is not None
+            four_tests(desk.bench.store, who, here).has()
+            for who in (study, copy)
+            if who is not None
         )
-        own = _diagnosis(desk, study, here)
-        other = None if copy is None else _diagnosis(desk, copy, here)
+        own = desk.make(jobs.diagnosis(desk.bench, study, here))
+        other = None if copy is None else desk.make(jobs.diagnosis(desk.bench, copy, here))
         leaderboard_rows.keep(desk.bench.store, own, other)
         found.append(Diagnosed(own, other))
     return Diagnoses(found, kept)
@@ -143,20 +118,9 @@ def repair(desk: Desk, study: Study, spec: DiagnosisSpec) -> Repaired:
     Raises:
         CoreError: The model cannot read the items.
     """
-    store, draws, seed = desk.bench.store, spec.draws, spec.seed
-    paper, plain = desk.bench.both_readings(study)
-    kept = open_waterfall(store, paper, plain, draws=draws, seed=seed)
-    if kept is not None:
-        return Repaired(kept, kept=True)
-    for one in (paper, plain):
-        make_read(desk, one)
-    steps: dict[Test, list[Step]] = desk.job(
-        {"waterfall": desk.bench.waterfall_key(study), "draws": draws, "seed": seed},
-        f"Repairing the paper's tests of {study.card.name}, step by step",
-        partial(load_or_measure_waterfall, store, paper, plain, draws=draws, seed=seed),
-        "layout",
-    )
-    return Repaired(steps, kept=False)
+    made = jobs.repaired(desk.bench, study, draws=spec.draws, seed=spec.seed)
+    kept = made.has()
+    return Repaired(desk.make(made), kept=kept)
 
 
 def _check(spec: DiagnosisSpec) -> None:
@@ -169,19 +133,3 @@ def _check(spec: DiagnosisSpec) -> None:
             )
     if spec.seed < 0:
         raise CoreError(f"The seed is {spec.seed}; use a number from 0 up.")
-
-
-def _diagnosis(desk: Desk, study: Study, spec: DiagnosisSpec) -> Diagnosis:
-    """Return a diagnosis, read and measured as far as it is not stored."""
-    store = desk.bench.store
-    if not is_diagnosed(store, study, spec):
-        make_read(desk, study)
-        job = desk.bench.diagnose(study, spec)
-        if job is not None:
-            desk.watch(job)
-    found = open_diagnosis(store, study, spec)
-    if found is None:
-        raise CoreError(
-            "A result that was just stored is gone: another process cleared the cache. Start again."
-        )
-    return found

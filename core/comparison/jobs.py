@@ -1,31 +1,33 @@
 """A comparison as jobs of one workbench: read, diagnose, draw, compare; each piece made once."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from core import CoreError
+from core.activations import jobs as activations_jobs
+from core.activations.extraction import States
 from core.activations.study import Study
 from core.comparison.differences import Difference
-from core.comparison.paired_tests import differences_at, differences_at_best, halve_all, is_halved
+from core.comparison.paired_tests import differences_at, differences_at_best, halves
 from core.comparison.pairs import (
     Comparison,
     SideMap,
+    compared,
     comparison_key,
-    is_compared,
-    is_drawn,
-    is_noise_known,
-    load_or_compare,
-    load_or_noise,
+    noise,
+    picture,
     side_map,
 )
-from core.comparison.profiles import Profile, is_profiled, load_or_profile
+from core.comparison.profiles import Profile, profiled
 from core.comparison.sides import LETTERS, Side
+from core.comparison.steered import edits_of
 from core.comparison.texts import Question, Told, ask
-from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
+from core.diagnosis import jobs as diagnosis_jobs
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
 from core.maps.projection import LayoutSpec
 from core.measures.result import Test
+from core.runtime.made import Made
 from core.runtime.progress import Report, part
 from core.runtime.runner import Job
 from core.runtime.store import fingerprint
@@ -49,168 +51,6 @@ class CompareSpec:
     def diagnosis(self, side: Side) -> DiagnosisSpec:
         """Return how a side's layers are measured."""
         return DiagnosisSpec(pooling=side.pooling, scaling=self.tests)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One thing that a comparison needs."""
-
-    title: str
-    """What is done."""
-
-    is_kept: Callable[[], bool]
-    """Tells whether it is stored."""
-
-    make: Callable[[Report], object]
-    """Makes and stores it."""
-
-
-def unread(work: Workbench, sides: Sequence[Side]) -> list[Study]:
-    """Return the studies whose model has not read the items yet, each once."""
-    return [side.study for side in _studies(sides) if not work.is_read(side.study)]
-
-
-def undiagnosed(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> list[Side]:
-    """Return sides whose four tests are not measured, one for each model and pooling."""
-    if not _one_set(sides):
-        return []
-    return [
-        side
-        for side in _readings(sides)
-        if not is_diagnosed(work.store, side.study, spec.diagnosis(side))
-    ]
-
-
-def next_job(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Job | None:
-    """Start (or join) the next piece of work on a comparison; None if everything is kept.
-
-    One model after the other reads the items; then each is diagnosed, then they are compared.
-    """
-    for study in unread(work, sides):
-        return work.read(study)
-    for side in undiagnosed(work, sides, spec):
-        job = work.diagnose(side.study, spec.diagnosis(side))
-        if job is not None:
-            return job
-    missing = [piece for piece in pieces(work, sides, spec) if not piece.is_kept()]
-    if not missing:
-        return None
-    names = " and ".join(dict.fromkeys(side.study.card.name for side in sides))
-    return work.runner.submit(
-        compare_key(sides, spec), f"Comparing {names}", partial(_make, missing), lane="layout"
-    )
-
-
-def _make(missing: Sequence[Piece], report: Report) -> None:
-    for number, piece in enumerate(missing):
-        inner = part(report, number / len(missing), (number + 1) / len(missing))
-        inner(0, 1, piece.title)
-        if not piece.is_kept():
-            piece.make(inner)
-
-
-def running(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Job | None:
-    """Return the latest started job on a comparison that is not kept yet; None if there is none."""
-    keys = [compare_key(sides, spec)]
-    for side in _readings(sides):
-        keys.append(work.diagnose_key(side.study, spec.diagnosis(side)))
-    keys += [work.read_key(side.study) for side in _studies(sides)]
-    jobs = [job for key in keys if (job := work.runner.get(key)) is not None]
-    return next((job for job in jobs if job.active), jobs[0] if jobs else None)
-
-
-def compare_key(sides: Sequence[Side], spec: CompareSpec) -> str:
-    """Return the key of the job that compares sides which are read and diagnosed."""
-    pairs = [comparison_key(sides[0], side, spec.scaling) for side in sides[1:]]
-    return fingerprint({"compare": pairs, "tests": spec.tests, "layout": asdict(spec.layout)})
-
-
-def is_ready(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> bool:
-    """Tell whether everything that a comparison shows is stored."""
-    return (
-        not unread(work, sides)
-        and not undiagnosed(work, sides, spec)
-        and all(piece.is_kept() for piece in pieces(work, sides, spec))
-    )
-
-
-def pieces(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Iterator[Piece]:
-    """Yield what a comparison of sides needs once they are read and diagnosed."""
-    yield from _of_states(work, sides, spec)
-    for found in _diagnoses(work, sides, spec):
-        yield _half(work, found)
-
-
-def _of_states(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Iterator[Piece]:
-    store, first = work.store, sides[0]
-    scaling, layout = spec.scaling, spec.layout
-    yield Piece(
-        "drawing the first map twice, from halves",
-        partial(is_noise_known, store, first, scaling, layout),
-        lambda _: load_or_noise(store, first, scaling, layout),
-    )
-    yield from _maps(work, sides, spec)
-    for side in sides[1:]:
-        yield Piece(
-            "comparing states and items",
-            partial(is_compared, store, first, side, scaling),
-            partial(load_or_compare, store, first, side, scaling),
-        )
-        yield Piece(
-            "comparing all layers",
-            partial(is_profiled, store, first, side, scaling),
-            partial(load_or_profile, store, first, side, scaling),
-        )
-
-
-def _maps(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Iterator[Piece]:
-    for side in sides:
-
-        def draw(_: Report, side: Side = side) -> None:
-            side_map(work.store, sides[0], side, spec.scaling, spec.layout)
-
-        kept = partial(is_drawn, work.store, side, spec.scaling, spec.layout)
-        yield Piece("drawing the maps", kept, draw)
-
-
-def _half(work: Workbench, found: Diagnosis) -> Piece:
-    return Piece(
-        "measuring the texts that chose no layer",
-        partial(is_halved, work.store, found),
-        partial(halve_all, work.store, found),
-    )
-
-
-def _diagnoses(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> list[Diagnosis]:
-    """Return the stored diagnoses, one per model and pooling; none for sides of different sets."""
-    if not _one_set(sides):
-        return []
-    opened = (
-        open_diagnosis(work.store, side.study, spec.diagnosis(side)) for side in _readings(sides)
-    )
-    return [found for found in opened if found is not None]
-
-
-def _studies(sides: Sequence[Side]) -> list[Side]:
-    """Return one side per model that reads."""
-    return list({fingerprint(side.study.plan.base_key()): side for side in sides}.values())
-
-
-def _readings(sides: Sequence[Side]) -> list[Side]:
-    """Return one side per model and pooling."""
-    return list({_reading(side): side for side in sides}.values())
-
-
-def _reading(side: Side) -> str:
-    return fingerprint({**side.study.plan.base_key(), "pooling": side.pooling})
-
-
-def _one_set(sides: Sequence[Side]) -> bool:
-    return len({side.study.items.digest for side in sides}) == 1
-
-
-class NotReadyError(CoreError):
-    """Something that a comparison shows is not stored yet."""
 
 
 class Found(NamedTuple):
@@ -253,21 +93,110 @@ class Found(NamedTuple):
         return one.chosen.get(test), its.chosen.get(test)
 
 
-def gathered(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Found:
-    """Return everything that a comparison shows, from the store.
+def reading(work: Workbench, study: Study) -> Made[States]:
+    """Return a model's states, steered while it reads if the study says so."""
+    return activations_jobs.reading(work, study, partial(edits_of, work.store, study))
 
-    Raises:
-        NotReadyError: Something has to be made first, by ``next_job``.
-        CoreError: No texts are shared.
+
+def diagnosis(work: Workbench, side: Side, spec: CompareSpec) -> Made[Diagnosis]:
+    """Return a side's four tests."""
+    tests = diagnosis_jobs.diagnosis(work, side.study, spec.diagnosis(side))
+    return replace(tests, needs=(reading(work, side.study),))
+
+
+def unread(work: Workbench, sides: Sequence[Side]) -> list[Study]:
+    """Return the studies whose model has not read the items yet, each once."""
+    studies = [side.study for side in _studies(sides)]
+    return [study for study in studies if not reading(work, study).has()]
+
+
+def undiagnosed(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> list[Study]:
+    """Return the studies whose four tests are not measured, one for each model and pooling."""
+    if not _one_set(sides):
+        return []
+    return [side.study for side in _readings(sides) if not diagnosis(work, side, spec).has()]
+
+
+def comparison(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Made[Found]:
+    """Return everything that a comparison shows.
+
+    One model after the other reads the items; then each is diagnosed, then they are compared.
     """
+    pairs = [comparison_key(sides[0], side, spec.scaling) for side in sides[1:]]
+    needs: list[Made[Any]] = [reading(work, side.study) for side in _studies(sides)]
+    if _one_set(sides):
+        needs += [diagnosis(work, side, spec) for side in _readings(sides)]
+
+    def pieces() -> Iterator[tuple[str, Made[Any]]]:
+        yield from _of_states(work, sides, spec)
+        for found in _diagnoses(work, sides, spec):
+            yield "measuring the texts that chose no layer", halves(work.store, found)
+
+    def has() -> bool:
+        return all(one.has() for one in needs) and all(one.has() for _, one in pieces())
+
+    def make(report: Report) -> Found:
+        missing = [(note, one) for note, one in pieces() if not one.has()]
+        for number, (note, one) in enumerate(missing):
+            inner = part(report, number / len(missing), (number + 1) / len(missing))
+            inner(0, 1, note)
+            one.get(inner)
+        return _gathered(work, sides, spec)
+
+    names = " and ".join(dict.fromkeys(side.study.card.name for side in sides))
+    return Made(
+        "comparison of sides",
+        {"compare": pairs, "tests": spec.tests, "layout": asdict(spec.layout)},
+        has=has,
+        open=lambda: _gathered(work, sides, spec) if has() else None,
+        make=make,
+        title=f"Comparing {names}",
+        needs=tuple(needs),
+    )
+
+
+def _of_states(
+    work: Workbench, sides: Sequence[Side], spec: CompareSpec
+) -> Iterator[tuple[str, Made[Any]]]:
+    """Yield what is made of states alone, each with what making it is called."""
+    store, first, scaling = work.store, sides[0], spec.scaling
+    for side in sides:
+        yield "drawing the maps", picture(store, side, scaling, spec.layout)
+    yield "drawing the first map twice, from halves", noise(store, first, scaling, spec.layout)
+    for side in sides[1:]:
+        yield "comparing states and items", compared(store, first, side, scaling)
+        yield "comparing all layers", profiled(store, first, side, scaling)
+
+
+def _diagnoses(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> list[Diagnosis]:
+    """Return the stored diagnoses, one per model and pooling; none for sides of different sets."""
+    if not _one_set(sides):
+        return []
+    opened = (diagnosis(work, side, spec).open() for side in _readings(sides))
+    return [found for found in opened if found is not None]
+
+
+def _studies(sides: Sequence[Side]) -> list[Side]:
+    """Return one side per model that reads."""
+    return list({fingerprint(side.study.plan.base_key()): side for side in sides}.values())
+
+
+def _readings(sides: Sequence[Side]) -> list[Side]:
+    """Return one side per model and pooling."""
+    return list({_reading(side): side for side in sides}.values())
+
+
+def _reading(side: Side) -> str:
+    return fingerprint({**side.study.plan.base_key(), "pooling": side.pooling})
+
+
+def _one_set(sides: Sequence[Side]) -> bool:
+    return len({side.study.items.digest for side in sides}) == 1
+
+
+def _gathered(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Found:
     store, first, others = work.store, sides[0], sides[1:]
-    ready = not unread(work, sides) and not undiagnosed(work, sides, spec)
-    opened = _diagnoses(work, sides, spec) if ready else []
-    halves = [_half(work, found) for found in opened]
-    if not ready or not all(piece.is_kept() for piece in (*_of_states(work, sides, spec), *halves)):
-        raise NotReadyError(
-            "These sides have not been compared yet. Start it on the comparison page."
-        )
+    opened = _diagnoses(work, sides, spec)
     by_key = dict(zip(map(_reading, _readings(sides)), opened, strict=False))
     diagnoses = [by_key[_reading(side)] for side in sides] if opened else []
     shown = [
@@ -285,8 +214,8 @@ def gathered(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Found
         tuple(sides),
         diagnoses,
         [side_map(store, first, side, spec.scaling, spec.layout) for side in sides],
-        [load_or_compare(store, first, side, spec.scaling) for side in others],
-        [load_or_profile(store, first, side, spec.scaling) for side in others],
+        [compared(store, first, side, spec.scaling).get() for side in others],
+        [profiled(store, first, side, spec.scaling).get() for side in others],
         best,
         shown,
     )

@@ -5,8 +5,9 @@ Each model's best layer was chosen on one half of the texts; what is compared is
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,10 @@ from core.comparison.differences import Difference, paired_difference
 from core.diagnosis.diagnosis import FORMAT, Diagnosis, DiagnosisSpec, second_half, study_cohort
 from core.measures.cohort import Cohort
 from core.measures.result import HEADLINES, NOTHING, TESTS, Figure, Measured, Test
-from core.runtime.progress import Report, silent
+from core.runtime.made import Made, artefact, several
+from core.runtime.progress import Report
 from core.runtime.store import Store, library_version
 from core.statistics.bootstrap import Estimate
-
-_KIND: Final = "halves"
 
 
 def differences_at(first: Diagnosis, second: Diagnosis, layer: int, other: int) -> list[Difference]:
@@ -67,7 +67,7 @@ def _best(store: Store, diagnosis: Diagnosis, test: Test) -> Measured | None:
     layer = diagnosis.chosen.get(test)
     if layer is None:
         return None
-    return load_or_halve(store, diagnosis.study, diagnosis.spec, test, layer)
+    return half(store, diagnosis.study, diagnosis.spec, test, layer).get()
 
 
 def _check(first: Diagnosis, second: Diagnosis) -> None:
@@ -91,15 +91,15 @@ def _drawn(spec: DiagnosisSpec) -> tuple[int, int, int]:
 # --- kept on disk ---
 
 
-def load_or_halve(
+def half(
     store: Store,
     study: Study,
     spec: DiagnosisSpec,
     test: Test,
     layer: int,
     cohort: Cohort | None = None,
-) -> Measured:
-    """Return a test's headline on the half that chose no layer, with its draws; kept on disk.
+) -> Made[Measured]:
+    """Return a test's headline on the half that chose no layer, with its draws.
 
     Args:
         store: Where states and results lie.
@@ -108,43 +108,29 @@ def load_or_halve(
         test: Which test.
         layer: Which layer.
         cohort: ``study_cohort``'s, if it is at hand.
-
-    Raises:
-        CoreError: The states are not stored.
     """
+
+    def measure(_: Report) -> Measured:
+        if test == "dimensional":
+            states = states_of(store, study).prompt_states(layer, spec.pooling)
+        else:
+            states = layer_states(store, study, layer, spec.pooling, spec.scaling).states
+        return second_half(test, states[study.plan.rows], cohort or study_cohort(study, spec))
+
     key = _half_key(study, spec, test, layer)
-    folder = store.open(_KIND, key)
-    if folder is not None:
-        return _read(folder, test)
-    if test == "dimensional":
-        states = states_of(store, study).prompt_states(layer, spec.pooling)
-    else:
-        states = layer_states(store, study, layer, spec.pooling, spec.scaling).states
-    found = second_half(test, states[study.plan.rows], cohort or study_cohort(study, spec))
-    with store.writing(_KIND, key) as target:
-        _write(target, found)
-    return found
+    read = partial(_read, test=test)
+    return artefact(store, "halves", key, read=read, write=_write, make=measure)
 
 
-def halve_all(store: Store, diagnosis: Diagnosis, report: Report = silent) -> None:
-    """Measure every test on the half that chose no layer, so that comparing needs no waiting.
-
-    Raises:
-        CoreError: The states are not stored.
-        Cancelled: The person cancelled; tests done so far stay.
-    """
+def halves(store: Store, diagnosis: Diagnosis) -> Made[list[Measured]]:
+    """Return every test on the half that chose no layer: all that ``differences_at_best`` needs."""
     cohort = study_cohort(diagnosis.study, diagnosis.spec)
-    for number, (test, layer) in enumerate(diagnosis.chosen.items()):
-        report(number, len(diagnosis.chosen), "measuring the texts that chose no layer")
-        load_or_halve(store, diagnosis.study, diagnosis.spec, test, layer, cohort)
-
-
-def is_halved(store: Store, diagnosis: Diagnosis) -> bool:
-    """Tell whether all that ``differences_at_best`` needs of a model is stored."""
-    return all(
-        store.has(_KIND, _half_key(diagnosis.study, diagnosis.spec, test, layer))
+    parts = [
+        half(store, diagnosis.study, diagnosis.spec, test, layer, cohort)
         for test, layer in diagnosis.chosen.items()
-    )
+    ]
+    key, note = {"halves": [one.key for one in parts]}, "measuring the texts that chose no layer"
+    return several("halves", key, parts, list, note=note)
 
 
 def _half_key(study: Study, spec: DiagnosisSpec, test: Test, layer: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from core.comparison.differences import ItemDifferences, item_differences
 from core.comparison.sides import Side, shared_by
 from core.maps.displacement import Noise, displacement, sampling_noise, turned
-from core.maps.layouts import model_layout, model_layout_key
-from core.maps.projection import LayoutSpec, Trust
-from core.runtime.progress import Report, silent
+from core.maps.layouts import model_layout
+from core.maps.projection import Layout, LayoutSpec, Trust
+from core.runtime.made import Made, artefact, read_json, write_json
+from core.runtime.progress import Report
 from core.runtime.store import Store, library_version
 from core.statistics.bootstrap import Estimate
 from core.statistics.neighbours import nearest
@@ -22,8 +24,6 @@ from core.statistics.similarity import Cka, Overlap, cka, shared_neighbours
 
 #: Nearest texts that are asked for.
 NEIGHBOURS: Final = 10
-_KIND: Final = "comparison"
-_NOISE: Final = "mapnoise"
 #: Raised whenever the same spec would give other figures.
 _FORMAT: Final = 1
 _COLUMNS: Final = ("first", "second", "first_close", "second_close", "low", "high", "sure")
@@ -55,28 +55,26 @@ class Comparison:
     """Typicality of each item in both."""
 
 
-def load_or_compare(
-    store: Store, first: Side, second: Side, scaling: Scaling, report: Report = silent
-) -> Comparison:
-    """Return the comparison of two sides, computed only if it is not stored.
+def compared(store: Store, first: Side, second: Side, scaling: Scaling) -> Made[Comparison]:
+    """Return the comparison of two sides.
+
+    Making it raises ``CoreError`` if states are not stored or cannot be measured, or no texts are
+    shared.
 
     Args:
         store: Where states and results lie.
         first: Against whom.
         second: Who.
         scaling: What is taken off the states of both.
-        report: Told the steps.
-
-    Raises:
-        CoreError: States are not stored or cannot be measured, or no texts are shared.
-        Cancelled: The person cancelled.
     """
-    kept = open_comparison(store, first, second, scaling)
-    if kept is not None:
-        return kept
-    made = _compare(store, first, second, scaling, report)
-    _save(store, comparison_key(first, second, scaling), made)
-    return made
+    return artefact(
+        store,
+        "comparison",
+        comparison_key(first, second, scaling),
+        read=partial(_read, first=first, second=second),
+        write=_write,
+        make=partial(_compare, store, first, second, scaling),
+    )
 
 
 def comparison_key(first: Side, second: Side, scaling: Scaling) -> dict[str, Any]:
@@ -127,7 +125,7 @@ def _spread(values: NDArray[Any], rows: NDArray[np.int64], n: int) -> NDArray[An
     return result
 
 
-def _save(store: Store, key: dict[str, Any], made: Comparison) -> None:
+def _write(folder: Path, made: Comparison) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -138,15 +136,8 @@ def _save(store: Store, key: dict[str, Any], made: Comparison) -> None:
         "cka": [made.cka.observed, made.cka.shuffled, made.cka.plain],
         "overlap": [made.overlap.observed, made.overlap.shuffled],
     }
-    with store.writing(_KIND, key) as folder:
-        pq.write_table(pa.table({"share": made.overlap.share, **columns}), folder / "items.parquet")
-        (folder / "facts.json").write_text(json.dumps(facts))
-
-
-def open_comparison(store: Store, first: Side, second: Side, scaling: Scaling) -> Comparison | None:
-    """Return a stored comparison, or None."""
-    folder = store.open(_KIND, comparison_key(first, second, scaling))
-    return None if folder is None else _read(folder, first, second)
+    pq.write_table(pa.table({"share": made.overlap.share, **columns}), folder / "items.parquet")
+    (folder / "facts.json").write_text(json.dumps(facts))
 
 
 def _read(folder: Path, first: Side, second: Side) -> Comparison:
@@ -165,11 +156,6 @@ def _read(folder: Path, first: Side, second: Side) -> Comparison:
         Overlap(column["share"], *(Estimate(*one) for one in facts["overlap"])),
         ItemDifferences(*(column[name] for name in _COLUMNS)),
     )
-
-
-def is_compared(store: Store, first: Side, second: Side, scaling: Scaling) -> bool:
-    """Tell whether a comparison is stored."""
-    return store.has(_KIND, comparison_key(first, second, scaling))
 
 
 # --- maps ---
@@ -195,6 +181,11 @@ class SideMap:
     """How far items move between two halves of the first side itself."""
 
 
+def picture(store: Store, side: Side, scaling: Scaling, spec: LayoutSpec) -> Made[Layout]:
+    """Return a side's own picture, not turned onto the first's yet."""
+    return model_layout(store, side.study, side.layer, side.pooling, scaling, spec)
+
+
 def side_map(
     store: Store, first: Side, second: Side, scaling: Scaling, spec: LayoutSpec
 ) -> SideMap:
@@ -203,46 +194,27 @@ def side_map(
     Raises:
         CoreError: States are not stored, or no texts are shared.
     """
-    anchor, picture = (
-        model_layout(store, side.study, side.layer, side.pooling, scaling, spec)
-        for side in (first, second)
-    )
+    anchor, own_picture = (picture(store, side, scaling, spec).get() for side in (first, second))
     shared = shared_by(first.study, second.study)
     own, its = shared.texts
-    points = turned(picture.points, anchor.points, its, own)
+    points = turned(own_picture.points, anchor.points, its, own)
     moved = displacement(points[shared.other], anchor.points[shared.own])
     return SideMap(
         points[second.study.plan.rows].astype(np.float32),
-        picture.trust,
-        picture.explained,
+        own_picture.trust,
+        own_picture.explained,
         _spread(moved, shared.items, len(first.study.items)),
-        load_or_noise(store, first, scaling, spec),
+        noise(store, first, scaling, spec).get(),
     )
 
 
-def load_or_noise(store: Store, side: Side, scaling: Scaling, spec: LayoutSpec) -> Noise:
-    """Return how far a side's texts move between pictures of its own halves, kept on disk."""
-    key = _noise_key(side, scaling, spec)
-    folder = store.open(_NOISE, key)
-    if folder is not None:
-        return Noise(*json.loads((folder / "noise.json").read_text()))
-    noise = sampling_noise(side.states(store, scaling), spec)
-    with store.writing(_NOISE, key) as target:
-        (target / "noise.json").write_text(json.dumps(noise))
-    return noise
-
-
-def is_drawn(store: Store, side: Side, scaling: Scaling, spec: LayoutSpec) -> bool:
-    """Tell whether a side's picture is stored."""
-    study = side.study
-    return store.has("layout", model_layout_key(study, side.layer, side.pooling, scaling, spec))
-
-
-def is_noise_known(store: Store, side: Side, scaling: Scaling, spec: LayoutSpec) -> bool:
-    """Tell whether a side's own noise is stored."""
-    return store.has(_NOISE, _noise_key(side, scaling, spec))
-
-
-def _noise_key(side: Side, scaling: Scaling, spec: LayoutSpec) -> dict[str, Any]:
-    layout = model_layout_key(side.study, side.layer, side.pooling, scaling, spec)
-    return {"format": _FORMAT, "layout": layout}
+def noise(store: Store, side: Side, scaling: Scaling, spec: LayoutSpec) -> Made[Noise]:
+    """Return how far a side's texts move between pictures of its own halves."""
+    return artefact(
+        store,
+        "mapnoise",
+        {"format": _FORMAT, "layout": picture(store, side, scaling, spec).key},
+        read=read_json("noise.json", lambda kept: Noise(*kept)),
+        write=write_json("noise.json", tuple),
+        make=lambda _: sampling_noise(side.states(store, scaling), spec),
+    )

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,14 @@ from core.activations.prompts import Pooling
 from core.activations.study import has_picture, layer_states
 from core.comparison.sides import Side, same_depth, shared_by
 from core.layers import EMBEDDING
-from core.runtime.progress import Report, part, silent
+from core.runtime.made import Made, artefact
+from core.runtime.progress import Report, part
 from core.runtime.store import Store, library_version
 from core.statistics.bootstrap import Estimate
 from core.statistics.neighbours import nearest
 from core.statistics.scaling import Scaling
 from core.statistics.similarity import cka_matrix, shared_neighbours
 
-_KIND: Final = "profile"
 #: Raised whenever the same layers would give other figures.
 _FORMAT: Final = 1
 _NEIGHBOURS: Final = 10
@@ -49,8 +50,11 @@ class Profile(NamedTuple):
         return Estimate(*self.overlap[layer - EMBEDDING].tolist())
 
 
-def profile_key(first: Side, second: Side, scaling: Scaling) -> dict[str, Any]:
-    """Return the content key of a profile; the sides' own layers do not matter."""
+def profiled(store: Store, first: Side, second: Side, scaling: Scaling) -> Made[Profile]:
+    """Return two models' profile; the sides' own layers do not matter.
+
+    Making it raises ``CoreError`` if states are not stored, or no texts are shared.
+    """
     plans = [
         {
             **side.study.plan.base_key(),
@@ -59,46 +63,24 @@ def profile_key(first: Side, second: Side, scaling: Scaling) -> dict[str, Any]:
         }
         for side in (first, second)
     ]
-    return {
+    key = {
         "format": _FORMAT,
         "plans": plans,
         "items": [side.study.items.digest for side in (first, second)],
         "scaling": scaling,
         "versions": {"numpy": library_version("numpy")},
     }
+    make = partial(_profile, store, first, second, scaling)
+    return artefact(store, "profile", key, read=_read, write=_write, make=make)
 
 
-def load_or_profile(
-    store: Store, first: Side, second: Side, scaling: Scaling, report: Report = silent
-) -> Profile:
-    """Return two models' profile, computed only if it is not stored.
-
-    Raises:
-        CoreError: States are not stored, or no texts are shared.
-        Cancelled: The person cancelled.
-    """
-    kept = open_profile(store, first, second, scaling)
-    if kept is not None:
-        return kept
-    made = _profile(store, first, second, scaling, report)
-    key = profile_key(first, second, scaling)
-    with store.writing(_KIND, key) as folder:
-        for name, values in made._asdict().items():
-            np.save(folder / f"{name}.npy", values)
-    return made
+def _write(folder: Path, profile: Profile) -> None:
+    for name, values in profile._asdict().items():
+        np.save(folder / f"{name}.npy", values)
 
 
-def open_profile(store: Store, first: Side, second: Side, scaling: Scaling) -> Profile | None:
-    """Return a stored profile, or None."""
-    folder = store.open(_KIND, profile_key(first, second, scaling))
-    if folder is None:
-        return None
+def _read(folder: Path) -> Profile:
     return Profile(*(np.load(folder / f"{name}.npy") for name in Profile._fields))
-
-
-def is_profiled(store: Store, first: Side, second: Side, scaling: Scaling) -> bool:
-    """Tell whether a profile is stored."""
-    return store.has(_KIND, profile_key(first, second, scaling))
 
 
 def _profile(store: Store, first: Side, second: Side, scaling: Scaling, report: Report) -> Profile:

@@ -5,8 +5,8 @@ texts, so that a layer can be chosen on the one and reported on the other. A res
 on disk under the key of all it depends on.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.activations.prompts import Pooling
 from core.activations.study import Study, has_picture, layer_states, states_of
-from core.diagnosis.layer import LayerDiagnosis, is_kept, open_kept, save
+from core.diagnosis.layer import LayerDiagnosis, stored
 from core.layers import EMBEDDING
 from core.measures import clusters, gradients, opposition, probes
 from core.measures.cohort import DRAWS, Cohort, cohort_of
 from core.measures.result import NOTHING, TESTS, Measured, Test, band
-from core.runtime.progress import Report, silent
+from core.runtime.made import Made, several
+from core.runtime.progress import Report
 from core.runtime.store import Store, library_version
 from core.runtime.workers import each, workers
 from core.statistics.bag_of_words import bag_of_words, sentence_length
@@ -104,10 +105,10 @@ class Diagnosis:
 # --- measuring ---
 
 
-def load_or_diagnose(
+def layer_tests(
     store: Store, study: Study, spec: DiagnosisSpec, layer: int, cohort: Cohort | None = None
-) -> LayerDiagnosis:
-    """Return the four tests at a layer, measured only if they are not stored.
+) -> Made[LayerDiagnosis]:
+    """Return the four tests at a layer. Why nothing can be measured there is a result, too.
 
     Args:
         store: Where states and results lie.
@@ -115,44 +116,47 @@ def load_or_diagnose(
         spec: How to measure.
         layer: Decoder layer or ``EMBEDDING``.
         cohort: ``study_cohort``'s, if it is at hand: its shuffles are drawn once.
-
-    Raises:
-        CoreError: The states are not stored.
     """
-    keys = _layer_keys(study, spec, layer)
-    kept = open_kept(store, keys)
-    if kept is not None:
-        return kept
-    if not has_picture(store, study, layer, spec.pooling):
-        return _problem(store, study, spec, layer, keys)
-    cohort = cohort or study_cohort(study, spec)
-    if not is_kept(store, keys[0]):
-        states = layer_states(store, study, layer, spec.pooling, spec.scaling).states
-        save(store, keys[0], _geometry(states[study.plan.rows], cohort))
-    if not is_kept(store, keys[1]):
-        raw = states_of(store, study).prompt_states(layer, spec.pooling)
-        save(store, keys[1], _decoding(raw[study.plan.rows], cohort))
-    return open_kept(store, keys) or _lost()
-
-
-def load_or_measure_baseline(
-    store: Store, study: Study, spec: DiagnosisSpec, name: Baseline, cohort: Cohort | None = None
-) -> LayerDiagnosis:
-    """Return the four tests on word counts or on the sentence's length; the same prompts."""
-    keys = _baseline_keys(study, spec, name)
-    kept = open_kept(store, keys)
-    if kept is not None:
-        return kept
-    cohort = cohort or study_cohort(study, spec)
-    plain = word_states(study) if name == "words" else sentence_length(study.plan.prompts)
     rows = study.plan.rows
-    if not is_kept(store, keys[0]):
-        scaled = fit_scaler(plain, spec.scaling).apply(plain)
-        save(store, keys[0], _geometry(scaled[rows], cohort))
-    if not is_kept(store, keys[1]):
+
+    def geometry(_: Report) -> LayerDiagnosis:
+        states = layer_states(store, study, layer, spec.pooling, spec.scaling).states
+        return _geometry(states[rows], cohort or study_cohort(study, spec))
+
+    def decoding(_: Report) -> LayerDiagnosis:
+        raw = states_of(store, study).prompt_states(layer, spec.pooling)
+        return _decoding(raw[rows], cohort or study_cohort(study, spec))
+
+    def told(make: Callable[[Report], LayerDiagnosis]) -> Callable[[Report], LayerDiagnosis]:
+        def tried(report: Report) -> LayerDiagnosis:
+            why = _problem(store, study, spec, layer)
+            return LayerDiagnosis({}, {}, {}, why) if why else make(report)
+
+        return tried
+
+    return stored(store, _layer_keys(study, spec, layer), (told(geometry), told(decoding)))
+
+
+def baseline_tests(
+    store: Store, study: Study, spec: DiagnosisSpec, name: Baseline, cohort: Cohort | None = None
+) -> Made[LayerDiagnosis]:
+    """Return the four tests on word counts or on the sentence's length; the same prompts."""
+    rows = study.plan.rows
+
+    def plain() -> NDArray[np.float32]:
+        return word_states(study) if name == "words" else sentence_length(study.plan.prompts)
+
+    def geometry(_: Report) -> LayerDiagnosis:
+        counts = plain()
+        scaled = fit_scaler(counts, spec.scaling).apply(counts)
+        return _geometry(scaled[rows], cohort or study_cohort(study, spec))
+
+    def decoding(_: Report) -> LayerDiagnosis:
         # Rare words blown up to unit variance would make the control weak.
-        save(store, keys[1], _decoding(plain[rows], cohort, standardise=name == "length"))
-    return open_kept(store, keys) or _lost()
+        who = cohort or study_cohort(study, spec)
+        return _decoding(plain()[rows], who, standardise=name == "length")
+
+    return stored(store, _baseline_keys(study, spec, name), (geometry, decoding))
 
 
 def study_cohort(study: Study, spec: DiagnosisSpec) -> Cohort:
@@ -160,57 +164,42 @@ def study_cohort(study: Study, spec: DiagnosisSpec) -> Cohort:
     return cohort_of(study.items, draws=spec.draws, shuffles=spec.shuffles, seed=spec.seed)
 
 
-def diagnose(store: Store, study: Study, spec: DiagnosisSpec, report: Report = silent) -> Diagnosis:
-    """Return the diagnosis of all layers and baselines; what is stored is not measured again.
+def four_tests(store: Store, study: Study, spec: DiagnosisSpec) -> Made[Diagnosis]:
+    """Return the diagnosis of all layers and baselines; opening it needs no states.
 
-    Raises:
-        CoreError: The states are not stored.
-        Cancelled: The person cancelled; layers done so far stay.
+    Cancelled while it is made, the layers done so far stay.
     """
     cohort = study_cohort(study, spec)
-    kept = open_diagnosis(store, study, spec)
-    if kept is not None:
-        return kept
-    report(0, 1, "shuffling and resampling the labels")
-    cohort.prepare()
+    pieces: dict[Baseline | int, Made[LayerDiagnosis]] = {
+        **{name: baseline_tests(store, study, spec, name, cohort) for name in BASELINES},
+        **{layer: layer_tests(store, study, spec, layer, cohort) for layer in study.plan.layers},
+    }
 
-    def measure(piece: Baseline | int) -> LayerDiagnosis:
-        if isinstance(piece, int):
-            return load_or_diagnose(store, study, spec, piece, cohort)
-        return load_or_measure_baseline(store, study, spec, piece, cohort)
+    def joined(found: list[LayerDiagnosis]) -> Diagnosis:
+        known = dict(zip(pieces, found, strict=True))
+        layers = {layer: known[layer] for layer in study.plan.layers}
+        return Diagnosis(study, spec, layers, {name: known[name] for name in BASELINES})
 
-    pieces: list[Baseline | int] = [*BASELINES, *study.plan.layers]
-    count = workers(4 * len(cohort) * study.plan.d_model)
-    found = dict(each(measure, pieces, count, report, "measuring layers and controls"))
-    return Diagnosis(
-        study,
-        spec,
-        {layer: found[layer] for layer in study.plan.layers},
-        {name: found[name] for name in BASELINES},
+    def measured(report: Report) -> Diagnosis:
+        report(0, 1, "shuffling and resampling the labels")
+        cohort.prepare()
+        count, note = workers(4 * len(cohort) * study.plan.d_model), "measuring layers and controls"
+        found = dict(each(lambda one: pieces[one].get(), list(pieces), count, report, note))
+        return joined([found[one] for one in pieces])
+
+    whole = several(
+        "four tests",
+        {
+            **study.plan.base_key(),
+            "items": study.items.digest,
+            "stored": study.plan.spec.dtype,
+            "diagnosis": asdict(spec),
+        },
+        list(pieces.values()),
+        joined,
+        title=f"Four tests at {len(study.plan.layers)} layers of {study.card.name}",
     )
-
-
-def open_diagnosis(store: Store, study: Study, spec: DiagnosisSpec) -> Diagnosis | None:
-    """Return a diagnosis if all of it is stored, else None. Needs no states."""
-    baselines, layers = {}, {}
-    for name in BASELINES:
-        kept = open_kept(store, _baseline_keys(study, spec, name))
-        if kept is None:
-            return None
-        baselines[name] = kept
-    for layer in study.plan.layers:
-        kept = open_kept(store, _layer_keys(study, spec, layer))
-        if kept is None:
-            return None
-        layers[layer] = kept
-    return Diagnosis(study, spec, layers, baselines)
-
-
-def is_diagnosed(store: Store, study: Study, spec: DiagnosisSpec) -> bool:
-    """Tell whether all of a diagnosis is stored."""
-    keys = [_baseline_keys(study, spec, name) for name in BASELINES]
-    keys += [_layer_keys(study, spec, layer) for layer in study.plan.layers]
-    return all(is_kept(store, key) for pair in keys for key in pair)
+    return replace(whole, make=measured)
 
 
 def _geometry(states: NDArray[np.float32], cohort: Cohort) -> LayerDiagnosis:
@@ -313,25 +302,12 @@ def _keys(
     return geometry, {**shared, "tests": list(TESTS[3:])}
 
 
-def _problem(
-    store: Store,
-    study: Study,
-    spec: DiagnosisSpec,
-    layer: int,
-    keys: tuple[dict[str, Any], ...],
-) -> LayerDiagnosis:
-    """Write down why a layer cannot be measured: it is a result, too."""
+def _problem(store: Store, study: Study, spec: DiagnosisSpec, layer: int) -> str:
+    """Say why a layer cannot be measured; nothing if it can."""
+    if has_picture(store, study, layer, spec.pooling):
+        return ""
     try:
         layer_states(store, study, layer, spec.pooling, spec.scaling)
     except CoreError as error:
-        nothing = LayerDiagnosis({}, {}, {}, str(error))
-        for key in keys:
-            save(store, key, nothing)
-        return nothing
-    return _lost()
-
-
-def _lost() -> LayerDiagnosis:
-    raise CoreError(
-        "A result that was just stored is gone: another process cleared the cache. Start again."
-    )
+        return str(error)
+    return ""

@@ -4,7 +4,7 @@ A map shows structure in anything. So beside each figure stand what shuffled lab
 bag of words gives on the same texts; only what exceeds both speaks of more than words.
 """
 
-import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from core.activations.prompts import Pooling
 from core.activations.study import Study, layer_states
 from core.dataset.labels import Labels
 from core.measures.geometry import closeness, typicality
+from core.runtime.made import Made, artefact, read_json, write_json
 from core.runtime.store import Store
 from core.statistics.bag_of_words import bag_of_words
 from core.statistics.bootstrap import Estimate, bootstrap_correlation, chance
@@ -73,6 +74,9 @@ _MEANINGS: Final = {
     "Typicality": "Rank correlation of people's grade with closeness to the own centre",
 }
 
+#: Name of a finding -> its figure and its shuffled control.
+Figures = dict[str, tuple[Estimate, Estimate]]
+
 
 def evidence(
     store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling
@@ -82,45 +86,53 @@ def evidence(
     Raises:
         CoreError: The states are not stored, or are the same for every text.
     """
-    model = _load_or_measure(
-        store,
-        _model_key(study, layer, pooling, scaling),
-        study.labels,
-        study.members,
-        lambda: layer_states(store, study, layer, pooling, scaling).states[study.plan.rows],
-        study.items.foundation,
-    )
-    words = _load_or_measure(
-        store,
-        {
-            "states": "bag of words",
-            "scaling": scaling,
-            "prompts": study.plan.digest,
-            "items": study.items.digest,
-        },
-        study.labels,
-        study.members,
-        lambda: _word_states(study, scaling),
-        study.items.foundation,
-    )
+    model = model_figures(store, study, layer, pooling, scaling).get()
+    words = word_figures(store, study, scaling).get()
     return [
-        Finding(name, _MEANINGS[name], model[name][0], model[name][1], words[name][0])
-        for name in _MEANINGS
+        Finding(name, meaning, *model[name], words[name][0]) for name, meaning in _MEANINGS.items()
     ]
 
 
-def _model_key(study: Study, layer: int, pooling: Pooling, scaling: Scaling) -> dict[str, Any]:
-    states = {**study.plan.key(layer, pooling), "scaling": scaling}
-    return {"states": states, "items": study.items.digest}
+def model_figures(
+    store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling
+) -> Made[Figures]:
+    """Return the figures of a layer's states."""
+    return _figures(
+        store,
+        study,
+        {"states": {**study.plan.key(layer, pooling), "scaling": scaling}},
+        lambda: layer_states(store, study, layer, pooling, scaling).states[study.plan.rows],
+    )
 
 
-def is_measured(store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling) -> bool:
-    """Tell whether a layer's findings are kept on disk."""
-    return store.has("evidence", _stored_key(_model_key(study, layer, pooling, scaling)))
+def word_figures(store: Store, study: Study, scaling: Scaling) -> Made[Figures]:
+    """Return the same figures of a bag of words on the same prompts."""
+    return _figures(
+        store,
+        study,
+        {"states": "bag of words", "scaling": scaling, "prompts": study.plan.digest},
+        lambda: _word_states(study, scaling),
+    )
 
 
-def _stored_key(source: dict[str, Any]) -> dict[str, Any]:
-    return {"format": _FORMAT, **source}
+def _figures(
+    store: Store,
+    study: Study,
+    source: Mapping[str, Any],
+    states: Callable[[], NDArray[np.float32]],
+) -> Made[Figures]:
+    return artefact(
+        store,
+        "evidence",
+        {"format": _FORMAT, **source, "items": study.items.digest},
+        read=read_json("figures.json", _read),
+        write=write_json("figures.json", dict),
+        make=lambda _: measure(states(), study.labels, study.members, study.items.foundation),
+    )
+
+
+def _read(kept: Mapping[str, Any]) -> Figures:
+    return {name: (Estimate(*pair[0]), Estimate(*pair[1])) for name, pair in kept.items()}
 
 
 def _word_states(study: Study, scaling: Scaling) -> NDArray[np.float32]:
@@ -129,26 +141,6 @@ def _word_states(study: Study, scaling: Scaling) -> NDArray[np.float32]:
     if np.ptp(counts, axis=0).max() == 0:  # only the template's words are shared
         return np.zeros((len(study.items), 1), np.float32)
     return fit_scaler(counts, scaling).apply(counts)[study.plan.rows]
-
-
-def _load_or_measure(
-    store: Store,
-    source: dict[str, Any],
-    labels: Labels,
-    members: NDArray[np.bool_],
-    states: Any,
-    foundation: NDArray[np.int8],
-) -> dict[str, tuple[Estimate, Estimate]]:
-    """Return each figure and its shuffled control, from the store if measured before."""
-    key = _stored_key(source)
-    folder = store.open("evidence", key)
-    if folder is None:
-        figures = measure(states(), labels, members, foundation)
-        with store.writing("evidence", key) as target:
-            (target / "figures.json").write_text(json.dumps(figures))
-        return figures
-    kept = json.loads((folder / "figures.json").read_text())
-    return {name: (Estimate(*pair[0]), Estimate(*pair[1])) for name, pair in kept.items()}
 
 
 def measure(

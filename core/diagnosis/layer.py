@@ -1,18 +1,20 @@
 """The four tests at one layer: the result, and how it lies on disk as two small tables."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from core.measures.result import ALL, HEADLINES, NOTHING, Figure, Measured, Test, flat
+from core.runtime.made import Made, artefact, several
+from core.runtime.progress import Report
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate
 
-_KIND = "diagnosis"
+_KIND: Final = "diagnosis"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +46,28 @@ class LayerDiagnosis:
         return self.second[test]
 
 
-def is_kept(store: Store, key: Mapping[str, Any]) -> bool:
-    """Tell whether a result is stored."""
-    return store.has(_KIND, key)
+def stored(
+    store: Store,
+    keys: Sequence[Mapping[str, Any]],
+    makes: Sequence[Callable[[Report], LayerDiagnosis]],
+) -> Made[LayerDiagnosis]:
+    """Return the tests of a layer, kept as one artefact for each of some groups of them."""
+    parts = [
+        artefact(store, _KIND, key, read=_read, write=_write, make=make)
+        for key, make in zip(keys, makes, strict=True)
+    ]
+    return several(_KIND, {"keys": list(keys)}, parts, _joined)
 
 
-def save(store: Store, key: Mapping[str, Any], result: LayerDiagnosis) -> None:
-    """Store some tests of a layer."""
+def _joined(groups: Sequence[LayerDiagnosis]) -> LayerDiagnosis:
+    whole, first, second = (
+        {test: one for group in groups for test, one in getattr(group, name).items()}
+        for name in ("whole", "first", "second")
+    )
+    return LayerDiagnosis(whole, first, second, groups[-1].problem)
+
+
+def _write(folder: Path, result: LayerDiagnosis) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -78,35 +95,17 @@ def save(store: Store, key: Mapping[str, Any], result: LayerDiagnosis) -> None:
             ]
         ),
     )
-    with store.writing(_KIND, key) as folder:
-        pq.write_table(table, folder / "figures.parquet")
-        pq.write_table(samples, folder / "samples.parquet")
-        (folder / "problem.json").write_text(json.dumps({"problem": result.problem}))
+    pq.write_table(table, folder / "figures.parquet")
+    pq.write_table(samples, folder / "samples.parquet")
+    (folder / "problem.json").write_text(json.dumps({"problem": result.problem}))
 
 
-def open_kept(store: Store, keys: Iterable[Mapping[str, Any]]) -> LayerDiagnosis | None:
-    """Return the stored tests of a layer; None unless all of them are stored."""
+def _read(folder: Path) -> LayerDiagnosis:
+    import pyarrow.parquet as pq
+
     whole: dict[Test, Measured] = {}
     first: dict[Test, float] = {}
     second: dict[Test, Figure] = {}
-    problem = ""
-    for key in keys:
-        folder = store.open(_KIND, key)
-        if folder is None:
-            return None
-        problem = json.loads((folder / "problem.json").read_text())["problem"]
-        _read(folder, whole, first, second)
-    return LayerDiagnosis(whole, first, second, problem)
-
-
-def _read(
-    folder: Path,
-    whole: dict[Test, Measured],
-    first: dict[Test, float],
-    second: dict[Test, Figure],
-) -> None:
-    import pyarrow.parquet as pq
-
     figures: dict[Test, list[Figure]] = {}
     for row in pq.read_table(folder / "figures.parquet").to_pylist():
         figure = Figure(
@@ -126,3 +125,5 @@ def _read(
         draws, null = (np.array(row[name], np.float32) for name in ("draws", "null"))
         whole[test] = Measured(tuple(figures[test]), draws, null)
         first[test] = row["first"]
+    problem = json.loads((folder / "problem.json").read_text())["problem"]
+    return LayerDiagnosis(whole, first, second, problem)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.activations.study import Study
-from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests
 from core.diagnosis.receipt import figures_sha256
 from core.diagnosis.verdicts import CONTROLS, Score, scorecard
 from core.measures.result import HEADLINES, NOTHING, TESTS, Test, flat
@@ -180,11 +180,11 @@ def keep_study(store: Store, study: Study, copy: Study | None, spec: DiagnosisSp
         spec: How both were measured.
     """
     untrained = None
-    if copy is not None and is_diagnosed(store, copy, spec):
-        untrained = open_diagnosis(store, copy, spec)
+    if copy is not None and four_tests(store, copy, spec).has():
+        untrained = four_tests(store, copy, spec).open()
         if untrained is not None:
             keep(store, untrained)
-    own = open_diagnosis(store, study, spec) if is_diagnosed(store, study, spec) else None
+    own = four_tests(store, study, spec).open() if four_tests(store, study, spec).has() else None
     if own is not None:
         keep(store, own, untrained)
 

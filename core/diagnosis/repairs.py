@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.activations.prompts import Pooling
 from core.activations.study import Study, has_picture, states_of
-from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, diagnose, second_half, word_states
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests, second_half, word_states
 from core.foundations import DIMENSIONS
 from core.layers import EMBEDDING
 from core.measures import clusters, gradients, opposition, paper_probe, paper_tests, probes
@@ -316,4 +316,4 @@ def _diagnosis(desk: Desk) -> Diagnosis:
         shuffles=desk.cohort.draws,
         seed=desk.cohort.seed,
     )
-    return diagnose(desk.store, desk.plain, spec, desk.report)
+    return four_tests(desk.store, desk.plain, spec).get(desk.report)

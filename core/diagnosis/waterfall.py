@@ -5,9 +5,9 @@ and repairs one thing at a time. Every step stands with its interval, and with t
 it changed, on the same resamples of texts where both figures have them.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -18,7 +18,8 @@ from core.diagnosis.diagnosis import FORMAT as DIAGNOSIS_FORMAT
 from core.diagnosis.repairs import REPAIRS, Desk, Drawn, chain, layers_of
 from core.measures.cohort import DRAWS, cohort_of
 from core.measures.result import NOTHING, TESTS, Test, estimate
-from core.runtime.progress import Report, part, silent
+from core.runtime.made import Made, artefact, read_json, write_json
+from core.runtime.progress import Report, part
 from core.runtime.store import Store, library_version
 from core.statistics.bootstrap import Estimate
 
@@ -55,6 +56,10 @@ class Step(NamedTuple):
         return "–" if np.isnan(self.figure.value) else "each pole's highest"
 
 
+#: Test -> its steps from the paper's figure to the repaired one.
+Waterfall = dict[Test, list[Step]]
+
+
 def paper_read(read: ReadSpec) -> ReadSpec:
     """Return the paper's way to read with a template of one's own."""
     return replace(PRESETS["paper"], template=read.template)
@@ -65,38 +70,38 @@ def plain_read(read: ReadSpec) -> ReadSpec:
     return replace(PRESETS["default"], template=read.template)
 
 
-def load_or_measure_waterfall(
-    store: Store,
-    paper: Study,
-    plain: Study,
-    report: Report = silent,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> dict[Test, list[Step]]:
-    """Return the steps of each test, measured only if they are not stored.
+def waterfall(
+    store: Store, paper: Study, plain: Study, *, draws: int = DRAWS, seed: int = 0
+) -> Made[Waterfall]:
+    """Return the steps of each test.
 
     Args:
         store: Where states and results lie.
         paper: The items as the paper reads them (``paper_read``).
         plain: The same items read without its faults (``plain_read``).
-        report: Told of each step.
         draws: Resamples of texts behind each interval.
         seed: Seed of everything random.
-
-    Raises:
-        CoreError: The states of one of the readings are not stored.
-        Cancelled: The person cancelled.
     """
-    kept = open_waterfall(store, paper, plain, draws=draws, seed=seed)
-    if kept is not None:
-        return kept
+    return artefact(
+        store,
+        "waterfall",
+        _key(paper, plain, draws, seed),
+        read=read_json("steps.json", _read),
+        write=write_json("steps.json", dict),
+        make=partial(_measured, store, paper, plain, draws, seed),
+        title=f"Repairing the paper's tests of {plain.card.name}, step by step",
+    )
+
+
+def _measured(
+    store: Store, paper: Study, plain: Study, draws: int, seed: int, report: Report
+) -> Waterfall:
     cohort = cohort_of(plain.items, draws=draws, shuffles=0, seed=seed)
     layers = layers_of(store, paper, plain)
     desk = Desk(store, paper, plain, cohort.prepare(), layers, report)
     chains = {test: list(chain(test)) for test in TESTS}
     total, done = sum(map(len, chains.values())), 0
-    result: dict[Test, list[Step]] = {}
+    result: Waterfall = {}
     for test, repairs in chains.items():
         steps: list[Step] = []
         before: Drawn | None = None
@@ -108,19 +113,10 @@ def load_or_measure_waterfall(
             steps.append(_step(test, key, now, before))
             before, done = now, done + 1
         result[test] = steps
-    with store.writing("waterfall", _key(paper, plain, draws, seed)) as folder:
-        (folder / "steps.json").write_text(json.dumps(result))
     return result
 
 
-def open_waterfall(
-    store: Store, paper: Study, plain: Study, *, draws: int = DRAWS, seed: int = 0
-) -> dict[Test, list[Step]] | None:
-    """Return the stored steps, None if there are none."""
-    folder = store.open("waterfall", _key(paper, plain, draws, seed))
-    if folder is None:
-        return None
-    kept: dict[Test, list[list[Any]]] = json.loads((folder / "steps.json").read_text())
+def _read(kept: "dict[Test, list[list[Any]]]") -> Waterfall:
     return {
         test: [
             Step(test, row[1], row[2], row[3], Estimate(*row[4]), Estimate(*row[5])) for row in rows

@@ -5,8 +5,7 @@ held-out actions, and it is switched off where it is on, and the read-out (log o
 against a wrong next word) is compared with the same for random latents that are on about as often.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 from core.activations.extraction import check_model
 from core.activations.study import Study
 from core.features.feature_activations import Codes
+from core.runtime.made import Made, artefact, read_json, write_json
 from core.runtime.progress import Report, silent
-from core.runtime.store import Key, Store
+from core.runtime.store import Store
 from core.sae.dictionary import Dictionary, check_fits
 from core.statistics.bootstrap import Estimate, bootstrap_mean, chance
 from core.steering.directions import Direction
@@ -34,7 +34,6 @@ MOST_ACTIONS: Final = 12
 BEYOND: Final = 0.95
 #: Random latents are drawn from so many times as many of the most similar density.
 _POOL: Final = 4
-_KIND: Final = "effect"
 _FILE: Final = "effect.json"
 _FORMAT: Final = 1
 
@@ -112,26 +111,47 @@ class Effect(NamedTuple):
     """Switched off on held-out texts where it is on; what the dictionary misses is kept."""
 
 
-def effect_key(study: Study, dictionary: Dictionary, spec: EffectSpec) -> Key:
-    """Return the content key of an effect."""
-    return {
+def kept_effect(
+    store: Store,
+    study: Study,
+    dictionary: Dictionary,
+    spec: EffectSpec,
+    make: Callable[[Report], Effect],
+) -> Made[Effect]:
+    """Return what a latent causes.
+
+    Args:
+        store: Where results are kept.
+        study: Items and model.
+        dictionary: A dictionary of the model.
+        spec: What is tried.
+        make: Tries it.
+    """
+    key = {
         "format": _FORMAT,
         **study.plan.base_key(),
         "items": study.items.digest,
         "dictionary": dictionary.digest,
         "effect": asdict(spec),
     }
-
-
-def open_effect(
-    store: Store, study: Study, dictionary: Dictionary, spec: EffectSpec
-) -> Effect | None:
-    """Return a kept effect, None if there is none."""
-    folder = store.open(_KIND, effect_key(study, dictionary, spec))
-    if folder is None:
-        return None
-    record = json.loads((folder / _FILE).read_text())
-    return Effect(spec, _tried(record["steering"]), _tried(record["ablation"]))
+    return artefact(
+        store,
+        "effect",
+        key,
+        read=read_json(
+            _FILE, lambda kept: Effect(spec, _tried(kept["steering"]), _tried(kept["ablation"]))
+        ),
+        write=write_json(
+            _FILE,
+            lambda made: {
+                "steering": made.steering._asdict(),
+                "ablation": made.ablation._asdict(),
+            },
+        ),
+        make=make,
+        title=f"Trying latent {spec.latent}",
+        lane="model",
+    )
 
 
 def _tried(record: dict[str, Any]) -> Tried:
@@ -147,10 +167,10 @@ def measure_effect(
     spec: EffectSpec,
     report: Report = silent,
 ) -> Effect:
-    """Steer and switch off a latent, beside random latents of like density; keep the result.
+    """Steer and switch off a latent, beside random latents of like density.
 
     Args:
-        store: Where states lie and the result is kept.
+        store: Where states lie.
         study: Items and model.
         model: The open model.
         dictionary: A dictionary of it.
@@ -161,13 +181,10 @@ def measure_effect(
     Raises:
         DictionaryError: There is no such latent, or the dictionary belongs to another model.
         CoreError: No action of the axis is held out, or steering made numbers that are not finite.
-        Cancelled: The person cancelled; nothing is kept.
+        Cancelled: The person cancelled.
     """
     check_fits(dictionary, model.card)
     check_model(model, study.plan)
-    kept = open_effect(store, study, dictionary, spec)
-    if kept is not None:
-        return kept
     bench = _Bench(store, study, model, dictionary, codes, spec)
     dictionary.direction(spec.latent)  # refuses a dead one before any work
     others = alike(codes, dictionary, spec.latent, spec.controls, spec.seed)
@@ -176,11 +193,7 @@ def measure_effect(
         report(number, 1 + len(others), f"trying latents · {number} of {1 + len(others)}")
         steered.append(bench.steered(latent))
         off.append(bench.switched_off(latent))
-    effect = Effect(spec, _beside(steered), _beside(off))
-    with store.writing(_KIND, effect_key(study, dictionary, spec)) as folder:
-        record = {"steering": effect.steering._asdict(), "ablation": effect.ablation._asdict()}
-        (folder / _FILE).write_text(json.dumps(record))
-    return effect
+    return Effect(spec, _beside(steered), _beside(off))
 
 
 def _beside(shifts: Sequence[NDArray[np.float64]]) -> Tried:

@@ -5,8 +5,10 @@ latents that are off, so a set of 3,000 texts with 32 latents per token takes ab
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ from core import CoreError
 from core.activations.extraction import TOKEN_BUDGET, Plan, check_model
 from core.activations.prompts import batches, collate, encode
 from core.activations.traces import token_states
+from core.runtime.made import Made, artefact
 from core.runtime.progress import Report, silent
 from core.runtime.store import Key, Store
 from core.sae.dictionary import Dictionary, check_fits, sparse_codes
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 #: How a text's tokens become one figure: the strongest, or the mean over all.
 CodePooling = Literal["max", "mean"]
 
-_KIND: Final = "codes"
 _FILE: Final = "codes.safetensors"
 _WORDS: Final = "words.json"
 _FORMAT: Final = 1
@@ -104,39 +106,64 @@ class Codes:
         return slice(int(first), int(last))
 
 
+def kept_codes(
+    store: Store, plan: Plan, dictionary: Dictionary, make: Callable[[Report], Codes]
+) -> Made[Codes]:
+    """Return a set's codes.
+
+    Args:
+        store: Where they are kept.
+        plan: What is read.
+        dictionary: What takes it apart.
+        make: Reads them.
+    """
+    return artefact(
+        store,
+        "codes",
+        codes_key(plan, dictionary),
+        read=partial(_read, n_latents=dictionary.n_latents, n_prompts=len(plan.prompts)),
+        write=_write,
+        make=make,
+    )
+
+
 def codes_key(plan: Plan, dictionary: Dictionary) -> Key:
     """Return the content key of a set's codes."""
     return {"format": _FORMAT, **plan.base_key(), "dictionary": dictionary.digest}
 
 
-def has_codes(store: Store, plan: Plan, dictionary: Dictionary) -> bool:
-    """Tell whether a set's codes are stored."""
-    return store.has(_KIND, codes_key(plan, dictionary))
-
-
-def open_codes(store: Store, plan: Plan, dictionary: Dictionary) -> Codes | None:
-    """Return the stored codes of a set, None if there are none."""
+def _read(folder: Path, n_latents: int, n_prompts: int) -> Codes:
     from safetensors.numpy import load_file
     from scipy.sparse import csc_array
 
-    folder = store.open(_KIND, codes_key(plan, dictionary))
-    if folder is None:
-        return None
     kept = load_file(folder / _FILE)
-    shape = (len(kept["token"]), dictionary.n_latents)
+    shape = (len(kept["token"]), n_latents)
     by_latent = csc_array((kept["values"], kept["rows"], kept["starts"]), shape=shape)
     words = {int(one): text for one, text in json.loads((folder / _WORDS).read_text()).items()}
     prompt, token = kept["prompt"].astype(np.int64), kept["token"].astype(np.int64)
-    return Codes(by_latent, prompt, token, words, len(plan.prompts))
+    return Codes(by_latent, prompt, token, words, n_prompts)
+
+
+def _write(folder: Path, codes: Codes) -> None:
+    from safetensors.numpy import save_file
+
+    arrays = {
+        "values": codes.by_latent.data.astype(np.float32),
+        "rows": codes.by_latent.indices.astype(np.int32),
+        "starts": codes.by_latent.indptr.astype(np.int64),
+        "prompt": codes.prompt.astype(np.int32),
+        "token": codes.token.astype(np.int32),
+    }
+    save_file(arrays, folder / _FILE)
+    (folder / _WORDS).write_text(json.dumps(codes.words, ensure_ascii=False), encoding="utf-8")
 
 
 def read_codes(
-    store: Store, plan: Plan, model: "OpenModel", dictionary: Dictionary, report: Report = silent
+    plan: Plan, model: "OpenModel", dictionary: Dictionary, report: Report = silent
 ) -> Codes:
-    """Let the model read all prompts and take every token apart; what is stored is reused.
+    """Let the model read all prompts and take every token apart.
 
     Args:
-        store: Where codes are kept.
         plan: What is read.
         model: The open model that the plan is for.
         dictionary: A dictionary of one of its layers.
@@ -144,19 +171,11 @@ def read_codes(
 
     Raises:
         DictionaryError: The dictionary belongs to another model, or states are not finite.
-        CacheError: The disk is full or cannot be written.
-        Cancelled: The person cancelled; nothing is kept.
+        Cancelled: The person cancelled.
     """
     check_fits(dictionary, model.card)
-    kept = open_codes(store, plan, dictionary)
-    if kept is not None:
-        return kept
     check_model(model, plan)
-    _save(store, plan, dictionary, model, _encoded(plan, model, dictionary, report))
-    found = open_codes(store, plan, dictionary)
-    if found is None:
-        raise CoreError("Codes that were just stored are gone. Start again.")
-    return found
+    return _joined(model, list(_encoded(plan, model, dictionary, report)), len(plan.prompts))
 
 
 class Lit(NamedTuple):
@@ -232,33 +251,15 @@ def _encoded(
         done += len(rows)
 
 
-def _save(
-    store: Store,
-    plan: Plan,
-    dictionary: Dictionary,
-    model: "OpenModel",
-    parts: Iterator[_Part],
-) -> None:
-    """Put batches into the order of prompts and store them by latent."""
-    from safetensors.numpy import save_file
+def _joined(model: "OpenModel", parts: "list[_Part]", n_prompts: int) -> Codes:
+    """Put batches into the order of prompts, by latent."""
     from scipy.sparse import csc_array, vstack
 
-    several = list(parts)
-    prompt = np.concatenate([one.prompt for one in several])
+    prompt = np.concatenate([one.prompt for one in parts])
     order = np.argsort(prompt, kind="stable")
-    token = np.concatenate([np.array(one.ids, np.int64) for one in several])[order]
-    by_token = vstack([one.codes for one in several], format="csr")[order]
-    by_latent = csc_array(by_token)
+    token = np.concatenate([np.array(one.ids, np.int64) for one in parts])[order]
+    by_latent = csc_array(vstack([one.codes for one in parts], format="csr")[order])
     by_latent.sort_indices()
     tokenizer: Any = model.tokenizer
     words = {int(one): tokenizer.decode([int(one)]) for one in np.unique(token)}
-    with store.writing(_KIND, codes_key(plan, dictionary)) as folder:
-        arrays = {
-            "values": by_latent.data.astype(np.float32),
-            "rows": by_latent.indices.astype(np.int32),
-            "starts": by_latent.indptr.astype(np.int64),
-            "prompt": prompt[order].astype(np.int32),
-            "token": token.astype(np.int32),
-        }
-        save_file(arrays, folder / _FILE)
-        (folder / _WORDS).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+    return Codes(by_latent, prompt[order], token, words, n_prompts)

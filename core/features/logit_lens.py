@@ -6,15 +6,17 @@ come between, so it is a hint beside the texts and the measured effect, no proof
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core import CoreError
+from core.runtime.made import Made, artefact
 from core.runtime.progress import Report, silent
-from core.runtime.store import Key, Store, fingerprint
+from core.runtime.store import Store, fingerprint
 from core.sae.dictionary import Dictionary, check_fits
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 TOP: Final = 12
 #: Cells of one block of logits: 2**25 are 128 MB.
 _BLOCK_CELLS: Final = 2**25
-_KIND: Final = "lens"
 _FILE: Final = "lens.safetensors"
 _WORDS: Final = "words.json"
 _FORMAT: Final = 1
@@ -68,25 +69,37 @@ class Lens(NamedTuple):
         return up, down
 
 
-def lens_key(dictionary: Dictionary, identity: str, latents: Sequence[int]) -> Key:
-    """Return the content key of a lens."""
-    return {
+def kept_lens(
+    store: Store,
+    dictionary: Dictionary,
+    identity: str,
+    latents: Sequence[int],
+    make: Callable[[Report], Lens],
+) -> Made[Lens]:
+    """Return the words of some latents.
+
+    Args:
+        store: Where they are kept.
+        dictionary: Whose latents.
+        identity: Content identity of the model.
+        latents: Which, each once; order does not matter.
+        make: Looks them up.
+    """
+    key = {
         "format": _FORMAT,
         "model": identity,
         "dictionary": dictionary.digest,
         "latents": fingerprint(sorted({int(one) for one in latents})),
     }
+    title = "Looking up words"
+    return artefact(
+        store, "lens", key, read=_read, write=_write, make=make, title=title, lane="model"
+    )
 
 
-def open_lens(
-    store: Store, dictionary: Dictionary, identity: str, latents: Sequence[int]
-) -> Lens | None:
-    """Return a stored lens, None if there is none."""
+def _read(folder: Path) -> Lens:
     from safetensors.numpy import load_file
 
-    folder = store.open(_KIND, lens_key(dictionary, identity, latents))
-    if folder is None:
-        return None
     kept = load_file(folder / _FILE)
     words = {int(one): text for one, text in json.loads((folder / _WORDS).read_text()).items()}
     return Lens(
@@ -99,17 +112,26 @@ def open_lens(
     )
 
 
+def _write(folder: Path, lens: Lens) -> None:
+    from safetensors.numpy import save_file
+
+    arrays = {
+        "latents": lens.latents.astype(np.int32),
+        "promoted": lens.promoted.astype(np.int32),
+        "gain": lens.gain,
+        "suppressed": lens.suppressed.astype(np.int32),
+        "loss": lens.loss,
+    }
+    save_file(arrays, folder / _FILE)
+    (folder / _WORDS).write_text(json.dumps(lens.words, ensure_ascii=False), encoding="utf-8")
+
+
 def read_lens(
-    store: Store,
-    model: "OpenModel",
-    dictionary: Dictionary,
-    latents: Sequence[int],
-    report: Report = silent,
+    model: "OpenModel", dictionary: Dictionary, latents: Sequence[int], report: Report = silent
 ) -> Lens:
-    """Push latents' directions through the final norm and the unembedding; keep the ends.
+    """Push latents' directions through the final norm and the unembedding; return the ends.
 
     Args:
-        store: Where it is kept.
         model: The open model.
         dictionary: A dictionary of it.
         latents: Which latents, each once; order does not matter.
@@ -118,12 +140,9 @@ def read_lens(
     Raises:
         DictionaryError: The dictionary belongs to another model.
         CoreError: There is no latent to look at, or the model has no final norm that is known.
-        Cancelled: The person cancelled; nothing is kept.
+        Cancelled: The person cancelled.
     """
     check_fits(dictionary, model.card)
-    kept = open_lens(store, dictionary, model.card.identity, latents)
-    if kept is not None:
-        return kept
     chosen = np.array(sorted({int(one) for one in latents}), np.int64)
     if not len(chosen):
         raise CoreError("No latent was named whose words could be looked up.")
@@ -137,9 +156,7 @@ def read_lens(
     tokenizer: Any = model.tokenizer
     used = np.unique(np.concatenate([promoted.ravel(), suppressed.ravel()]))
     words = {int(one): tokenizer.decode([int(one)]) for one in used}
-    lens = Lens(chosen, promoted, gain, suppressed, loss, words)
-    _save(store, lens, lens_key(dictionary, model.card.identity, latents))
-    return lens
+    return Lens(chosen, promoted, gain, suppressed, loss, words)
 
 
 def _ends(
@@ -177,18 +194,3 @@ def _normed(model: "OpenModel", directions: "torch.Tensor") -> "torch.Tensor":
     placed = directions.to(weight.device, weight.dtype)
     told: torch.Tensor = norm(placed) - norm(torch.zeros_like(placed))
     return told
-
-
-def _save(store: Store, lens: Lens, key: Key) -> None:
-    from safetensors.numpy import save_file
-
-    with store.writing(_KIND, key) as folder:
-        arrays = {
-            "latents": lens.latents.astype(np.int32),
-            "promoted": lens.promoted.astype(np.int32),
-            "gain": lens.gain,
-            "suppressed": lens.suppressed.astype(np.int32),
-            "loss": lens.loss,
-        }
-        save_file(arrays, folder / _FILE)
-        (folder / _WORDS).write_text(json.dumps(lens.words, ensure_ascii=False), encoding="utf-8")

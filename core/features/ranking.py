@@ -1,20 +1,23 @@
 """The moral latents of a dictionary on a set as one model reads it: ranked once and kept."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.activations.study import Study
 from core.dataset.items import Items
 from core.features.comparisons import Effects, Split, TextLabels
-from core.features.feature_activations import CodePooling, Codes, codes_key
+from core.features.feature_activations import CodePooling, codes_key
 from core.features.scores import LatentScores, RankSpec, score_latents
 from core.foundations import DIMENSIONS
+from core.runtime.made import Made, artefact
 from core.runtime.progress import Report, silent
-from core.runtime.store import Key, Store
+from core.runtime.store import TABLE_FILE, Key, Store
 from core.sae.dictionary import Dictionary
 
 if TYPE_CHECKING:
@@ -97,46 +100,32 @@ def split_of_prompts(
     return Split(train, test & ~train & ~validation)
 
 
-def load_or_rank(
+def kept_latents(
     store: Store,
     study: Study,
     dictionary: Dictionary,
-    codes: Codes,
     spec: FeatureSpec,
-    *,
-    device: str = "cpu",
-    report: Report = silent,
-) -> LatentScores:
-    """Return a dictionary's latents, judged only if they are not stored.
+    make: Callable[[Report], LatentScores],
+) -> Made[LatentScores]:
+    """Return a dictionary's latents, judged.
 
     Args:
         store: Where results lie.
         study: Who read what.
         dictionary: The dictionary.
-        codes: Its activations on the study's prompts.
         spec: How to judge.
-        device: Where permutations are multiplied.
-        report: Called between steps.
-
-    Raises:
-        FeatureError: A split is empty, or no dimension has texts enough to select for.
+        make: Judges them.
     """
-    kept = open_latents(store, study, dictionary, spec)
-    if kept is None:
-        pooled = codes.pooled(spec.pooling)
-        kept = rank_latents(
-            pooled, study.items, study.plan.rows, spec, device=device, report=report
-        )
-        store.save_table(_KIND, latents_key(study, dictionary, spec), _packed(kept))
-    return kept
-
-
-def open_latents(
-    store: Store, study: Study, dictionary: Dictionary, spec: FeatureSpec
-) -> LatentScores | None:
-    """Return the stored latents, None if they were not judged yet."""
-    table = store.open_table(_KIND, latents_key(study, dictionary, spec))
-    return None if table is None else _unpacked(table, spec)
+    return artefact(
+        store,
+        "latents",
+        latents_key(study, dictionary, spec),
+        read=lambda folder: _unpacked(pq.read_table(folder / TABLE_FILE), spec),
+        write=lambda folder, scores: pq.write_table(
+            _packed(scores), folder / TABLE_FILE, compression="zstd"
+        ),
+        make=make,
+    )
 
 
 def latents_key(study: Study, dictionary: Dictionary, spec: FeatureSpec) -> Key:

@@ -17,7 +17,7 @@ from core.activations.study import Study, open_study
 from core.dataset import sets
 from core.dataset.items import Items, content_digest
 from core.diagnosis import leaderboard_rows
-from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, is_diagnosed, open_diagnosis
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests
 from core.diagnosis.receipt import receipt
 from core.leaderboard.pack_file import (
     Pack,
@@ -172,7 +172,7 @@ def _specs(store: Store, study: Study, artefacts: list[Artefact]) -> list[Diagno
             names = ("draws", "shuffles", "seed", "scaling")
             rest = {name: one.key[name] for name in names}
             asked.add(DiagnosisSpec(pooling=states["pooling"], **rest))
-    return [spec for spec in sorted(asked, key=repr) if is_diagnosed(store, study, spec)]
+    return [spec for spec in sorted(asked, key=repr) if four_tests(store, study, spec).has()]
 
 
 def _receipts(
@@ -181,10 +181,10 @@ def _receipts(
     """Return a receipt of each diagnosis, the untrained copy's among them."""
     found = []
     for spec in _specs(store, study, artefacts):
-        own = open_diagnosis(store, study, spec)
+        own = four_tests(store, study, spec).open()
         other: Diagnosis | None = None
-        if copy is not None and is_diagnosed(store, copy, spec):
-            other = open_diagnosis(store, copy, spec)
+        if copy is not None and four_tests(store, copy, spec).has():
+            other = four_tests(store, copy, spec).open()
         if own is not None:
             found.append(receipt(own, other))
         if other is not None:

@@ -4,8 +4,6 @@ They form a chain, so that all of them can be compared by eye: the human map fir
 turned onto it, every other layer turned onto the anchor.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,17 +11,23 @@ from core import CoreError
 from core.activations.prompts import Pooling
 from core.activations.study import FEWEST_TEXTS, Study, layer_states
 from core.dataset.items import Items
-from core.maps.projection import Layout, LayoutSpec, layout_key, open_layout, project, save_layout
+from core.maps.projection import Layout, LayoutSpec, kept_layout, layout_key, project
+from core.runtime.made import Made
+from core.runtime.progress import Report
 from core.runtime.store import Store
 from core.statistics.scaling import Scaling
 
 
-def human_layout(store: Store, items: Items, spec: LayoutSpec) -> Layout:
-    """Return the picture of the human moral vectors, one row per item; ties share a place."""
+def human_layout(store: Store, items: Items, spec: LayoutSpec) -> Made[Layout]:
+    """Return the picture of the human moral vectors, one row per item; ties share a place.
+
+    Making it raises ``CoreError`` if there are too few actions.
+    """
     key = layout_key(spec, {"vectors": items.digest}, "")
-    kept = open_layout(store, key)
-    if kept is not None:
-        return kept
+    return kept_layout(store, key, lambda _: _human(items, spec))
+
+
+def _human(items: Items, spec: LayoutSpec) -> Layout:
     if len(items) < FEWEST_TEXTS:
         raise CoreError(
             f"A map needs at least {FEWEST_TEXTS} actions; this set has {len(items)}. Add rows to "
@@ -31,11 +35,8 @@ def human_layout(store: Store, items: Items, spec: LayoutSpec) -> Layout:
         )
     vectors = items.vectors()
     if spec.method == "umap":
-        layout = _human_umap(vectors, spec)
-    else:
-        layout = project(vectors, spec, metric="euclidean")
-    save_layout(store, key, layout)
-    return layout
+        return _human_umap(vectors, spec)
+    return project(vectors, spec, metric="euclidean")
 
 
 def _human_umap(vectors: NDArray[np.float32], spec: LayoutSpec) -> Layout:
@@ -52,40 +53,30 @@ def _human_umap(vectors: NDArray[np.float32], spec: LayoutSpec) -> Layout:
 
 def model_layout(
     store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling, spec: LayoutSpec
-) -> Layout:
+) -> Made[Layout]:
     """Return a layer's picture, one row per prompt, turned onto the anchor's.
 
-    Raises:
-        CoreError: The states are not stored.
+    Making it raises ``CoreError`` if the states are not stored.
     """
-    key = model_layout_key(study, layer, pooling, scaling, spec)
-    kept = open_layout(store, key)
-    if kept is not None:
-        return kept
-    states = layer_states(store, study, layer, pooling, scaling).states
-    if layer == study.anchor:
-        layout = project(
-            states, spec, anchor=_human_points(store, study, spec), start_at_anchor=False
-        )
-    else:
-        anchor = model_layout(store, study, study.anchor, pooling, scaling, spec)
-        layout = project(states, spec, anchor=anchor.points)
-    save_layout(store, key, layout)
-    return layout
+    is_anchor = layer == study.anchor
 
+    def draw(_: Report) -> Layout:
+        states = layer_states(store, study, layer, pooling, scaling).states
+        if is_anchor:
+            people = _human_points(store, study, spec)
+            return project(states, spec, anchor=people, start_at_anchor=False)
+        anchor = model_layout(store, study, study.anchor, pooling, scaling, spec).get()
+        return project(states, spec, anchor=anchor.points)
 
-def model_layout_key(
-    study: Study, layer: int, pooling: Pooling, scaling: Scaling, spec: LayoutSpec
-) -> dict[str, Any]:
-    """Return the content key of a layer's picture."""
     source = {**study.plan.key(layer, pooling), "scaling": scaling}
-    anchor = f"layer {study.anchor}" if layer != study.anchor else "human"
-    return layout_key(spec, source, f"{anchor} of {study.items.digest}")
+    turned_onto = "human" if is_anchor else f"layer {study.anchor}"
+    key = layout_key(spec, source, f"{turned_onto} of {study.items.digest}")
+    return kept_layout(store, key, draw)
 
 
 def _human_points(store: Store, study: Study, spec: LayoutSpec) -> NDArray[np.float64]:
     """Return each prompt's mean place on the human map, ``(n_prompts, dims)``."""
-    points = human_layout(store, study.items, LayoutSpec(dims=spec.dims)).points
+    points = human_layout(store, study.items, LayoutSpec(dims=spec.dims)).get().points
     count = np.bincount(study.plan.rows, minlength=len(study.plan.prompts))
     sums = [np.bincount(study.plan.rows, column, len(count)) for column in points.T]
     return np.column_stack(sums) / count[:, None]

@@ -8,14 +8,19 @@ rows. Each layout carries its trustworthiness and how many true neighbours it ke
 import json
 import threading
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core.runtime.store import Store, library_version
+from core.runtime.made import Made, artefact
+from core.runtime.progress import Report
+from core.runtime.store import TABLE_FILE, Store, library_version
 from core.statistics.neighbours import Metric, Neighbours, nearest, overlap
 
 Method = Literal["pca", "umap"]
@@ -314,8 +319,14 @@ def layout_key(spec: LayoutSpec, source: dict[str, Any], anchor: str) -> dict[st
     }
 
 
-def save_layout(store: Store, key: dict[str, Any], layout: Layout) -> None:
-    """Keep a layout."""
+def kept_layout(
+    store: Store, key: Mapping[str, Any], make: Callable[[Report], Layout]
+) -> Made[Layout]:
+    """Return a layout under its content key."""
+    return artefact(store, "layout", key, read=_read, write=_write, make=make)
+
+
+def _write(folder: Path, layout: Layout) -> None:
     facts = {
         **layout.trust._asdict(),
         "explained": layout.explained,
@@ -328,14 +339,11 @@ def save_layout(store: Store, key: dict[str, Any], layout: Layout) -> None:
         }
     )
     table = table.replace_schema_metadata({"layout": json.dumps(facts)})
-    store.save_table("layout", key, table)
+    pq.write_table(table, folder / TABLE_FILE, compression="zstd")
 
 
-def open_layout(store: Store, key: dict[str, Any]) -> Layout | None:
-    """Return a kept layout, or None."""
-    table = store.open_table("layout", key)
-    if table is None:
-        return None
+def _read(folder: Path) -> Layout:
+    table = pq.read_table(folder / TABLE_FILE)
     facts = json.loads(table.schema.metadata[b"layout"])
     points = np.column_stack([column.to_numpy() for column in table.columns]).astype(np.float32)
     linear = facts["linear"]

@@ -130,7 +130,7 @@ def human_picture(store: Store, items: Items, spec: ViewSpec) -> Picture:
             float("nan"),
             (axis_title(spec.x, "people"), axis_title(spec.y, "people")),
         )
-    layout = human_layout(store, items, spec.layout)
+    layout = human_layout(store, items, spec.layout).get()
     return Picture(spread_ties(layout.points), layout.trust, layout.explained, None)
 
 
@@ -144,7 +144,7 @@ def model_picture(store: Store, study: Study, spec: ViewSpec, seen: Reading) -> 
             float("nan"),
             (axis_title(spec.x, "model"), axis_title(spec.y, "model")),
         )
-    layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout)
+    layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout).get()
     return Picture(layout.points[study.plan.rows], layout.trust, layout.explained, None)
 
 
@@ -265,6 +265,6 @@ def place_on(
         place = np.array([axis_values(spec.x, scores)[0], axis_values(spec.y, scores)[0]])
         return place if np.isfinite(place).all() else None
     known = layer_states(store, study, spec.layer, spec.pooling, spec.scaling)
-    layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout)
+    layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout).get()
     own = known.scaler.apply(placed.states[row])[None]
     return np.asarray(layout.place(own, known.states)[0], np.float64)

@@ -8,14 +8,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from core import CoreError
+from core.runtime.made import Lane, Made
 from core.runtime.progress import Cancelled, Report
 
-Lane = Literal["model", "layout", "data"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 #: Finished jobs that are remembered.
@@ -165,6 +165,27 @@ class Runner:
             self._queues[lane].put((job, work))
         return job
 
+    def ensure(self, made: Made[Any]) -> Job | None:
+        """Start (or join) the job that makes something, or first what it needs; None if it is kept.
+
+        Call it again when the job has ended: then comes the next need, or the thing itself.
+        """
+        if made.has():
+            return None
+        for need in made.needs:
+            job = self.ensure(need)
+            if job is not None:
+                return job
+        return self.submit(made.name, made.title, made.get, made.lane, live=made.live)
+
+    def of(self, made: Made[Any]) -> Job | None:
+        """Return the job on something or on what it needs: an active one, else the last that ended.
+
+        None if no job was started on any of them.
+        """
+        jobs = [one for one in map(self.get, _chain(made)) if one is not None]
+        return next((one for one in jobs if one.active), jobs[0] if jobs else None)
+
     def get(self, key: str) -> Job | None:
         """Return the latest job of that key, None if there was none."""
         return self._jobs.get(key)
@@ -190,6 +211,13 @@ class Runner:
     def _serve(waiting: "queue.Queue[tuple[Job, Callable[[Report], Any]]]") -> None:
         while True:
             _run(*waiting.get())  # no name here: an idle lane must not hold what a job worked on
+
+
+def _chain(made: Made[Any]) -> Iterator[str]:
+    """Yield the names of something and of all that it needs, the last to be made first."""
+    yield made.name
+    for need in made.needs[::-1]:
+        yield from _chain(need)
 
 
 def _run(job: Job, work: Callable[[Report], Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from core.activations.decoding import end_tokens
 from core.activations.extraction import check_model
@@ -9,7 +10,6 @@ from core.activations.prompts import Pooling
 from core.activations.study import Study, states_of
 from core.runtime.progress import Report, part
 from core.runtime.runner import Job
-from core.runtime.store import fingerprint
 from core.statistics.scaling import Scaling
 from core.steering.directions import moral_direction
 from core.steering.edits import resolve
@@ -18,20 +18,16 @@ from core.steering.effects.landing import Landed
 from core.steering.effects.landing import land as land_texts
 from core.steering.effects.off_target import (
     Leakage,
-    leakage_key,
+    kept_leakage,
     measure_leakage,
-    open_leakage,
-    save_leakage,
 )
 from core.steering.effects.readout import Held, ReadOut, WordSets, arms_logits, compared
 from core.steering.effects.readout import hold as hold_prompts
 from core.steering.effects.strength_sweep import (
     Dose,
     DoseSpec,
-    dose_key,
+    kept_dose,
     measure_dose,
-    open_dose,
-    save_dose,
 )
 from core.steering.effects.text_diff import Heat, heat
 from core.steering.export import bundle_bytes
@@ -39,6 +35,11 @@ from core.steering.history import Run
 from core.steering.recipes import Positions, Recipe
 from core.steering.run import Live, check_recipe, write_run
 from core.workbench import Workbench
+
+if TYPE_CHECKING:
+    from core.models.open_models import OpenModel
+from core.activations.jobs import with_model
+from core.runtime.made import Made
 
 
 def open_model(work: Workbench, study: Study) -> Job | None:
@@ -122,54 +123,27 @@ def write_key(owner: str) -> str:
     return f"write {owner}"
 
 
-def dose(work: Workbench, study: Study, spec: DoseSpec) -> Job | None:
-    """Start (or join) the job that measures a dose; None if it is kept."""
-    if open_dose(work.store, study, spec) is not None:
-        return None
+def dose(work: Workbench, study: Study, spec: DoseSpec) -> Made[Dose]:
+    """Return what a direction does at each strength."""
 
-    def do(report: Report) -> Dose:
-        model = work.shelf.get(study.card.spec, part(report, 0.0, 0.05))
-        found = measure_dose(work.store, study, model, spec, part(report, 0.05, 1.0))
-        save_dose(work.store, study, found)
-        return found
+    def measure(model: "OpenModel", report: Report) -> Dose:
+        return measure_dose(work.store, study, model, spec, report)
 
-    title = f"Measuring the dose of {spec.axis} at layer {spec.layer}"
-    return work.runner.submit(dose_job_key(study, spec), title, do)
-
-
-def dose_job_key(study: Study, spec: DoseSpec) -> str:
-    """Return the key of the job that measures a dose."""
-    return fingerprint(dict(dose_key(study, spec)))
+    return kept_dose(work.store, study, spec, with_model(work, study, measure))
 
 
 def leakage(
     work: Workbench, study: Study, layer: int, strength: float, positions: Positions
-) -> Job | None:
-    """Start (or join) the job that measures the leakage matrix; None if it is kept."""
-    if open_leakage(work.store, study, layer, strength, positions) is not None:
-        return None
+) -> Made[Leakage]:
+    """Return what steering towards each pole does to the actions of all ten."""
 
-    def do(report: Report) -> Leakage:
-        model = work.shelf.get(study.card.spec, part(report, 0.0, 0.05))
-        found = measure_leakage(
-            work.store,
-            study,
-            model,
-            layer,
-            strength,
-            positions=positions,
-            report=part(report, 0.05, 1.0),
+    def measure(model: "OpenModel", report: Report) -> Leakage:
+        return measure_leakage(
+            work.store, study, model, layer, strength, positions=positions, report=report
         )
-        save_leakage(work.store, study, layer, strength, positions, found)
-        return found
 
-    key = leakage_job_key(study, layer, strength, positions)
-    return work.runner.submit(key, f"Steering towards each pole at layer {layer}", do)
-
-
-def leakage_job_key(study: Study, layer: int, strength: float, positions: Positions) -> str:
-    """Return the key of the job that measures a leakage matrix."""
-    return fingerprint(dict(leakage_key(study, layer, strength, positions)))
+    make = with_model(work, study, measure)
+    return kept_leakage(work.store, study, layer, strength, positions, make)
 
 
 def land(

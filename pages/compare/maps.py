@@ -14,7 +14,7 @@ from core.maps import view as maps_view
 from core.maps.view import Colouring, Picture, ViewSpec
 from pages.compare import paint as compare_paint
 from pages.compare.choice import Choice
-from pages.shared import bench, frame, maps, selection
+from pages.shared import bench, frame, maps, pictures, selection
 
 #: Items of a selection that are joined with their place in A.
 _TRAILED: Final = 40
@@ -28,7 +28,7 @@ def show(set_name: str, found: Found, choice: Choice) -> list[Any]:
     items = bench.items(set_name)
     look = maps.Look(
         items,
-        bench.facts(set_name, None, ViewSpec()),
+        pictures.facts(set_name, None, ViewSpec()),
         maps_view.colouring(items, "foundation", None),
         selection.chosen(items),
         np.zeros(len(items), bool),

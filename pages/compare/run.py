@@ -1,40 +1,32 @@
 """A comparison before it is there: start it, watch it, or say what it would cost."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.comparison import jobs as comparison_jobs
 from core.comparison.jobs import Found
+from core.runtime.made import Made
 from pages.compare.choice import Choice
-from pages.shared import bench as shared_bench
 from pages.shared import progress, reading
-from pages.shared.bench import bench
+from pages.shared.bench import bench, opened
 
 
 def panel(choice: Choice) -> Found | None:
     """Return the comparison; while there is none, show its progress or offer it."""
-    found = shared_bench.compared(choice.sides, choice.spec)
+    made = comparison_jobs.comparison(bench(), choice.sides, choice.spec)
+    found = opened(made)
     if found is not None:
         return found
-    work, sides, spec = bench(), choice.sides, choice.spec
-    job = comparison_jobs.running(work, sides, spec)
-    asked = st.session_state.get("compare-asked") == comparison_jobs.compare_key(sides, spec)
-    stopped = job is not None and job.state in ("failed", "cancelled")
-    if not stopped and (asked or _unasked(choice)):
-        job = comparison_jobs.next_job(work, sides, spec)
-    if job is not None and job.active:
-        progress.watch(job.key)
-        st.caption("You may leave this page: the work goes on. Later it opens at once.")
-        return None
-    if job is not None:
-        progress.ended(job)
-    _offer(choice)
+    note = "You may leave this page: the work goes on. Later it opens at once."
+    if not progress.making(made, note, unasked=_is_cheap(choice)):
+        _offer(choice, made)
     return None
 
 
-def _offer(choice: Choice) -> None:
-    work, sides, spec = bench(), choice.sides, choice.spec
-    unread = comparison_jobs.unread(work, sides)
-    undone = comparison_jobs.undiagnosed(work, sides, spec)
+def _offer(choice: Choice, made: Made[Any]) -> None:
+    unread = comparison_jobs.unread(bench(), choice.sides)
+    undone = comparison_jobs.undiagnosed(bench(), choice.sides, choice.spec)
     lost = [one.card.name for one in unread if one.card.packed]
     if lost:
         st.info(
@@ -51,23 +43,15 @@ def _offer(choice: Choice) -> None:
             "of memory)"
             for one in unread
         ]
-        steps += [f"four tests at every layer of {one.study.card.name}" for one in undone]
+        steps += [f"four tests at every layer of {one.card.name}" for one in undone]
         steps += ["states, neighbours and items of each pair are compared"]
         st.caption("One after the other: " + "; ".join(steps) + ".")
-        if st.button("Compare", type="primary", icon=":material/play_arrow:"):
-            st.session_state["compare-asked"] = comparison_jobs.compare_key(sides, spec)
-            comparison_jobs.next_job(work, sides, spec)
-            st.rerun()
+        progress.offer(st, made, "Compare", type="primary")
 
 
-def _unasked(choice: Choice) -> bool:
+def _is_cheap(choice: Choice) -> bool:
     """Tell whether what is missing is cheap: the packaged model's, or only the comparison."""
-    work, sides, spec = bench(), choice.sides, choice.spec
-    missing = comparison_jobs.unread(work, sides)
-    missing += [side.study for side in comparison_jobs.undiagnosed(work, sides, spec)]
-    return all(
-        one.card.spec.source == "packaged"
-        and one.plan.steered is None  # each step of a slider would be another reading
-        and len(one.plan.prompts) <= reading.UNASKED
-        for one in missing
-    )
+    missing = comparison_jobs.unread(bench(), choice.sides)
+    missing += comparison_jobs.undiagnosed(bench(), choice.sides, choice.spec)
+    # Each step of a slider would be another steered reading.
+    return all(reading.is_cheap(one) and one.plan.steered is None for one in missing)

@@ -7,8 +7,9 @@ import streamlit as st
 from core.activations.study import Study
 from core.diagnosis import view as diagnosis_view
 from core.maps.view import ViewSpec
+from pages.diagnosis import results
 from pages.diagnosis.choice import Choice
-from pages.shared import bench
+from pages.shared import pictures
 
 _PAIRS: Any = {
     "virtue": st.column_config.TextColumn(width=280),
@@ -36,7 +37,7 @@ _FURTHEST: Any = {
 def show(study: Study, choice: Choice, set_name: str) -> None:
     """Show opposite actions held for the same, and actions most unlike people's."""
     spec = choice.spec
-    pairs = bench.confusions(study, spec, choice.layer)
+    pairs = results.confusions(study, spec, choice.layer)
     st.markdown("**The model does not see the difference between these two**")
     st.dataframe(
         diagnosis_view.confusion_table(study.items, pairs),
@@ -49,7 +50,7 @@ def show(study: Study, choice: Choice, set_name: str) -> None:
     look = ViewSpec(layer=choice.layer, pooling=spec.pooling, scaling=spec.scaling)
     st.markdown("**Furthest from people**")
     st.dataframe(
-        diagnosis_view.furthest_table(bench.facts(set_name, study, look)),
+        diagnosis_view.furthest_table(pictures.facts(set_name, study, look)),
         hide_index=True,
         height=300,
         key="furthest",

@@ -9,7 +9,7 @@ from core.diagnosis import plots as diagnosis_plots
 from core.diagnosis.diagnosis import Diagnosis
 from core.diagnosis.receipt import as_json, receipt
 from core.measures.result import ALL, HEADLINES, TESTS
-from pages.shared import bench
+from pages.diagnosis import results
 from pages.shared.address import bound
 
 _HEADLINES = "headlines"
@@ -18,7 +18,7 @@ _HEADLINES = "headlines"
 def show(diagnosis: Diagnosis, untrained: Diagnosis | None, charts: list[Any]) -> None:
     """Draw the table with its filter, and offer everything as files."""
     st.subheader("All figures", anchor="figures")
-    table = bench.figure_table(diagnosis, untrained)
+    table = results.figure_table(diagnosis, untrained)
     chosen = st.segmented_control(
         "Test",
         [_HEADLINES, *TESTS],

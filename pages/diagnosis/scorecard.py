@@ -12,7 +12,7 @@ from core.layers import layer_name
 from core.maps.plots import config
 from core.measures.result import TESTS, Test
 from core.wording import in_parts, span
-from pages.shared import bench
+from pages.diagnosis import results
 
 #: Question and meaning of each test's figure.
 _TESTS: Final[dict[Test, tuple[str, str]]] = {
@@ -62,7 +62,7 @@ def show(scores: Sequence[Score], set_name: str) -> None:
             else:
                 _verdict("nothing", "not computable at any layer")
                 st.caption(_TESTS[test][1])
-    st.caption(ceiling_text(bench.human_ceiling(set_name)))
+    st.caption(ceiling_text(results.human_ceiling(set_name)))
     st.caption(RULE)
 
 

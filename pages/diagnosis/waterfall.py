@@ -6,14 +6,15 @@ from typing import Any, Final
 import streamlit as st
 
 from core.activations.study import Study
+from core.diagnosis.jobs import repaired
 from core.diagnosis.plots import within_reach
 from core.diagnosis.waterfall import Step
 from core.diagnosis.waterfall_plots import ends_text, waterfall_figure, waterfall_table
 from core.maps.plots import config
 from core.measures.result import TESTS, Test
-from pages.shared import bench as shared_bench
+from core.runtime.made import Made
 from pages.shared import progress
-from pages.shared.bench import bench
+from pages.shared.bench import bench, opened
 
 _TITLES: Final[dict[Test, str]] = {
     "categorical": "Categorical · opposition of virtue and vice",
@@ -31,9 +32,11 @@ def show(study: Study) -> list[Any]:
         "repairs one thing at a time. Bars: what a step changed (blue up, orange down; grey is the "
         "paper's figure itself). Diamonds: the figure after it, 95 % interval over texts."
     )
-    found = shared_bench.waterfall(study)
+    made = repaired(bench(), study)
+    found = opened(made)
     if found is None:
-        _offer(study)
+        if not progress.making(made):
+            _offer(study, made)
         return []
     charts = []
     for start in range(0, len(TESTS), 2):
@@ -64,24 +67,10 @@ def _chart(test: Test, found: Mapping[Test, list[Step]]) -> Any:
     return figure
 
 
-def _offer(study: Study) -> None:
-    """Watch the work, go on with its next piece, or offer to start it."""
-    work = bench()
-    job = work.waterfall_job(study)
-    if job is not None and job.state == "done" and st.session_state.get("waterfall-asked"):
-        job = work.waterfall(study)
-    if job is not None and job.active:
-        st.session_state["waterfall-asked"] = True  # whoever began it: what follows goes on here
-        progress.watch(job.key)
-        return
-    if job is not None and st.session_state.get("waterfall-asked"):
-        progress.ended(job)
+def _offer(study: Study, made: Made[Any]) -> None:
     row = st.container(horizontal=True, vertical_alignment="center")
     row.caption(
         f"The model reads the {len(study.items):,} items once more, as the paper does; then 29 "
         "steps are measured. A few minutes for thousands of texts on two cores."
     )
-    if row.button("Measure it", icon=":material/play_arrow:", key="waterfall-start"):
-        st.session_state["waterfall-asked"] = True
-        work.waterfall(study)
-        st.rerun()
+    progress.offer(row, made, "Measure it", key="waterfall-start")

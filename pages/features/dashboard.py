@@ -4,13 +4,13 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.features import jobs as features_jobs
-from core.features.jobs import Ranked
+from core.features.jobs import MoralLatents
 from core.features.view import why
 from core.sae.dictionary import Dictionary
 from pages.features import charts, effect, examples, neighbours, results, words
 
 
-def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> None:
+def show(study: Study, dictionary: Dictionary, found: MoralLatents, latent: int) -> None:
     """Draw the passport."""
     st.subheader(f"Latent {latent}", anchor="passport")
     st.markdown(why(found.scores, latent))

@@ -7,35 +7,32 @@ import streamlit as st
 from core.activations.study import Study
 from core.features import jobs as features_jobs
 from core.features.effect import MOST_ACTIONS, Effect, EffectSpec
-from core.features.jobs import Ranked
+from core.features.jobs import MoralLatents
 from core.features.plots import effect_figure
 from core.features.view import axis_of
 from core.maps.plots import config
 from core.sae.dictionary import Dictionary
 from core.steering.latents import latent_axis
 from pages.shared import progress, routes
-from pages.shared.bench import bench
+from pages.shared.bench import bench, opened
 
 
-def show(study: Study, dictionary: Dictionary, found: Ranked, latent: int) -> None:
+def show(study: Study, dictionary: Dictionary, found: MoralLatents, latent: int) -> None:
     """Draw the effect, its running trial or an offer, and the link to steering."""
     spec = EffectSpec(latent, axis_of(found.scores, latent))
     st.markdown("**Does it cause anything?**")
-    effect = features_jobs.kept_effect(bench(), study, dictionary, spec)
+    made = features_jobs.effect(bench(), study, dictionary, found.codes, spec)
+    effect = opened(made)
     if effect is not None:
         _drawn(effect)
-    elif not progress.watched(
-        bench().runner.get(features_jobs.effect_job_key(study, dictionary, spec))
-    ):
+    elif not progress.making(made):
         st.caption(
             f"Its direction is added and taken away on up to {MOST_ACTIONS} held-out actions of "
             f"{spec.axis.replace('-', ' – ')}, and it is switched off where it is on; so are "
             f"{spec.controls} random latents that are on about as often: a minute or "
             "two on two cores, once."
         )
-        if st.button("Try it", icon=":material/science:", key="effect-start"):
-            features_jobs.effect(bench(), study, dictionary, found.codes, spec)
-            st.rerun()
+        progress.offer(st, made, "Try it", icon=":material/science:", key="effect-start")
     _steer(dictionary, latent)
 
 

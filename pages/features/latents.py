@@ -7,7 +7,7 @@ import streamlit as st
 
 from core import exports
 from core.activations.study import Study
-from core.features.jobs import Ranked
+from core.features.jobs import MoralLatents
 from core.features.plots import latents_figure
 from core.features.view import Shown, latents
 from core.foundations import DIMENSIONS, Dimension
@@ -23,7 +23,7 @@ _SHOWN: Final = ("confirmed", "selected", "all")
 _MOST: Final = 1000
 
 
-def show(study: Study, dictionary: Dictionary, found: Ranked) -> int | None:
+def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> int | None:
     """Draw the list and return the latent whose passport is open."""
     row = st.columns([1.2, 1.6, 2.4])
     dimension = row[0].selectbox(

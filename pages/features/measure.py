@@ -8,19 +8,17 @@ from core.sae.dictionary import Dictionary
 from core.sae.shelf import Shelved
 from core.sae.training.foreign_report import Worth
 from pages.shared import progress
-from pages.shared.bench import bench
+from pages.shared.bench import bench, opened
 
 
 def show(study: Study, shelved: Shelved, dictionary: Dictionary) -> Worth | None:
     """Return what was measured; else show progress, or offer to measure."""
-    worth = features_jobs.kept_worth(bench(), study, dictionary)
-    job = bench().runner.get(features_jobs.measure_key(study, dictionary))
-    if worth is not None or progress.watched(job):
+    made = features_jobs.worth(bench(), study, dictionary)
+    worth = opened(made)
+    if worth is not None or progress.making(made):
         return worth
     row = st.container(horizontal=True, vertical_alignment="center")
-    if row.button("Measure it", icon=":material/straighten:", key="measure"):
-        features_jobs.measure(bench(), study, dictionary)
-        st.rerun()
+    progress.offer(row, made, "Measure it", icon=":material/straighten:", key="measure")
     row.caption(
         f"Brought from elsewhere: layer {shelved.layer}, {shelved.n_latents:,} latents. What it is "
         "worth on this set's held-out actions was not measured yet: a minute or two on two cores, "

@@ -4,37 +4,31 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.features import jobs as features_jobs
-from core.features.jobs import Ranked
+from core.features.jobs import MoralLatents
 from core.features.ranking import FeatureSpec
 from core.features.scores import DEFINITION
 from core.features.view import counts_table, headline
 from core.sae.dictionary import Dictionary
-from pages.features import results
 from pages.shared import progress, reading
-from pages.shared.bench import bench
+from pages.shared.bench import bench, opened
 
 SPEC = FeatureSpec()
 
 
-def panel(study: Study, dictionary: Dictionary) -> Ranked | None:
+def panel(study: Study, dictionary: Dictionary) -> MoralLatents | None:
     """Return what was found with the headline drawn; else show progress, or offer to look."""
-    found = results.features(study, dictionary, SPEC)
+    made = features_jobs.ranked(bench(), study, dictionary, SPEC)
+    found = opened(made)
     if found is not None:
         _summary(found)
         return found
-    job = bench().runner.get(features_jobs.rank_key(study, dictionary, SPEC))
-    small = len(study.plan.prompts) <= reading.UNASKED
-    if job is None and small and study.card.spec.source == "packaged":
-        job = features_jobs.rank(bench(), study, dictionary, SPEC)
-    if job is not None and job.active:
-        progress.watch(job.key)
-        st.caption(
-            "The model reads every text once more, token by token; then all latents are ranked at "
-            "once. You may leave this page."
-        )
+    if progress.making(
+        made,
+        "The model reads every text once more, token by token; then all latents are ranked at "
+        "once. You may leave this page.",
+        unasked=reading.is_cheap(study),
+    ):
         return None
-    if job is not None:
-        progress.ended(job)
     with st.container(border=True):
         st.markdown(f"**{dictionary.info.name}** has not taken these texts apart yet.")
         st.caption(
@@ -42,13 +36,11 @@ def panel(study: Study, dictionary: Dictionary) -> Ranked | None:
             f"{SPEC.permutations:,} permutations: a minute or two for a few thousand texts of "
             "a small model on two cores."
         )
-        if st.button("Find the moral latents", type="primary", icon=":material/play_arrow:"):
-            features_jobs.rank(bench(), study, dictionary, SPEC)
-            st.rerun()
+        progress.offer(st, made, "Find the moral latents", type="primary")
     return None
 
 
-def _summary(found: Ranked) -> None:
+def _summary(found: MoralLatents) -> None:
     st.subheader(headline(found.scores), anchor="moral-latents")
     for note in found.scores.notes:
         st.caption(f":material/info: {note}")

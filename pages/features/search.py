@@ -9,10 +9,10 @@ from core import CoreError
 from core.activations.study import Study
 from core.features import jobs as features_jobs
 from core.features import search as features_search
-from core.features.jobs import Ranked
+from core.features.jobs import MoralLatents
 from core.sae.dictionary import Dictionary
-from pages.features import results
 from pages.shared.address import bound
+from pages.shared.bench import bench, opened
 
 _WAYS: Final[dict[str, str]] = {
     "text": "on in texts with",
@@ -22,7 +22,7 @@ _WAYS: Final[dict[str, str]] = {
 }
 
 
-def ask(study: Study, dictionary: Dictionary, found: Ranked) -> Sequence[int] | None:
+def ask(study: Study, dictionary: Dictionary, found: MoralLatents) -> Sequence[int] | None:
     """Draw the search; None while nothing is looked for."""
     row = st.columns([1, 1.4], vertical_alignment="bottom")
     way = row[0].selectbox(
@@ -45,12 +45,16 @@ def ask(study: Study, dictionary: Dictionary, found: Ranked) -> Sequence[int] | 
 
 
 def _found(
-    study: Study, dictionary: Dictionary, found: Ranked, way: str, query: str
+    study: Study, dictionary: Dictionary, found: MoralLatents, way: str, query: str
 ) -> Sequence[int]:
     if way == "number":
         return _number(query, len(found.scores.fires))
     if way == "promotes":
-        lens = results.words(study, dictionary, features_jobs.asked_latents(found.scores))
+        lens = opened(
+            features_jobs.words(
+                bench(), study, dictionary, features_jobs.asked_latents(found.scores)
+            )
+        )
         if lens is None:
             raise CoreError(
                 "Words were not looked up yet: press 'Look up the words' in a passport below."

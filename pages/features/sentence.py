@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.features.feature_activations import Lit
-from core.features.jobs import Ranked
+from core.features.jobs import MoralLatents
 from core.foundations import DIMENSIONS
 from core.sae.dictionary import Dictionary
 from core.steering import jobs as steering_jobs
@@ -18,7 +18,7 @@ _MOST = 500
 _ROWS = 10
 
 
-def show(study: Study, dictionary: Dictionary, found: Ranked) -> None:
+def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> None:
     """Draw the box and what it lights up."""
     st.subheader("Try a sentence", anchor="live")
     text = st.text_input(
@@ -38,7 +38,7 @@ def show(study: Study, dictionary: Dictionary, found: Ranked) -> None:
     _drawn(results.light(study, dictionary, text), found)
 
 
-def _drawn(lit: Lit, found: Ranked) -> None:
+def _drawn(lit: Lit, found: MoralLatents) -> None:
     on = lit.strongest(200)
     moral = [int(one) for one in on if found.scores.confirmed[one].any()]
     rest = [int(one) for one in on if not found.scores.confirmed[one].any()]

@@ -5,8 +5,8 @@ from typing import Final
 import streamlit as st
 
 from core.activations.study import Study
-from core.features import jobs as features_jobs
-from core.sae.training.trained import TrainPlan, discard, is_paused, open_trained
+from core.sae.training.jobs import training
+from core.sae.training.trained import TrainPlan, discard, is_paused
 from pages.features import arrived, training_curve, training_form
 from pages.shared import frame, progress
 from pages.shared.bench import bench
@@ -29,17 +29,18 @@ def show(study: Study) -> None:
 
 
 def _start(plan: TrainPlan) -> None:
-    bench().train_dictionary(plan.study, plan.corpus, plan.spec, plan.layer)
+    bench().runner.ensure(training(bench(), plan))
 
 
 def _state(plan: TrainPlan) -> None:
     """Show the job of a plan, or how it ended."""
     store = bench().store
-    kept = open_trained(store, plan)
+    made = training(bench(), plan)
+    kept = made.open()
     if kept is not None:
         arrived.offer(kept.shelved.digest, "train-take")
         return
-    job = bench().runner.get(features_jobs.training_key(plan))
+    job = bench().runner.of(made)
     if job is not None and job.active:
         progress.watch(job.key)
         training_curve.live(job.key)

@@ -9,9 +9,9 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.sae.training.corpora import CorpusSpec
+from core.sae.training.jobs import plan_of
 from core.sae.training.spec import TrainActivation, TrainSpec, paper_spec
 from core.sae.training.trained import TrainPlan
-from pages.shared.bench import bench
 
 _RULES: Final[dict[str, str]] = {
     "topk": "TopK: so many on per token",
@@ -50,7 +50,7 @@ def ask(study: Study) -> Callable[[], TrainPlan]:
     def plan() -> TrainPlan:
         base = paper_spec(study.card.d_model, epochs=epochs) if rule == "relu" else TrainSpec()
         corpus = CorpusSpec(tokens, written, Path(file) if file else None, seed=seed)
-        return bench().training_plan(study, corpus, replace(base, **chosen), layer)
+        return plan_of(study, corpus, replace(base, **chosen), layer)
 
     return plan
 

@@ -8,9 +8,8 @@ import streamlit as st
 from core.activations.study import Study
 from core.features import jobs as features_jobs
 from core.sae.dictionary import Dictionary
-from pages.features import results
 from pages.shared import progress
-from pages.shared.bench import bench
+from pages.shared.bench import bench, opened
 
 #: A word of any script stands in its own frame, so that none runs into the next one's figure.
 _STYLE = """<style>
@@ -25,18 +24,18 @@ _STYLE = """<style>
 def show(study: Study, dictionary: Dictionary, latents: Sequence[int], latent: int) -> None:
     """Draw both ends, the running look-up, or an offer."""
     st.markdown("**What does it say?** Its direction through the final norm and the unembedding.")
-    lens = results.words(study, dictionary, latents)
+    made = features_jobs.words(bench(), study, dictionary, latents)
+    lens = opened(made)
     if lens is None:
-        if not progress.watched(
-            bench().runner.get(features_jobs.words_key(study, dictionary, latents))
-        ) and st.button(
-            f"Look up the words of {len(latents):,} latents",
-            icon=":material/dictionary:",
-            help="Once per dictionary: about a minute on two cores for 5,120 latents and 262,000 "
-            "words.",
-        ):
-            features_jobs.words(bench(), study, dictionary, latents)
-            st.rerun()
+        if not progress.making(made):
+            progress.offer(
+                st,
+                made,
+                f"Look up the words of {len(latents):,} latents",
+                icon=":material/dictionary:",
+                help="Once per dictionary: about a minute on two cores for 5,120 latents and "
+                "262,000 words.",
+            )
         return
     ends = lens.of(latent)
     if ends is None:

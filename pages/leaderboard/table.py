@@ -9,6 +9,7 @@ from core import CoreError
 from core.dataset.items import Items
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.diagnosis import DiagnosisSpec
+from core.diagnosis.jobs import keep_standing
 from core.leaderboard import view as leaderboard_view
 from core.leaderboard.view import GROUPS
 from core.measures.result import TESTS, Test
@@ -41,7 +42,7 @@ def board(items: Items, set_name: str) -> pd.DataFrame:
     spec = DiagnosisSpec()
     if leaderboard_rows.run_of(study, spec) in set(found["run"]):
         return found
-    bench().keep_standing(study, spec)
+    keep_standing(bench(), study, spec)
     return leaderboard_rows.leaderboard(bench().store, items.digest)
 
 

@@ -3,8 +3,18 @@
 import streamlit as st
 
 from core.maps import view as maps_view
-from pages.map import details, findings, search, sentence
-from pages.shared import bench, controls, frame, maps, model_card, reading, selection, sidebar
+from pages.map import details, findings, results, search, sentence
+from pages.shared import (
+    bench,
+    controls,
+    frame,
+    maps,
+    model_card,
+    pictures,
+    reading,
+    selection,
+    sidebar,
+)
 
 frame.heading(
     "Map",
@@ -30,7 +40,7 @@ with frame.told():
         own = sentence.ask()
     look = maps.Look(
         items,
-        bench.facts(set_name, study if seen else None, spec),
+        pictures.facts(set_name, study if seen else None, spec),
         maps_view.colouring(items, colour, seen),
         selection.chosen(items),
         marked,
@@ -38,17 +48,17 @@ with frame.told():
     frame.legend(look.colours)
     left, right = st.columns(2)
     with left, frame.told():
-        people = bench.human_picture(set_name, spec)
+        people = pictures.human_picture(set_name, spec)
         charts.append(maps.draw("people", f"People · {items.provenance.name}", people, look))
     with right, frame.told():
         if study is not None and reading.panel(study) and seen is not None:
             placed = sentence.place(study, own, spec) if own else None
             star = sentence.star(study, placed, spec)
             title = f"{study.card.name} · {reading.layer_title(spec)}"
-            picture = bench.model_picture(study, spec)
+            picture = pictures.model_picture(study, spec)
             charts.append(maps.draw("model", title, picture, look, star))
     if study is not None and seen is not None:
-        findings.show(bench.findings(study, spec))
+        findings.show(results.findings(study, spec))
         if placed is not None:
             sentence.panel(study, placed, spec)
         reading.draw_ahead(study, spec)

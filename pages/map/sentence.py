@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from core.activations.study import Study
 from core.foundations import FOUNDATIONS
+from core.maps import jobs as maps_jobs
 from core.maps import plots as maps_plots
 from core.maps.placing import Placed, nearest_items, sentence_bands
 from core.maps.view import ViewSpec, place_on
@@ -33,7 +34,7 @@ def ask() -> str:
 
 def place(study: Study, text: str, spec: ViewSpec) -> Placed | None:
     """Read the sentence; while the model is busy show why and return None."""
-    job = bench().sentence(study, text, spec.pooling, spec.scaling)
+    job = maps_jobs.sentence(bench(), study, text, spec.pooling, spec.scaling)
     with st.spinner("The model reads your sentence …"):
         job.wait(_PATIENCE)
     if job.active:

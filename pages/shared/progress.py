@@ -1,10 +1,15 @@
 """A job on the screen: bar, present step, time left, Cancel; redrawn by itself until it ends."""
 
+from typing import Any, Final
+
 import streamlit as st
 
+from core.runtime.made import Made
 from core.runtime.runner import Job
-from pages.shared import progress
 from pages.shared.bench import bench
+
+#: Names of what this visitor has asked for: its pieces are started one after the other.
+_ASKED: Final = "asked-for"
 
 
 @st.fragment(run_every=0.7)
@@ -52,8 +57,47 @@ def _span(seconds: float) -> str:
 def watched(job: Job | None) -> bool:
     """Show a running job and return True; say how one ended that did not end well."""
     if job is not None and job.active:
-        progress.watch(job.key)
+        watch(job.key)
         return True
     if job is not None:
-        progress.ended(job)
+        ended(job)
     return False
+
+
+def making(made: Made[Any], note: str = "", *, unasked: bool = False) -> bool:
+    """Show the job on something, or on what it needs, and return True; False if none runs.
+
+    What the visitor has asked for goes on with its next piece when one has ended.
+
+    Args:
+        made: What is not kept yet.
+        note: Shown beneath a job that runs.
+        unasked: Begin by itself.
+    """
+    runner, asked = bench().runner, st.session_state.setdefault(_ASKED, set())
+    job = runner.of(made)
+    stopped = job is not None and job.state in ("failed", "cancelled")
+    if not stopped and (unasked or made.name in asked):
+        job = runner.ensure(made)
+    if job is not None and job.active:
+        asked.add(made.name)  # whoever began it: what follows goes on here
+        watch(job.key)
+        if note:
+            st.caption(note)
+        return True
+    if job is not None and (job.key == made.name or made.name in asked):
+        ended(job)
+    return False
+
+
+def begin(made: Made[Any]) -> None:
+    """Start making something, or first what it needs."""
+    st.session_state.setdefault(_ASKED, set()).add(made.name)
+    bench().runner.ensure(made)
+
+
+def offer(place: Any, made: Made[Any], label: str, **button: Any) -> None:
+    """Draw the button that starts making something."""
+    if place.button(label, **{"icon": ":material/play_arrow:", **button}):
+        begin(made)
+        st.rerun()

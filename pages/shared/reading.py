@@ -3,12 +3,15 @@
 import streamlit as st
 
 from core import CoreError
+from core.activations.jobs import reading
 from core.activations.study import Study
+from core.diagnosis.jobs import measured
 from core.layers import EMBEDDING
+from core.maps.jobs import layouts
 from core.maps.placing import Reading
 from core.maps.view import ViewSpec
 from pages.shared import bench as shared_bench
-from pages.shared import progress, sidebar
+from pages.shared import pictures, progress, sidebar
 from pages.shared.bench import bench
 
 #: The packaged model reads this many texts without being asked: about a minute on two cores.
@@ -26,9 +29,9 @@ def study(set_name: str) -> Study | None:
 
 def seen(study: Study | None, spec: ViewSpec) -> Reading | None:
     """Return the layer's reading, None while the model has not read the items."""
-    if study is None or not bench().is_read(study):
+    if study is None or not reading(bench(), study).has():
         return None
-    return shared_bench.reading(study, spec)
+    return pictures.reading(study, spec)
 
 
 def layer_title(spec: ViewSpec) -> str:
@@ -38,22 +41,16 @@ def layer_title(spec: ViewSpec) -> str:
 
 def panel(study: Study) -> bool:
     """Return True if the items were read; else show the reading, or offer it."""
-    work = bench()
-    if work.is_read(study):
+    made = reading(bench(), study)
+    if made.has():
         return True
-    job = work.runner.get(work.read_key(study))
-    unasked = study.card.spec.source == "packaged" and len(study.plan.prompts) <= UNASKED
-    if job is None and unasked:
-        job = work.read(study)
-    if job is not None and job.active:
-        progress.watch(job.key)
-        st.caption(
-            "The first time, the model is unpacked into the cache (about 20 s); later it opens "
-            "in seconds. You may leave this page: the reading goes on."
-        )
+    if progress.making(
+        made,
+        "The first time, the model is unpacked into the cache (about 20 s); later it opens in "
+        "seconds. You may leave this page: the reading goes on.",
+        unasked=is_cheap(study),
+    ):
         return False
-    if job is not None:
-        progress.ended(job)
     with st.container(border=True):
         st.markdown(f"**{study.card.name}** has not read these actions yet.")
         st.caption(
@@ -61,14 +58,18 @@ def panel(study: Study) -> bool:
             f"{study.card.d_model} · {study.plan.size / 1e6:,.0f} MB on disk · needs about "
             f"{study.card.needed_bytes / 1e9:.1f} GB of memory ({study.card.reason})"
         )
-        if st.button("Read them", type="primary", icon=":material/play_arrow:"):
-            work.read(study)
-            st.rerun()
+        progress.offer(st, made, "Read them", type="primary")
     return False
+
+
+def is_cheap(study: Study) -> bool:
+    """Tell whether a study's work is begun without being asked for: it takes minutes, once."""
+    return study.card.spec.source == "packaged" and len(study.plan.prompts) <= UNASKED
 
 
 def draw_ahead(study: Study, spec: ViewSpec) -> None:
     """Draw and measure the other layers beside the page, so that the slider answers at once."""
-    bench().measure(study, spec.pooling, spec.scaling)
+    work = bench()
+    work.runner.ensure(measured(work, study, spec.pooling, spec.scaling))
     if spec.method != "axes":
-        bench().layouts(study, spec.pooling, spec.scaling, spec.layout)
+        work.runner.ensure(layouts(work, study, spec.pooling, spec.scaling, spec.layout))

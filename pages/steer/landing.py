@@ -10,9 +10,9 @@ from core.maps.view import ViewSpec
 from core.steering.history import Run
 from core.steering.plots import landing_figure, with_arrows
 from core.steering.view import landing_places, landing_table
-from pages.shared import bench as shared_bench
-from pages.shared import frame, maps
+from pages.shared import frame, maps, pictures
 from pages.shared.bench import bench
+from pages.steer import results
 
 
 def show(study: Study, run: Run, set_name: str) -> None:
@@ -31,7 +31,7 @@ def show(study: Study, run: Run, set_name: str) -> None:
     )
     plain, steered = zip(*pairs, strict=True)
     spec = ViewSpec(layer=run.recipe.layers[0])
-    landed = shared_bench.landed(study, plain + steered, spec.layer, spec.pooling, spec.scaling)
+    landed = results.landed(study, plain + steered, spec.layer, spec.pooling, spec.scaling)
     table = landing_table(landed, len(pairs))
     left, right = st.columns([1.2, 1], gap="large")
     with left:
@@ -58,15 +58,15 @@ def show(study: Study, run: Run, set_name: str) -> None:
 
 
 def _map(study: Study, spec: ViewSpec, places: "np.ndarray | None", set_name: str) -> None:
-    seen = shared_bench.reading(study, spec)
-    picture = shared_bench.model_picture(study, spec)
+    seen = pictures.reading(study, spec)
+    picture = pictures.model_picture(study, spec)
     colours = maps_view.colouring(study.items, "foundation", seen)
     st.markdown(f"**{study.card.name} · layer {spec.layer}**")
     figure = maps_plots.map_figure(
         picture,
         colours,
         study.items.pole,
-        maps_plots.hover_texts(shared_bench.facts(set_name, study, spec)),
+        maps_plots.hover_texts(pictures.facts(set_name, study, spec)),
         name="moralscope-landing",
     )
     st.plotly_chart(

@@ -5,10 +5,11 @@ from typing import Any
 import streamlit as st
 
 from core.activations.study import Study
-from core.steering.effects.strength_sweep import DoseSpec, open_dose
+from core.steering import jobs as steering_jobs
+from core.steering.effects.strength_sweep import DoseSpec
 from pages.shared import frame
 from pages.shared.address import bound
-from pages.shared.bench import bench
+from pages.shared.bench import bench, opened
 from pages.steer import presets, readout, recipe
 from pages.steer import sliders as steer_sliders
 from pages.steer.choice import AXES, Choice
@@ -42,5 +43,5 @@ def _doses(study: Study, choice: Choice) -> dict[str, Any]:
         axis: DoseSpec(axis, choice.layers[0], choice.method, choice.pooling, choice.positions)
         for axis in AXES
     }
-    found = {axis: open_dose(bench().store, study, spec) for axis, spec in specs.items()}
+    found = {axis: opened(steering_jobs.dose(bench(), study, spec)) for axis, spec in specs.items()}
     return {axis: dose for axis, dose in found.items() if dose is not None}

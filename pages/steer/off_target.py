@@ -5,12 +5,11 @@ import streamlit as st
 from core.activations.study import Study
 from core.maps.plots import config
 from core.steering import jobs as steering_jobs
-from core.steering.effects.off_target import open_leakage
 from core.steering.plots import leakage_figure
 from core.steering.view import leakage_table
 from pages.shared import progress
 from pages.shared.address import bound
-from pages.shared.bench import bench
+from pages.shared.bench import bench, opened
 from pages.steer.choice import Choice
 
 
@@ -25,18 +24,16 @@ def show(study: Study, choice: Choice) -> None:
         **bound("leak", 10, strengths),
     )
     asked = (choice.layers[0], percent / 100, choice.positions)
-    found = open_leakage(bench().store, study, *asked)
+    made = steering_jobs.leakage(bench(), study, *asked)
+    found = opened(made)
     if found is None:
-        job = bench().runner.get(steering_jobs.leakage_job_key(study, *asked))
-        if progress.watched(job):
+        if progress.making(made):
             return
         st.caption(
             "Steers towards each of the ten poles, a random direction and one of shuffled labels, "
             "and asks about held-out actions of every pole: a minute or two, measured once."
         )
-        if st.button("Measure the leakage", icon=":material/play_arrow:", key="leak-start"):
-            steering_jobs.leakage(bench(), study, *asked)
-            st.rerun()
+        progress.offer(st, made, "Measure the leakage", key="leak-start")
         return
     st.plotly_chart(
         leakage_figure(found),

@@ -10,8 +10,7 @@ from core.maps.plots import config
 from core.steering.plots import answer_figure
 from core.steering.recipes import Recipe
 from core.steering.view import answer_sentence, answer_table
-from pages.shared import bench
-from pages.steer import readout_prompts
+from pages.steer import readout_prompts, results
 from pages.steer import recipe as steer_recipe
 from pages.steer.choice import Choice
 
@@ -39,11 +38,11 @@ def stages(study: Study, choice: Choice, mine: Any, others: Any) -> Iterator[Non
     prompt = " ".join(steer_recipe.prompt().split())
     tables = []
     if prompt:
-        found = bench.answer(study, recipe, (prompt,), words)
+        found = results.answer(study, recipe, (prompt,), words)
         tables.append(_drawn(mine, recipe, answer_table([prompt], *found, own=True), "mine"))
     yield
-    asked = bench.asked(study, which)
-    found = bench.answer(study, recipe, asked.prompts, words)
+    asked = results.asked(study, which)
+    found = results.answer(study, recipe, asked.prompts, words)
     tables.append(_drawn(plots, recipe, answer_table(asked.texts, *found), "answer"))
     readout_prompts.table(below, pd.concat(tables))
 

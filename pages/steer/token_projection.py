@@ -8,13 +8,12 @@ import streamlit as st
 from core.activations.study import Study
 from core.steering.effects.text_diff import Heat
 from core.steering.history import Run
-from pages.shared import bench
-from pages.steer import pair
+from pages.steer import pair, results
 
 
 def show(study: Study, run: Run, axis: str) -> None:
     """Draw a run's texts, each token tinted."""
-    plain, steered = bench.heats(study, run, axis)
+    plain, steered = results.heats(study, run, axis)
     for left, right in zip_longest(plain, steered):
         pair.show(_lit(left), _lit(right))
     towards, _, away = axis.partition("-")

@@ -37,7 +37,7 @@ from core.activations.study import Study, open_study
 from core.dataset.labels import Labels, typical_members
 from core.dataset.sets import ItemSpec, load_or_read
 from core.diagnosis import diagnosis
-from core.diagnosis.diagnosis import DiagnosisSpec, diagnose
+from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.measures.cohort import Cohort
 from core.measures.geometry import centred
 from core.models.open_models import ModelSpec, describe
@@ -75,7 +75,7 @@ def whole(table: Path | None) -> dict[str, Any]:
         before, taken, cpu = peak_mb(), {}, time.process_time()
         for pooling in study.plan.spec.poolings:
             begin = time.perf_counter()
-            diagnose(store, study, DiagnosisSpec(pooling=pooling))
+            four_tests(store, study, DiagnosisSpec(pooling=pooling)).get()
             taken[pooling] = round(time.perf_counter() - begin, 1)
         cpu = time.process_time() - cpu
     layers = len(study.plan.layers)

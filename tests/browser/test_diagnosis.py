@@ -30,7 +30,7 @@ _SCROLL = """() => [document.scrollingElement, document.querySelector('[data-tes
 def diagnosed(prepared):
     """Return the query of a set that the tiny Llama and its untrained copy were tested on."""
     from core.activations.prompts import ReadSpec
-    from core.diagnosis.diagnosis import DiagnosisSpec, diagnose
+    from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
     from core.models.spec import ModelSpec
     from core.workbench import Workbench
 
@@ -40,7 +40,7 @@ def diagnosed(prepared):
     copy = work.untrained(study)
     work.read(copy).wait(120)
     for one in (study, copy):
-        diagnose(work.store, one, DiagnosisSpec())
+        four_tests(work.store, one, DiagnosisSpec()).get()
     return prepared.few
 
 

@@ -209,7 +209,7 @@ def test_the_layouts_job_draws_every_layer_and_then_nothing_is_missing(bench, st
     assert bench.layouts(study, *STANDARD, PCA) is None
     monkeypatch.setattr("core.maps.layouts.project", None)  # so that drawing anything would fail
     for layer in study.plan.layers:
-        shape = model_layout(bench.store, study, layer, *STANDARD, PCA).points.shape
+        shape = model_layout(bench.store, study, layer, *STANDARD, PCA).get().points.shape
         assert shape == (len(study.plan.prompts), 2)
     assert Workbench.at(bench.store.root).layouts(study, *STANDARD, PCA) is None
 
@@ -219,7 +219,7 @@ def test_a_layer_without_a_picture_is_not_drawn_again_and_again(bench, study):
     done(bench.layouts(study, "last", "standardised", PCA))
     assert bench.layouts(study, "last", "standardised", PCA) is None
     with pytest.raises(CoreError, match="the same for every text"):
-        model_layout(bench.store, study, EMBEDDING, "last", "standardised", PCA)
+        model_layout(bench.store, study, EMBEDDING, "last", "standardised", PCA).get()
 
 
 def test_every_layer_is_drawn_and_counted_once(bench, study, monkeypatch):

@@ -5,16 +5,17 @@ two dictionaries of one layer can be compared. Its controls are fitted on traini
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from core.activations.study import Study
+from core.runtime.made import Made, artefact
 from core.runtime.progress import Report, part, silent
-from core.runtime.resumable import only_one
-from core.runtime.store import Key, Store, fingerprint, library_version
+from core.runtime.store import Store, library_version
 from core.sae.dictionary import Dictionary, check_fits
 from core.sae.training.corpora import Corpus, CorpusSpec, Documents, make_corpus
 from core.sae.training.reconstruction_report import DictionaryReport, make_report
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 CONTROL_TOKENS: Final = 50_000
 #: Held-out tokens that judge, about; of a larger set, random documents.
 MOST_HELD_OUT: Final = 50_000
-_KIND: Final = "worth"
 _FILE: Final = "report.json"
 _FORMAT: Final = 1
 
@@ -43,10 +43,19 @@ class Worth:
     """What judged it and what its controls were fitted on: positions, documents, texts."""
 
 
-def worth_key(study: Study, dictionary: Dictionary) -> Key:
-    """Return the content key of a report."""
+def kept_report(
+    store: Store, study: Study, dictionary: Dictionary, make: Callable[[Report], Worth]
+) -> Made[Worth]:
+    """Return what a dictionary is worth on a set's held-out actions.
+
+    Args:
+        store: Where reports are kept.
+        study: The set and the model.
+        dictionary: Any dictionary of the model.
+        make: Measures it.
+    """
     card = study.card
-    return {
+    key = {
         "format": _FORMAT,
         "model": card.identity,
         "compute": f"{card.device} {card.dtype}",
@@ -55,13 +64,20 @@ def worth_key(study: Study, dictionary: Dictionary) -> Key:
         "held_out": MOST_HELD_OUT,
         "versions": {name: library_version(name) for name in ("torch", "transformers", "nnsight")},
     }
+    return artefact(
+        store,
+        "worth",
+        key,
+        read=_read,
+        write=_write,
+        make=make,
+        title=f"Measuring {dictionary.info.name}",
+        lane="model",
+        waiting="another process measures this dictionary: waiting for it",
+    )
 
 
-def open_worth(store: Store, study: Study, dictionary: Dictionary) -> Worth | None:
-    """Return a kept report; None if there is none, or it cannot be read."""
-    folder = store.open(_KIND, worth_key(study, dictionary))
-    if folder is None:
-        return None
+def _read(folder: Path) -> Worth | None:
     try:
         about = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         return Worth(DictionaryReport.of(about["report"]), about["corpus"])
@@ -69,20 +85,21 @@ def open_worth(store: Store, study: Study, dictionary: Dictionary) -> Worth | No
         return None
 
 
-def load_or_measure(
-    store: Store,
-    study: Study,
-    model: "OpenModel",
-    dictionary: Dictionary,
-    report: Report = silent,
+def _write(folder: Path, worth: Worth) -> None:
+    about = {"report": worth.report.json(), "corpus": worth.corpus}
+    (folder / _FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def measure_report(
+    store: Store, study: Study, dictionary: Dictionary, model: "OpenModel", report: Report = silent
 ) -> Worth:
-    """Return what a dictionary is worth on a set's held-out actions, measured if it is not kept.
+    """Measure what a dictionary is worth on a set's held-out actions.
 
     Args:
-        store: Where reports and token states are kept.
+        store: Where token states are kept.
         study: The set and the model.
-        model: The open model of the study.
         dictionary: Any dictionary of the model.
+        model: The open model of the study.
         report: Told how far it is.
 
     Raises:
@@ -91,16 +108,6 @@ def load_or_measure(
         Cancelled: The person cancelled; tokens that were read stay.
     """
     check_fits(dictionary, study.card)
-    key = worth_key(study, dictionary)
-    waiting = "another process measures this dictionary: waiting for it"
-    with only_one(store, f"worth-{fingerprint(dict(key))[:16]}", report, 1, waiting):
-        kept = open_worth(store, study, dictionary)
-        return _measure(store, study, model, dictionary, report) if kept is None else kept
-
-
-def _measure(
-    store: Store, study: Study, model: "OpenModel", dictionary: Dictionary, report: Report
-) -> Worth:
     spec, layer = _corpus_spec(), dictionary.info.layer
     corpus = make_corpus(store, model, study.items, study.plan.spec, spec)
     corpus = Corpus(corpus.train, some_of(corpus.held_out, MOST_HELD_OUT), corpus.texts)
@@ -115,11 +122,7 @@ def _measure(
         trained_here=False,
         report=part(report, 0.7, 1.0),
     )
-    worth = Worth(judged, corpus.facts())
-    about = {"report": judged.json(), "corpus": worth.corpus}
-    with store.writing(_KIND, worth_key(study, dictionary)) as folder:
-        (folder / _FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
-    return worth
+    return Worth(judged, corpus.facts())
 
 
 def _corpus_spec() -> CorpusSpec:

@@ -4,7 +4,6 @@ A direction that moves only what it was made for moves its own pole's actions an
 that moves all alike turns judgement as a whole.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -15,6 +14,7 @@ from core import CoreError
 from core.activations.prompts import Pooling
 from core.activations.study import Study
 from core.foundations import DIMENSIONS
+from core.runtime.made import Made, artefact, read_json, write_json
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store
 from core.steering.directions import moral_direction, random_direction
@@ -105,28 +105,39 @@ def _per_pole(make: Callable[[str], _Made]) -> tuple[dict[str, _Made], CoreError
     return found, why
 
 
-def leakage_key(study: Study, layer: int, strength: float, positions: str) -> Mapping[str, Any]:
-    """Return the content key of a leakage matrix."""
-    return asked_key(study, {"leakage": [layer, strength, positions]})
+def kept_leakage(
+    store: Store,
+    study: Study,
+    layer: int,
+    strength: float,
+    positions: Positions,
+    make: Callable[[Report], Leakage],
+) -> Made[Leakage]:
+    """Return a leakage matrix.
+
+    Args:
+        store: Where matrices are kept.
+        study: Items and model.
+        layer: Which layer is steered.
+        strength: How far, in residual norms.
+        positions: Which tokens are moved.
+        make: Measures it.
+    """
+    return artefact(
+        store,
+        "dose",
+        asked_key(study, {"leakage": [layer, strength, positions]}),
+        read=read_json("leakage.json", _leakage),
+        write=write_json(
+            "leakage.json", lambda made: {**made._asdict(), "shift": made.shift.tolist()}
+        ),
+        make=make,
+        title=f"Steering towards each pole at layer {layer}",
+        lane="model",
+    )
 
 
-def save_leakage(
-    store: Store, study: Study, layer: int, strength: float, positions: str, leakage: Leakage
-) -> None:
-    """Keep a leakage matrix."""
-    record = {**leakage._asdict(), "shift": leakage.shift.tolist()}
-    with store.writing("dose", leakage_key(study, layer, strength, positions)) as folder:
-        (folder / "leakage.json").write_text(json.dumps(record))
-
-
-def open_leakage(
-    store: Store, study: Study, layer: int, strength: float, positions: str
-) -> Leakage | None:
-    """Return a kept leakage matrix, None if there is none."""
-    folder = store.open("dose", leakage_key(study, layer, strength, positions))
-    if folder is None:
-        return None
-    record = json.loads((folder / "leakage.json").read_text())
+def _leakage(record: Mapping[str, Any]) -> Leakage:
     return Leakage(
         tuple(record["rows"]),
         tuple(record["columns"]),

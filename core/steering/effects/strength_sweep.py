@@ -7,10 +7,10 @@ sign with the direction, for any disturbance moves judgement by itself. How much
 left is measured on neutral sentences: divergence of the next token, and perplexity.
 """
 
-import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from core import CoreError
 from core.activations.prompts import Pooling
 from core.activations.study import Study
 from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.runtime.made import Made, artefact, read_json, write_json
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate, bootstrap_mean, chance
@@ -366,25 +367,36 @@ def asked_key(study: Study, asked: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def dose_key(study: Study, spec: DoseSpec) -> Mapping[str, Any]:
-    """Return the content key of a dose."""
-    return asked_key(study, {"dose": asdict(spec)})
+def kept_dose(
+    store: Store, study: Study, spec: DoseSpec, make: Callable[[Report], Dose]
+) -> Made[Dose]:
+    """Return a dose.
+
+    Args:
+        store: Where doses are kept.
+        study: Items and model.
+        spec: Which direction.
+        make: Measures it.
+    """
+    return artefact(
+        store,
+        "dose",
+        asked_key(study, {"dose": asdict(spec)}),
+        read=read_json("dose.json", partial(_dose, spec)),
+        write=write_json("dose.json", _record),
+        make=make,
+        title=f"Measuring the dose of {spec.axis} at layer {spec.layer}",
+        lane="model",
+    )
 
 
-def save_dose(store: Store, study: Study, dose: Dose) -> None:
-    """Keep a dose."""
+def _record(dose: Dose) -> dict[str, Any]:
     record = asdict(dose)
     del record["spec"]
-    with store.writing("dose", dose_key(study, dose.spec)) as folder:
-        (folder / "dose.json").write_text(json.dumps(record))
+    return record
 
 
-def open_dose(store: Store, study: Study, spec: DoseSpec) -> Dose | None:
-    """Return a kept dose, None if there is none."""
-    folder = store.open("dose", dose_key(study, spec))
-    if folder is None:
-        return None
-    record = json.loads((folder / "dose.json").read_text())
+def _dose(spec: DoseSpec, record: Mapping[str, Any]) -> Dose:
     points = tuple(
         Point(
             strength,

@@ -120,8 +120,8 @@ def test_too_few_different_texts_is_a_clear_sentence(store):
 def test_the_fewest_texts_are_enough_for_everything(store, pca):
     items = read_rows(store, made_rows(EVERYONE[:FEWEST_TEXTS]))
     made = study_of(store, items)
-    assert model_layout(store, made, 2, *STANDARD, pca).points.shape == (FEWEST_TEXTS, pca.dims)
-    assert human_layout(store, items, pca).points.shape == (len(items), pca.dims)
+    assert model_layout(store, made, 2, *STANDARD, pca).get().points.shape == (FEWEST_TEXTS, pca.dims)
+    assert human_layout(store, items, pca).get().points.shape == (len(items), pca.dims)
     assert reading(store, made, 2, *STANDARD).close.shape == (len(items), 10)
 
 
@@ -181,48 +181,48 @@ def turned_onto(points, anchor):
 
 
 def test_the_anchor_is_turned_onto_the_human_map_and_all_others_onto_the_anchor(store, made, pca):
-    human = human_layout(store, made.items, pca).points
+    human = human_layout(store, made.items, pca).get().points
     own = [human[made.plan.rows == row].mean(axis=0) for row in range(len(made.plan.prompts))]
-    anchor = model_layout(store, made, ANCHOR, *STANDARD, pca).points
+    anchor = model_layout(store, made, ANCHOR, *STANDARD, pca).get().points
     assert made.anchor == ANCHOR
     assert turned_onto(anchor, np.array(own)) < 1e-3
     for layer in (EMBEDDING, 0, 2):
-        assert turned_onto(model_layout(store, made, layer, *STANDARD, pca).points, anchor) < 1e-3
+        assert turned_onto(model_layout(store, made, layer, *STANDARD, pca).get().points, anchor) < 1e-3
 
 
 def test_a_turned_copy_of_the_anchor_has_the_anchors_picture(store, items, pca):
     states = some_states(open_study(items, CARD, READ).plan.prompts, ANCHOR + 2)
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(WIDTH, WIDTH)))[0]
     made = study_of(store, items, {0: states @ turn + 7, 2: -states * 3})
-    anchor = model_layout(store, made, ANCHOR, *CENTRED, pca).points
+    anchor = model_layout(store, made, ANCHOR, *CENTRED, pca).get().points
     for layer in (0, 2):
-        copy = model_layout(store, made, layer, *CENTRED, pca).points
+        copy = model_layout(store, made, layer, *CENTRED, pca).get().points
         np.testing.assert_allclose(copy, anchor, atol=2e-3)
 
 
 def test_other_layers_have_other_pictures(store, made, pca):
-    first, second = (model_layout(store, made, n, *STANDARD, pca).points for n in (0, 2))
+    first, second = (model_layout(store, made, n, *STANDARD, pca).get().points for n in (0, 2))
     assert np.abs(first - second).max() > 0.1
 
 
 def test_the_order_of_asking_does_not_matter(store, tmp_path, made, pca):
-    last = model_layout(store, made, 2, *STANDARD, pca).points
+    last = model_layout(store, made, 2, *STANDARD, pca).get().points
     other = Store(tmp_path / "other")
     again = study_of(other, made.items)
-    model_layout(other, again, ANCHOR, *STANDARD, pca)
-    np.testing.assert_array_equal(model_layout(other, again, 2, *STANDARD, pca).points, last)
+    model_layout(other, again, ANCHOR, *STANDARD, pca).get()
+    np.testing.assert_array_equal(model_layout(other, again, 2, *STANDARD, pca).get().points, last)
 
 
 def test_a_kept_picture_is_opened_and_not_drawn_again(store, made, pca, monkeypatch):
-    first = model_layout(store, made, 2, *STANDARD, pca)
-    people = human_layout(store, made.items, pca)
+    first = model_layout(store, made, 2, *STANDARD, pca).get()
+    people = human_layout(store, made.items, pca).get()
     monkeypatch.setattr(layouts, "project", None)
     monkeypatch.setattr(layouts, "layer_states", None)
-    kept = model_layout(store, made, 2, *STANDARD, pca)
+    kept = model_layout(store, made, 2, *STANDARD, pca).get()
     np.testing.assert_array_equal(kept.points, first.points)
     np.testing.assert_allclose(kept.linear, first.linear)
     assert kept.trust == first.trust
-    np.testing.assert_array_equal(human_layout(store, made.items, pca).points, people.points)
+    np.testing.assert_array_equal(human_layout(store, made.items, pca).get().points, people.points)
 
 
 def test_every_choice_has_a_picture_of_its_own(made):
@@ -248,8 +248,8 @@ def test_shuffled_rows_of_the_table_give_the_same_picture_per_item(store, tmp_pa
         pictures.append(
             {
                 "item": made.items.item,
-                "people": human_layout(place, made.items, pca).points,
-                "model": model_layout(place, made, 2, *STANDARD, pca).points[made.plan.rows],
+                "people": human_layout(place, made.items, pca).get().points,
+                "model": model_layout(place, made, 2, *STANDARD, pca).get().points[made.plan.rows],
                 "close": reading(place, made, 2, *STANDARD).close,
             }
         )
@@ -268,7 +268,7 @@ def test_an_added_row_moves_no_layer_states(store, items):
 
 
 def test_items_with_one_vector_share_one_place(store, items, pca):
-    points = human_layout(store, items, pca).points
+    points = human_layout(store, items, pca).get().points
     _, number = np.unique(items.vectors(), axis=0, return_inverse=True)
     for value in np.unique(number):
         same = points[number == value]
@@ -279,8 +279,8 @@ def test_a_set_without_any_judgement_still_has_a_map(store, pca):
     items = read_rows(store, [(text, "care-harm", 0, 4) for text in EVERYONE])
     assert np.ptp(items.vectors(), axis=0).max() == 0
     made = study_of(store, items)
-    assert np.isfinite(human_layout(store, items, pca).points).all()
-    assert np.isfinite(model_layout(store, made, 2, *STANDARD, pca).points).all()
+    assert np.isfinite(human_layout(store, items, pca).get().points).all()
+    assert np.isfinite(model_layout(store, made, 2, *STANDARD, pca).get().points).all()
     seen = reading(store, made, 2, *STANDARD)
     assert np.isnan(seen.close).all()
     assert (seen.typicality.nearest == -1).all()
@@ -289,24 +289,24 @@ def test_a_set_without_any_judgement_still_has_a_map(store, pca):
 def test_a_set_of_few_items_is_refused_in_one_sentence(store):
     items = read_rows(store, made_rows(EVERYONE[:3]))
     with pytest.raises(CoreError, match="at least 8 actions"):
-        human_layout(store, items, LayoutSpec())
+        human_layout(store, items, LayoutSpec()).get()
 
 
 def test_umap_of_few_different_labels_is_refused_in_one_sentence(store):
     items = read_rows(store, [(text, "care-harm", 2, 4) for text in EVERYONE])
     with pytest.raises(CoreError, match=r"only 1 different values: too few for UMAP.*PCA"):
-        human_layout(store, items, LayoutSpec("umap"))
+        human_layout(store, items, LayoutSpec("umap")).get()
 
 
 @pytest.mark.slow
 def test_umap_pictures_chain_as_well_and_ties_share_a_place(store, made):
     spec = LayoutSpec("umap")
-    human = human_layout(store, made.items, spec)
+    human = human_layout(store, made.items, spec).get()
     _, number = np.unique(made.items.vectors(), axis=0, return_inverse=True)
     for value in np.unique(number):
         assert np.ptp(human.points[number == value], axis=0).max() == 0
-    anchor = model_layout(store, made, ANCHOR, *STANDARD, spec)
-    layer = model_layout(store, made, 0, *STANDARD, spec)
+    anchor = model_layout(store, made, ANCHOR, *STANDARD, spec).get()
+    layer = model_layout(store, made, 0, *STANDARD, spec).get()
     assert turned_onto(layer.points, anchor.points) < 1e-3
     assert isinstance(layer.trust, Trust)
 
@@ -382,7 +382,7 @@ def test_an_items_own_text_lies_on_the_item_and_is_nearest_to_it(read_study, poo
         assert (np.diff(cosine) <= 0).all()
         assert len(set(made.plan.rows[rows])) == len(rows) == 10
         known = layer_states(store, made, layer, pooling, scaling)
-        layout = model_layout(store, made, layer, pooling, scaling, pca)
+        layout = model_layout(store, made, layer, pooling, scaling, pca).get()
         there = layout.place(known.scaler.apply(own)[None], known.states)[0]
         np.testing.assert_allclose(there, layout.points[made.plan.rows[item]], atol=1e-3)
 

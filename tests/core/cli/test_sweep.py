@@ -16,7 +16,7 @@ from core.cli import basic, measure
 from core.cli.basic import Desk
 from core.cli.sweep import Sweep, sweep
 from core.diagnosis import leaderboard_rows
-from core.diagnosis.diagnosis import DiagnosisSpec, open_diagnosis
+from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.verdicts import scorecard
 from core.leaderboard.model_list import PAPER_FILE, read_list
 from core.measures.result import TESTS
@@ -153,8 +153,8 @@ def test_the_table_has_a_row_per_model_and_test_and_the_scorecards_figures(whole
     study = basic.study_of(
         desk, basic.Asked(read_list_spec(rows[0]["model"]), str(actions), ReadSpec())
     )
-    own = open_diagnosis(desk.bench.store, study, FEW)
-    copy = open_diagnosis(desk.bench.store, desk.bench.untrained(study), FEW)
+    own = four_tests(desk.bench.store, study, FEW).open()
+    copy = four_tests(desk.bench.store, desk.bench.untrained(study), FEW).open()
     by_test = {row["test"]: row for row in rows[:4]}
     scores = scorecard(own, copy)
     assert len(scores) == 3

@@ -9,11 +9,11 @@ from core import CoreError
 from core.comparison.paired_tests import (
     differences_at,
     differences_at_best,
-    halve_all,
-    is_halved,
-    load_or_halve,
+    halves,
+    halves,
+    half,
 )
-from core.diagnosis.diagnosis import DiagnosisSpec, diagnose
+from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.measures.result import TESTS
 from tests.core.comparison.comparesets import made_study, noise, planted, set_of, worded_rows
 
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
     items = set_of(store, worded_rows(300))
     first = made_study(store, items, planted, name="knows", layers=1)
     second = made_study(store, items, noise, name="noise", layers=2, width=9)
-    return store, diagnose(store, first, SPEC), diagnose(store, second, SPEC)
+    return store, four_tests(store, first, SPEC).get(), four_tests(store, second, SPEC).get()
 
 
 def test_a_model_does_not_differ_from_itself(made):
@@ -67,11 +67,11 @@ def test_at_the_best_layer_the_figures_are_those_of_the_half_that_chose_none(mad
 
 def test_halves_are_kept(made, monkeypatch):
     store, first, _ = made
-    halve_all(store, first)
-    assert is_halved(store, first)
+    halves(store, first).get()
+    assert halves(store, first).has()
     monkeypatch.setattr("core.comparison.paired_tests.second_half", None)  # calling it would fail
     test, layer = next(iter(first.chosen.items()))
-    again = load_or_halve(store, first.study, SPEC, test, layer)
+    again = half(store, first.study, SPEC, test, layer).get()
     assert len(again.draws) == SPEC.draws
     assert len(again.null) == SPEC.shuffles
 

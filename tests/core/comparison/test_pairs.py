@@ -6,14 +6,14 @@ import pytest
 from core import CoreError
 from core.comparison import pairs
 from core.comparison.pairs import (
-    is_compared,
-    is_drawn,
-    is_noise_known,
-    load_or_compare,
-    open_comparison,
+    compared,
+    picture,
+    noise,
+    compared,
+    compared,
     side_map,
 )
-from core.comparison.profiles import is_profiled, load_or_profile, open_profile
+from core.comparison.profiles import profiled, profiled, profiled
 from core.comparison.sides import Side
 from core.layers import EMBEDDING
 from core.maps.projection import LayoutSpec
@@ -43,7 +43,7 @@ def arrays(made):
 
 
 def test_a_model_beside_itself_differs_in_nothing(store, pair):
-    made = load_or_compare(store, pair[0], pair[0], "standardised")
+    made = compared(store, pair[0], pair[0], "standardised").get()
     assert made.cka.observed.value == pytest.approx(1, abs=1e-6)
     assert made.overlap.observed == (1, 1, 1)
     known = made.items.value[np.isfinite(made.items.value)]
@@ -60,7 +60,7 @@ def test_states_turned_in_their_own_space_are_the_same_model(store, items):
     sides = Side(first, 2, "mean"), Side(second, 2, "mean")
     drawn = side_map(store, *sides, "centred", PCA)
     assert drawn.moved.max() <= 1e-6
-    made = load_or_compare(store, *sides, "centred")
+    made = compared(store, *sides, "centred").get()
     assert made.cka.observed.value == pytest.approx(1, abs=1e-6)
     assert made.overlap.observed.value == 1
     assert not made.items.sure.any()
@@ -75,7 +75,7 @@ def test_unrelated_models_are_alike_by_chance_only(store, items):
         )
         for n in (0, 1)
     )
-    made = load_or_compare(store, first, second, "standardised")
+    made = compared(store, first, second, "standardised").get()
     assert made.cka.shuffled.low <= made.cka.observed.value <= made.cka.shuffled.high
     assert made.overlap.shuffled.low <= made.overlap.observed.value <= made.overlap.shuffled.high
     drawn = side_map(store, first, second, "standardised", PCA)
@@ -83,17 +83,17 @@ def test_unrelated_models_are_alike_by_chance_only(store, items):
 
 
 def test_what_is_kept_is_what_was_computed(store, pair):
-    assert not is_compared(store, *pair, "standardised")
-    made = load_or_compare(store, *pair, "standardised")
-    assert is_compared(store, *pair, "standardised")
-    kept = open_comparison(store, *pair, "standardised")
+    assert not compared(store, *pair, "standardised").has()
+    made = compared(store, *pair, "standardised").get()
+    assert compared(store, *pair, "standardised").has()
+    kept = compared(store, *pair, "standardised").open()
     for one, other in zip(arrays(made), arrays(kept), strict=True):
         np.testing.assert_array_equal(one, other)
     assert (kept.n_items, kept.n_texts) == (made.n_items, made.n_texts)
 
 
 def test_a_comparison_depends_on_layer_pooling_scaling_and_direction(store, pair):
-    load_or_compare(store, *pair, "standardised")
+    compared(store, *pair, "standardised").get()
     first, second = pair
     for other in (
         (second, first, "standardised"),
@@ -101,7 +101,7 @@ def test_a_comparison_depends_on_layer_pooling_scaling_and_direction(store, pair
         (first, Side(second.study, 1, "mean"), "standardised"),
         (first, Side(second.study, 2, "last"), "standardised"),
     ):
-        assert not is_compared(store, *other)
+        assert not compared(store, *other).has()
 
 
 def test_what_one_comparison_leaves_behind_does_not_change_another(store, items, tmp_path):
@@ -112,8 +112,8 @@ def test_what_one_comparison_leaves_behind_does_not_change_another(store, items,
         second = made_study(where, items, noise, name="noise")
         sides = Side(first, 1, "mean"), Side(second, 1, "mean")
         for one, other in order:
-            load_or_compare(where, sides[one], sides[other], "standardised")
-        return arrays(load_or_compare(where, *sides, "standardised"))
+            compared(where, sides[one], sides[other], "standardised").get()
+        return arrays(compared(where, *sides, "standardised").get())
 
     alone = both(store, [])
     after = both(Store(tmp_path / "other"), [(1, 0), (0, 0), (1, 1)])
@@ -127,7 +127,7 @@ def test_only_shared_items_are_compared_and_the_rest_is_empty(store):
         made_study(store, set_of(store, part, name), planted, name=name)
         for name, part in (("one", rows[:120]), ("other", rows[40:]))
     )
-    made = load_or_compare(store, Side(first, 1, "mean"), Side(second, 1, "mean"), "centred")
+    made = compared(store, Side(first, 1, "mean"), Side(second, 1, "mean"), "centred").get()
     both = np.isin(first.items.texts(), second.items.texts())
     assert made.n_items == both.sum() == np.isfinite(made.overlap.share).sum()
     assert np.isnan(made.items.value[~both]).all()
@@ -140,22 +140,22 @@ def test_nothing_shared_and_nothing_read_are_refused(store, pair):
     other = set_of(store, worded_rows(40, head="x"), "other")
     alien = Side(made_study(store, other, name="alien"), 1, "mean")
     with pytest.raises(CoreError, match="share none of their texts"):
-        load_or_compare(store, pair[0], alien, "centred")
+        compared(store, pair[0], alien, "centred").get()
     flat = made_study(
         store, pair[0].study.items, lambda s, _: np.ones((len(s.plan.prompts), WIDTH))
     )
     with pytest.raises(CoreError, match="the same for every text"):
-        load_or_compare(store, pair[0], Side(flat, 1, "mean"), "centred")
+        compared(store, pair[0], Side(flat, 1, "mean"), "centred").get()
 
 
 def test_pictures_and_noise_are_told_to_be_kept(store, pair):
     first, second = pair
-    assert not is_drawn(store, first, "standardised", PCA)
-    assert not is_noise_known(store, first, "standardised", PCA)
+    assert not picture(store, first, "standardised", PCA).has()
+    assert not noise(store, first, "standardised", PCA).has()
     drawn = side_map(store, first, second, "standardised", PCA)
-    assert is_drawn(store, first, "standardised", PCA)
-    assert is_drawn(store, second, "standardised", PCA)
-    assert is_noise_known(store, first, "standardised", PCA)
+    assert picture(store, first, "standardised", PCA).has()
+    assert picture(store, second, "standardised", PCA).has()
+    assert noise(store, first, "standardised", PCA).has()
     again = side_map(store, first, second, "standardised", PCA)
     np.testing.assert_array_equal(drawn.points, again.points)
     assert again.noise == drawn.noise
@@ -166,21 +166,21 @@ def test_pictures_and_noise_are_told_to_be_kept(store, pair):
 
 def test_a_profile_holds_every_pair_of_layers(store, pair):
     first, second = pair
-    made = load_or_profile(store, first, second, "standardised")
+    made = profiled(store, first, second, "standardised").get()
     assert made.debiased.shape == made.plain.shape == (4, 5)
     assert made.partner.tolist() == [EMBEDDING, 0, 2, 3]
     alone = cka(*(side.states(store, "standardised") for side in pair))
     assert made.debiased[2, 3] == pytest.approx(alone.observed.value, abs=1e-6)
-    whole = load_or_compare(store, *pair, "standardised")
+    whole = compared(store, *pair, "standardised").get()
     assert made.shared(1).value == whole.overlap.observed.value
 
 
 def test_a_profile_is_kept_whatever_the_layers_shown(store, pair):
-    made = load_or_profile(store, *pair, "standardised")
+    made = profiled(store, *pair, "standardised").get()
     elsewhere = Side(pair[0].study, 0, "mean"), Side(pair[1].study, 0, "mean")
-    assert is_profiled(store, *elsewhere, "standardised")
-    assert not is_profiled(store, *elsewhere, "centred")
-    kept = open_profile(store, *elsewhere, "standardised")
+    assert profiled(store, *elsewhere, "standardised").has()
+    assert not profiled(store, *elsewhere, "centred").has()
+    kept = profiled(store, *elsewhere, "standardised").open()
     for one, other in zip(made, kept, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -190,7 +190,7 @@ def test_layers_with_one_state_are_left_empty(store, items):
         return np.ones((len(study.plan.prompts), WIDTH)) if layer < 0 else planted(study, layer)
 
     first, second = (Side(made_study(store, items, dull, name=n), 1, "mean") for n in ("a", "b"))
-    made = load_or_profile(store, first, second, "centred")
+    made = profiled(store, first, second, "centred").get()
     assert np.isnan(made.debiased[0]).all()
     assert np.isnan(made.debiased[:, 0]).all()
     assert np.isnan(made.overlap[0]).all()
@@ -202,9 +202,9 @@ def test_cancel_leaves_nothing_half_done(store, pair):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        load_or_compare(store, *pair, "standardised", stop)
+        compared(store, *pair, "standardised", stop).get()
     with pytest.raises(Cancelled):
-        load_or_profile(store, *pair, "standardised", stop)
-    assert not is_compared(store, *pair, "standardised")
-    assert not is_profiled(store, *pair, "standardised")
-    assert pairs.open_comparison(store, *pair, "standardised") is None
+        profiled(store, *pair, "standardised", stop).get()
+    assert not compared(store, *pair, "standardised").has()
+    assert not profiled(store, *pair, "standardised").has()
+    assert pairs.compared(store, *pair, "standardised").open() is None

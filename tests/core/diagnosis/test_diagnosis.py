@@ -16,9 +16,9 @@ from core.diagnosis.diagnosis import (
     BASELINES,
     Diagnosis,
     DiagnosisSpec,
-    diagnose,
-    is_diagnosed,
-    open_diagnosis,
+    four_tests,
+    four_tests,
+    four_tests,
 )
 from core.diagnosis.layer import LayerDiagnosis
 from core.diagnosis.verdicts import layer_verdict, scorecard
@@ -134,15 +134,15 @@ def test_a_stored_diagnosis_equals_a_fresh_one_and_is_not_measured_again(
 ):
     made = read_study(store, llama_spec, write_rows(store, worded_rows()))
     spec = DiagnosisSpec(pooling=pooling, draws=20, shuffles=20)
-    assert open_diagnosis(store, made, spec) is None
-    assert not is_diagnosed(store, made, spec)
-    fresh = diagnose(store, made, spec)
-    assert is_diagnosed(store, made, spec)
+    assert four_tests(store, made, spec).open() is None
+    assert not four_tests(store, made, spec).has()
+    fresh = four_tests(store, made, spec).get()
+    assert four_tests(store, made, spec).has()
     for name in ("_geometry", "_decoding", "states_of", "layer_states"):
         monkeypatch.setattr(diagnosis, name, None)
     again = Store(store.root)
-    assert_same(fresh, diagnose(again, made, spec))
-    assert_same(fresh, open_diagnosis(again, made, spec))
+    assert_same(fresh, four_tests(again, made, spec).get())
+    assert_same(fresh, four_tests(again, made, spec).open())
     assert list(fresh.layers) == [EMBEDDING, 0, 1, 2]
     assert list(fresh.baselines) == list(BASELINES)
     problem = fresh.layers[EMBEDDING].problem
@@ -164,7 +164,7 @@ def test_two_fresh_stores_give_the_same_figures_to_the_last_bit(tmp_path, gpt2_s
     for name in ("one", "two"):
         store = Store(tmp_path / name)
         made = read_study(store, gpt2_spec, write_rows(store, worded_rows()))
-        found.append(diagnose(store, made, SPEC))
+        found.append(four_tests(store, made, SPEC).get())
     assert_same(*found)
 
 
@@ -179,7 +179,7 @@ def test_an_untrained_model_is_never_beyond_its_controls(store, request, family,
     other = read_study(store, request.getfixturevalue(f"{family}_spec").untrained(7), items)
     for pooling in ("mean", "last"):
         how = DiagnosisSpec(pooling=pooling, draws=100, shuffles=100)
-        found, control = diagnose(store, made, how), diagnose(store, other, how)
+        found, control = four_tests(store, made, how).get(), four_tests(store, other, how).get()
         for untrained in (None, control):
             for score in scorecard(found, untrained):
                 assert score.verdict.level in {"chance", "control"}, (pooling, score)
@@ -204,7 +204,7 @@ def test_the_untrained_packaged_model_is_never_beyond_its_controls(store, cache_
             )
         )
     baselines = {
-        name: diagnosis.load_or_measure_baseline(store, made, how, name, cohort)
+        name: diagnosis.baseline_tests(store, made, how, name, cohort).get()
         for name in BASELINES
     }
     found = Diagnosis(made, how, layers, baselines)
@@ -242,7 +242,7 @@ def test_another_scaling_measures_a_layers_geometry_anew_and_not_its_probe(store
         (DiagnosisSpec(seed=1, **few), ["_geometry", "_decoding"]),
         (DiagnosisSpec(draws=5, shuffles=4), ["_geometry", "_decoding"]),
     ]:
-        diagnosis.load_or_diagnose(store, made, spec, 0)
+        diagnosis.layer_tests(store, made, spec, 0).get()
         expected += measured
         assert counted == expected
 
@@ -251,7 +251,7 @@ def test_another_scaling_does_not_measure_a_baselines_probe_again(store, counted
     made, few = study_of(store, worded_rows(60)), {"draws": 4, "shuffles": 4}
     for scaling in ("centred", "standardised"):
         spec = DiagnosisSpec(scaling=scaling, **few)
-        diagnosis.load_or_measure_baseline(store, made, spec, "words")
+        diagnosis.baseline_tests(store, made, spec, "words").get()
     assert counted.count("_decoding") == 1
 
 
@@ -263,11 +263,11 @@ def test_a_cancelled_diagnosis_keeps_its_layers_and_goes_on(store, counted):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        diagnose(store, made, few, stop)
+        four_tests(store, made, few).get(stop)
     kept = len(counted)
     assert kept >= 4  # two tables for each of two pieces; what ran beside them was finished
     steps = []
-    diagnose(store, made, few, lambda *given: steps.append(given))
+    four_tests(store, made, few).get(lambda *given: steps.append(given))
     assert len(counted) == 8  # four pieces, none of them twice
     assert [step[0] for step in steps] == sorted(step[0] for step in steps)
 
@@ -275,7 +275,7 @@ def test_a_cancelled_diagnosis_keeps_its_layers_and_goes_on(store, counted):
 def test_states_that_were_never_read_are_a_sentence(store):
     made = open_study(write_rows(store, worded_rows(60)), made_card(layers=1, width=WIDTH), READ)
     with pytest.raises(CoreError, match="has not read"):
-        diagnose(store, made, DiagnosisSpec(draws=4, shuffles=4))
+        four_tests(store, made, DiagnosisSpec(draws=4, shuffles=4)).get()
 
 
 # Truth ------------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ def test_states_that_were_never_read_are_a_sentence(store):
 
 def test_planted_geometry_is_found_by_all_four_tests(store):
     made = study_of(store, worded_rows(400), planted)
-    found = diagnose(store, made, DiagnosisSpec(draws=100, shuffles=100))
+    found = four_tests(store, made, DiagnosisSpec(draws=100, shuffles=100)).get()
     for test in ("gradient", "structural", "dimensional"):
         figure = found.layers[0].headline(test)
         assert figure.observed.low > figure.shuffled.high, test
@@ -292,7 +292,7 @@ def test_planted_geometry_is_found_by_all_four_tests(store):
 
 def test_halves_share_no_text_and_hold_the_headline_alone(store):
     made = study_of(store, worded_rows(200), planted)
-    found = diagnose(store, made, SPEC)
+    found = four_tests(store, made, SPEC).get()
     cohort = diagnosis.study_cohort(made, SPEC)
     one = found.layers[0]
     states = planted(made)[made.plan.rows]
@@ -339,7 +339,7 @@ def whole(found, test, part="all", name=None):
 
 def test_a_category_without_members_is_nothing_and_the_others_stay(store):
     rows = [row for row in worded_rows(300) if row[1] != FOUNDATIONS[2] or row[2] <= 0]
-    found = diagnose(store, study_of(store, rows, planted), SPEC)
+    found = four_tests(store, study_of(store, rows, planted), SPEC).get()
     assert_honest(found)
     assert np.isnan(whole(found, "categorical", "loyalty-betrayal").observed).all()
     assert np.isnan(whole(found, "gradient", "loyalty").observed).all()
@@ -348,7 +348,7 @@ def test_a_category_without_members_is_nothing_and_the_others_stay(store):
 
 
 def test_a_foundation_without_rows_is_nothing_and_the_others_stay(store):
-    found = diagnose(store, study_of(store, worded_rows(200, foundations=[0, 1, 3])), SPEC)
+    found = four_tests(store, study_of(store, worded_rows(200, foundations=[0, 1, 3])), SPEC).get()
     assert_honest(found)
     assert np.isnan(whole(found, "categorical", "loyalty-betrayal").observed).all()
     assert np.isfinite(whole(found, "categorical", "care-harm").observed).all()
@@ -359,7 +359,7 @@ def test_one_item_per_pole_is_nothing(store):
         (f"do {number} things", FOUNDATIONS[number // 2], 2 - 4 * (number % 2), 4)
         for number in range(10)
     ]
-    found = diagnose(store, study_of(store, rows), SPEC)
+    found = four_tests(store, study_of(store, rows), SPEC).get()
     assert_honest(found)
     for test in ("categorical", "gradient"):
         assert all(
@@ -369,7 +369,7 @@ def test_one_item_per_pole_is_nothing(store):
 
 
 def test_only_neutral_rows_are_nothing_for_poles(store):
-    found = diagnose(store, study_of(store, worded_rows(60, judged=(0,))), SPEC)
+    found = four_tests(store, study_of(store, worded_rows(60, judged=(0,))), SPEC).get()
     assert_honest(found)
     for test in ("categorical", "gradient", "dimensional"):
         assert np.isnan(whole(found, test).observed).all()
@@ -378,7 +378,7 @@ def test_only_neutral_rows_are_nothing_for_poles(store):
 
 def test_constant_grades_have_no_gradient(store):
     rows = [(*row[:3], 4) for row in worded_rows(150, judged=(-2, 2))]
-    found = diagnose(store, study_of(store, rows), SPEC)
+    found = four_tests(store, study_of(store, rows), SPEC).get()
     assert_honest(found)
     assert np.isnan(whole(found, "gradient").observed).all()
     assert np.isfinite(whole(found, "categorical").observed).all()
@@ -391,7 +391,7 @@ def test_states_that_are_not_finite_are_a_sentence(store, bad):
         states[3, 2] = bad
         return states
 
-    found = diagnose(store, study_of(store, worded_rows(60), spoiled), SPEC)
+    found = four_tests(store, study_of(store, worded_rows(60), spoiled), SPEC).get()
     for layer in (EMBEDDING, 0):
         assert "not finite" in found.layers[layer].problem
         assert not found.layers[layer].whole
@@ -403,13 +403,13 @@ def test_states_that_are_not_finite_are_a_sentence(store, bad):
 
 def test_the_same_state_for_every_text_is_a_sentence(store):
     made = study_of(store, worded_rows(60), lambda study: np.ones_like(some_states(study)))
-    found = diagnose(store, made, SPEC)
+    found = four_tests(store, made, SPEC).get()
     assert "the same for every text" in found.layers[0].problem
 
 
 def test_two_states_only_are_no_crash(store):
     made = study_of(store, worded_rows(90), lambda study: np.sign(some_states(study)[:, :1]))
-    found = diagnose(store, made, SPEC)
+    found = four_tests(store, made, SPEC).get()
     assert_honest(found)
     assert not found.layers[0].problem
 
@@ -418,7 +418,7 @@ def test_texts_with_contradicting_labels_are_counted_once(store):
     rows = worded_rows(80, judged=(-2, -1, 1, 2))
     twice = rows + [(text, place, -judged, agreed) for text, place, judged, agreed in rows]
     made = study_of(store, twice)
-    found = diagnose(store, made, SPEC)
+    found = four_tests(store, made, SPEC).get()
     assert_honest(found)
     cohort = Cohort.take(diagnosis.study_cohort(made, SPEC), np.ones(len(made.items), bool))
     assert cohort.n_texts == len(rows)
@@ -431,19 +431,19 @@ def test_few_texts_in_many_rows_are_few(store):
         for number in range(45)
         for judged in (2, -2, 1, -1)
     ]
-    assert_honest(diagnose(store, study_of(store, rows), SPEC))
+    assert_honest(four_tests(store, study_of(store, rows), SPEC).get())
 
 
 @pytest.mark.parametrize("width", [1, 2, 400])
 def test_more_or_fewer_dimensions_than_items(store, width):
     made = study_of(store, worded_rows(90), lambda study: some_states(study, 0, width), width)
-    found = diagnose(store, made, SPEC)
+    found = four_tests(store, made, SPEC).get()
     assert_honest(found)
     assert np.isfinite(whole(found, "dimensional").observed.value)
 
 
 def test_without_draws_and_shuffles_there_are_figures_alone(store):
-    found = diagnose(store, study_of(store, worded_rows(90)), DiagnosisSpec(draws=0, shuffles=0))
+    found = four_tests(store, study_of(store, worded_rows(90)), DiagnosisSpec(draws=0, shuffles=0)).get()
     for test in TESTS:
         figure = whole(found, test)
         assert np.isfinite(figure.observed.value), test
@@ -454,6 +454,6 @@ def test_without_draws_and_shuffles_there_are_figures_alone(store):
 @pytest.mark.parametrize("scaling", ["raw", "standardised", "top-removed", "whitened"])
 def test_every_scaling_can_be_diagnosed(store, scaling):
     made = study_of(store, worded_rows(90), planted)
-    found = diagnose(store, made, DiagnosisSpec(scaling=scaling, draws=10, shuffles=10))
+    found = four_tests(store, made, DiagnosisSpec(scaling=scaling, draws=10, shuffles=10)).get()
     assert_honest(found)
     assert all(np.isfinite(whole(found, test).observed).all() for test in TESTS)

@@ -16,11 +16,11 @@ from core.activations.prompts import ReadSpec
 from core.activations.study import open_study, states_of
 from core.dataset.sets import ItemSpec, load_or_read
 from core.diagnosis import repairs, waterfall
-from core.diagnosis.diagnosis import DiagnosisSpec, diagnose
+from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.waterfall import (
     Step,
-    load_or_measure_waterfall,
-    open_waterfall,
+    waterfall,
+    waterfall,
     paper_read,
     plain_read,
 )
@@ -106,7 +106,7 @@ def made_readings(store, rows, change=None):
 
 
 def measured(store, studies, draws=DRAWS, **options):
-    return load_or_measure_waterfall(store, *studies, draws=draws, **options)
+    return waterfall(store, *studies, draws=draws, **options).get()
 
 
 def assert_same(one, other):
@@ -284,7 +284,7 @@ def test_the_first_probe_is_the_papers(tiny, papers, cohort):
 def test_the_last_two_steps_are_the_scorecards_figure_and_the_same_minus_words(tiny):
     store, _, plain, found = tiny
     how = DiagnosisSpec(scaling="standardised", draws=DRAWS, shuffles=DRAWS)
-    scorecard = diagnose(store, plain, how)
+    scorecard = four_tests(store, plain, how).get()
     for test in TESTS:
         layer, words = found[test][-2:]
         chosen = scorecard.chosen[test]
@@ -302,15 +302,15 @@ def test_what_is_stored_opens_as_it_was_and_is_not_measured_again(tiny, monkeypa
     store, paper, plain, found = tiny
     monkeypatch.setattr(waterfall, "chain", None)
     again = Store(store.root)
-    assert_same(open_waterfall(again, paper, plain, draws=DRAWS), found)
+    assert_same(waterfall(again, paper, plain, draws=DRAWS).open(), found)
     assert_same(measured(again, (paper, plain)), found)
     assert all(isinstance(one, Step) for steps in found.values() for one in steps)
 
 
 def test_other_draws_or_another_seed_are_another_waterfall(tiny):
     store, paper, plain, _ = tiny
-    assert open_waterfall(store, paper, plain, draws=DRAWS + 1) is None
-    assert open_waterfall(store, paper, plain, draws=DRAWS, seed=1) is None
+    assert waterfall(store, paper, plain, draws=DRAWS + 1).open() is None
+    assert waterfall(store, paper, plain, draws=DRAWS, seed=1).open() is None
 
 
 @pytest.mark.slow
@@ -332,11 +332,11 @@ def test_a_cancelled_waterfall_keeps_nothing_half_and_can_be_started_again(store
 
     with pytest.raises(Cancelled):
         measured(store, studies, draws=4, report=stop)
-    assert open_waterfall(store, *studies, draws=4) is None
+    assert waterfall(store, *studies, draws=4).open() is None
     assert "waterfall" not in {one.kind for one in store.artefacts()}
     steps = []
     found = measured(store, studies, draws=4, report=lambda *one: steps.append(one))
-    assert_same(found, open_waterfall(store, *studies, draws=4))
+    assert_same(found, waterfall(store, *studies, draws=4).open())
     shares = [done / of for done, of, _ in steps]
     assert shares == sorted(shares)
     assert shares[0] == 0

@@ -16,7 +16,7 @@ from core.activations.study import open_study, states_of
 from core.cli.basic import Asked, study_of
 from core.dataset import sets
 from core.diagnosis import leaderboard_rows
-from core.diagnosis.diagnosis import DiagnosisSpec, open_diagnosis
+from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.receipt import receipt
 from core.leaderboard import pack, pack_file
 from core.leaderboard.pack_file import PackError, open_pack
@@ -86,9 +86,9 @@ def test_an_opened_pack_holds_the_same_states_figures_and_receipt(packed, tmp_pa
             states_of(here, other).prompt_states(layer, "mean"),
             states_of(store, study).prompt_states(layer, "mean"),
         )
-    own, found = open_diagnosis(store, study, FEW), open_diagnosis(here, other, FEW)
+    own, found = four_tests(store, study, FEW).open(), four_tests(here, other, FEW).open()
     copy = open_study(other.items, describe(other.card.spec.untrained(), here), other.plan.spec)
-    assert open_diagnosis(here, copy, FEW) is not None
+    assert four_tests(here, copy, FEW).open() is not None
     assert receipt(found)["figures"] == receipt(own)["figures"]
     assert receipt(found)["model"]["identity"] == study.card.identity
     assert other.items.provenance == study.items.provenance

@@ -93,7 +93,7 @@ def test_both_pictures_have_a_place_for_every_item(store, study, seen, dims):
 
 def test_items_of_one_text_share_a_place_on_the_models_map(store, study, seen):
     points = maps_view.model_picture(store, study, ViewSpec(layer=1), seen).points
-    layout = model_layout(store, study, 1, "mean", "standardised", ViewSpec().layout)
+    layout = model_layout(store, study, 1, "mean", "standardised", ViewSpec().layout).get()
     np.testing.assert_array_equal(points, layout.points[study.plan.rows])
 
 
@@ -322,7 +322,7 @@ def test_a_sentence_among_scaled_states_is_scaled_with_them(store, study):
     spec = ViewSpec(layer=1, scaling="centred")
     known = layer_states(store, study, 1, "mean", "centred")
     placed = placed_like(store, study, 3)
-    layout = model_layout(store, study, 1, "mean", "centred", spec.layout)
+    layout = model_layout(store, study, 1, "mean", "centred", spec.layout).get()
     np.testing.assert_allclose(
         maps_view.place_on(store, study, placed, spec),
         layout.place(known.scaler.apply(placed.states[2])[None], known.states)[0],

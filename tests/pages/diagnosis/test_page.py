@@ -32,7 +32,7 @@ def diagnosed(tmp_path_factory, read, model_text):
     copy = work.untrained(study)
     work.read(copy).wait(WITHIN)
     for one in (study, copy):
-        diagnosis.diagnose(work.store, one, DiagnosisSpec())
+        diagnosis.four_tests(work.store, one, DiagnosisSpec()).get()
     return root
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.diagnosis.diagnosis import DiagnosisSpec, diagnose
-from core.diagnosis.waterfall import load_or_measure_waterfall, open_waterfall
+from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
+from core.diagnosis.waterfall import waterfall, waterfall
 from core.measures.result import TESTS
 
 CHARTS = [f"waterfall-{test}" for test in TESTS]
@@ -21,7 +21,7 @@ def diagnosed_only(tmp_path_factory, read, model_text):
     root = tmp_path_factory.mktemp("waterfall") / "cache"
     shutil.copytree(read.root, root)
     work, study = studied(root, read, model_text)
-    diagnose(work.store, study, DiagnosisSpec())
+    four_tests(work.store, study, DiagnosisSpec()).get()
     return root
 
 
@@ -33,7 +33,7 @@ def measured(tmp_path_factory, diagnosed_only, read, model_text):
     work, study = studied(root, read, model_text)
     paper, plain = work.both_readings(study)
     work.read(paper).wait(WITHIN)
-    load_or_measure_waterfall(work.store, paper, plain)
+    waterfall(work.store, paper, plain).get()
     return root
 
 
@@ -119,7 +119,7 @@ def test_charts_and_table_show_the_stored_steps(
 ):
     app = open_in(measured)
     assert complaints(app) == []
-    found = open_waterfall(work.store, *work.both_readings(studied(measured, read, model_text)[1]))
+    found = waterfall(work.store, *work.both_readings(studied(measured, read, model_text)[1])).open()
     (table,) = steps(app)
     assert len(table) == sum(map(len, found.values())) == 29
     for test, key in zip(TESTS, CHARTS, strict=True):

@@ -1,0 +1,116 @@
+"""Measuring as jobs of one workbench: evidence, the four tests, the waterfall, the standing."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from core import CoreError
+from core.activations.jobs import reading, untrained
+from core.activations.prompts import Pooling
+from core.activations.study import Study, has_picture, open_study
+from core.diagnosis import leaderboard_rows
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests
+from core.diagnosis.evidence import evidence, model_figures
+from core.diagnosis.evidence_report import Evidence
+from core.diagnosis.waterfall import Waterfall, paper_read, plain_read, waterfall
+from core.measures.cohort import DRAWS
+from core.models.card import describe
+from core.models.spec import ModelError
+from core.runtime.made import Made
+from core.runtime.progress import Report, silent
+from core.runtime.store import CacheError
+from core.statistics.scaling import Scaling
+from core.workbench import Workbench
+
+
+def measured(
+    work: Workbench,
+    study: Study,
+    pooling: Pooling,
+    scaling: Scaling,
+    layers: Sequence[int] | None = None,
+) -> Made[Evidence]:
+    """Return the findings of some layers, of all if none is named, in one job.
+
+    Where nothing can be measured, such as where all texts have the same state, stands why.
+    """
+    chosen = study.plan.layers if layers is None else layers
+    store, read = work.store, reading(work, study)
+
+    def has() -> bool:
+        return all(
+            model_figures(store, study, layer, pooling, scaling).has()
+            or (read.has() and not has_picture(store, study, layer, pooling))
+            for layer in chosen
+        )
+
+    def make(report: Report) -> Evidence:
+        found = Evidence(study, pooling, scaling, {}, {})
+        for number, layer in enumerate(chosen):
+            report(number, len(chosen), f"measuring layers · {number} of {len(chosen)}")
+            try:
+                found.findings[layer] = evidence(store, study, layer, pooling, scaling)
+            except CacheError:
+                raise
+            except CoreError as problem:
+                found.problems[layer] = str(problem)
+        return found
+
+    return Made(
+        "evidence of layers",
+        {
+            **study.plan.base_key(),
+            "items": study.items.digest,
+            "pooling": pooling,
+            "scaling": scaling,
+            "layers": list(chosen),
+        },
+        has=has,
+        open=lambda: make(silent) if has() else None,
+        make=make,
+        title=f"Measuring {len(chosen)} layers of {study.card.name}",
+        needs=(read,),
+    )
+
+
+def diagnosis(work: Workbench, study: Study, spec: DiagnosisSpec) -> Made[Diagnosis]:
+    """Return the four tests of a study; once made, it has its place on the leaderboard."""
+    tests = four_tests(work.store, study, spec)
+
+    def make(report: Report) -> Diagnosis:
+        found = tests.make(report)
+        if study.plan.steered is None:  # a steered self is no model of the leaderboard
+            keep_standing(work, study, spec)
+        return found
+
+    return replace(tests, make=make, needs=(reading(work, study),))
+
+
+def keep_standing(work: Workbench, study: Study, spec: DiagnosisSpec) -> None:
+    """Keep a study's rows of the leaderboard, and those of the model whose control it is."""
+    with contextlib.suppress(ModelError):  # a hub that is out of reach now
+        whole = replace(study.card.spec, untrained_seed=None)
+        card = study.card if study.card.spec == whole else describe(whole, work.store)
+        original = open_study(study.items, card, study.plan.spec)
+        copy = None
+        if not whole.remote:
+            mine = study.card.spec == whole.untrained()
+            copy = study if mine else untrained(work, original)
+        leaderboard_rows.keep_study(work.store, original, copy, spec)
+
+
+def repaired(
+    work: Workbench, study: Study, *, draws: int = DRAWS, seed: int = 0
+) -> Made[Waterfall]:
+    """Return a study's waterfall; the model reads the items as the paper does, and without faults.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model; of how they are read, only the template counts.
+        draws: Resamples of texts behind each interval.
+        seed: Seed of everything random.
+    """
+    paper = open_study(study.items, study.card, paper_read(study.plan.spec))
+    plain = open_study(study.items, study.card, plain_read(study.plan.spec))
+    steps = waterfall(work.store, paper, plain, draws=draws, seed=seed)
+    return replace(steps, needs=(reading(work, paper), reading(work, plain)))
