@@ -1,9 +1,9 @@
 """What pages share of core: one workbench per process, and what is kept, opened once.
 
-``st.cache_*`` is called here, in the other rooms of ``shared`` and in each page's ``results``, and
-``st.cache_*`` is called here, in the other rooms of ``shared`` and in each page's ``results``; nowhere
-else. Everything cached is immutable or guarded by its own lock. Arguments that begin with an
-underscore are not hashed; a key or name stands for them.
+``st.cache_*`` is called here, in the other rooms of ``shared`` and in each page's ``results``,
+nowhere else. Everything cached is immutable or guarded by its own lock. Arguments that begin with
+an underscore are not hashed; a key or name stands for them.
+"""
 
 from typing import Any, TypeVar
 
