@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
+from core.activations.jobs import reading, study_of
 from core.activations.prompts import ReadSpec
 from core.activations.study import Study, states_of
 from core.diagnosis.evidence import evidence
@@ -94,8 +95,8 @@ def forget_layer(store: Store, kind: str, study: Study, layer: int) -> None:
 def measure(root: Path, rounds: int) -> dict[str, object]:
     """Time a layer change in a warm cache."""
     bench = Workbench.at(root)
-    study = bench.study(bench.items(), ModelSpec(), ReadSpec())
-    if not bench.is_read(study):
+    study = study_of(bench, bench.items(), ModelSpec(), ReadSpec())
+    if not reading(bench, study).has():
         raise SystemExit(f"{root}: the packaged model has not read the built-in set here")
     for layer in study.plan.layers:  # warm: layouts, findings, imports
         change(bench.store, study, layer)

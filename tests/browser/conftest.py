@@ -19,6 +19,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
+from core.activations.jobs import reading, study_of
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
@@ -135,7 +137,9 @@ def prepared(
     assert added.state == "done", added.error
     model = f"folder:{tiny_llama_folder}"
     for items in (added.result, work.items()):
-        job = work.read(work.study(items, ModelSpec.parse(model), ReadSpec()))
+        job = work.runner.ensure(
+            reading(work, study_of(work, items, ModelSpec.parse(model), ReadSpec()))
+        )
         job.wait(120)
         assert job.state == "done", job.error
     few = {"model": model, "set": added.result.digest[:12]}

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from core.activations.jobs import study_of, untrained
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 
@@ -26,9 +28,12 @@ def compared(prepared):
     from core.workbench import Workbench
 
     work = Workbench.at(prepared.cache)
-    study = work.study(work.items(prepared.few["set"]), ModelSpec.parse(prepared.model), ReadSpec())
-    sides = [Side(study, 1, "mean"), Side(work.untrained(study), 1, "mean")]
-    while (job := comparison_jobs.next_job(work, sides, comparison_jobs.CompareSpec())) is not None:
+    study = study_of(
+        work, work.items(prepared.few["set"]), ModelSpec.parse(prepared.model), ReadSpec()
+    )
+    sides = [Side(study, 1, "mean"), Side(untrained(work, study), 1, "mean")]
+    made = comparison_jobs.comparison(work, sides, comparison_jobs.CompareSpec())
+    while (job := work.runner.ensure(made)) is not None:
         job.wait(120)
         assert job.state == "done", job.error
     return prepared.few

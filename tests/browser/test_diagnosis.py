@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from core.activations.jobs import reading, study_of, untrained
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 
@@ -36,9 +38,9 @@ def diagnosed(prepared):
 
     work = Workbench.at(prepared.cache)
     items = work.items(prepared.few["set"])
-    study = work.study(items, ModelSpec.parse(prepared.model), ReadSpec())
-    copy = work.untrained(study)
-    work.read(copy).wait(120)
+    study = study_of(work, items, ModelSpec.parse(prepared.model), ReadSpec())
+    copy = untrained(work, study)
+    work.runner.ensure(reading(work, copy)).wait(120)
     for one in (study, copy):
         four_tests(work.store, one, DiagnosisSpec()).get()
     return prepared.few

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec
 from core.features import jobs as features_jobs
 from core.features.ranking import FeatureSpec
@@ -25,10 +26,12 @@ _SCROLL = """() => [document.scrollingElement, document.querySelector('[data-tes
 def taken_apart(prepared) -> dict[str, str]:
     """Return the query of a small set that a made dictionary has taken apart."""
     work = Workbench.at(prepared.cache)
-    study = work.study(work.items(prepared.few["set"]), ModelSpec.parse(prepared.model), ReadSpec())
+    study = study_of(
+        work, work.items(prepared.few["set"]), ModelSpec.parse(prepared.model), ReadSpec()
+    )
     made = made_dictionary(n_latents=48, k=6)
     keep_dictionary(work.store, made, study.card)
-    job = features_jobs.rank(work, study, made, FeatureSpec())
+    job = work.runner.ensure(features_jobs.ranked(work, study, made, FeatureSpec()))
     job.wait(120)
     assert job.state == "done", job.error
     return {**prepared.few, "latents": "all"}

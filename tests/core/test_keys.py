@@ -9,28 +9,51 @@ from typing import Any
 
 import pytest
 
-from core.activations import study
 from core.activations.prompts import ReadSpec
-from core.comparison import paired_tests, pairs, profiles
+from core.activations.study import open_study
+from core.comparison.paired_tests import half
+from core.comparison.pairs import compared, noise
+from core.comparison.profiles import profiled
 from core.comparison.sides import Side
 from core.dataset import sets
 from core.dataset.sets import ItemSpec
-from core.diagnosis import diagnosis, evidence, waterfall
-from core.diagnosis.diagnosis import DiagnosisSpec
-from core.features import effect, feature_activations, logit_lens, ranking
-from core.features.effect import EffectSpec
-from core.features.ranking import FeatureSpec
-from core.maps import layouts
+from core.diagnosis.diagnosis import DiagnosisSpec, baseline_tests, layer_tests
+from core.diagnosis.evidence import model_figures
+from core.diagnosis.waterfall import waterfall
+from core.features.effect import EffectSpec, kept_effect
+from core.features.feature_activations import kept_codes
+from core.features.logit_lens import kept_lens
+from core.features.ranking import FeatureSpec, kept_latents
+from core.maps.layouts import model_layout
 from core.maps.projection import LayoutSpec
 from core.runtime.store import fingerprint, library_version
-from core.sae.training import foreign_report, sampled_text, token_states
+from core.sae.training import sampled_text
 from core.sae.training.corpora import CorpusSpec
+from core.sae.training.foreign_report import kept_report
 from core.sae.training.spec import TrainSpec
+from core.sae.training.token_states import states_key
 from core.sae.training.trained import TrainPlan
-from core.steering.effects import off_target, strength_sweep
-from core.steering.effects.strength_sweep import DoseSpec
+from core.steering.effects.off_target import kept_leakage
+from core.steering.effects.strength_sweep import DoseSpec, kept_dose
 from tests.core.models.madecards import made_card
 
+KINDS = {
+    "layout": "layout",
+    "umap": "layout",
+    "evidence": "evidence",
+    "half of a diagnosis": "halves",
+    "waterfall": "waterfall",
+    "comparison": "comparison",
+    "map noise": "mapnoise",
+    "profile": "profile",
+    "report": "worth",
+    "codes": "codes",
+    "latents": "latents",
+    "words": "lens",
+    "effect": "effect",
+    "dose": "dose",
+    "leakage": "dose",
+}
 DIGESTS = {
     "items": "df96b1c5e834753b",
     "acts": "6ea07e3244bca2de",
@@ -55,7 +78,7 @@ DIGESTS = {
     "dose": "368ee7fb31f2cac4",
     "leakage": "8ebed28f7f6d1c1d",
 }
-DICTIONARY: Any = SimpleNamespace(digest="d" * 64)
+DICTIONARY: Any = SimpleNamespace(digest="d" * 64, n_latents=8, info=SimpleNamespace(name="made"))
 MODEL: Any = SimpleNamespace(card=made_card())
 
 
@@ -64,41 +87,45 @@ def known(store, monkeypatch):
     """Return the built-in set beside a made model, with every library at version 0."""
     monkeypatch.setattr("core.runtime.store.version", lambda _: "0")
     library_version.cache_clear()
-    yield study.open_study(sets.builtin(store), made_card(), ReadSpec())
+    yield open_study(sets.builtin(store), made_card(), ReadSpec())
     library_version.cache_clear()
 
 
-def keys(known):
+def keys(known, store):
     """Name the key of one artefact of each kind."""
     spec, first, second = DiagnosisSpec(), Side(known, 1, "mean"), Side(known, 2, "mean")
-    layout, scaling = LayoutSpec(), "standardised"
+    layout, umap, scaling = LayoutSpec(), LayoutSpec("umap", 3), "standardised"
+    layer, words = layer_tests(store, known, spec, 1), baseline_tests(store, known, spec, "words")
+    kept = {
+        "layout": model_layout(store, known, 2, "mean", scaling, layout),
+        "umap": model_layout(store, known, 1, "mean", scaling, umap),
+        "evidence": model_figures(store, known, 1, "mean", scaling),
+        "half of a diagnosis": half(store, known, spec, "gradient", 1),
+        "waterfall": waterfall(store, known, known, draws=500, seed=0),
+        "comparison": compared(store, first, second, scaling),
+        "map noise": noise(store, first, scaling, layout),
+        "profile": profiled(store, first, second, scaling),
+        "report": kept_report(store, known, DICTIONARY, None),
+        "codes": kept_codes(store, known.plan, DICTIONARY, None),
+        "latents": kept_latents(store, known, DICTIONARY, FeatureSpec(), None),
+        "words": kept_lens(store, DICTIONARY, known.card.identity, [3, 1], None),
+        "effect": kept_effect(store, known, DICTIONARY, EffectSpec(3, "care-harm"), None),
+        "dose": kept_dose(store, known, DoseSpec("care-harm", 1), None),
+        "leakage": kept_leakage(store, known, 1, 0.1, "not first", None),
+    }
     return {
         "items": sets._key(ItemSpec("file", None, name="x", sha256="a" * 64)),
         "acts": known.plan.key(1, "mean"),
-        "layout": layouts.model_layout_key(known, 2, "mean", scaling, layout),
-        "umap": layouts.model_layout_key(known, 1, "mean", scaling, LayoutSpec("umap", 3)),
-        "evidence": evidence._stored_key(evidence._model_key(known, 1, "mean", scaling)),
-        "diagnosis of a layer": diagnosis._layer_keys(known, spec, 1),
-        "diagnosis of words": diagnosis._baseline_keys(known, spec, "words"),
-        "half of a diagnosis": paired_tests._half_key(known, spec, "gradient", 1),
-        "waterfall": waterfall._key(known, known, 500, 0),
-        "comparison": pairs.comparison_key(first, second, scaling),
-        "map noise": pairs._noise_key(first, scaling, layout),
-        "profile": profiles.profile_key(first, second, scaling),
+        "diagnosis of a layer": layer.key["keys"],
+        "diagnosis of words": words.key["keys"],
         "training": TrainPlan(known, 1, CorpusSpec(), TrainSpec()).key(),
         "written text": sampled_text._key(MODEL, [[1, 2]], 96, 0, 3),
-        "token states": token_states.states_key(
-            MODEL, SimpleNamespace(digest="e" * 64), 1, "bfloat16"
-        ),
-        "report": foreign_report.worth_key(known, DICTIONARY),
-        "codes": feature_activations.codes_key(known.plan, DICTIONARY),
-        "latents": ranking.latents_key(known, DICTIONARY, FeatureSpec()),
-        "words": logit_lens.lens_key(DICTIONARY, known.card.identity, [3, 1]),
-        "effect": effect.effect_key(known, DICTIONARY, EffectSpec(3, "care-harm")),
-        "dose": strength_sweep.dose_key(known, DoseSpec("care-harm", 1)),
-        "leakage": off_target.leakage_key(known, 1, 0.1, "not first"),
-    }
+        "token states": states_key(MODEL, SimpleNamespace(digest="e" * 64), 1, "bfloat16"),
+        **{name: one.key for name, one in kept.items()},
+    }, {name: one.kind for name, one in kept.items()}
 
 
-def test_keys_are_those_of_caches_made_before(known):
-    assert {name: fingerprint(key)[:16] for name, key in keys(known).items()} == DIGESTS
+def test_keys_are_those_of_caches_made_before(known, store):
+    found, kinds = keys(known, store)
+    assert {name: fingerprint(key)[:16] for name, key in found.items()} == DIGESTS
+    assert kinds == KINDS

@@ -10,6 +10,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
+from core.activations.jobs import reading, study_of
+
 if TYPE_CHECKING:
     from core.dataset.items import Items
     from core.workbench import Workbench
@@ -53,7 +55,9 @@ def read(tmp_path_factory: pytest.TempPathFactory, model_text: str) -> Read:
     added = work.add_items(ItemSpec("file", table, name="Few actions"))
     added.wait(PATIENCE)
     assert added.state == "done", added.error
-    job = work.read(work.study(added.result, ModelSpec.parse(model_text), ReadSpec()))
+    job = work.runner.ensure(
+        reading(work, study_of(work, added.result, ModelSpec.parse(model_text), ReadSpec()))
+    )
     job.wait(PATIENCE)
     assert job.state == "done", job.error
     return Read(work.store.root, added.result.digest[:12])

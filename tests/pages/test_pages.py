@@ -103,8 +103,8 @@ def test_the_human_map_is_shown_whatever_the_model(open_read):
 
 def test_choices_of_the_sidebar_hold_on_every_page(open_read, model_text):
     app = open_read("map", template="{action} is plainly")
-    app.switch_page("../start/data.py").run()
-    app.switch_page("../explore/map.py").run()
+    app.switch_page("../data/page.py").run()
+    app.switch_page("../map/page.py").run()
     assert app.selectbox(key="model").value == model_text
     assert app.text_input(key="template").value == "{action} is plainly"
     assert app.query_params["template"] == "{action} is plainly"

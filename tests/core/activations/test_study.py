@@ -120,7 +120,10 @@ def test_too_few_different_texts_is_a_clear_sentence(store):
 def test_the_fewest_texts_are_enough_for_everything(store, pca):
     items = read_rows(store, made_rows(EVERYONE[:FEWEST_TEXTS]))
     made = study_of(store, items)
-    assert model_layout(store, made, 2, *STANDARD, pca).get().points.shape == (FEWEST_TEXTS, pca.dims)
+    assert model_layout(store, made, 2, *STANDARD, pca).get().points.shape == (
+        FEWEST_TEXTS,
+        pca.dims,
+    )
     assert human_layout(store, items, pca).get().points.shape == (len(items), pca.dims)
     assert reading(store, made, 2, *STANDARD).close.shape == (len(items), 10)
 
@@ -187,7 +190,10 @@ def test_the_anchor_is_turned_onto_the_human_map_and_all_others_onto_the_anchor(
     assert made.anchor == ANCHOR
     assert turned_onto(anchor, np.array(own)) < 1e-3
     for layer in (EMBEDDING, 0, 2):
-        assert turned_onto(model_layout(store, made, layer, *STANDARD, pca).get().points, anchor) < 1e-3
+        assert (
+            turned_onto(model_layout(store, made, layer, *STANDARD, pca).get().points, anchor)
+            < 1e-3
+        )
 
 
 def test_a_turned_copy_of_the_anchor_has_the_anchors_picture(store, items, pca):
@@ -225,7 +231,7 @@ def test_a_kept_picture_is_opened_and_not_drawn_again(store, made, pca, monkeypa
     np.testing.assert_array_equal(human_layout(store, made.items, pca).get().points, people.points)
 
 
-def test_every_choice_has_a_picture_of_its_own(made):
+def test_every_choice_has_a_picture_of_its_own(store, made):
     asked = [
         (layer, *how, LayoutSpec(method, dims))
         for layer in (0, ANCHOR)
@@ -233,7 +239,7 @@ def test_every_choice_has_a_picture_of_its_own(made):
         for method in ("pca", "umap")
         for dims in (2, 3)
     ]
-    keys = [str(layouts.model_layout_key(made, *one)) for one in asked]
+    keys = [str(model_layout(store, made, *one).key) for one in asked]
     assert len(set(keys)) == len(asked)
 
 

@@ -11,6 +11,7 @@ import pytest
 from core import CoreError
 from core.__main__ import main
 from core.activations import extraction
+from core.activations.jobs import untrained
 from core.activations.prompts import ReadSpec
 from core.cli import basic, measure
 from core.cli.basic import Desk
@@ -154,7 +155,7 @@ def test_the_table_has_a_row_per_model_and_test_and_the_scorecards_figures(whole
         desk, basic.Asked(read_list_spec(rows[0]["model"]), str(actions), ReadSpec())
     )
     own = four_tests(desk.bench.store, study, FEW).open()
-    copy = four_tests(desk.bench.store, desk.bench.untrained(study), FEW).open()
+    copy = four_tests(desk.bench.store, untrained(desk.bench, study), FEW).open()
     by_test = {row["test"]: row for row in rows[:4]}
     scores = scorecard(own, copy)
     assert len(scores) == 3

@@ -2,9 +2,10 @@
 
 import pytest
 
+from core.activations.jobs import study_of, untrained
 from core.activations.prompts import ReadSpec
 from core.comparison import jobs as comparison_jobs
-from core.comparison.jobs import CompareSpec, NotReadyError, gathered, is_ready, next_job
+from core.comparison.jobs import CompareSpec, comparison, reading
 from core.comparison.sides import Side
 from core.comparison.texts import Question
 from core.diagnosis import diagnosis
@@ -30,13 +31,14 @@ def few_draws(monkeypatch):
 def sides(tmp_path, llama_spec, few_draws):
     """Return a workbench, and the tiny Llama beside its untrained copy; nothing is read."""
     work = Workbench.at(tmp_path / "cache")
-    study = work.study(set_of(work.store, worded_rows(150)), llama_spec, ReadSpec())
-    return work, [Side(study, 1, "mean"), Side(work.untrained(study), 1, "mean")]
+    study = study_of(work, set_of(work.store, worded_rows(150)), llama_spec, ReadSpec())
+    return work, [Side(study, 1, "mean"), Side(untrained(work, study), 1, "mean")]
 
 
 def finish(work, sides):
     titles = []
-    while (job := next_job(work, sides, CompareSpec())) is not None:
+    made = comparison(work, sides, CompareSpec())
+    while (job := work.runner.ensure(made)) is not None:
         job.wait(WITHIN)
         assert job.state == "done", job.error
         titles.append(job.title)
@@ -46,15 +48,15 @@ def finish(work, sides):
 
 def test_from_nothing_to_everything_one_model_after_the_other(sides):
     work, both = sides
-    with pytest.raises(NotReadyError, match="have not been compared yet"):
-        gathered(work, both, CompareSpec())
+    assert comparison(work, both, CompareSpec()).open() is None
     assert comparison_jobs.unread(work, both) == [side.study for side in both]
     titles = finish(work, both)
     assert [title.split()[0] for title in titles] == [
         "Reading", "Reading", "Four", "Four", "Comparing",
     ]  # fmt: skip
-    assert is_ready(work, both, CompareSpec())
-    found = gathered(work, both, CompareSpec())
+    made = comparison(work, both, CompareSpec())
+    assert made.has()
+    found = made.open()
     assert len(found.maps) == len(found.diagnoses) == 2
     assert len(found.comparisons) == len(found.profiles) == 1
     assert (
@@ -67,12 +69,12 @@ def test_from_nothing_to_everything_one_model_after_the_other(sides):
 def test_what_is_kept_is_not_made_again(sides, monkeypatch):
     work, both = sides
     finish(work, both)
-    monkeypatch.setattr(diagnosis, "load_or_diagnose", None)  # calling it would fail
+    monkeypatch.setattr(diagnosis, "_geometry", None)  # calling it would fail
     monkeypatch.setattr("core.comparison.paired_tests.second_half", None)
     monkeypatch.setattr("core.comparison.pairs._compare", None)
-    assert next_job(work, both, CompareSpec()) is None
+    assert work.runner.ensure(comparison(work, both, CompareSpec())) is None
     again = Workbench.at(work.store.root)
-    assert gathered(again, both, CompareSpec()).sides == tuple(both)
+    assert comparison(again, both, CompareSpec()).open().sides == tuple(both)
     assert not any(again.shelf.is_open(side.study.card.spec) for side in both)
 
 
@@ -81,7 +83,7 @@ def test_one_model_beside_itself_is_read_and_measured_once(sides):
     trio = [side, Side(side.study, 2, "mean"), Side(side.study, 1, "last")]
     titles = finish(work, trio)
     assert [title.split()[0] for title in titles] == ["Reading", "Four", "Four", "Comparing"]
-    found = gathered(work, trio, CompareSpec())
+    found = comparison(work, trio, CompareSpec()).open()
     assert found.diagnoses[0] is found.diagnoses[1]
     assert found.best[0] == found.shown[0]  # it has no other best layers
     assert found.layers(0, "gradient", best=True) == (1, 2)
@@ -93,20 +95,18 @@ def test_one_model_beside_itself_is_read_and_measured_once(sides):
 
 def test_a_running_job_is_found_and_another_setting_is_another_job(sides):
     work, both = sides
-    assert comparison_jobs.running(work, both, CompareSpec()) is None
-    job = next_job(work, both, CompareSpec())
-    assert comparison_jobs.running(work, both, CompareSpec()) is job
+    made = comparison(work, both, CompareSpec())
+    assert work.runner.of(made) is None
+    job = work.runner.ensure(made)
+    assert work.runner.of(comparison(work, both, CompareSpec())) is job
     job.wait(WITHIN)
-    other = CompareSpec(scaling="centred")
-    assert comparison_jobs.compare_key(both, other) != comparison_jobs.compare_key(
-        both, CompareSpec()
-    )
+    assert comparison(work, both, CompareSpec(scaling="centred")).name != made.name
 
 
 def test_every_model_is_asked_the_same_and_answers_for_itself(sides):
     work, both = sides
     for side in both:
-        work.read(side.study).wait(WITHIN)
+        work.runner.ensure(reading(work, side.study)).wait(WITHIN)
     question = Question("Lying to a friend is morally", "care-harm", 0.2, "each pole")
 
     def asked(some):
@@ -128,9 +128,9 @@ def test_every_model_is_asked_the_same_and_answers_for_itself(sides):
 
 def test_models_of_two_families_are_asked_in_turn_and_one_stays_open(sides, gpt2_spec):
     work, (llama, _) = sides
-    gpt2 = Side(work.study(llama.study.items, gpt2_spec, ReadSpec()), 1, "mean")
+    gpt2 = Side(study_of(work, llama.study.items, gpt2_spec, ReadSpec()), 1, "mean")
     for side in (llama, gpt2):
-        work.read(side.study).wait(WITHIN)
+        work.runner.ensure(reading(work, side.study)).wait(WITHIN)
     question = Question("Lying to a friend is morally", "care-harm", 0.2, "each pole")
 
     def asked(*some):

@@ -9,9 +9,8 @@ from core import CoreError
 from core.comparison.paired_tests import (
     differences_at,
     differences_at_best,
-    halves,
-    halves,
     half,
+    halves,
 )
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.measures.result import TESTS

@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 
 from core import CoreError
-from core.comparison import pairs
 from core.comparison.pairs import (
     compared,
     picture,
-    noise,
-    compared,
-    compared,
     side_map,
 )
-from core.comparison.profiles import profiled, profiled, profiled
+from core.comparison.pairs import noise as map_noise
+from core.comparison.profiles import profiled
 from core.comparison.sides import Side
 from core.layers import EMBEDDING
 from core.maps.projection import LayoutSpec
@@ -151,11 +148,11 @@ def test_nothing_shared_and_nothing_read_are_refused(store, pair):
 def test_pictures_and_noise_are_told_to_be_kept(store, pair):
     first, second = pair
     assert not picture(store, first, "standardised", PCA).has()
-    assert not noise(store, first, "standardised", PCA).has()
+    assert not map_noise(store, first, "standardised", PCA).has()
     drawn = side_map(store, first, second, "standardised", PCA)
     assert picture(store, first, "standardised", PCA).has()
     assert picture(store, second, "standardised", PCA).has()
-    assert noise(store, first, "standardised", PCA).has()
+    assert map_noise(store, first, "standardised", PCA).has()
     again = side_map(store, first, second, "standardised", PCA)
     np.testing.assert_array_equal(drawn.points, again.points)
     assert again.noise == drawn.noise
@@ -202,9 +199,9 @@ def test_cancel_leaves_nothing_half_done(store, pair):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        compared(store, *pair, "standardised", stop).get()
+        compared(store, *pair, "standardised").get(stop)
     with pytest.raises(Cancelled):
-        profiled(store, *pair, "standardised", stop).get()
+        profiled(store, *pair, "standardised").get(stop)
     assert not compared(store, *pair, "standardised").has()
     assert not profiled(store, *pair, "standardised").has()
-    assert pairs.compared(store, *pair, "standardised").open() is None
+    assert compared(store, *pair, "standardised").open() is None

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from core.activations.extraction import load_or_extract, open_states, read_prompts
+from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec, encode
 from core.activations.study import states_of
+from core.comparison.jobs import reading
 from core.comparison.sides import Side, side_names
 from core.comparison.steered import axis_recipe, edits_of, plain, recipe_in, steered
 from core.diagnosis.diagnosis import DiagnosisSpec
+from core.diagnosis.jobs import diagnosis
 from core.diagnosis.leaderboard_rows import leaderboard
 from core.diagnosis.receipt import command
 from core.layers import EMBEDDING
@@ -150,15 +153,15 @@ def test_a_steered_side_says_what_was_done_and_names_no_command_that_repeats_it(
 
 def test_a_workbench_reads_it_and_keeps_it_off_the_leaderboard(tmp_path, llama_spec):
     work = Workbench.at(tmp_path / "cache")
-    study = work.study(read_table(work.store, balanced_rows()), llama_spec, ReadSpec())
+    study = study_of(work, read_table(work.store, balanced_rows()), llama_spec, ReadSpec())
     moved = steered(study, axis_recipe(study, "care", 0.5))
-    early = work.read(moved)
+    early = work.runner.ensure(reading(work, moved))
     early.wait(60)
     assert "has not read" in early.error  # the directions are made of the plain reading
-    for job in (work.read(study), work.read(moved)):
+    for job in (work.runner.ensure(reading(work, study)), work.runner.ensure(reading(work, moved))):
         job.wait(60)
         assert job.state == "done", job.error
-    job = work.diagnose(moved, DiagnosisSpec(draws=5, shuffles=5))
+    job = work.runner.ensure(diagnosis(work, moved, DiagnosisSpec(draws=5, shuffles=5)))
     job.wait(60)
     assert job.state == "done", job.error
     assert not len(leaderboard(work.store, study.items.digest))

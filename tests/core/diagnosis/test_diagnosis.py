@@ -17,8 +17,6 @@ from core.diagnosis.diagnosis import (
     Diagnosis,
     DiagnosisSpec,
     four_tests,
-    four_tests,
-    four_tests,
 )
 from core.diagnosis.layer import LayerDiagnosis
 from core.diagnosis.verdicts import layer_verdict, scorecard
@@ -204,8 +202,7 @@ def test_the_untrained_packaged_model_is_never_beyond_its_controls(store, cache_
             )
         )
     baselines = {
-        name: diagnosis.baseline_tests(store, made, how, name, cohort).get()
-        for name in BASELINES
+        name: diagnosis.baseline_tests(store, made, how, name, cohort).get() for name in BASELINES
     }
     found = Diagnosis(made, how, layers, baselines)
     levels = {(one.test, one.layer): one.verdict.level for one in scorecard(found)}
@@ -443,7 +440,9 @@ def test_more_or_fewer_dimensions_than_items(store, width):
 
 
 def test_without_draws_and_shuffles_there_are_figures_alone(store):
-    found = four_tests(store, study_of(store, worded_rows(90)), DiagnosisSpec(draws=0, shuffles=0)).get()
+    found = four_tests(
+        store, study_of(store, worded_rows(90)), DiagnosisSpec(draws=0, shuffles=0)
+    ).get()
     for test in TESTS:
         figure = whole(found, test)
         assert np.isfinite(figure.observed.value), test

@@ -15,14 +15,13 @@ from core.activations.extraction import load_or_extract
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study, states_of
 from core.dataset.sets import ItemSpec, load_or_read
-from core.diagnosis import repairs, waterfall
+from core.diagnosis import repairs
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.waterfall import (
     Step,
-    waterfall,
-    waterfall,
     paper_read,
     plain_read,
+    waterfall,
 )
 from core.foundations import FOUNDATIONS
 from core.layers import EMBEDDING

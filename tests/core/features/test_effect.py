@@ -8,7 +8,7 @@ import torch
 
 from core.activations.prompts import collate, encode
 from core.activations.traces import step_logits
-from core.features.effect import EffectSpec, Tried, alike, effect_key, measure_effect, open_effect
+from core.features.effect import EffectSpec, Tried, alike, kept_effect, measure_effect
 from core.features.feature_activations import read_codes
 from core.sae.dictionary import DictionaryError
 from core.statistics.bootstrap import Estimate
@@ -49,12 +49,19 @@ def codes(read, model, dictionary):
 
 def test_a_planted_cause_is_found_beyond_all_random_latents(read, model, dictionary, codes):
     store, study = read
-    effect = measure_effect(store, study, model, dictionary, codes, SPEC)
+    made = kept_effect(
+        store,
+        study,
+        dictionary,
+        SPEC,
+        lambda _: measure_effect(store, study, model, dictionary, codes, SPEC),
+    )
+    effect = made.get()
     assert effect.steering.effect.low > 0
     assert effect.steering.beaten == 1
     assert "towards approval, beyond 100%" in effect.steering.verdict
     assert len(effect.steering.controls) == 6
-    assert open_effect(store, study, dictionary, SPEC) == effect
+    assert made.open() == effect
     assert effect.ablation.n_texts > 0
 
 
@@ -120,6 +127,8 @@ def test_what_cannot_be_tried_is_said(read, model, dictionary, codes):
     other = replace(dictionary, info=replace(dictionary.info, model="folder:other"))
     with pytest.raises(DictionaryError, match="another model"):
         measure_effect(store, study, model, other, codes, SPEC)
-    assert effect_key(study, dictionary, SPEC) != effect_key(
-        study, dictionary, replace(SPEC, strength=0.2)
-    )
+    names = {
+        kept_effect(store, study, dictionary, one, None).name
+        for one in (SPEC, replace(SPEC, strength=0.2))
+    }
+    assert len(names) == 2

@@ -10,7 +10,7 @@ from scipy.sparse import csc_array
 from core import CoreError
 from core.activations.prompts import collate, encode
 from core.activations.traces import token_states
-from core.features.feature_activations import Codes, has_codes, light_up, open_codes, read_codes
+from core.features.feature_activations import Codes, kept_codes, light_up, read_codes
 from core.runtime.progress import Cancelled
 from core.sae.dictionary import DictionaryError
 from tests.core.sae.saesets import made_dictionary
@@ -35,7 +35,10 @@ def dictionary(model):
 @pytest.fixture(scope="module")
 def codes(read, model, dictionary):
     store, study = read
-    return read_codes(store, study.plan, model, dictionary)
+    made = kept_codes(
+        store, study.plan, dictionary, lambda _: read_codes(study.plan, model, dictionary)
+    )
+    return made.get()
 
 
 def alone(model, dictionary, plan, row):
@@ -83,36 +86,37 @@ def test_pooling_by_hand_leaves_prompts_without_tokens_at_zero():
 
 def test_stored_codes_open_again_without_the_model(codes, read, dictionary):
     store, study = read
-    assert has_codes(store, study.plan, dictionary)
-    again = open_codes(store, study.plan, dictionary)
+    again = kept_codes(store, study.plan, dictionary, None).open()
     np.testing.assert_array_equal(again.by_latent.toarray(), codes.by_latent.toarray())
     assert again.words == codes.words
-    assert open_codes(store, study.plan, made_dictionary(seed=1)) is None
+    assert kept_codes(store, study.plan, made_dictionary(seed=1), None).open() is None
 
 
 def test_another_models_dictionary_and_cancelling_leave_nothing(read, model):
     store, study = read
     with pytest.raises(DictionaryError, match="trained on another model"):
-        read_codes(store, study.plan, model, made_dictionary(model="folder:other"))
+        read_codes(study.plan, model, made_dictionary(model="folder:other"))
     other = made_dictionary(seed=2)
 
     def stop(*_):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        read_codes(store, study.plan, model, other, stop)
-    assert not has_codes(store, study.plan, other)
+        kept_codes(
+            store, study.plan, other, lambda _: read_codes(study.plan, model, other, stop)
+        ).get()
+    assert not kept_codes(store, study.plan, other, None).has()
 
 
 def test_states_that_are_not_finite_are_no_codes(read, model):
-    store, study = read
+    _, study = read
     made = made_dictionary(seed=3)
     weights = model.module.model.layers[1].mlp.down_proj.weight
     kept = weights.detach().clone()
     try:
         weights.data[0, 0] = torch.inf
         with pytest.raises(DictionaryError, match="not finite"):
-            read_codes(store, study.plan, model, made)
+            read_codes(study.plan, model, made)
     finally:
         weights.data.copy_(kept)
     assert replace(made).digest == made.digest

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core import CoreError
-from core.features.logit_lens import TOP, open_lens, read_lens
+from core.features.logit_lens import TOP, kept_lens, read_lens
 from core.sae.dictionary import DictionaryError
 from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import opened
@@ -25,7 +25,7 @@ def gpt2(tiny_gpt2_folder, tmp_path_factory):
 
 def test_both_ends_agree_with_plain_arithmetic(store, llama):
     made = made_dictionary(model=llama.card.identity)
-    lens = read_lens(store, llama, made, [9, 3])
+    lens = read_lens(llama, made, [9, 3])
     norm, head = llama.module.model.norm, llama.module.lm_head.weight.detach().numpy()
     row = made.w_dec[9].numpy()
     scaled = row / np.sqrt((row**2).mean() + norm.variance_epsilon) * norm.weight.detach().numpy()
@@ -45,7 +45,7 @@ def test_a_direction_made_for_a_word_promotes_it(store, gpt2):
     made = made_dictionary()
     rows = made.w_dec.clone()
     rows[5] = head[123] - head.mean(dim=0)
-    lens = read_lens(store, gpt2, replace(made, w_dec=rows), [5])
+    lens = read_lens(gpt2, replace(made, w_dec=rows), [5])
     up, down = lens.of(5)
     assert up[0][0] == gpt2.tokenizer.decode([123])
     assert up[0][1] > 0 > down[0][1]
@@ -53,32 +53,33 @@ def test_a_direction_made_for_a_word_promotes_it(store, gpt2):
 
 def test_a_constant_of_the_last_norm_promotes_nothing(store, gpt2):
     made = made_dictionary()
-    plain = read_lens(store, gpt2, made, [1]).of(1)
+    plain = read_lens(gpt2, made, [1]).of(1)
     bias = gpt2.module.transformer.ln_f.bias
     bias.data += 100 * torch.randn(len(bias), generator=torch.Generator().manual_seed(0))
-    store.root = store.root / "other"
-    moved = read_lens(store, gpt2, made, [1]).of(1)
+    moved = read_lens(gpt2, made, [1]).of(1)
     bias.data.zero_()
     assert [word for word, _ in moved[0]] == [word for word, _ in plain[0]]
 
 
 def test_it_is_kept_and_blocks_do_not_change_it(store, llama, monkeypatch):
     made = made_dictionary()
-    whole = read_lens(store, llama, made, range(20))
-    again = open_lens(store, made, llama.card.identity, range(19, -1, -1))
+    identity = llama.card.identity
+    whole = kept_lens(
+        store, made, identity, range(20), lambda _: read_lens(llama, made, range(20))
+    ).get()
+    again = kept_lens(store, made, identity, range(19, -1, -1), None).open()
     np.testing.assert_array_equal(again.promoted, whole.promoted)
     assert again.words == whole.words
     monkeypatch.setattr("core.features.logit_lens._BLOCK_CELLS", 3 * 300)
-    store.root = store.root / "other"
-    parts = read_lens(store, llama, made, range(20))
+    parts = read_lens(llama, made, range(20))
     np.testing.assert_array_equal(parts.promoted, whole.promoted)
 
 
 def test_what_cannot_be_looked_up_is_said(store, llama, monkeypatch):
     with pytest.raises(DictionaryError, match="another model"):
-        read_lens(store, llama, made_dictionary(model="folder:other"), [0])
+        read_lens(llama, made_dictionary(model="folder:other"), [0])
     with pytest.raises(CoreError, match="No latent was named"):
-        read_lens(store, llama, made_dictionary(), [])
+        read_lens(llama, made_dictionary(), [])
     monkeypatch.setattr("core.features.logit_lens._NORMS", ())
     with pytest.raises(CoreError, match="name that is not known"):
-        read_lens(store, llama, made_dictionary(), [0])
+        read_lens(llama, made_dictionary(), [0])

@@ -10,9 +10,8 @@ from scipy.sparse import csc_array
 from core.features.feature_activations import Codes
 from core.features.ranking import (
     FeatureSpec,
+    kept_latents,
     latents_key,
-    load_or_rank,
-    open_latents,
     rank_latents,
     split_of_prompts,
 )
@@ -41,8 +40,17 @@ def codes(study):
     return Codes(csc_array(dense), prompt, np.zeros(2 * n, np.int64), {0: "a"}, n)
 
 
+def latents(store, study, dictionary, codes):
+    """Return a dictionary's latents, ranked from codes."""
+
+    def rank(_):
+        return rank_latents(codes.pooled(QUICK.pooling), study.items, study.plan.rows, QUICK)
+
+    return kept_latents(store, study, dictionary, QUICK, rank)
+
+
 def test_a_latent_that_follows_a_dimension_of_the_builtin_set_is_found(store, study, codes):
-    scores = load_or_rank(store, study, made_dictionary(), codes, QUICK)
+    scores = latents(store, study, made_dictionary(), codes).get()
     assert scores.kind[5] == "monosemantic"
     assert scores.best[5] == 4
     assert scores.test.membership[5, 4] == pytest.approx(1)
@@ -51,9 +59,9 @@ def test_a_latent_that_follows_a_dimension_of_the_builtin_set_is_found(store, st
 
 def test_what_was_kept_comes_back_equal(store, study, codes):
     dictionary = made_dictionary()
-    assert open_latents(store, study, dictionary, QUICK) is None
-    made = load_or_rank(store, study, dictionary, codes, QUICK)
-    kept = open_latents(store, study, dictionary, QUICK)
+    found = latents(store, study, dictionary, codes)
+    assert found.open() is None
+    made, kept = found.get(), found.open()
     for name in ("density", "fires", "pearson", "kind", "best"):
         np.testing.assert_array_equal(getattr(made, name), getattr(kept, name))
     for name in ("train", "q", "test", "low", "high"):
@@ -65,9 +73,9 @@ def test_what_was_kept_comes_back_equal(store, study, codes):
 
 
 def test_ranking_is_not_repeated(store, study, codes, monkeypatch):
-    load_or_rank(store, study, made_dictionary(), codes, QUICK)
-    monkeypatch.setattr("core.features.ranking.rank_latents", None)
-    load_or_rank(store, study, made_dictionary(), codes, QUICK)
+    latents(store, study, made_dictionary(), codes).get()
+    monkeypatch.setattr(f"{__name__}.rank_latents", None)
+    latents(store, study, made_dictionary(), codes).get()
 
 
 def test_the_key_follows_dictionary_items_and_spec(study):

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 
 from core.__main__ import main
+from core.activations.jobs import reading, untrained
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study, states_of
 from core.cli.basic import Asked, study_of
 from core.dataset import sets
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
+from core.diagnosis.jobs import diagnosis
 from core.diagnosis.receipt import receipt
 from core.leaderboard import pack, pack_file
 from core.leaderboard.pack_file import PackError, open_pack
+from core.maps.jobs import layouts
 from core.maps.projection import LayoutSpec
 from core.models.card import describe
 from core.models.open_models import ModelError, ModelSpec, open_model
@@ -38,11 +41,11 @@ def packed(tmp_path_factory, tiny_llama_folder):
     actions = write_actions(root / "actions.csv")
     model = ModelSpec("folder", str(tiny_llama_folder), device="cpu")
     study = study_of(desk, Asked(model, str(actions), ReadSpec()))
-    copy = desk.bench.untrained(study)
+    copy = untrained(desk.bench, study)
     for one in (study, copy):
-        desk.watch(desk.bench.read(one))
-        desk.watch(desk.bench.diagnose(one, FEW))
-    desk.watch(desk.bench.layouts(study, "mean", "standardised", LayoutSpec()))
+        desk.make(reading(desk.bench, one))
+        desk.make(diagnosis(desk.bench, one, FEW))
+    desk.make(layouts(desk.bench, study, "mean", "standardised", LayoutSpec()))
     path = root / "tiny.moralscope"
     pack.pack(desk.bench.store, study, copy, path)
     return desk.bench.store, study, path

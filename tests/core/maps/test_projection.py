@@ -8,11 +8,10 @@ from core.maps.projection import (
     JUDGED_ROWS,
     LayoutSpec,
     judge,
+    kept_layout,
     layout_key,
-    open_layout,
     project,
     register,
-    save_layout,
     spread_ties,
 )
 from core.statistics.neighbours import nearest
@@ -290,9 +289,10 @@ def test_a_kept_layout_is_opened_equal(store, spec, anchored):
     anchor = states_of(seed=5)[:, : spec.dims] if anchored else None
     layout = project(states_of(), spec, anchor=anchor)
     key = layout_key(spec, {"states": "x"}, "")
-    assert open_layout(store, key) is None
-    save_layout(store, key, layout)
-    opened = open_layout(store, key)
+    kept = kept_layout(store, key, lambda _: layout)
+    assert kept.open() is None
+    kept.get()
+    opened = kept.open()
     assert opened.points.tobytes() == layout.points.tobytes()
     assert opened.linear.tobytes() == layout.linear.tobytes()
     assert (opened.trust, opened.explained) == (layout.trust, layout.explained)
@@ -390,8 +390,9 @@ def test_a_new_state_is_placed_beside_its_likes_in_a_umap_picture(umap_layout):
 @pytest.mark.slow
 def test_a_kept_umap_picture_is_opened_equal(store, umap_layout):
     key = layout_key(UMAP, {"states": "x"}, "")
-    save_layout(store, key, umap_layout)
-    opened = open_layout(store, key)
+    kept = kept_layout(store, key, lambda _: umap_layout)
+    kept.get()
+    opened = kept.open()
     assert opened.points.tobytes() == umap_layout.points.tobytes()
     assert np.isnan(opened.explained)
     assert opened.linear is None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.activations.jobs import study_of, untrained
 from core.comparison import jobs as comparison_jobs
 from core.measures.result import TESTS
 
@@ -42,9 +43,10 @@ def compared(tmp_path_factory, read, model_text, few_draws):
     root = tmp_path_factory.mktemp("compared") / "cache"
     shutil.copytree(read.root, root)
     work = Workbench.at(root)
-    study = work.study(work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
-    sides = [Side(study, 1, "mean"), Side(work.untrained(study), 1, "mean")]
-    while (job := comparison_jobs.next_job(work, sides, CompareSpec())) is not None:
+    study = study_of(work, work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
+    sides = [Side(study, 1, "mean"), Side(untrained(work, study), 1, "mean")]
+    made = comparison_jobs.comparison(work, sides, CompareSpec())
+    while (job := work.runner.ensure(made)) is not None:
         job.wait(WITHIN)
         assert job.state == "done", job.error
     return root
@@ -303,7 +305,7 @@ def test_a_recipe_steers_a_side_and_a_damaged_one_is_refused(open_compared, work
     assert not app.exception
     assert any("recipe in this address is damaged" in one.value for one in app.error)
     folder = ModelSpec.parse(model_text)
-    study = work.study(work.items(read.set_name), folder, ReadSpec())
+    study = study_of(work, work.items(read.set_name), folder, ReadSpec())
     word = axis_recipe(study, "care-harm", -0.2, 1).packed()
     app = open_compared(b=f"recipe:{word}")
     assert not app.exception

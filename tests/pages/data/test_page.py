@@ -114,7 +114,7 @@ def test_a_table_of_ones_own_is_read_and_used(open_data, work, good, complaints)
 
 def test_a_table_of_ones_own_goes_through_the_map(open_data, work, good, complaints):
     app = press(read(open_data(good), work), "Use it now")
-    app.switch_page("../explore/map.py").run()
+    app.switch_page("../map/page.py").run()
     press(app, "Read them")
     for job in work.runner.jobs():
         job.wait(60)

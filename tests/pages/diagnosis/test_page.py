@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.activations.jobs import reading, study_of, untrained
 from core.diagnosis import diagnosis
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.maps import view as maps_view
@@ -28,9 +29,9 @@ def diagnosed(tmp_path_factory, read, model_text):
     root = tmp_path_factory.mktemp("diagnosed") / "cache"
     shutil.copytree(read.root, root)
     work = Workbench.at(root)
-    study = work.study(work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
-    copy = work.untrained(study)
-    work.read(copy).wait(WITHIN)
+    study = study_of(work, work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
+    copy = untrained(work, study)
+    work.runner.ensure(reading(work, copy)).wait(WITHIN)
     for one in (study, copy):
         diagnosis.four_tests(work.store, one, DiagnosisSpec()).get()
     return root

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.activations.jobs import study_of
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
-from core.diagnosis.waterfall import waterfall, waterfall
+from core.diagnosis.jobs import repaired
 from core.measures.result import TESTS
 
 CHARTS = [f"waterfall-{test}" for test in TESTS]
@@ -31,9 +32,10 @@ def measured(tmp_path_factory, diagnosed_only, read, model_text):
     root = tmp_path_factory.mktemp("measured") / "cache"
     shutil.copytree(diagnosed_only, root)
     work, study = studied(root, read, model_text)
-    paper, plain = work.both_readings(study)
-    work.read(paper).wait(WITHIN)
-    waterfall(work.store, paper, plain).get()
+    made = repaired(work, study)
+    while (job := work.runner.ensure(made)) is not None:
+        job.wait(WITHIN)
+        assert job.state == "done", job.error
     return root
 
 
@@ -44,7 +46,7 @@ def studied(root, read, model_text):
 
     work = Workbench.at(root)
     items = work.items(read.set_name)
-    return work, work.study(items, ModelSpec.parse(model_text), ReadSpec())
+    return work, study_of(work, items, ModelSpec.parse(model_text), ReadSpec())
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def test_charts_and_table_show_the_stored_steps(
 ):
     app = open_in(measured)
     assert complaints(app) == []
-    found = waterfall(work.store, *work.both_readings(studied(measured, read, model_text)[1])).open()
+    found = repaired(*studied(measured, read, model_text)).open()
     (table,) = steps(app)
     assert len(table) == sum(map(len, found.values())) == 29
     for test, key in zip(TESTS, CHARTS, strict=True):

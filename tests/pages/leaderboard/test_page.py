@@ -2,8 +2,10 @@
 
 import pytest
 
+from core.activations.jobs import study_of, untrained
 from core.activations.prompts import ReadSpec
 from core.diagnosis.diagnosis import DiagnosisSpec
+from core.diagnosis.jobs import diagnosis
 from core.leaderboard import pack
 from core.models.spec import ModelSpec
 
@@ -13,8 +15,8 @@ FEW = DiagnosisSpec(draws=20, shuffles=20)
 @pytest.fixture
 def diagnosed(open_read, work, read, model_text):
     """Return the study of the tiny Llama on the small set, diagnosed quickly."""
-    study = work.study(work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
-    job = work.diagnose(study, FEW)
+    study = study_of(work, work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
+    job = work.runner.ensure(diagnosis(work, study, FEW))
     job.wait(120)
     assert job.state == "done", job.error
     return study
@@ -70,7 +72,7 @@ def test_a_packs_copy_that_has_no_states_is_no_side_of_a_comparison(
     diagnosed, work, open_page, complaints, tmp_path
 ):
     path = tmp_path / "made.moralscope"
-    copy = work.untrained(diagnosed)
+    copy = untrained(work, diagnosed)
     pack.pack(work.store, diagnosed, copy, path)
     found = pack.unpack(work.store, path)
     app = open_page("compare", model=str(found.spec), set=found.set_name[:12])

@@ -174,8 +174,8 @@ def test_a_selection_survives_layer_colour_and_page(open_map, five, complaints):
     app = open_map(sel=five)
     app.select_slider(key="layer").set_value("2").run()
     app.selectbox(key="colour").set_value("residual").run()
-    app.switch_page("../start/data.py").run()
-    app.switch_page("../explore/map.py").run()
+    app.switch_page("../data/page.py").run()
+    app.switch_page("../map/page.py").run()
     assert complaints(app) == []
     assert app.query_params["sel"] == five
     assert len(app.dataframe[0].value) == 5

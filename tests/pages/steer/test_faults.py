@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec
 from core.models.spec import ModelSpec
 from core.steering import jobs as steering_jobs
@@ -206,7 +207,7 @@ def test_only_models_with_a_chat_template_offer_it(open_steer, complaints, work,
     assert any("no chat template" in one and "Switch chat off" in one for one in complaints(app))
     app.toggle(key="chat").set_value(False).run()
     works(app, work, complaints)
-    study = work.study(work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
+    study = study_of(work, work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
     model = work.shelf.get(study.card.spec)
     model.tokenizer.chat_template = "{% for one in messages %}{{ one.content }}{% endfor %}"
     assert "chat" in [one.key for one in open_steer().toggle]

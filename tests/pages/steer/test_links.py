@@ -8,6 +8,7 @@ import pytest
 import streamlit as st
 from safetensors.numpy import save
 
+from core.activations.jobs import reading, study_of
 from core.activations.prompts import PRESETS, ReadSpec
 from core.dataset.sets import ItemSpec
 from core.models.open_models import describe
@@ -35,8 +36,8 @@ def elsewhere(read, tmp_path, monkeypatch, model_text):
         work = bench()
         added = work.add_items(ItemSpec("file", read.root.parent / "few.tsv", name="Few"))
         added.wait(WITHIN)
-        study = work.study(added.result, ModelSpec.parse(model_text), spec or ReadSpec())
-        work.read(study).wait(WITHIN)
+        study = study_of(work, added.result, ModelSpec.parse(model_text), spec or ReadSpec())
+        work.runner.ensure(reading(work, study)).wait(WITHIN)
         return work
 
     return gone
@@ -94,7 +95,9 @@ def test_a_link_carries_the_papers_reading(
     study = work.study
     open_read("data")  # puts the cache into place
     items = work.items(read.set_name)
-    work.read(study(items, ModelSpec.parse(model_text), PRESETS["paper"])).wait(WITHIN)
+    work.runner.ensure(
+        reading(work, study(items, ModelSpec.parse(model_text), PRESETS["paper"]))
+    ).wait(WITHIN)
     query = {"model": model_text, "set": read.set_name, "tokens": "4", "samples": "1"}
     app = opened(open_page, work, {**query, "preset": "paper", "care-harm": "40"})
     app = write(app, work)

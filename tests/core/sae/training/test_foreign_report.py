@@ -14,7 +14,7 @@ from core.sae.dictionary import DictionaryError
 from core.sae.files import save_folder
 from core.sae.training import foreign_report
 from core.sae.training.corpora import CorpusError, CorpusSpec, Documents
-from core.sae.training.foreign_report import load_or_measure, open_worth, some_of
+from core.sae.training.foreign_report import kept_report, measure_report, some_of
 from core.sae.training.spec import TrainSpec
 from core.sae.training.trained import TrainPlan, load_or_train
 from tests.core.dataset.actiontable import write_actions
@@ -44,10 +44,17 @@ def model(store, study):
     return open_model(study.card, store)
 
 
+def worth(store, study, model, dictionary):
+    """Return what a dictionary is worth, judged by an open model."""
+    return kept_report(
+        store, study, dictionary, lambda _: measure_report(store, study, dictionary, model)
+    )
+
+
 def test_the_same_weights_get_the_report_they_got_where_they_were_trained(store, study, model):
     spec = TrainSpec(width=64, k=4, batch=256, epochs=1, dead_after=2_000, aux_k=8)
     kept = load_or_train(store, TrainPlan(study, 1, CorpusSpec(items=TOKENS), spec), model, [])
-    found = load_or_measure(store, study, model, kept.shelved.load())
+    found = worth(store, study, model, kept.shelved.load()).get()
     own = kept.report.json()
     assert own["fits"].pop("training")  # of one from elsewhere nobody knows what trained it
     assert found.report.json() == own
@@ -56,32 +63,32 @@ def test_the_same_weights_get_the_report_they_got_where_they_were_trained(store,
 
 def test_a_report_is_kept_and_belongs_to_weights_and_set(store, study, model, table, tmp_path):
     made = made_dictionary()
-    assert open_worth(store, study, made) is None
-    found = load_or_measure(store, study, model, made)
-    again = load_or_measure(store, study, None, made)  # asks no model
+    assert kept_report(store, study, made, None).open() is None
+    found = worth(store, study, model, made).get()
+    again = worth(store, study, None, made).get()  # asks no model
     assert again.report.json() == found.report.json()
-    assert open_worth(store, study, made_dictionary(seed=1)) is None
+    assert kept_report(store, study, made_dictionary(seed=1), None).open() is None
     other = load_or_read(store, ItemSpec("file", write_actions(tmp_path / "b.csv", 50)))
-    assert open_worth(store, open_study(other, study.card, ReadSpec()), made) is None
+    elsewhere = open_study(other, study.card, ReadSpec())
+    assert kept_report(store, elsewhere, made, None).open() is None
 
 
 def test_a_damaged_report_is_measured_again(store, study, model):
     made = made_dictionary()
-    before = load_or_measure(store, study, model, made).report.json()
-    store.folder("worth", foreign_report.worth_key(study, made)).joinpath("report.json").write_text(
-        "{}"
-    )
-    assert open_worth(store, study, made) is None
-    assert load_or_measure(store, study, model, made).report.json() == before
+    kept = worth(store, study, model, made)
+    before = kept.get().report.json()
+    store.folder(kept.kind, kept.key).joinpath("report.json").write_text("{}")
+    assert kept_report(store, study, made, None).open() is None
+    assert kept.get().report.json() == before
 
 
 def test_what_cannot_be_judged_is_refused(store, study, model):
     with pytest.raises(DictionaryError, match="8 coordinates apart"):
-        load_or_measure(store, study, model, made_dictionary(d_model=8))
+        measure_report(store, study, made_dictionary(d_model=8), model)
     items = study.items
     alone = open_study(items.take(items.split == "train"), study.card, ReadSpec())
     with pytest.raises(CorpusError, match="both are needed"):
-        load_or_measure(store, alone, model, made_dictionary())
+        measure_report(store, alone, made_dictionary(), model)
 
 
 def test_of_many_documents_a_random_part_judges():

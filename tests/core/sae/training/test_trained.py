@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.__main__ import main
+from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
 from core.dataset.sets import ItemSpec, load_or_read
@@ -17,6 +18,7 @@ from core.sae.dictionary import DictionaryError, check_fits
 from core.sae.files import load_folder
 from core.sae.shelf import BUILTIN, shelved
 from core.sae.training.corpora import CorpusSpec
+from core.sae.training.jobs import plan_of, training
 from core.sae.training.spec import TrainSpec
 from core.sae.training.trained import (
     TrainPlan,
@@ -148,14 +150,15 @@ def test_a_layer_that_is_not_there_is_refused(plan):
 def test_the_job_shows_its_curve_while_it_runs(tmp_path, llama_spec, table):
     bench = Workbench.at(tmp_path / "cache")
     items = load_or_read(bench.store, ItemSpec("file", table))
-    study = bench.study(items, llama_spec, ReadSpec())
-    job = bench.train_dictionary(study, CORPUS, SPEC)
-    assert bench.train_dictionary(study, CORPUS, SPEC) is job
+    study = study_of(bench, items, llama_spec, ReadSpec())
+    plan = plan_of(study, CORPUS, SPEC)
+    job = bench.runner.ensure(training(bench, plan))
+    assert bench.runner.ensure(training(bench, plan)) is job
     job.wait(60)
     assert job.state == "done", job.error
     assert tuple(job.live) == job.result.curve
     assert job.result.shelved.layer == study.anchor
-    assert bench.train_dictionary(study, CORPUS, SPEC) is None
+    assert bench.runner.ensure(training(bench, plan)) is None
 
 
 # --- the command line ---
