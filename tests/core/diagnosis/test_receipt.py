@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.__main__ import parser
 from core.activations.prompts import PRESETS, ReadSpec
 from core.activations.study import open_study
+from core.cli.parser import parser
 from core.dataset import sets
 from core.dataset.sets import ItemSpec, load_or_read
 from core.diagnosis.diagnosis import DiagnosisSpec

@@ -299,7 +299,7 @@ def test_the_last_two_steps_are_the_scorecards_figure_and_the_same_minus_words(t
 
 def test_what_is_stored_opens_as_it_was_and_is_not_measured_again(tiny, monkeypatch):
     store, paper, plain, found = tiny
-    monkeypatch.setattr(waterfall, "chain", None)
+    monkeypatch.setattr("core.diagnosis.waterfall.chain", None)
     again = Store(store.root)
     assert_same(waterfall(again, paper, plain, draws=DRAWS).open(), found)
     assert_same(measured(again, (paper, plain)), found)
@@ -322,7 +322,7 @@ def test_two_fresh_stores_give_the_same_steps(tmp_path):
 
 
 def test_a_cancelled_waterfall_keeps_nothing_half_and_can_be_started_again(store, monkeypatch):
-    monkeypatch.setattr(waterfall, "TESTS", ("categorical", "gradient"))
+    monkeypatch.setattr("core.diagnosis.waterfall.TESTS", ("categorical", "gradient"))
     studies = made_readings(store, worded_rows(40))
 
     def stop(_done, _of, words):

@@ -1,0 +1,325 @@
+"""Arguments of ``python -m core``: from words to specs, and which command they are for."""
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from core import CoreError
+from core.activations.prompts import PRESETS, Pooling
+from core.cli import basic, compare_arguments, dictionary, features, many, measure
+from core.cli.basic import Asked, Desk
+from core.dataset.columns import ColumnMapping, inspect_table
+from core.dataset.sets import ItemSpec, Sample
+from core.diagnosis import evidence_report
+from core.diagnosis import report as diagnosis_report
+from core.diagnosis.diagnosis import DiagnosisSpec
+from core.maps.projection import LayoutSpec, Method
+from core.models.spec import FORMS, ModelSpec
+from core.statistics.scaling import Scaling
+from core.workbench import BUILTIN
+
+_MEANINGS: Final = (
+    f"MODEL: {FORMS}\nSET: builtin · digest of a stored set (see 'items') · path of a table"
+)
+#: A chosen column takes the place of guessed ones.
+_INSTEAD: Final = {"score": ("judgement", "agreement"), "judgement": ("score",)}
+
+Command = Callable[[Desk, argparse.Namespace], Iterable[str]]
+
+
+# --- from words to what they mean ---
+
+
+def _asked(args: argparse.Namespace) -> Asked:
+    model, read = ModelSpec.parse(args.model), PRESETS[args.preset]
+    if args.untrained is not None:
+        model = model.untrained(args.untrained)
+    if args.template is not None:
+        read = replace(read, template=args.template)
+    return Asked(model, args.items, read)
+
+
+def _item_spec(args: argparse.Namespace) -> ItemSpec:
+    options: dict[str, Any] = {
+        "name": args.name,
+        "sample": args.sample,
+        "skip_bad_rows": args.skip_bad_rows,
+    }
+    if args.file == BUILTIN:
+        if args.map:
+            raise CoreError("The built-in set has its own columns. Leave --map out.")
+        return ItemSpec(**options)
+    path = Path(args.file).expanduser()
+    return ItemSpec("file", path, mapping=_mapping(path, args.map), **options)
+
+
+def _mapping(path: Path, pairs: Sequence[str]) -> ColumnMapping | None:
+    """Return the columns that were chosen, over those guessed; None if none was chosen."""
+    if not pairs:
+        return None
+    roles = [field.name for field in fields(ColumnMapping)]
+    chosen = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(chosen) < len(pairs) or not set(chosen) <= set(roles):
+        raise CoreError(f"Write --map ROLE=COLUMN; a role is one of: {', '.join(roles)}.")
+    guessed = inspect_table(path).guessed
+    for role, others in _INSTEAD.items():
+        for other in others if role in chosen else ():
+            guessed.pop(other, None)
+    return ColumnMapping(**({"action": "", "foundations": ""} | guessed | chosen))
+
+
+# --- commands ---
+
+
+def _items(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    if args.file is not None:
+        return basic.add_items(desk, _item_spec(args))
+    if args.name or args.map or args.skip_bad_rows or args.sample != "all":
+        raise CoreError("Name the FILE that these options are for, or 'builtin'.")
+    return basic.list_items(desk)
+
+
+def _fetch(desk: Desk, _: argparse.Namespace) -> Iterable[str]:
+    return basic.fetch(desk)
+
+
+def _describe(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    return basic.describe_model(desk, ModelSpec.parse(args.model))
+
+
+def _read(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    return basic.read(desk, _asked(args))
+
+
+def _maps(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    spec = LayoutSpec(args.method, args.dims)
+    return basic.maps(desk, _asked(args), args.pooling, args.scaling, spec)
+
+
+def _evidence(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    measured = measure.measure(desk, _asked(args), args.pooling, args.scaling, args.layer)
+    if args.csv is not None:
+        return evidence_report.write_csv(measured, args.csv)
+    return [measured.json()] if args.json else measured.table()
+
+
+def _compare(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    from core.cli.compare import compare  # pandas: half a second of every command
+
+    return compare(desk, args)
+
+
+def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    for path in (args.csv, args.receipt):
+        if path is not None:
+            diagnosis_report.check_folder(path)
+    spec = DiagnosisSpec(
+        scaling=args.scaling, draws=args.draws, shuffles=args.shuffles, seed=args.seed
+    )
+    found = measure.diagnose(desk, _asked(args), args.pooling, spec, control=not args.no_control)
+    study = found.several[0].diagnosis.study
+    repaired = measure.repair(desk, study, spec) if args.waterfall else None
+    if args.receipt is not None:
+        diagnosis_report.write_receipt(found.several, args.receipt)
+    if args.json:
+        return [diagnosis_report.json_text(found.several, repaired and repaired.steps)]
+    return _diagnosed(args, found, repaired)
+
+
+def _diagnosed(
+    args: argparse.Namespace,
+    found: measure.Diagnoses,
+    repaired: measure.Repaired | None,
+) -> Iterable[str]:
+    """Yield what was found as text."""
+    if found.kept and (repaired is None or repaired.kept):
+        yield "All of this was measured before: nothing to do."
+    if args.csv is not None:
+        yield from diagnosis_report.write_csv(found.several, args.csv)
+    else:
+        yield from diagnosis_report.text(found.several, figures=args.table)
+    if repaired is not None:
+        yield from ("", *diagnosis_report.waterfall_text(repaired.steps))
+    if args.receipt is not None:
+        yield f"Wrote the receipt to {args.receipt}."
+
+
+def _cache(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    if args.clear is not None:
+        return basic.clear_cache(desk, args.clear)
+    return basic.list_cache(desk)
+
+
+# --- arguments ---
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        "python -m core",
+        description="Moralscope without a browser. Results go to stdout, progress to stderr.",
+        epilog=f"{_MEANINGS}\n\nexample:\n  python -m core evidence packaged",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = top.add_subparsers(metavar="COMMAND", required=True)
+    _add_items(add)
+    _add(add, "fetch", _fetch, "fetch the official Social-Chemistry-101 archive and read it", "")
+    told = "tell what is known about a model before its weights are loaded"
+    _add(add, "describe", _describe, told, "hub:Qwen/Qwen3-0.6B-Base").add_argument(
+        "model", metavar="MODEL"
+    )
+    _add_reading(add, "read", _read, "let a model read the items", "packaged --items builtin")
+    _add_maps(add)
+    _add_evidence(add)
+    _add_diagnose(add)
+    compare_arguments.add_compare(add, _add, _compare)
+    many.add_sweep(add, _add)
+    many.add_packs(add, _add)
+    dictionary.add_commands(add, _add)
+    features.add_command(add, _add)
+    _add_cache(add)
+    return top
+
+
+def _add(
+    add: Any, name: str, run: Command, summary: str, example: str, group: str = ""
+) -> argparse.ArgumentParser:
+    """Add a command; ``example`` is what stands behind its name, ``group`` before it."""
+    added: argparse.ArgumentParser = add.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"{_MEANINGS}\n\nexample:\n  python -m core {group}{name} {example}".rstrip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    added.set_defaults(run=run)
+    return added
+
+
+def _add_items(add: Any) -> None:
+    summary = "read a table into a stored set of items, or list the stored sets"
+    example = "my.csv --name 'My survey' --map action=sentence judgement=verdict"
+    items = _add(add, "items", _items, summary, example)
+    items.add_argument("file", nargs="?", metavar="FILE", help="a table, or 'builtin'")
+    items.add_argument("--name", default="", help="shown to people instead of the file's name")
+    items.add_argument(
+        "--sample",
+        choices=get_args(Sample),
+        default="all",
+        help="'diagnosis' draws the paper's stratified sample",
+    )
+    items.add_argument(
+        "--map",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ROLE=COL",
+        help="which column holds what, where the names do not tell",
+    )
+    items.add_argument(
+        "--skip-bad-rows", action="store_true", help="count bad rows instead of refusing the table"
+    )
+
+
+def _add_reading(
+    add: Any, name: str, run: Command, summary: str, example: str
+) -> argparse.ArgumentParser:
+    """Add a command that says which items a model reads, and how."""
+    added = _add(add, name, run, summary, example)
+    added.add_argument("model", metavar="MODEL")
+    added.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    added.add_argument(
+        "--preset", choices=tuple(PRESETS), default="default", help="'paper': its own choices"
+    )
+    added.add_argument(
+        "--template", help="what the model reads, such as '{action} is morally' (the default)"
+    )
+    added.add_argument(
+        "--untrained",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="SEED",
+        help="take the model's untrained control instead; without SEED, 0",
+    )
+    return added
+
+
+def _add_states(added: argparse.ArgumentParser) -> None:
+    """Add the choice of states to a command that measures what was read."""
+    added.add_argument(
+        "--pooling", choices=get_args(Pooling), help="default: the first that the preset reads"
+    )
+    added.add_argument("--scaling", choices=get_args(Scaling), default="standardised")
+
+
+def _add_maps(add: Any) -> None:
+    summary = "draw every layer's map and tell how far to trust each"
+    maps = _add_reading(add, "maps", _maps, summary, "packaged --method umap --dims 3")
+    _add_states(maps)
+    maps.add_argument("--method", choices=get_args(Method), default="pca")
+    maps.add_argument("--dims", type=int, choices=(2, 3), default=2)
+
+
+def _add_evidence(add: Any) -> None:
+    summary = "measure what each layer's structure amounts to, beside its controls"
+    evidence = _add_reading(add, "evidence", _evidence, summary, "packaged --layer 9 --json")
+    _add_states(evidence)
+    evidence.add_argument(
+        "--layer",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="only this layer, -1 is the embedding output; may be given several times",
+    )
+    form = evidence.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    form.add_argument("--csv", type=Path, metavar="FILE", help="write a CSV file")
+
+
+def _add_diagnose(add: Any) -> None:
+    summary = "run the four tests of indifference at every layer, each beside all its controls"
+    diagnose = _add_reading(add, "diagnose", _diagnose, summary, "packaged --receipt receipt.json")
+    plain = DiagnosisSpec()
+    diagnose.add_argument(
+        "--pooling",
+        choices=(*get_args(Pooling), "both"),
+        help="default: the first that the preset reads; 'both': each that it reads",
+    )
+    diagnose.add_argument("--scaling", choices=get_args(Scaling), default=plain.scaling)
+    diagnose.add_argument(
+        "--no-control", action="store_true", help="leave the untrained copy of the model out"
+    )
+    for name, meaning in (
+        ("draws", "resamples of texts behind each interval"),
+        ("shuffles", "shuffles of labels behind each chance band"),
+        ("seed", "seed of everything random"),
+    ):
+        diagnose.add_argument(
+            f"--{name}",
+            type=int,
+            default=getattr(plain, name),
+            metavar="N",
+            help=f"{meaning}; default: %(default)s",
+        )
+    form = diagnose.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    form.add_argument("--csv", type=Path, metavar="FILE", help="write every figure as a CSV row")
+    form.add_argument("--table", action="store_true", help="every figure below the text")
+    diagnose.add_argument(
+        "--waterfall",
+        action="store_true",
+        help="besides, the steps from the paper's figures to the repaired ones: the model reads "
+        "the items once more, as the paper does",
+    )
+    diagnose.add_argument(
+        "--receipt", type=Path, metavar="FILE", help="write all that the figures depend on as JSON"
+    )
+
+
+def _add_cache(add: Any) -> None:
+    cache = _add(add, "cache", _cache, "tell what is stored, or remove one kind", "--clear layout")
+    cache.add_argument("--clear", metavar="KIND", help="remove all that is stored of this kind")
