@@ -49,7 +49,7 @@ SIDE_FOLDERS: Final = {
 class Desk:
     """Where a command works."""
 
-    bench: Workbench
+    work: Workbench
     """Store, models, jobs."""
 
     watch: Watch
@@ -61,7 +61,7 @@ class Desk:
         Raises:
             CoreError: It cannot be made.
         """
-        while (job := self.bench.runner.ensure(made)) is not None:
+        while (job := self.work.runner.ensure(made)) is not None:
             self.watch(job)
         found = made.open()
         if found is None:
@@ -75,10 +75,10 @@ class Desk:
         self, key: Mapping[str, Any], title: str, work: Callable[[Report], Any], lane: Lane
     ) -> Any:
         """Run some work that the workbench has no job for, and return its result."""
-        return self.watch(self.bench.runner.submit(fingerprint(key), title, work, lane))
+        return self.watch(self.work.runner.submit(fingerprint(key), title, work, lane))
 
 
-class Asked(NamedTuple):
+class ReadRequest(NamedTuple):
     """Which items are read by which model, and how."""
 
     model: ModelSpec
@@ -96,7 +96,7 @@ class Asked(NamedTuple):
 
 def list_items(desk: Desk) -> Lines:
     """List the stored sets, newest first."""
-    sets = dataset_sets.stored_sets(desk.bench.store)
+    sets = dataset_sets.stored_sets(desk.work.store)
     if not sets:
         yield "No set is stored yet. 'builtin' is always there; name a table to store another."
         return
@@ -118,7 +118,7 @@ def list_items(desk: Desk) -> Lines:
 
 def add_items(desk: Desk, spec: ItemSpec) -> Lines:
     """Read a table into a stored set and tell what became of its rows."""
-    yield from _items_told(desk.watch(desk.bench.add_items(spec)))
+    yield from _items_told(desk.watch(desk.work.add_items(spec)))
 
 
 def fetch(desk: Desk) -> Lines:
@@ -127,7 +127,7 @@ def fetch(desk: Desk) -> Lines:
     yield f"Citation  {archive.CITATION}"
     yield f"Source    {archive.ARCHIVE_URL}"
     yield ""
-    items: Items = desk.watch(desk.bench.fetch_archive())
+    items: Items = desk.watch(desk.work.fetch_archive())
     yield from _items_told(items)
     counts = items.provenance.counts
     same = (counts.annotations, counts.items) == archive.PUBLISHED
@@ -168,13 +168,13 @@ def find_items(desk: Desk, name: str) -> Items:
     """
     path = Path(name).expanduser()
     if name == BUILTIN or (not path.exists() and _is_digest(name)):
-        return desk.bench.items(name)
+        return desk.work.items(name)
     if not path.exists():
         raise CoreError(
             f"There is no set {name!r}. Name 'builtin', a digest of 8 or more digits from "
             "'python -m core items', or the path of a table."
         )
-    items: Items = desk.watch(desk.bench.add_items(ItemSpec("file", path)))
+    items: Items = desk.watch(desk.work.add_items(ItemSpec("file", path)))
     return items
 
 
@@ -216,13 +216,13 @@ def card_of(desk: Desk, spec: ModelSpec) -> ModelCard:
     card: ModelCard = desk.job(
         {"describe": str(spec)},
         f"Looking at {spec.label}",
-        lambda report: describe(spec, desk.bench.store, report),
+        lambda report: describe(spec, desk.work.store, report),
         "model",
     )
     return card
 
 
-def study_of(desk: Desk, asked: Asked) -> Study:
+def study_of(desk: Desk, asked: ReadRequest) -> Study:
     """Join the items and the model, both read into the cache as far as need be.
 
     Raises:
@@ -234,13 +234,13 @@ def study_of(desk: Desk, asked: Asked) -> Study:
 
 def make_read(desk: Desk, study: Study) -> bool:
     """Let the model read what it has not read; tell whether there was anything to do."""
-    states = reading(desk.bench, study)
+    states = reading(desk.work, study)
     kept = states.has()
     desk.make(states)
     return not kept
 
 
-def read(desk: Desk, asked: Asked) -> Lines:
+def read(desk: Desk, asked: ReadRequest) -> Lines:
     """Let a model read the items."""
     study = study_of(desk, asked)
     name, texts = study.card.name, f"{len(study.plan.prompts):,} texts"
@@ -280,19 +280,19 @@ def chosen_pooling(study: Study, pooling: Pooling | None) -> Pooling:
 
 
 def maps(
-    desk: Desk, asked: Asked, pooling: Pooling | None, scaling: Scaling, spec: LayoutSpec
+    desk: Desk, asked: ReadRequest, pooling: Pooling | None, scaling: Scaling, spec: LayoutSpec
 ) -> Lines:
     """Draw every layer's map and tell how far to trust each."""
     study = study_of(desk, asked)
     pooling = chosen_pooling(study, pooling)
-    desk.make(layouts(desk.bench, study, pooling, scaling, spec))
+    desk.make(layouts(desk.work, study, pooling, scaling, spec))
     told = {"maps": f"{spec.dims}-D {spec.method.upper()}, pooling {pooling}, {scaling}"}
     yield from facts(heading(study) | told)
     yield ""
     rows, problems = [], []
     for layer in study.plan.layers:
         try:
-            rows.append(_map_row(desk.bench.store, study, layer, pooling, scaling, spec))
+            rows.append(_map_row(desk.work.store, study, layer, pooling, scaling, spec))
         except CacheError:
             raise
         except CoreError as problem:
@@ -327,7 +327,7 @@ def _map_row(
 
 def list_cache(desk: Desk) -> Lines:
     """Tell what is stored, by kind, the largest first."""
-    store = desk.bench.store
+    store = desk.work.store
     rows = [
         (kind, f"{len(sizes):,}", bytes_text(sum(sizes))) for kind, sizes in _kinds(store).items()
     ]
@@ -367,7 +367,7 @@ def clear_cache(desk: Desk, kind: str) -> Lines:
     Raises:
         CoreError: There is none.
     """
-    store = desk.bench.store
+    store = desk.work.store
     artefacts = [entry for entry in store.artefacts() if entry.kind == kind]
     if not artefacts:
         known = ", ".join(_kinds(store)) or "nothing"

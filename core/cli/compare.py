@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from core import CoreError
 from core.activations.prompts import PRESETS
 from core.activations.study import Study, open_study
-from core.cli.basic import Asked, Desk, card_of, chosen_pooling, study_of
+from core.cli.basic import Desk, ReadRequest, card_of, chosen_pooling, study_of
 from core.cli.compare_arguments import COPY, ITSELF, STEERED
 from core.comparison import view as comparison_view
 from core.comparison.differences import RULE, Difference
@@ -118,7 +118,7 @@ def compare(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 def _made(desk: Desk, args: argparse.Namespace) -> Compared:
     read = PRESETS[args.preset]
     read = read if args.template is None else replace(read, template=args.template)
-    study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, read))
+    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, read))
     other = _other(desk, study, args)
     layer = study.anchor if args.layer is None else args.layer
     pooling = chosen_pooling(study, args.pooling)
@@ -128,7 +128,7 @@ def _made(desk: Desk, args: argparse.Namespace) -> Compared:
     asked = {"scaling": args.scaling, "tests": args.tests}
     spec = CompareSpec(**{name: one for name, one in asked.items() if one is not None})
     best = args.layer is None and args.other_layer is None
-    return Compared(desk.make(comparison(desk.bench, sides, spec)), spec, best)
+    return Compared(desk.make(comparison(desk.work, sides, spec)), spec, best)
 
 
 def _other(desk: Desk, study: Study, args: argparse.Namespace) -> Study:

@@ -10,16 +10,16 @@ from typing import Any, Final, get_args
 
 from core.activations.prompts import PRESETS
 from core.activations.study import Study
-from core.cli.basic import Asked, Desk, card_of, study_of
-from core.features.jobs import bring, worth
+from core.cli.basic import Desk, ReadRequest, card_of, study_of
+from core.features.jobs import bring, foreign_report
 from core.models.spec import ModelSpec
 from core.sae.dictionary import Dictionary, DictionaryError
 from core.sae.releases import FORMS, DictionarySpec
 from core.sae.shelf import Shelved, find_shelved, shelved
 from core.sae.training.corpora import CorpusSpec
-from core.sae.training.foreign_report import Worth
+from core.sae.training.foreign_report import ForeignReport
 from core.sae.training.jobs import plan_of, training
-from core.sae.training.reconstruction_report import DictionaryReport
+from core.sae.training.reconstruction_report import ReconstructionReport
 from core.sae.training.spec import TrainActivation, TrainSpec, paper_spec
 from core.sae.training.trained import KeptDictionary, export_dictionary, training_of
 from core.wording import (
@@ -57,8 +57,8 @@ def train(desk: Desk, args: argparse.Namespace) -> Lines:
     Raises:
         CoreError: It cannot be trained as asked.
     """
-    study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
-    bench, spec = desk.bench, _spec(args, study.card.d_model)
+    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
+    bench, spec = desk.work, _spec(args, study.card.d_model)
     made = training(bench, plan_of(study, _corpus(args), spec, args.layer))
     if made.has() and not args.json:
         yield "This dictionary was trained before: nothing to do."
@@ -74,7 +74,7 @@ def train(desk: Desk, args: argparse.Namespace) -> Lines:
 def list_all(desk: Desk, args: argparse.Namespace) -> Lines:
     """List the dictionaries of a model."""
     card = card_of(desk, ModelSpec.parse(args.model))
-    known = shelved(desk.bench.store, card)
+    known = shelved(desk.work.store, card)
     if not known:
         yield f"{card.name} has no dictionary yet. Train one: python -m core dictionary train MODEL"
         return
@@ -108,13 +108,13 @@ def report(desk: Desk, args: argparse.Namespace) -> Lines:
     """
     card = card_of(desk, ModelSpec.parse(args.model))
     if ":" not in args.dictionary:
-        kept = training_of(find_shelved(desk.bench.store, card, args.dictionary))
+        kept = training_of(find_shelved(desk.work.store, card, args.dictionary))
         if kept is not None:
             yield from _shown(kept, as_json=args.json)
             return
-    study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
+    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
     dictionary = dictionary_of(desk, study, args.dictionary)
-    found = desk.make(worth(desk.bench, study, dictionary))
+    found = desk.make(foreign_report(desk.work, study, dictionary))
     yield from _judged(dictionary, study, found, as_json=args.json)
 
 
@@ -131,11 +131,11 @@ def dictionary_of(desk: Desk, study: Study, name: str) -> Dictionary:
     """
     if ":" not in name:
         try:
-            return find_shelved(desk.bench.store, study.card, name).load()
+            return find_shelved(desk.work.store, study.card, name).load()
         except DictionaryError as error:
             raise DictionaryError(f"{error} Or name one to load: {FORMS}.") from error
-    brought: str = desk.watch(bring(desk.bench, study, DictionarySpec.parse(name)))
-    return find_shelved(desk.bench.store, study.card, brought).load()
+    brought: str = desk.watch(bring(desk.work, study, DictionarySpec.parse(name)))
+    return find_shelved(desk.work.store, study.card, brought).load()
 
 
 def _shown(kept: KeptDictionary, *, as_json: bool) -> Lines:
@@ -175,7 +175,7 @@ def _told(kept: KeptDictionary) -> Lines:
     yield from _figures(kept.report)
 
 
-def _judged(dictionary: Dictionary, study: Study, worth: Worth, *, as_json: bool) -> Lines:
+def _judged(dictionary: Dictionary, study: Study, worth: ForeignReport, *, as_json: bool) -> Lines:
     """Yield the report of a dictionary from elsewhere."""
     info, set_name = dictionary.info, study.items.provenance.name
     if as_json:
@@ -205,7 +205,7 @@ def _size(about: Mapping[str, Any]) -> str:
     return f"{about['positions']:,} tokens in {about['documents']:,} documents"
 
 
-def _figures(found: DictionaryReport) -> Lines:
+def _figures(found: ReconstructionReport) -> Lines:
     """Yield fits and costs beside their controls."""
     yield ""
     rows = [

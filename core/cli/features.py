@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core import CoreError
 from core.activations.prompts import PRESETS
-from core.cli.basic import Asked, Desk, make_read, study_of
+from core.cli.basic import Desk, ReadRequest, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
 from core.features.jobs import MoralLatents, ranked
 from core.features.ranking import FeatureSpec
@@ -34,11 +34,13 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
     """
     from core.features.view import counts_table, latents  # pandas: half a second of every command
 
-    study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, PRESETS[args.preset]))
+    study = study_of(
+        desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS[args.preset])
+    )
     dictionary = dictionary_of(desk, study, args.dictionary)
     make_read(desk, study)
     spec = FeatureSpec(permutations=args.permutations, seed=args.seed)
-    found = desk.make(ranked(desk.bench, study, dictionary, spec))
+    found = desk.make(ranked(desk.work, study, dictionary, spec))
     table = latents(found.scores, args.dimension, args.latents)
     if args.csv is not None:
         yield from _written(table, args)

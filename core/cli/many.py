@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 from core import CoreError
 from core.activations.jobs import untrained
 from core.activations.prompts import PRESETS, Pooling, ReadSpec
-from core.cli.basic import Asked, Desk, study_of
+from core.cli.basic import Desk, ReadRequest, study_of
 from core.cli.sweep import Sweep, sweep
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.diagnosis.report import check_folder
@@ -85,16 +85,16 @@ def add_packs(subparsers: Any, add: Add) -> None:
 
 def _pack(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     check_folder(args.out)
-    study = study_of(desk, Asked(ModelSpec.parse(args.model), args.items, _read(args)))
+    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, _read(args)))
     copy, lacks = None, ""
     try:
-        copy = untrained(desk.bench, study)
+        copy = untrained(desk.work, study)
     except CoreError as error:
         lacks = f"Without the untrained copy: {error}"
     made = desk.job(
         {"pack": str(args.out.absolute())},
         f"Packing {study.card.name}",
-        partial(pack, desk.bench.store, study, copy, args.out),
+        partial(pack, desk.work.store, study, copy, args.out),
         "data",
     )
     yield from (text for text in (*made.told, lacks) if text)
@@ -106,7 +106,7 @@ def _unpack(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     opened = desk.job(
         {"unpack": str(args.file.absolute())},
         f"Opening {args.file.name}",
-        partial(unpack, desk.bench.store, args.file),
+        partial(unpack, desk.work.store, args.file),
         "data",
     )
     yield from opened.told

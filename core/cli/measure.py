@@ -8,7 +8,7 @@ from core import CoreError
 from core.activations.jobs import untrained
 from core.activations.prompts import Pooling
 from core.activations.study import Study
-from core.cli.basic import Asked, Desk, chosen_pooling, study_of
+from core.cli.basic import Desk, ReadRequest, chosen_pooling, study_of
 from core.diagnosis import jobs, leaderboard_rows
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.evidence_report import Evidence
@@ -25,7 +25,7 @@ MOST_DRAWS: Final = 10_000
 
 
 def measure(
-    desk: Desk, asked: Asked, pooling: Pooling | None, scaling: Scaling, layers: Sequence[int]
+    desk: Desk, asked: ReadRequest, pooling: Pooling | None, scaling: Scaling, layers: Sequence[int]
 ) -> Evidence:
     """Measure some layers, all of them if none is named.
 
@@ -41,7 +41,7 @@ def measure(
             f"{study.card.name} has no layer {lost[0]}. Its layers are 0 to "
             f"{study.card.n_layers - 1}, and {EMBEDDING} for the embedding output."
         )
-    return desk.make(jobs.measured(desk.bench, study, pooling, scaling, chosen))
+    return desk.make(jobs.measured(desk.work, study, pooling, scaling, chosen))
 
 
 # --- the four tests ---
@@ -59,7 +59,7 @@ class Diagnoses(NamedTuple):
 
 def diagnose(
     desk: Desk,
-    asked: Asked,
+    asked: ReadRequest,
     pooling: Pooling | Literal["both"] | None,
     spec: DiagnosisSpec,
     *,
@@ -81,18 +81,16 @@ def diagnose(
     study = study_of(desk, asked)
     poolings = study.plan.spec.poolings if pooling == "both" else (chosen_pooling(study, pooling),)
     # Described before any weights are opened: a copy that does not fit is told at once.
-    copy = untrained(desk.bench, study) if control else None
+    copy = untrained(desk.work, study) if control else None
     found, kept = [], True
     for one in poolings:
         here = replace(spec, pooling=one)
         kept &= all(
-            four_tests(desk.bench.store, who, here).has()
-            for who in (study, copy)
-            if who is not None
+            four_tests(desk.work.store, who, here).has() for who in (study, copy) if who is not None
         )
-        own = desk.make(jobs.diagnosis(desk.bench, study, here))
-        other = None if copy is None else desk.make(jobs.diagnosis(desk.bench, copy, here))
-        leaderboard_rows.keep(desk.bench.store, own, other)
+        own = desk.make(jobs.diagnosis(desk.work, study, here))
+        other = None if copy is None else desk.make(jobs.diagnosis(desk.work, copy, here))
+        leaderboard_rows.keep(desk.work.store, own, other)
         found.append(Diagnosed(own, other))
     return Diagnoses(found, kept)
 
@@ -118,7 +116,7 @@ def repair(desk: Desk, study: Study, spec: DiagnosisSpec) -> Repaired:
     Raises:
         CoreError: The model cannot read the items.
     """
-    made = jobs.repaired(desk.bench, study, draws=spec.draws, seed=spec.seed)
+    made = jobs.repaired(desk.work, study, draws=spec.draws, seed=spec.seed)
     kept = made.has()
     return Repaired(desk.make(made), kept=kept)
 

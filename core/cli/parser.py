@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 from core import CoreError
 from core.activations.prompts import PRESETS, Pooling
 from core.cli import basic, compare_arguments, dictionary, features, many, measure
-from core.cli.basic import Asked, Desk
+from core.cli.basic import Desk, ReadRequest
 from core.dataset.columns import ColumnMapping, inspect_table
 from core.dataset.sets import ItemSpec, Sample
 from core.diagnosis import evidence_report
@@ -32,13 +32,13 @@ Command = Callable[[Desk, argparse.Namespace], Iterable[str]]
 # --- from words to what they mean ---
 
 
-def _asked(args: argparse.Namespace) -> Asked:
+def _asked(args: argparse.Namespace) -> ReadRequest:
     model, read = ModelSpec.parse(args.model), PRESETS[args.preset]
     if args.untrained is not None:
         model = model.untrained(args.untrained)
     if args.template is not None:
         read = replace(read, template=args.template)
-    return Asked(model, args.items, read)
+    return ReadRequest(model, args.items, read)
 
 
 def _item_spec(args: argparse.Namespace) -> ItemSpec:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from core import CoreError
 from core.activations.prompts import Pooling, ReadSpec
 from core.cli import measure
-from core.cli.basic import Asked, Desk, find_items
+from core.cli.basic import Desk, ReadRequest, find_items
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.diagnosis.report import BRIEF, Diagnosed, check_folder
@@ -97,9 +97,9 @@ def _measure(desk: Desk, entry: Entry, asked: Sweep) -> _Outcome:
     except CoreError as error:
         return _failed(entry, str(error))
     finally:
-        desk.bench.shelf.close_all()
+        desk.work.shelf.close_all()
     diagnosis, untrained = own.diagnosis, own.untrained
-    rows = leaderboard_rows.keep(desk.bench.store, diagnosis, untrained, entry.labels, note)
+    rows = leaderboard_rows.keep(desk.work.store, diagnosis, untrained, entry.labels, note)
     beyond = sum(row["level"] == "beyond" for row in rows)
     line = f"{beyond} of {len(TESTS)} tests beyond all controls"
     return _Outcome(rows, f"{line}. {note}" if note else line)
@@ -117,11 +117,11 @@ def _diagnosed(desk: Desk, spec: ModelSpec, asked: Sweep) -> tuple[Diagnosed, st
     Returns:
         The diagnosis, and why its untrained copy is missing; empty if it is not.
     """
-    question = Asked(spec, asked.items, asked.read)
+    question = ReadRequest(spec, asked.items, asked.read)
     alone = measure.diagnose(desk, question, asked.pooling, asked.measured, control=False).several[
         0
     ]
-    desk.bench.shelf.close_all()
+    desk.work.shelf.close_all()
     if not asked.control or spec.untrained_seed is not None:
         return alone, ""
     try:

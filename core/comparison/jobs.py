@@ -22,7 +22,7 @@ from core.comparison.pairs import (
 from core.comparison.profiles import Profile, profiled
 from core.comparison.sides import LETTERS, Side
 from core.comparison.steered import edits_of
-from core.comparison.texts import Question, Told, ask
+from core.comparison.texts import Answer, Question, ask
 from core.diagnosis import jobs as diagnosis_jobs
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
 from core.maps.projection import LayoutSpec
@@ -227,13 +227,13 @@ def _gathered(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Foun
 def ask_all(work: Workbench, sides: Sequence[Side], question: Question) -> Job:
     """Start (or join) the job that asks every model, one after the other.
 
-    Its result is a dictionary: letter of a side -> ``Told``. The shelf keeps models open beside
+    Its result is a dictionary: letter of a side -> ``Answer``. The shelf keeps models open beside
     each other only where they fit.
     """
 
-    def do(report: Report) -> dict[str, Told]:
-        told: dict[str, Told] = {}
-        asked: dict[str, Told] = {}
+    def do(report: Report) -> dict[str, Answer]:
+        told: dict[str, Answer] = {}
+        asked: dict[str, Answer] = {}
         for number, (letter, side) in enumerate(zip(LETTERS, sides, strict=False)):
             name = side.study.plan.model
             if name not in asked:

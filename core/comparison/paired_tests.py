@@ -16,7 +16,7 @@ from core.activations.study import Study, layer_states, states_of
 from core.comparison.differences import Difference, paired_difference
 from core.diagnosis.diagnosis import FORMAT, Diagnosis, DiagnosisSpec, second_half, study_cohort
 from core.measures.cohort import Cohort
-from core.measures.result import HEADLINES, NOTHING, TESTS, Figure, Measured, Test
+from core.measures.result import HEADLINES, NOTHING, TESTS, Measured, Measurement, Test
 from core.runtime.made import Made, artefact, several
 from core.runtime.progress import Report
 from core.runtime.store import Store, library_version
@@ -162,7 +162,7 @@ def _write(folder: Path, found: Measured) -> None:
 
 def _read(folder: Path, test: Test) -> Measured:
     facts = json.loads((folder / "headline.json").read_text())
-    head = Figure(
+    head = Measurement(
         test,
         HEADLINES[test],
         facts["part"],

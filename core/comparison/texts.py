@@ -18,7 +18,7 @@ from core.activations.study import Study
 from core.runtime.progress import Report, part
 from core.runtime.store import Store
 from core.steering.edits import resolve
-from core.steering.effects.controls import asked_actions, control_edits
+from core.steering.effects.controls import control_edits, held_out_prompts
 from core.steering.effects.readout import ReadOut, read_out
 from core.steering.generation import write
 from core.steering.recipes import Recipe, Term
@@ -50,7 +50,7 @@ class Question:
     """How texts are written."""
 
 
-class Told(NamedTuple):
+class Answer(NamedTuple):
     """What one model answered; the person's prompt is the first, held-out actions follow."""
 
     recipe: Recipe
@@ -95,7 +95,9 @@ def recipe_for(study: Study, question: Question) -> Recipe:
     )
 
 
-def ask(store: Store, study: Study, model: "OpenModel", question: Question, report: Report) -> Told:
+def ask(
+    store: Store, study: Study, model: "OpenModel", question: Question, report: Report
+) -> Answer:
     """Ask one model.
 
     Args:
@@ -112,7 +114,7 @@ def ask(store: Store, study: Study, model: "OpenModel", question: Question, repo
     check_model(model, study.plan)
     recipe = recipe_for(study, question)
     edits = resolve(store, study, recipe)
-    asked = asked_actions(study, question.which)
+    asked = held_out_prompts(study, question.which)
     prompts = (question.prompt, *asked.prompts)
     report(0.0, 1, "asking for the next word")
     answers = read_out(model, prompts, edits, recipe.positions)
@@ -128,10 +130,10 @@ def ask(store: Store, study: Study, model: "OpenModel", question: Question, repo
         plain, steered, changed = written.plain[0], written.steered[0], written.changed_tokens
         writing(done, most, f"writing · token {done} of {most}")
     texts = (question.prompt, *asked.texts)
-    return Told(recipe, texts, answers, random, plain, steered, changed)
+    return Answer(recipe, texts, answers, random, plain, steered, changed)
 
 
-def told_table(told: dict[str, Told]) -> pd.DataFrame:
+def told_table(told: dict[str, Answer]) -> pd.DataFrame:
     """Return the read-outs of all models, a row per question and model.
 
     Columns: text, own (the person's prompt), side, plain, steered, change, random (change along a
@@ -158,7 +160,7 @@ def told_table(told: dict[str, Told]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def told_sentence(letter: str, one: Told) -> str:
+def told_sentence(letter: str, one: Answer) -> str:
     """Say what one model answered, and what steering did, beside a random direction."""
     plain = float(one.answers.plain.mean())
     leans = f"**{letter}** leans to {'right' if plain > 0 else 'wrong'} ({_signed(plain)})"

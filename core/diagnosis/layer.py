@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.measures.result import ALL, HEADLINES, NOTHING, Figure, Measured, Test, flat
+from core.measures.result import ALL, HEADLINES, NOTHING, Measured, Measurement, Test, flat
 from core.runtime.made import Made, artefact, several
 from core.runtime.progress import Report
 from core.runtime.store import Store
@@ -27,22 +27,22 @@ class LayerDiagnosis:
     first: Mapping[Test, float]
     """Headline on the half of the texts that chooses layers."""
 
-    second: Mapping[Test, Figure]
+    second: Mapping[Test, Measurement]
     """Headline on the other half, with interval and band."""
 
     problem: str = ""
     """Why nothing could be measured; empty where something was."""
 
-    def headline(self, test: Test) -> Figure:
+    def headline(self, test: Test) -> Measurement:
         """Return a test's headline; NaN throughout where nothing could be measured."""
         if test not in self.whole:
-            return Figure(test, HEADLINES[test], ALL, 0, NOTHING, NOTHING)
+            return Measurement(test, HEADLINES[test], ALL, 0, NOTHING, NOTHING)
         return self.whole[test].headline
 
-    def reported(self, test: Test) -> Figure:
+    def reported(self, test: Test) -> Measurement:
         """Return a test's headline on the reporting half; NaN where nothing was measured."""
         if test not in self.second:
-            return Figure(test, HEADLINES[test], ALL, 0, NOTHING, NOTHING)
+            return Measurement(test, HEADLINES[test], ALL, 0, NOTHING, NOTHING)
         return self.second[test]
 
 
@@ -73,7 +73,7 @@ def _write(folder: Path, result: LayerDiagnosis) -> None:
 
     rows = [("all", figure) for measured in result.whole.values() for figure in measured.figures]
     rows += [("second", figure) for figure in result.second.values()]
-    columns = [*flat(Figure("gradient", "", "", 0, NOTHING, NOTHING))]
+    columns = [*flat(Measurement("gradient", "", "", 0, NOTHING, NOTHING))]
     kinds = [pa.string()] * 3 + [pa.int64()] + [pa.float64()] * 6
     table = pa.Table.from_pylist(
         [{"texts": texts, **flat(figure)} for texts, figure in rows],
@@ -105,10 +105,10 @@ def _read(folder: Path) -> LayerDiagnosis:
 
     whole: dict[Test, Measured] = {}
     first: dict[Test, float] = {}
-    second: dict[Test, Figure] = {}
-    figures: dict[Test, list[Figure]] = {}
+    second: dict[Test, Measurement] = {}
+    figures: dict[Test, list[Measurement]] = {}
     for row in pq.read_table(folder / "figures.parquet").to_pylist():
-        figure = Figure(
+        figure = Measurement(
             row["test"],
             row["name"],
             row["part"],

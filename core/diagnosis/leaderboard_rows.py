@@ -50,7 +50,7 @@ COLUMNS: Final = (
 
 
 @dataclass(frozen=True)
-class Labels:
+class ModelTags:
     """What people say about a model; nothing here is measured."""
 
     name: str = ""
@@ -69,7 +69,7 @@ class Labels:
 def rows(
     diagnosis: Diagnosis,
     untrained: Diagnosis | None = None,
-    labels: Labels | None = None,
+    labels: ModelTags | None = None,
     note: str = "",
 ) -> list[dict[str, Any]]:
     """Return four rows, one per test, as flat records; None where nothing can be computed.
@@ -81,13 +81,13 @@ def rows(
         note: Why something is missing, such as the untrained copy.
     """
     scores = {score.test: score for score in scorecard(diagnosis, untrained)}
-    shared = _shared(diagnosis, labels or Labels()) | {"reason": note}
+    shared = _shared(diagnosis, labels or ModelTags()) | {"reason": note}
     return [shared | _measured(test, scores.get(test)) for test in TESTS]
 
 
-def failed(name: str, model: str, reason: str, labels: Labels | None = None) -> dict[str, Any]:
+def failed(name: str, model: str, reason: str, labels: ModelTags | None = None) -> dict[str, Any]:
     """Return the row of a model that could not be measured: no test, and why."""
-    told = {**asdict(labels or Labels()), "name": name, "model": model, "reason": reason}
+    told = {**asdict(labels or ModelTags()), "name": name, "model": model, "reason": reason}
     return dict.fromkeys(COLUMNS) | told
 
 
@@ -107,7 +107,7 @@ def run_of(study: Study, spec: DiagnosisSpec) -> str:
     )[:16]
 
 
-def _shared(diagnosis: Diagnosis, labels: Labels) -> dict[str, Any]:
+def _shared(diagnosis: Diagnosis, labels: ModelTags) -> dict[str, Any]:
     study, spec, card = diagnosis.study, diagnosis.spec, diagnosis.study.card
     return {
         "family": labels.family,
@@ -153,7 +153,7 @@ def keep(
     store: Store,
     diagnosis: Diagnosis,
     untrained: Diagnosis | None = None,
-    labels: Labels | None = None,
+    labels: ModelTags | None = None,
     note: str = "",
 ) -> list[dict[str, Any]]:
     """Store a diagnosis's rows for the leaderboard, and return them."""
@@ -162,7 +162,7 @@ def keep(
         "format": FORMAT,
         "run": found[0]["run"],
         "figures": figures_sha256(diagnosis),
-        "labels": asdict(labels or Labels()),
+        "labels": asdict(labels or ModelTags()),
         "untrained": untrained and figures_sha256(untrained),
     }
     if not store.has(KIND, key):

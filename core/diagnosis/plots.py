@@ -12,7 +12,7 @@ from core.diagnosis.verdicts import CONTROLS, Score
 from core.diagnosis.view import Curve
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.layers import layer_name
-from core.measures.result import ALL, Figure, Test
+from core.measures.result import ALL, Measurement, Test
 from core.palette import (
     CHANCE,
     CONTROL,
@@ -258,7 +258,7 @@ def _curve_frame(figure: go.Figure, curve: Curve, *, named: bool) -> None:
 # --- one layer ---
 
 
-def pole_heatmap(grid: Mapping[str, Sequence[Figure]]) -> go.Figure:
+def pole_heatmap(grid: Mapping[str, Sequence[Measurement]]) -> go.Figure:
     """Draw the figures of the ten poles: 0 or chance is the middle of the scale, 1 its end.
 
     Args:
@@ -279,7 +279,7 @@ def pole_heatmap(grid: Mapping[str, Sequence[Figure]]) -> go.Figure:
     return _heatmap((values - middle) / (1 - middle), columns, text, hover, height=390)
 
 
-def _beside(figure: Figure) -> str:
+def _beside(figure: Measurement) -> str:
     shuffled = figure.shuffled
     chance = "" if np.isnan(shuffled.high) else f"<br>shuffled labels {span(shuffled)}"
     return f"{span(figure.observed)}{chance}<br>{figure.n:,} rows or texts"

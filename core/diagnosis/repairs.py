@@ -65,7 +65,7 @@ _EVEN: Final = replace(_STRIPPED, scaling="standardised")
 
 
 @dataclass(frozen=True, eq=False)
-class Desk:
+class RepairContext:
     """What the repairs work on."""
 
     store: Store
@@ -133,7 +133,7 @@ REPAIRS: Final = {
     "words": ("Minus word counts", "what a bag of words reaches on the same texts"),
 }
 #: One procedure's figure over the layers, and how it picks one.
-_Make = Callable[[Desk], Drawn]
+_Make = Callable[[RepairContext], Drawn]
 
 
 def chain(test: Test) -> Iterator[tuple[str, _Make]]:
@@ -171,11 +171,11 @@ def _highest(values: Mapping[int, float]) -> int | None:
     return max(known, key=lambda layer: (known[layer], -layer)) if known else None
 
 
-def _nothing(desk: Desk) -> Drawn:
+def _nothing(desk: RepairContext) -> Drawn:
     return Drawn(np.nan, np.full(desk.cohort.draws, np.nan), None)
 
 
-def _best(scored: Mapping[int, Measured], desk: Desk) -> Drawn:
+def _best(scored: Mapping[int, Measured], desk: RepairContext) -> Drawn:
     """Return the highest layer's headline."""
     best = _highest({layer: one.headline.observed.value for layer, one in scored.items()})
     if best is None:
@@ -183,7 +183,7 @@ def _best(scored: Mapping[int, Measured], desk: Desk) -> Drawn:
     return Drawn(scored[best].headline.observed.value, _filled(scored[best].draws, desk), best)
 
 
-def _opposition(desk: Desk, how: How) -> Drawn:
+def _opposition(desk: RepairContext, how: How) -> Drawn:
     """Return the opposition where the centres' mean cosine is lowest: the paper's choice."""
     matrices = desk.over(
         lambda layer: opposition.cosine_matrix(desk.states(how, layer), desk.cohort)
@@ -196,12 +196,12 @@ def _opposition(desk: Desk, how: How) -> Drawn:
     return Drawn(found.headline.observed.value, _filled(found.draws, desk), best)
 
 
-def _filled(draws: NDArray[np.floating], desk: Desk) -> Floats:
+def _filled(draws: NDArray[np.floating], desk: RepairContext) -> Floats:
     """Return resamples, NaN if there are none."""
     return draws.astype(np.float64) if len(draws) else np.full(desk.cohort.draws, np.nan)
 
 
-def _gradient(desk: Desk, how: How, *, left_out: bool, neutrals: bool) -> Drawn:
+def _gradient(desk: RepairContext, how: How, *, left_out: bool, neutrals: bool) -> Drawn:
     """Return the mean over poles of each pole's highest layer: the paper's main figure."""
     cohort = desk.cohort
     variant = gradients.VARIANTS[1 if neutrals else 0]
@@ -228,7 +228,7 @@ def _gradient(desk: Desk, how: How, *, left_out: bool, neutrals: bool) -> Drawn:
     return Drawn(float(value), gradients.fisher_mean(draws, weights), None)
 
 
-def _density(desk: Desk, how: How, *, noise: bool) -> Drawn:
+def _density(desk: RepairContext, how: How, *, noise: bool) -> Drawn:
     """Return the highest agreement of the paper's clusters with the 15 classes."""
 
     def score(layer: int) -> Measured:
@@ -242,7 +242,7 @@ def _density(desk: Desk, how: How, *, noise: bool) -> Drawn:
     return _best(scored, desk)
 
 
-def _kmeans(desk: Desk, how: How) -> Drawn:
+def _kmeans(desk: RepairContext, how: How) -> Drawn:
     """Return the highest agreement of k-means with the 15 classes."""
 
     def score(layer: int) -> Measured:
@@ -253,7 +253,7 @@ def _kmeans(desk: Desk, how: How) -> Drawn:
     return _best(scored, desk)
 
 
-def _trained(desk: Desk, how: How, *, by_text: bool) -> Drawn:
+def _trained(desk: RepairContext, how: How, *, by_text: bool) -> Drawn:
     """Return the highest test R² of the paper's optimiser-trained probe on raw states."""
     cohort, raw = desk.cohort, replace(how, scaling="raw")
     split = paper_probe.text_split(cohort) if by_text else paper_probe.row_split(len(cohort))
@@ -274,7 +274,7 @@ def _trained(desk: Desk, how: How, *, by_text: bool) -> Drawn:
     return Drawn(value, mean_known(draws.each()), best)
 
 
-def _ridge(desk: Desk) -> Drawn:
+def _ridge(desk: RepairContext) -> Drawn:
     """Return the highest R² of the closed-form probe."""
     raw = replace(_STRIPPED, scaling="raw")
 
@@ -286,7 +286,7 @@ def _ridge(desk: Desk) -> Drawn:
     return _best(scored, desk)
 
 
-def _chosen_elsewhere(desk: Desk, test: Test) -> Drawn:
+def _chosen_elsewhere(desk: RepairContext, test: Test) -> Drawn:
     """Return the scorecard's figure: layer from one half of the texts, figure from the other."""
     layer = _diagnosis(desk).chosen.get(test)
     if layer is None:
@@ -296,7 +296,7 @@ def _chosen_elsewhere(desk: Desk, test: Test) -> Drawn:
     return Drawn(found.headline.observed.value, _filled(found.draws, desk), layer)
 
 
-def _beyond_words(desk: Desk, test: Test) -> Drawn:
+def _beyond_words(desk: RepairContext, test: Test) -> Drawn:
     """Return the same minus what a bag of words gives on the same half of the texts."""
     model = _chosen_elsewhere(desk, test)
     words = word_states(desk.plain)
@@ -308,7 +308,7 @@ def _beyond_words(desk: Desk, test: Test) -> Drawn:
     return Drawn(value, model.draws - _filled(found.draws, desk), model.layer)
 
 
-def _diagnosis(desk: Desk) -> Diagnosis:
+def _diagnosis(desk: RepairContext) -> Diagnosis:
     spec = DiagnosisSpec(
         pooling=_EVEN.pooling,
         scaling=_EVEN.scaling,

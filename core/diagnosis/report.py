@@ -19,7 +19,7 @@ from core.diagnosis.waterfall import Step
 from core.layers import layer_text
 from core.measures.ceiling import Ceiling, ceiling
 from core.measures.cohort import cohort_of
-from core.measures.result import ALL, HEADLINES, NOTHING, TESTS, Figure, Test, flat
+from core.measures.result import ALL, HEADLINES, NOTHING, TESTS, Measurement, Test, flat
 from core.statistics.bootstrap import Estimate
 from core.wording import Lines, aligned, facts, interval_text
 
@@ -212,9 +212,9 @@ def _records(one: LayerDiagnosis, states: str, layer: int | None) -> Iterator[di
         yield {"states": states, "layer": layer, "texts": texts, **flat(figure), "verdict": ""}
 
 
-def _alone(test: Test, value: float) -> Figure:
+def _alone(test: Test, value: float) -> Measurement:
     """Return a headline of which no more than the value was kept."""
-    return Figure(test, HEADLINES[test], ALL, 0, Estimate(value, np.nan, np.nan), NOTHING)
+    return Measurement(test, HEADLINES[test], ALL, 0, Estimate(value, np.nan, np.nan), NOTHING)
 
 
 def _score_record(test: Test, score: Score | None) -> dict[str, Any]:

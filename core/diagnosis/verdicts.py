@@ -13,7 +13,7 @@ import numpy as np
 from core.diagnosis.diagnosis import Diagnosis
 from core.diagnosis.layer import LayerDiagnosis
 from core.layers import EMBEDDING
-from core.measures.result import TESTS, Figure, Test
+from core.measures.result import TESTS, Measurement, Test
 from core.statistics.bootstrap import Estimate
 
 Level = Literal["nothing", "chance", "control", "partly", "beyond"]
@@ -79,7 +79,7 @@ class Score:
     layer: int
     """Chosen on the other half of the texts."""
 
-    figure: Figure
+    figure: Measurement
     """The headline there, with interval and shuffled band."""
 
     controls: Mapping[str, Estimate]

@@ -16,7 +16,7 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.measures.ceiling import Ceiling
 from core.measures.cohort import cohort_of
 from core.measures.confusions import Confusion, confusions
-from core.measures.result import ALL, HEADLINES, NOTHING, Figure, Test
+from core.measures.result import ALL, HEADLINES, NOTHING, Measurement, Test
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate
 from core.wording import span
@@ -124,13 +124,13 @@ def _point(
     return Point(layer, own.observed, own.shuffled, controls, said.words)
 
 
-def figure_of(one: LayerDiagnosis, test: Test, name: str, part: str) -> Figure:
+def figure_of(one: LayerDiagnosis, test: Test, name: str, part: str) -> Measurement:
     """Return a figure of a layer; NaN throughout if it was not measured."""
     if test in one.whole:
         for figure in one.whole[test].figures:
             if (figure.name, figure.part) == (name, part):
                 return figure
-    return Figure(test, name, part, 0, NOTHING, NOTHING)
+    return Measurement(test, name, part, 0, NOTHING, NOTHING)
 
 
 def summary(scores: Sequence[Score]) -> str:
@@ -163,7 +163,7 @@ def ceiling_text(found: Ceiling) -> str:
 # --- one layer ---
 
 
-def pole_grid(one: LayerDiagnosis) -> dict[str, list[Figure]]:
+def pole_grid(one: LayerDiagnosis) -> dict[str, list[Measurement]]:
     """Return the figures of the ten poles at a layer: title -> ten figures."""
     return {
         title: [figure_of(one, test, name, pole) for pole in DIMENSIONS]

@@ -15,7 +15,7 @@ import numpy as np
 from core.activations.prompts import PRESETS, ReadSpec
 from core.activations.study import Study
 from core.diagnosis.diagnosis import FORMAT as DIAGNOSIS_FORMAT
-from core.diagnosis.repairs import REPAIRS, Desk, Drawn, chain, layers_of
+from core.diagnosis.repairs import REPAIRS, Drawn, RepairContext, chain, layers_of
 from core.measures.cohort import DRAWS, cohort_of
 from core.measures.result import NOTHING, TESTS, Test, estimate
 from core.runtime.made import Made, artefact, read_json, write_json
@@ -98,7 +98,7 @@ def _measured(
 ) -> Waterfall:
     cohort = cohort_of(plain.items, draws=draws, shuffles=0, seed=seed)
     layers = layers_of(store, paper, plain)
-    desk = Desk(store, paper, plain, cohort.prepare(), layers, report)
+    desk = RepairContext(store, paper, plain, cohort.prepare(), layers, report)
     chains = {test: list(chain(test)) for test in TESTS}
     total, done = sum(map(len, chains.values())), 0
     result: Waterfall = {}

@@ -97,7 +97,7 @@ class Effects(NamedTuple):
 CHANCE: Final[dict[Statistic, float]] = {"membership": 0.5, "contrast": 0.0, "gradient": 0.0}
 
 
-class Comparison(NamedTuple):
+class Contrast(NamedTuple):
     """One comparison of texts, for one dimension or several."""
 
     statistic: Statistic
@@ -132,7 +132,7 @@ class Comparison(NamedTuple):
         return effect
 
 
-def comparisons(labels: TextLabels, chosen: NDArray[np.bool_]) -> Iterator[Comparison]:
+def comparisons(labels: TextLabels, chosen: NDArray[np.bool_]) -> Iterator[Contrast]:
     """Yield every comparison that these texts allow.
 
     Membership: a dimension's members, of any grade above 0, against all other texts. Contrast:
@@ -163,6 +163,6 @@ def comparisons(labels: TextLabels, chosen: NDArray[np.bool_]) -> Iterator[Compa
 
 def _comparison(
     statistic: Statistic, columns: list[int], texts: NDArray[np.bool_], target: NDArray[np.generic]
-) -> Comparison:
+) -> Contrast:
     values = target[texts].astype(np.float64)
-    return Comparison(statistic, columns, texts, values - values.mean(axis=0))
+    return Contrast(statistic, columns, texts, values - values.mean(axis=0))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.activations.study import Study
 from core.features.comparisons import TextLabels
-from core.features.feature_activations import CodePooling, Codes
+from core.features.feature_activations import FeatureActivations, FeaturePooling
 from core.features.ranking import split_of_prompts
 from core.foundations import DIMENSIONS
 from core.runtime.store import Store
@@ -63,7 +63,7 @@ class Around(NamedTuple):
     """The nearest texts."""
 
 
-class Passport(NamedTuple):
+class Dashboard(NamedTuple):
     """What is known of a latent without running the model."""
 
     latent: int
@@ -131,16 +131,16 @@ def pole_directions(store: Store, study: Study, layer: int) -> NDArray[np.float3
     return rows
 
 
-def passport(
+def dashboard_of(
     study: Study,
     dictionary: Dictionary,
-    codes: Codes,
+    codes: FeatureActivations,
     latent: int,
     poles: NDArray[np.float32],
     *,
-    pooling: CodePooling = "max",
+    pooling: FeaturePooling = "max",
     seed: int = 0,
-) -> Passport:
+) -> Dashboard:
     """Return a latent's passport.
 
     Args:
@@ -161,7 +161,7 @@ def passport(
     peaks = _per_text(codes, values, "max")
     correlation, shuffled, n = _correlations(study, _per_text(codes, values, pooling), seed)
     own, bands = _cosines(dictionary, poles, latent)
-    return Passport(
+    return Dashboard(
         latent,
         len(on) / codes.n_tokens,
         float((peaks > 0).mean()),
@@ -180,7 +180,7 @@ def passport(
 
 
 def _activations(
-    study: Study, dictionary: Dictionary, codes: Codes, latent: int
+    study: Study, dictionary: Dictionary, codes: FeatureActivations, latent: int
 ) -> NDArray[np.float32]:
     """Return a latent's activation on every token; refuse one that is not there or never on."""
     if not 0 <= latent < codes.n_latents:
@@ -197,7 +197,7 @@ def _activations(
 
 
 def _per_text(
-    codes: Codes, values: NDArray[np.float32], pooling: CodePooling
+    codes: FeatureActivations, values: NDArray[np.float32], pooling: FeaturePooling
 ) -> NDArray[np.float64]:
     """Return one latent's pooled activation per prompt, shape ``(n_prompts,)``."""
     pooled = np.zeros(codes.n_prompts)
@@ -214,7 +214,9 @@ def _strongest(peaks: NDArray[np.float64], most: int) -> NDArray[np.int64]:
     return order[peaks[order] > 0].astype(np.int64)
 
 
-def _example(study: Study, codes: Codes, values: NDArray[np.float32], prompt: int) -> Example:
+def _example(
+    study: Study, codes: FeatureActivations, values: NDArray[np.float32], prompt: int
+) -> Example:
     where = codes.tokens_of(int(prompt))
     words = tuple(codes.words[int(one)] for one in codes.token[where])
     heat = values[where]
@@ -223,7 +225,7 @@ def _example(study: Study, codes: Codes, values: NDArray[np.float32], prompt: in
 
 
 def _borderline(
-    study: Study, codes: Codes, values: NDArray[np.float32], peaks: NDArray[np.float64]
+    study: Study, codes: FeatureActivations, values: NDArray[np.float32], peaks: NDArray[np.float64]
 ) -> tuple[Around, ...]:
     """Return the texts around each quantile of those on which the latent is on."""
     on = np.flatnonzero(peaks > 0)

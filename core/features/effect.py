@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.activations.extraction import check_model
 from core.activations.study import Study
-from core.features.feature_activations import Codes
+from core.features.feature_activations import FeatureActivations
 from core.runtime.made import Made, artefact, read_json, write_json
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store
@@ -163,7 +163,7 @@ def measure_effect(
     study: Study,
     model: "OpenModel",
     dictionary: Dictionary,
-    codes: Codes,
+    codes: FeatureActivations,
     spec: EffectSpec,
     report: Report = silent,
 ) -> Effect:
@@ -185,7 +185,7 @@ def measure_effect(
     """
     check_fits(dictionary, model.card)
     check_model(model, study.plan)
-    bench = _Bench(store, study, model, dictionary, codes, spec)
+    bench = _Experiment(store, study, model, dictionary, codes, spec)
     dictionary.direction(spec.latent)  # refuses a dead one before any work
     others = alike(codes, dictionary, spec.latent, spec.controls, spec.seed)
     steered, off = [], []
@@ -206,7 +206,7 @@ def _beside(shifts: Sequence[NDArray[np.float64]]) -> Tried:
 
 
 def alike(
-    codes: Codes, dictionary: Dictionary, latent: int, most: int, seed: int = 0
+    codes: FeatureActivations, dictionary: Dictionary, latent: int, most: int, seed: int = 0
 ) -> NDArray[np.int64]:
     """Return random other latents that are on about as often, shape ``(<= most,)``.
 
@@ -227,7 +227,7 @@ def alike(
     return np.sort(drawn).astype(np.int64)
 
 
-class _Bench:
+class _Experiment:
     """The same two experiments for one latent after the other."""
 
     def __init__(
@@ -236,7 +236,7 @@ class _Bench:
         study: Study,
         model: "OpenModel",
         dictionary: Dictionary,
-        codes: Codes,
+        codes: FeatureActivations,
         spec: EffectSpec,
     ) -> None:
         self._study, self._model, self._codes = study, model, codes

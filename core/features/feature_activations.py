@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.models.open_models import OpenModel
 
 #: How a text's tokens become one figure: the strongest, or the mean over all.
-CodePooling = Literal["max", "mean"]
+FeaturePooling = Literal["max", "mean"]
 
 _FILE: Final = "codes.safetensors"
 _WORDS: Final = "words.json"
@@ -37,7 +37,7 @@ _FORMAT: Final = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Codes:
+class FeatureActivations:
     """Activations of all latents on a set's prompts, first tokens left out."""
 
     by_latent: "csc_array"
@@ -77,7 +77,7 @@ class Codes:
         on = np.diff(self.by_latent.indptr) / max(self.n_tokens, 1)
         return np.asarray(on, np.float64)
 
-    def pooled(self, pooling: CodePooling) -> "csr_array":
+    def pooled(self, pooling: FeaturePooling) -> "csr_array":
         """Return each latent's activation per prompt, float32, shape ``(n_prompts, n_latents)``.
 
         A prompt of one token has none left and is 0 everywhere.
@@ -106,9 +106,9 @@ class Codes:
         return slice(int(first), int(last))
 
 
-def kept_codes(
-    store: Store, plan: Plan, dictionary: Dictionary, make: Callable[[Report], Codes]
-) -> Made[Codes]:
+def kept_activations(
+    store: Store, plan: Plan, dictionary: Dictionary, make: Callable[[Report], FeatureActivations]
+) -> Made[FeatureActivations]:
     """Return a set's codes.
 
     Args:
@@ -120,19 +120,19 @@ def kept_codes(
     return artefact(
         store,
         "codes",
-        codes_key(plan, dictionary),
+        activations_key(plan, dictionary),
         read=partial(_read, n_latents=dictionary.n_latents, n_prompts=len(plan.prompts)),
         write=_write,
         make=make,
     )
 
 
-def codes_key(plan: Plan, dictionary: Dictionary) -> Key:
+def activations_key(plan: Plan, dictionary: Dictionary) -> Key:
     """Return the content key of a set's codes."""
     return {"format": _FORMAT, **plan.base_key(), "dictionary": dictionary.digest}
 
 
-def _read(folder: Path, n_latents: int, n_prompts: int) -> Codes:
+def _read(folder: Path, n_latents: int, n_prompts: int) -> FeatureActivations:
     from safetensors.numpy import load_file
     from scipy.sparse import csc_array
 
@@ -141,10 +141,10 @@ def _read(folder: Path, n_latents: int, n_prompts: int) -> Codes:
     by_latent = csc_array((kept["values"], kept["rows"], kept["starts"]), shape=shape)
     words = {int(one): text for one, text in json.loads((folder / _WORDS).read_text()).items()}
     prompt, token = kept["prompt"].astype(np.int64), kept["token"].astype(np.int64)
-    return Codes(by_latent, prompt, token, words, n_prompts)
+    return FeatureActivations(by_latent, prompt, token, words, n_prompts)
 
 
-def _write(folder: Path, codes: Codes) -> None:
+def _write(folder: Path, codes: FeatureActivations) -> None:
     from safetensors.numpy import save_file
 
     arrays = {
@@ -158,9 +158,9 @@ def _write(folder: Path, codes: Codes) -> None:
     (folder / _WORDS).write_text(json.dumps(codes.words, ensure_ascii=False), encoding="utf-8")
 
 
-def read_codes(
+def read_activations(
     plan: Plan, model: "OpenModel", dictionary: Dictionary, report: Report = silent
-) -> Codes:
+) -> FeatureActivations:
     """Let the model read all prompts and take every token apart.
 
     Args:
@@ -178,7 +178,7 @@ def read_codes(
     return _joined(model, list(_encoded(plan, model, dictionary, report)), len(plan.prompts))
 
 
-class Lit(NamedTuple):
+class TokenFeatures(NamedTuple):
     """A text just typed, token by token."""
 
     words: tuple[str, ...]
@@ -195,7 +195,9 @@ class Lit(NamedTuple):
         return lit
 
 
-def light_up(model: "OpenModel", dictionary: Dictionary, text: str, max_tokens: int = 256) -> Lit:
+def features_of_text(
+    model: "OpenModel", dictionary: Dictionary, text: str, max_tokens: int = 256
+) -> TokenFeatures:
     """Let the model read a text and tell which latents are on at which token; nothing is kept.
 
     Args:
@@ -219,7 +221,7 @@ def light_up(model: "OpenModel", dictionary: Dictionary, text: str, max_tokens: 
     states = token_states(model, batch, dictionary.info.layer)[0, 1:].numpy()
     tokenizer: Any = model.tokenizer
     words = tuple(tokenizer.decode([one]) for one in ids[1:])
-    return Lit(words, sparse_codes(dictionary.to(model.module.device), states))
+    return TokenFeatures(words, sparse_codes(dictionary.to(model.module.device), states))
 
 
 class _Part:
@@ -251,7 +253,7 @@ def _encoded(
         done += len(rows)
 
 
-def _joined(model: "OpenModel", parts: "list[_Part]", n_prompts: int) -> Codes:
+def _joined(model: "OpenModel", parts: "list[_Part]", n_prompts: int) -> FeatureActivations:
     """Put batches into the order of prompts, by latent."""
     from scipy.sparse import csc_array, vstack
 
@@ -262,4 +264,4 @@ def _joined(model: "OpenModel", parts: "list[_Part]", n_prompts: int) -> Codes:
     by_latent.sort_indices()
     tokenizer: Any = model.tokenizer
     words = {int(one): tokenizer.decode([int(one)]) for one in np.unique(token)}
-    return Codes(by_latent, prompt[order], token, words, n_prompts)
+    return FeatureActivations(by_latent, prompt[order], token, words, n_prompts)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.features.comparisons import CHANCE, Comparison, Effects, TextLabels, comparisons
+from core.features.comparisons import CHANCE, Contrast, Effects, TextLabels, comparisons
 from core.statistics.scores import auroc_draws, correlation_draws
 from core.statistics.sparse_ranks import Floats, SortedCodes
 
@@ -72,7 +72,7 @@ def reported_effects(
     return found
 
 
-def _draws(one: Comparison, at: int, codes: "csc_array", weights: NDArray[np.int32]) -> Floats:
+def _draws(one: Contrast, at: int, codes: "csc_array", weights: NDArray[np.int32]) -> Floats:
     """Return the effect in each resample of the compared texts, ``(draws, n_latents)``."""
     n_latents = codes.shape[1]
     found = [np.empty((len(weights), 0))]

@@ -10,8 +10,14 @@ import numpy as np
 from core.activations.jobs import with_model
 from core.activations.study import Study
 from core.features.effect import Effect, EffectSpec, kept_effect, measure_effect
-from core.features.feature_activations import Codes, Lit, kept_codes, light_up, read_codes
-from core.features.logit_lens import Lens, kept_lens, read_lens
+from core.features.feature_activations import (
+    FeatureActivations,
+    TokenFeatures,
+    features_of_text,
+    kept_activations,
+    read_activations,
+)
+from core.features.logit_lens import LogitLens, kept_lens, read_lens
 from core.features.ranking import FeatureSpec, kept_latents, latents_key, rank_latents
 from core.features.scores import LatentScores
 from core.runtime.made import Made
@@ -21,7 +27,7 @@ from core.runtime.store import fingerprint
 from core.sae.dictionary import Dictionary
 from core.sae.releases import DictionarySpec, load_dictionary
 from core.sae.shelf import keep_dictionary
-from core.sae.training.foreign_report import Worth, kept_report, measure_report
+from core.sae.training.foreign_report import ForeignReport, kept_report, measure_report
 from core.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -35,7 +41,7 @@ ALL_WORDS: Final = 8192
 class MoralLatents:
     """A set taken apart by a dictionary."""
 
-    codes: Codes
+    activations: FeatureActivations
     """What is on where."""
 
     scores: LatentScores
@@ -58,27 +64,27 @@ def bring_key(study: Study, spec: DictionarySpec) -> str:
     return fingerprint({"bring": str(spec), "model": study.card.identity})
 
 
-def worth(work: Workbench, study: Study, dictionary: Dictionary) -> Made[Worth]:
+def foreign_report(work: Workbench, study: Study, dictionary: Dictionary) -> Made[ForeignReport]:
     """Return what a dictionary from elsewhere is worth on a set's held-out actions."""
     measure = with_model(work, study, partial(measure_report, work.store, study, dictionary))
     return kept_report(work.store, study, dictionary, measure)
 
 
-def codes(work: Workbench, study: Study, dictionary: Dictionary) -> Made[Codes]:
+def activations(work: Workbench, study: Study, dictionary: Dictionary) -> Made[FeatureActivations]:
     """Return a set taken apart by a dictionary."""
 
-    def read(model: "OpenModel", report: Report) -> Codes:
-        return read_codes(study.plan, model, dictionary, report)
+    def read(model: "OpenModel", report: Report) -> FeatureActivations:
+        return read_activations(study.plan, model, dictionary, report)
 
     read_all = with_model(work, study, read, share=0.2)
-    return kept_codes(work.store, study.plan, dictionary, read_all)
+    return kept_activations(work.store, study.plan, dictionary, read_all)
 
 
 def ranked(
     work: Workbench, study: Study, dictionary: Dictionary, spec: FeatureSpec
 ) -> Made[MoralLatents]:
     """Return a set taken apart, and all latents ranked."""
-    apart = codes(work, study, dictionary)
+    apart = activations(work, study, dictionary)
 
     def rank(report: Report) -> LatentScores:
         pooled = apart.get().pooled(spec.pooling)
@@ -118,10 +124,10 @@ def asked_latents(scores: LatentScores) -> Sequence[int]:
 
 def words(
     work: Workbench, study: Study, dictionary: Dictionary, latents: Sequence[int]
-) -> Made[Lens]:
+) -> Made[LogitLens]:
     """Return the words that latents promote and suppress."""
 
-    def look_up(model: "OpenModel", report: Report) -> Lens:
+    def look_up(model: "OpenModel", report: Report) -> LogitLens:
         return read_lens(model, dictionary, latents, report)
 
     make = with_model(work, study, look_up, share=0.1)
@@ -129,7 +135,7 @@ def words(
 
 
 def effect(
-    work: Workbench, study: Study, dictionary: Dictionary, on: Codes, spec: EffectSpec
+    work: Workbench, study: Study, dictionary: Dictionary, on: FeatureActivations, spec: EffectSpec
 ) -> Made[Effect]:
     """Return what a latent causes, beside random latents that are on about as often."""
 
@@ -139,6 +145,6 @@ def effect(
     return kept_effect(work.store, study, dictionary, spec, with_model(work, study, tried))
 
 
-def light(work: Workbench, study: Study, dictionary: Dictionary, text: str) -> Lit:
+def take_apart(work: Workbench, study: Study, dictionary: Dictionary, text: str) -> TokenFeatures:
     """Take a text apart, at once if the model is open."""
-    return light_up(work.shelf.get(study.card.spec), dictionary, text)
+    return features_of_text(work.shelf.get(study.card.spec), dictionary, text)

@@ -35,7 +35,7 @@ _FORMAT: Final = 1
 _NORMS: Final = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "final_norm")
 
 
-class Lens(NamedTuple):
+class LogitLens(NamedTuple):
     """What latents say to the vocabulary."""
 
     latents: NDArray[np.int64]
@@ -74,8 +74,8 @@ def kept_lens(
     dictionary: Dictionary,
     identity: str,
     latents: Sequence[int],
-    make: Callable[[Report], Lens],
-) -> Made[Lens]:
+    make: Callable[[Report], LogitLens],
+) -> Made[LogitLens]:
     """Return the words of some latents.
 
     Args:
@@ -97,12 +97,12 @@ def kept_lens(
     )
 
 
-def _read(folder: Path) -> Lens:
+def _read(folder: Path) -> LogitLens:
     from safetensors.numpy import load_file
 
     kept = load_file(folder / _FILE)
     words = {int(one): text for one, text in json.loads((folder / _WORDS).read_text()).items()}
-    return Lens(
+    return LogitLens(
         kept["latents"].astype(np.int64),
         kept["promoted"].astype(np.int64),
         kept["gain"],
@@ -112,7 +112,7 @@ def _read(folder: Path) -> Lens:
     )
 
 
-def _write(folder: Path, lens: Lens) -> None:
+def _write(folder: Path, lens: LogitLens) -> None:
     from safetensors.numpy import save_file
 
     arrays = {
@@ -128,7 +128,7 @@ def _write(folder: Path, lens: Lens) -> None:
 
 def read_lens(
     model: "OpenModel", dictionary: Dictionary, latents: Sequence[int], report: Report = silent
-) -> Lens:
+) -> LogitLens:
     """Push latents' directions through the final norm and the unembedding; return the ends.
 
     Args:
@@ -156,7 +156,7 @@ def read_lens(
     tokenizer: Any = model.tokenizer
     used = np.unique(np.concatenate([promoted.ravel(), suppressed.ravel()]))
     words = {int(one): tokenizer.decode([int(one)]) for one in used}
-    return Lens(chosen, promoted, gain, suppressed, loss, words)
+    return LogitLens(chosen, promoted, gain, suppressed, loss, words)
 
 
 def _ends(

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from core.features.dashboard import Passport
+from core.features.dashboard import Dashboard
 from core.features.effect import Effect, Tried
 from core.foundations import DIMENSIONS, FOUNDATIONS, POLES
 from core.palette import CHANCE, CONTROL, FOUNDATION_COLOURS, MODEL, OWN, POLE_SYMBOLS
@@ -23,7 +23,7 @@ _COLOURS: Final = tuple(
 _SYMBOLS: Final = tuple(POLE_SYMBOLS[POLES[number % 2]] for number in range(len(DIMENSIONS)))
 
 
-def activation_figure(passport: Passport) -> go.Figure:
+def activation_figure(passport: Dashboard) -> go.Figure:
     """Draw how often the latent is on how strongly, with its deciles as ticks below."""
     middles = (passport.edges[1:] + passport.edges[:-1]) / 2
     figure = go.Figure(
@@ -60,7 +60,7 @@ def _decades(counts: NDArray[np.int64]) -> float:
     return float(np.log10(max(int(counts.max()), 1))) + 0.25
 
 
-def correlation_figure(passport: Passport) -> go.Figure:
+def correlation_figure(passport: Dashboard) -> go.Figure:
     """Draw the rank correlation with each dimension, interval and the band of shuffled labels."""
     own, null = passport.correlation, passport.shuffled
     bands = [(one.low, one.high) for one in null]
@@ -69,7 +69,7 @@ def correlation_figure(passport: Passport) -> go.Figure:
     return figure
 
 
-def centres_figure(passport: Passport) -> go.Figure:
+def centres_figure(passport: Dashboard) -> go.Figure:
     """Draw the cosine with each pole's direction beside the band of all other latents."""
     own = [Estimate(value, np.nan, np.nan) for value in passport.centres]
     bands = [(low, high) for low, high in passport.centre_bands]

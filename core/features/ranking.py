@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.activations.study import Study
 from core.dataset.items import Items
 from core.features.comparisons import Effects, Split, TextLabels
-from core.features.feature_activations import CodePooling, codes_key
+from core.features.feature_activations import FeaturePooling, activations_key
 from core.features.scores import LatentScores, RankSpec, score_latents
 from core.foundations import DIMENSIONS
 from core.runtime.made import Made, artefact
@@ -36,7 +36,7 @@ _FORMAT: Final = 2
 class FeatureSpec(RankSpec):
     """How a dictionary's latents are ranked."""
 
-    pooling: CodePooling = "max"
+    pooling: FeaturePooling = "max"
     """How a text's tokens become one activation."""
 
     reporting: Reporting = "test"
@@ -44,8 +44,10 @@ class FeatureSpec(RankSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pooling not in get_args(CodePooling):
-            raise ValueError(f"pooling must be one of {get_args(CodePooling)}, not {self.pooling}")
+        if self.pooling not in get_args(FeaturePooling):
+            raise ValueError(
+                f"pooling must be one of {get_args(FeaturePooling)}, not {self.pooling}"
+            )
         if self.reporting not in get_args(Reporting):
             raise ValueError(f"reporting must be one of {get_args(Reporting)}")
 
@@ -132,7 +134,7 @@ def latents_key(study: Study, dictionary: Dictionary, spec: FeatureSpec) -> Key:
     """Return the content key: dictionary, reading, items, spec."""
     return {
         "format": _FORMAT,
-        "codes": codes_key(study.plan, dictionary),
+        "codes": activations_key(study.plan, dictionary),
         "items": study.items.digest,
         "spec": asdict(spec),
     }

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from core import CoreError
 from core.activations.study import Study
-from core.features.feature_activations import Codes
-from core.features.logit_lens import Lens
+from core.features.feature_activations import FeatureActivations
+from core.features.logit_lens import LogitLens
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -39,7 +39,7 @@ class Hits(NamedTuple):
     """Texts or tokens that match."""
 
 
-def by_text(codes: Codes, study: Study, query: str) -> Hits:
+def by_text(codes: FeatureActivations, study: Study, query: str) -> Hits:
     """Return the latents that are on more often in texts that contain some words.
 
     Args:
@@ -58,7 +58,7 @@ def by_text(codes: Codes, study: Study, query: str) -> Hits:
     return _hits(codes.pooled("max"), matching)
 
 
-def by_token(codes: Codes, query: str) -> Hits:
+def by_token(codes: FeatureActivations, query: str) -> Hits:
     """Return the latents that are on more often at a token than at all others.
 
     Args:
@@ -79,7 +79,7 @@ def by_token(codes: Codes, query: str) -> Hits:
     return _hits(codes.by_latent.tocsr(), matching)
 
 
-def by_promoted(lens: Lens, query: str) -> NDArray[np.int64]:
+def by_promoted(lens: LogitLens, query: str) -> NDArray[np.int64]:
     """Return the latents that promote a word, strongest first.
 
     Args:

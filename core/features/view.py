@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.features.comparisons import STATISTICS
-from core.features.dashboard import Passport
+from core.features.dashboard import Dashboard
 from core.features.paper_latents import paper_strict, paper_types
 from core.features.scores import KINDS, LatentScores, counts
 from core.foundations import DIMENSIONS, FOUNDATIONS, Dimension
@@ -138,7 +138,7 @@ def _q(value: float) -> str:
     return "not judged" if np.isnan(value) else "< .001" if value < 0.001 else f"{value:.3f}"
 
 
-def passport_table(passport: Passport) -> pd.DataFrame:
+def passport_table(passport: Dashboard) -> pd.DataFrame:
     """Return a passport's figures per dimension: the table twin of its charts."""
     own, null = np.array(passport.correlation), np.array(passport.shuffled)
     return pd.DataFrame(
@@ -156,7 +156,7 @@ def passport_table(passport: Passport) -> pd.DataFrame:
     )
 
 
-def activation_table(passport: Passport) -> pd.DataFrame:
+def activation_table(passport: Dashboard) -> pd.DataFrame:
     """Return how often a latent is on how strongly: the table twin of its histogram.
 
     Columns: from and to, activations; tokens.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from core import CoreError
-from core.diagnosis.leaderboard_rows import Labels
+from core.diagnosis.leaderboard_rows import ModelTags
 from core.models.spec import ModelSpec, Source, SpecError
 
 #: The list of the 23 models of arXiv 2603.15615, named in place of a file.
@@ -37,7 +37,7 @@ class Entry:
     asked: str
     """What the list names: a hub id, a path, ``packaged``; empty if it names nothing."""
 
-    labels: Labels
+    labels: ModelTags
     """What the list says about it."""
 
     spec: ModelSpec | None
@@ -101,9 +101,9 @@ def _tables(path: Path) -> list[Any]:
 def _entry(number: int, keys: Any, folder: Path) -> Entry:
     """Return one entry, with its problem if it has one."""
     if not isinstance(keys, Mapping):
-        return Entry(f"entry {number}", "", Labels(), None, f"Entry {number} is not a table.")
+        return Entry(f"entry {number}", "", ModelTags(), None, f"Entry {number} is not a table.")
     known = {key: value for key, value in keys.items() if isinstance(value, str)}
-    labels = Labels(*(known.get(label, "") for label in _LABELS))
+    labels = ModelTags(*(known.get(label, "") for label in _LABELS))
     asked = next((known[source] for source in _SOURCES if source in known), "")
     name = labels.name or asked or f"entry {number}"
     try:

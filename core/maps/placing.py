@@ -34,7 +34,7 @@ def axis_values(axis: str, scores: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(scores[:, DIMENSIONS.index(axis)], np.float64)
 
 
-class Reading(NamedTuple):
+class LayerCloseness(NamedTuple):
     """How a layer's states stand to the ten centres."""
 
     close: NDArray[np.float64]
@@ -44,11 +44,13 @@ class Reading(NamedTuple):
     """Human and model typicality."""
 
 
-def reading(store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling) -> Reading:
+def layer_closeness(
+    store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling
+) -> LayerCloseness:
     """Return closeness and typicality of every item at a layer."""
     states = layer_states(store, study, layer, pooling, scaling).states[study.plan.rows]
     close = closeness(states, study.members, study.labels.group)
-    return Reading(close, typicality(close, study.labels))
+    return LayerCloseness(close, typicality(close, study.labels))
 
 
 class Placed(NamedTuple):

@@ -14,7 +14,7 @@ from core.dataset.items import Items
 from core.foundations import DIMENSIONS, FOUNDATIONS, GRADES
 from core.layers import EMBEDDING
 from core.maps.layouts import human_layout, model_layout
-from core.maps.placing import Placed, Reading, axis_values, reading
+from core.maps.placing import LayerCloseness, Placed, axis_values, layer_closeness
 from core.maps.projection import LayoutSpec, Points, Trust, spread_ties
 from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
 from core.runtime.store import Store
@@ -134,7 +134,7 @@ def human_picture(store: Store, items: Items, spec: ViewSpec) -> Picture:
     return Picture(spread_ties(layout.points), layout.trust, layout.explained, None)
 
 
-def model_picture(store: Store, study: Study, spec: ViewSpec, seen: Reading) -> Picture:
+def model_picture(store: Store, study: Study, spec: ViewSpec, seen: LayerCloseness) -> Picture:
     """Return the map of a layer's states, a point per item."""
     if spec.method == "axes":
         points = np.column_stack([axis_values(spec.x, seen.close), axis_values(spec.y, seen.close)])
@@ -157,7 +157,7 @@ def axis_title(axis: str, side: Literal["people", "model"]) -> str:
     return f"{axis} ({'grade' if side == 'people' else 'cosine to its centre'})"
 
 
-def colouring(items: Items, colour: Colour, seen: Reading | None) -> Colouring:
+def colouring(items: Items, colour: Colour, seen: LayerCloseness | None) -> Colouring:
     """Return the values that colour the maps.
 
     Args:
@@ -185,7 +185,7 @@ def colouring(items: Items, colour: Colour, seen: Reading | None) -> Colouring:
     return Colouring(title, seen.typicality.residual, span=(-1, 1), diverging=True)
 
 
-def facts(items: Items, seen: Reading | None) -> pd.DataFrame:
+def facts(items: Items, seen: LayerCloseness | None) -> pd.DataFrame:
     """Return the table twin of the maps: one row per item, in the items' order.
 
     Columns: item, text, foundation, pole, grade, the ten dimensions of the human vector, split,
@@ -223,9 +223,9 @@ def matching(items: Items, words: str) -> NDArray[np.bool_]:
     return np.array([all(word in text for word in wanted) for text in texts])
 
 
-def layer_reading(store: Store, study: Study, spec: ViewSpec) -> Reading:
+def layer_reading(store: Store, study: Study, spec: ViewSpec) -> LayerCloseness:
     """Return the reading of the view's layer."""
-    return reading(store, study, spec.layer, spec.pooling, spec.scaling)
+    return layer_closeness(store, study, spec.layer, spec.pooling, spec.scaling)
 
 
 def strata_counts(items: Items) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.measures.cohort import Cohort
 from core.measures.geometry import centred
-from core.measures.result import ALL, Figure, Measured, band, estimate
+from core.measures.result import ALL, Measured, Measurement, band, estimate
 from core.statistics.neighbours import BLOCK, normalised
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _nothing(part: str, name: str, cohort: Cohort) -> Measured:
 
 def _one(part: str, name: str, n: int, drawn: Floats, null: Floats) -> Measured:
     """Return one figure: ``drawn[0]``, of which ``drawn[1:]`` are resamples."""
-    figure = Figure("structural", name, part, n, estimate(drawn[0], drawn[1:]), band(null))
+    figure = Measurement("structural", name, part, n, estimate(drawn[0], drawn[1:]), band(null))
     return Measured((figure,), drawn[1:].astype(np.float32), null.astype(np.float32))
 
 

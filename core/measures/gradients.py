@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.foundations import DIMENSIONS
 from core.measures.cohort import Cohort
 from core.measures.geometry import closeness
-from core.measures.result import ALL, NOTHING, Figure, Measured, band, estimate
+from core.measures.result import ALL, NOTHING, Measured, Measurement, band, estimate
 from core.measures.shuffled_gradients import FEWEST_TEXTS, null_correlations, unit_ranks
 from core.statistics.neighbours import normalised
 
@@ -74,7 +74,7 @@ def measure(
     """
     close = closeness(states, cohort.members, cohort.labels.group)
     null = null_correlations(states, cohort, variants)
-    figures: list[Figure] = []
+    figures: list[Measurement] = []
     headline: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     for number, name in enumerate(variants):
         graded = [_graded(close, cohort, column, name, states) for column in range(len(DIMENSIONS))]
@@ -239,11 +239,11 @@ def _figures(
     graded: "list[Graded | None]",
     draws: NDArray[np.float64],
     null: NDArray[np.float32],
-) -> tuple[list[Figure], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[list[Measurement], NDArray[np.float64], NDArray[np.float64]]:
     """Return a variant's figures, all poles first, with resamples and shuffles of the first."""
     known = [column for column, one in enumerate(graded) if one is not None]
     each = [
-        Figure(
+        Measurement(
             "gradient",
             name,
             DIMENSIONS[column],
@@ -254,12 +254,12 @@ def _figures(
         for column, one in enumerate(graded)
     ]
     if not known:
-        return [Figure("gradient", name, ALL, 0, NOTHING, NOTHING), *each], _NONE, _NONE
+        return [Measurement("gradient", name, ALL, 0, NOTHING, NOTHING), *each], _NONE, _NONE
     some = [one for one in graded if one is not None]
     weight = np.array([max(one.texts - 3, 1) for one in some], np.float64)
     value = fisher_mean(np.array([[one.value for one in some]]), weight)[0]
     together, chance = fisher_mean(draws[:, known], weight), fisher_mean(null[:, known], weight)
-    whole = Figure(
+    whole = Measurement(
         "gradient",
         name,
         ALL,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.measures.centroids import draw_blocks, resampled_centres, shuffled_centres, to_device
 from core.measures.cohort import Cohort
-from core.measures.result import ALL, NOTHING, Figure, Measured, band, estimate, recentred
+from core.measures.result import ALL, NOTHING, Measured, Measurement, band, estimate, recentred
 
 if TYPE_CHECKING:
     import torch
@@ -185,7 +185,7 @@ def _recentred(
 
 def _reliabilities(
     reliability: NDArray[np.float64], clean: NDArray[np.float32], texts: NDArray[np.int64]
-) -> list[Figure]:
+) -> list[Measurement]:
     """Return each centre's reliability; the noise part of its length is held fixed in resamples."""
     figures = []
     for column, name in enumerate(DIMENSIONS):
@@ -195,7 +195,7 @@ def _reliabilities(
             noise = scale * (1 / value - 1) if value > 0 else np.nan
             draws = np.clip(clean[:, column] / (clean[:, column] + noise), -1, 1)
         figures.append(
-            Figure(
+            Measurement(
                 "categorical",
                 "reliability",
                 name,
@@ -235,7 +235,7 @@ def _oppositions(
     values, moved = -cosine[pairs, pairs + 1], -draws[:, pairs, pairs + 1]
     known = np.isfinite(values)
     each = [
-        Figure(
+        Measurement(
             "categorical",
             "opposition",
             name,
@@ -247,10 +247,10 @@ def _oppositions(
     ]
     if not known.any():
         none = np.full(0, np.nan, np.float32)
-        whole = Figure("categorical", "opposition", ALL, int(texts.sum()), NOTHING, NOTHING)
+        whole = Measurement("categorical", "opposition", ALL, int(texts.sum()), NOTHING, NOTHING)
         return Measured((whole, *each), none, none)
     together, chance = moved[:, known].mean(axis=1), null[:, known].mean(axis=1)
-    whole = Figure(
+    whole = Measurement(
         "categorical",
         "opposition",
         ALL,
@@ -265,7 +265,7 @@ def _corrected(
     cosine: NDArray[np.float64],
     draws: NDArray[np.float32],
     reliability: NDArray[np.float64],
-) -> list[Figure]:
+) -> list[Measurement]:
     """Return the oppositions corrected for attenuation: divided by the centres' reliability."""
     values, moved = np.full(5, np.nan), np.full((len(draws), 5), np.nan)
     for number in range(5):
@@ -278,24 +278,24 @@ def _corrected(
         moved[:, number] = -draws[:, virtue, vice] / scale
     known = np.isfinite(values)
     rows = [
-        Figure("categorical", "corrected opposition", name, 0, estimate(value, one), NOTHING)
+        Measurement("categorical", "corrected opposition", name, 0, estimate(value, one), NOTHING)
         for name, value, one in zip(FOUNDATIONS, values, moved.T, strict=True)
     ]
     whole = NOTHING
     if known.any():
         whole = estimate(float(values[known].mean()), moved[:, known].mean(axis=1))
-    return [Figure("categorical", "corrected opposition", ALL, 0, whole, NOTHING), *rows]
+    return [Measurement("categorical", "corrected opposition", ALL, 0, whole, NOTHING), *rows]
 
 
 def _pairs(
     cosine: NDArray[np.float64], draws: NDArray[np.float32], texts: NDArray[np.int64]
-) -> list[Figure]:
+) -> list[Measurement]:
     """Return the cosine of each pair of centres."""
     figures = []
     for one in range(10):
         for other in range(one + 1, 10):
             figures.append(
-                Figure(
+                Measurement(
                     "categorical",
                     "cosine",
                     f"{DIMENSIONS[one]}|{DIMENSIONS[other]}",

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from core.foundations import DIMENSIONS
 from core.measures.cohort import Cohort
-from core.measures.result import ALL, Figure, Measured, band, estimate
+from core.measures.result import ALL, Measured, Measurement, band, estimate
 from core.statistics.ridge import MOST_WIDTH, Fold, Refit, reduced, scaled, solved
 from core.statistics.scores import (
     Explained,
-    Ranked,
+    RankScores,
     auroc_draws,
     correlation_draws,
     explained,
@@ -46,7 +46,7 @@ RANKED: Final = 100
 #: Shuffles refitted at once, and the most cells of one array of theirs (float32: 34 MB).
 _BLOCK: Final = 50
 _BLOCK_CELLS: Final = 2**23
-_NO_ORDER: Final = Ranked(np.empty((0, len(DIMENSIONS))), np.empty((0, len(DIMENSIONS))))
+_NO_ORDER: Final = RankScores(np.empty((0, len(DIMENSIONS))), np.empty((0, len(DIMENSIONS))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +219,7 @@ def measure_both(probe: Probe, cohort: Cohort, part: Cohort) -> tuple[Measured, 
     return _whole(probe, cohort, null, shuffled), _part(probe, part, own)
 
 
-def _whole(probe: Probe, cohort: Cohort, null: Explained, shuffled: Ranked) -> Measured:
+def _whole(probe: Probe, cohort: Cohort, null: Explained, shuffled: RankScores) -> Measured:
     """Return all scores of all rows, given those of the shuffles."""
     vectors = cohort.vectors.astype(np.float64)
     value, draws = explained_by_text(probe.prediction, vectors, cohort.text, cohort.weights)
@@ -267,7 +267,7 @@ def _part(probe: Probe, part: Cohort, null: Explained) -> Measured:
 
 def _nulls(
     probe: Probe, cohort: Cohort, parts: Sequence[NDArray[np.int64]], *, ranks: int
-) -> tuple[list[Explained], Ranked]:
+) -> tuple[list[Explained], RankScores]:
     """Return each part's scores for every shuffle, and the order's of all rows for ``ranks``."""
     import torch
 
@@ -286,7 +286,7 @@ def _nulls(
             truth = block.targets[rows]
             totals = [errors[rows].sum(dim=0), truth.sum(dim=0), truth.square_().sum(dim=0)]
             found.append(torch.stack(totals).double().cpu().numpy())
-    order = Ranked(*(np.vstack(scores) for scores in zip(*orders, strict=True)))
+    order = RankScores(*(np.vstack(scores) for scores in zip(*orders, strict=True)))
     known = []
     for rows, found in zip(scored, sums, strict=True):
         residual, once, squared = np.concatenate(found, axis=1)
@@ -294,7 +294,7 @@ def _nulls(
     return known, order
 
 
-def _order(probe: Probe, cohort: Cohort, vectors: Floats) -> tuple[Ranked, Floats, Floats]:
+def _order(probe: Probe, cohort: Cohort, vectors: Floats) -> tuple[RankScores, Floats, Floats]:
     """Return the scores of the order, ``(1, 10)``, and AUROC and correlation of each draw."""
     import torch
 
@@ -311,7 +311,9 @@ def _order(probe: Probe, cohort: Cohort, vectors: Floats) -> tuple[Ranked, Float
     )
 
 
-def _figures(scores: _Scores, join: Callable[[Floats], Floats], together: int) -> Iterator[Figure]:
+def _figures(
+    scores: _Scores, join: Callable[[Floats], Floats], together: int
+) -> Iterator[Measurement]:
     """Yield a score of all dimensions together and of each."""
     name, n, *arrays = scores
     yield _figure(name, ALL, together, *(join(array) for array in arrays))
@@ -319,9 +321,11 @@ def _figures(scores: _Scores, join: Callable[[Floats], Floats], together: int) -
         yield _figure(name, dimension, int(n[column]), *(array[:, column] for array in arrays))
 
 
-def _figure(name: str, part: str, n: int, value: Floats, draws: Floats, null: Floats) -> Figure:
-    return Figure("dimensional", name, part, n, estimate(float(value[0]), draws), band(null))
+def _figure(
+    name: str, part: str, n: int, value: Floats, draws: Floats, null: Floats
+) -> Measurement:
+    return Measurement("dimensional", name, part, n, estimate(float(value[0]), draws), band(null))
 
 
-def _measured(figures: list[Figure], draws: Floats, null: Floats) -> Measured:
+def _measured(figures: list[Measurement], draws: Floats, null: Floats) -> Measured:
     return Measured(tuple(figures), draws.astype(np.float32), null.astype(np.float32))

@@ -21,7 +21,7 @@ ALL: Final = "all"
 NOTHING: Final = Estimate(np.nan, np.nan, np.nan)
 
 
-class Figure(NamedTuple):
+class Measurement(NamedTuple):
     """One figure of one test."""
 
     test: Test
@@ -56,7 +56,7 @@ HEADLINES: Final[dict[Test, str]] = {
 class Measured:
     """All figures of one test."""
 
-    figures: tuple[Figure, ...]
+    figures: tuple[Measurement, ...]
     """The headline first."""
 
     draws: NDArray[np.float32]
@@ -66,7 +66,7 @@ class Measured:
     """The headline for each shuffle of the labels, shape ``(shuffles,)``."""
 
     @property
-    def headline(self) -> Figure:
+    def headline(self) -> Measurement:
         """The figure that stands for the test."""
         return self.figures[0]
 
@@ -86,7 +86,7 @@ def estimate(value: float, draws: NDArray[np.floating]) -> Estimate:
     return Estimate(float(value), float(low), float(high))
 
 
-def flat(figure: Figure) -> dict[str, Any]:
+def flat(figure: Measurement) -> dict[str, Any]:
     """Return a figure as one flat record."""
     return {
         "test": figure.test,

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from core.sae.dictionary import DictionaryError
-from core.sae.layouts import Told
+from core.sae.layouts import Hints
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Published:
     path: str
     """Folder or file in it; empty for its root."""
 
-    told: Told
+    told: Hints
     """Name, model and what else the list states."""
 
 
@@ -105,7 +105,7 @@ def published(release: str, name: str) -> Published:
     if name not in known.paths:
         raise _unknown_id(release, name, list(known.paths))
     return Published(
-        known.repo, known.paths[name], Told(f"{release}/{name}", model_name=known.model)
+        known.repo, known.paths[name], Hints(f"{release}/{name}", model_name=known.model)
     )
 
 
@@ -128,7 +128,7 @@ def _from_saelens(release: str, name: str) -> Published:
     found = {str(one["id"]): one for one in entry["saes"]}
     if name not in found:
         raise _unknown_id(release, name, list(found))
-    told = Told(
+    told = Hints(
         f"{release}/{name}",
         model_name=str(entry["model"]),
         scale=found[name].get("norm_scaling_factor"),

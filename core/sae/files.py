@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import uuid4
 
 from core.sae.dictionary import Dictionary, DictionaryError
-from core.sae.layouts import OWN, UNTOLD, Told, from_gemma_scope, from_qwen_scope, from_saelens
+from core.sae.layouts import OWN, UNTOLD, Hints, from_gemma_scope, from_qwen_scope, from_saelens
 from core.sae.weights import read_json, read_safetensors, read_torch_file
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _ARCHITECTURES: Final = {"relu": "standard", "topk": "topk", "jumprelu": "jumpre
 _FORMAT: Final = "6.0.0"  # the first SAELens that reads this layout
 
 
-def load_folder(path: Path, told: Told = UNTOLD) -> Dictionary:
+def load_folder(path: Path, told: Hints = UNTOLD) -> Dictionary:
     """Load a dictionary, whichever of the known layouts it has; nothing in it is executed.
 
     Args:
@@ -67,7 +67,7 @@ def load_folder(path: Path, told: Told = UNTOLD) -> Dictionary:
     return load_folder(_only_qwen_file(folder), told)
 
 
-def _load_saelens(folder: Path, told: Told) -> Dictionary:
+def _load_saelens(folder: Path, told: Hints) -> Dictionary:
     for name in (SAELENS_CONFIG, SAELENS_WEIGHTS):
         if not (folder / name).is_file():
             raise DictionaryError(

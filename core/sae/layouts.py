@@ -42,7 +42,7 @@ _SMALLEST_NORM: Final = 1e-8  # of a decoder row, as SAELens clamps it before it
 
 
 @dataclass(frozen=True)
-class Told:
+class Hints:
     """What is known of a dictionary from outside its files: a release's table, or the person."""
 
     name: str = ""
@@ -64,7 +64,7 @@ class Told:
     """Entries that replace those of ``cfg.json``."""
 
 
-UNTOLD: Final = Told()
+UNTOLD: Final = Hints()
 
 
 def layer_of(name: str, hook: str) -> int:
@@ -89,7 +89,7 @@ def layer_of(name: str, hook: str) -> int:
     )
 
 
-def from_saelens(name: str, cfg: Mapping[str, Any], tensors: "Tensors", told: Told) -> Dictionary:
+def from_saelens(name: str, cfg: Mapping[str, Any], tensors: "Tensors", told: Hints) -> Dictionary:
     """Build a dictionary from a SAELens folder, version 3 to 6.
 
     Args:
@@ -144,7 +144,7 @@ def _label(facts: Mapping[str, Any], name: str) -> str:
     return value[:_LABEL_LIMIT] if isinstance(value, str) else ""
 
 
-def _k(facts: Mapping[str, Any], told: Told) -> int | None:
+def _k(facts: Mapping[str, Any], told: Hints) -> int | None:
     k = told.k or facts.get("k") or _table(facts, "activation_fn_kwargs").get("k")
     return k if isinstance(k, int) else None
 
@@ -184,7 +184,7 @@ def _rule(name: str, facts: Mapping[str, Any]) -> Activation:
     return _RULES[architecture]
 
 
-def _scale(name: str, facts: Mapping[str, Any], told: Told) -> float:
+def _scale(name: str, facts: Mapping[str, Any], told: Hints) -> float:
     """Return the factor on the states that is not yet in the weights."""
     kind = facts.get("normalize_activations")
     kind = "expected_average_only_in" if kind is True else kind or "none"
@@ -279,7 +279,7 @@ def _dictionary(
 
 
 def from_gemma_scope(
-    folder: tuple[str, ...], config: Mapping[str, Any] | None, tensors: "Tensors", told: Told
+    folder: tuple[str, ...], config: Mapping[str, Any] | None, tensors: "Tensors", told: Hints
 ) -> Dictionary:
     """Build a dictionary from a folder of Gemma Scope 2: JumpReLU over the raw residual stream.
 
@@ -330,7 +330,7 @@ def _gemma_model(stated: str) -> str:
     return model if not model or "/" in model else f"google/{model}"
 
 
-def from_qwen_scope(path: tuple[str, ...], tensors: "Tensors", told: Told) -> Dictionary:
+def from_qwen_scope(path: tuple[str, ...], tensors: "Tensors", told: Hints) -> Dictionary:
     """Build a dictionary from a file of Qwen-Scope: TopK over the raw residual stream.
 
     Args:

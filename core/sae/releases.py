@@ -13,7 +13,7 @@ from core.runtime.progress import Report, silent
 from core.sae.catalogue import Published, published
 from core.sae.dictionary import Dictionary, DictionaryError
 from core.sae.files import LAYOUTS, load_folder
-from core.sae.layouts import Told
+from core.sae.layouts import Hints
 
 DictionarySource = Literal["sae", "folder", "hub"]
 
@@ -105,7 +105,7 @@ def load_dictionary(spec: DictionarySpec, report: Report = silent) -> Dictionary
         Cancelled: The report asked to stop; finished files stay.
     """
     if spec.source == "folder":
-        return load_folder(Path(spec.place), Told(source=str(spec), k=spec.k))
+        return load_folder(Path(spec.place), Hints(source=str(spec), k=spec.k))
     wanted = _wanted(spec)
     try:
         commit, path = _fetch(wanted, spec.revision or "main", report)
@@ -120,7 +120,7 @@ def _wanted(spec: DictionarySpec) -> Published:
         release, _, name = spec.place.partition("/")
         return published(release, name)
     owner, name, *rest = spec.place.split("/")
-    return Published(f"{owner}/{name}", "/".join(rest), Told("/".join((name, *rest))))
+    return Published(f"{owner}/{name}", "/".join(rest), Hints("/".join((name, *rest))))
 
 
 def _fetch(wanted: Published, revision: str, report: Report) -> tuple[str, Path]:

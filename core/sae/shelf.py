@@ -13,7 +13,7 @@ from core.models.gguf import PACKAGED_SHA256
 from core.runtime.store import Store
 from core.sae.dictionary import Dictionary, DictionaryError, check_fits
 from core.sae.files import SAELENS_CONFIG, load_folder, save_folder
-from core.sae.layouts import OWN, Told, layer_of
+from core.sae.layouts import OWN, Hints, layer_of
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
@@ -72,7 +72,7 @@ class Shelved(NamedTuple):
 @lru_cache(maxsize=4)
 def _loaded(folder: Path, stamp: int, name: str) -> Dictionary:
     del stamp  # a folder written anew is another dictionary
-    return load_folder(folder, Told(source=name))
+    return load_folder(folder, Hints(source=name))
 
 
 def shelved(store: Store, card: "ModelCard") -> list[Shelved]:

@@ -103,7 +103,7 @@ def _drawn(weights: NDArray[np.uint8], sums: Floats) -> Floats:
 # Order ------------------------------------------------------------------------------------------
 
 
-class Ranked(NamedTuple):
+class RankScores(NamedTuple):
     """Scores of the order of predictions only."""
 
     auroc: Floats
@@ -113,7 +113,9 @@ class Ranked(NamedTuple):
     """Spearman's correlation with the grade among rows that have the dimension, ``(k, 10)``."""
 
 
-def ranked(prediction: "torch.Tensor", targets: "torch.Tensor", takers: "torch.Tensor") -> Ranked:
+def ranked(
+    prediction: "torch.Tensor", targets: "torch.Tensor", takers: "torch.Tensor"
+) -> RankScores:
     """Return the scores of the order, for each shuffle of the labels.
 
     Args:
@@ -125,7 +127,7 @@ def ranked(prediction: "torch.Tensor", targets: "torch.Tensor", takers: "torch.T
 
     shape = (len(takers), targets.shape[1])
     auroc, correlation = (
-        targets.new_full(shape, np.nan, dtype=torch.float64) for _ in range(len(Ranked._fields))
+        targets.new_full(shape, np.nan, dtype=torch.float64) for _ in range(len(RankScores._fields))
     )
     shuffle = torch.arange(len(takers), device=takers.device)[:, None]
     for column in range(shape[1]):
@@ -137,7 +139,7 @@ def ranked(prediction: "torch.Tensor", targets: "torch.Tensor", takers: "torch.T
             grades = targets[present, column][None]
             correlation[:, column] = _aligned(_middle(high, high), _middle(grades, grades))
     broken = prediction.isnan().any(dim=0)
-    return Ranked(
+    return RankScores(
         *(score.masked_fill(broken, torch.nan).cpu().numpy() for score in (auroc, correlation))
     )
 

@@ -16,20 +16,11 @@ from core.steering.edits import resolve
 from core.steering.effects.controls import control_edits
 from core.steering.effects.landing import Landed
 from core.steering.effects.landing import land as land_texts
-from core.steering.effects.off_target import (
-    Leakage,
-    kept_leakage,
-    measure_leakage,
-)
+from core.steering.effects.off_target import OffTarget, kept_off_target, measure_off_target
 from core.steering.effects.readout import Held, ReadOut, WordSets, arms_logits, compared
 from core.steering.effects.readout import hold as hold_prompts
-from core.steering.effects.strength_sweep import (
-    Dose,
-    DoseSpec,
-    kept_dose,
-    measure_dose,
-)
-from core.steering.effects.text_diff import Heat, heat
+from core.steering.effects.strength_sweep import StrengthSweep, SweepSpec, kept_sweep, measure_sweep
+from core.steering.effects.text_diff import TokenProjection, project_tokens
 from core.steering.export import bundle_bytes
 from core.steering.history import Run
 from core.steering.recipes import Positions, Recipe
@@ -123,27 +114,27 @@ def write_key(owner: str) -> str:
     return f"write {owner}"
 
 
-def dose(work: Workbench, study: Study, spec: DoseSpec) -> Made[Dose]:
+def strength_sweep(work: Workbench, study: Study, spec: SweepSpec) -> Made[StrengthSweep]:
     """Return what a direction does at each strength."""
 
-    def measure(model: "OpenModel", report: Report) -> Dose:
-        return measure_dose(work.store, study, model, spec, report)
+    def measure(model: "OpenModel", report: Report) -> StrengthSweep:
+        return measure_sweep(work.store, study, model, spec, report)
 
-    return kept_dose(work.store, study, spec, with_model(work, study, measure))
+    return kept_sweep(work.store, study, spec, with_model(work, study, measure))
 
 
-def leakage(
+def off_target(
     work: Workbench, study: Study, layer: int, strength: float, positions: Positions
-) -> Made[Leakage]:
+) -> Made[OffTarget]:
     """Return what steering towards each pole does to the actions of all ten."""
 
-    def measure(model: "OpenModel", report: Report) -> Leakage:
-        return measure_leakage(
+    def measure(model: "OpenModel", report: Report) -> OffTarget:
+        return measure_off_target(
             work.store, study, model, layer, strength, positions=positions, report=report
         )
 
     make = with_model(work, study, measure)
-    return kept_leakage(work.store, study, layer, strength, positions, make)
+    return kept_off_target(work.store, study, layer, strength, positions, make)
 
 
 def land(
@@ -159,7 +150,9 @@ def land(
     return land_texts(work.store, study, model, texts, layer, pooling, scaling)
 
 
-def heats(work: Workbench, study: Study, run: Run, axis: str) -> tuple[list[Heat], list[Heat]]:
+def token_projections(
+    work: Workbench, study: Study, run: Run, axis: str
+) -> tuple[list[TokenProjection], list[TokenProjection]]:
     """Return where a run's texts light up along an axis, at the layer that was steered.
 
     Returns:
@@ -176,7 +169,11 @@ def heats(work: Workbench, study: Study, run: Run, axis: str) -> tuple[list[Heat
     centre = states_of(work.store, study).prompt_states(layer, middle).mean(axis=0)
     prompt = run.receipt.get("prompt_ids", [])
     plain, steered = (
-        [heat(model, prompt, ids, direction, centre) for ids in run.receipt.get(name, []) if ids]
+        [
+            project_tokens(model, prompt, ids, direction, centre)
+            for ids in run.receipt.get(name, [])
+            if ids
+        ]
         for name in ("plain_ids", "steered_ids")
     )
     return plain, steered

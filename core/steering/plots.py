@@ -13,8 +13,8 @@ from plotly.subplots import make_subplots
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, MODEL, OWN
 from core.statistics.bootstrap import Estimate
-from core.steering.effects.off_target import Leakage
-from core.steering.effects.strength_sweep import SAFE_KL, Check, Dose
+from core.steering.effects.off_target import OffTarget
+from core.steering.effects.strength_sweep import SAFE_KL, Check, StrengthSweep
 
 #: Characters of an action above its line; the table has all.
 _SHOWN: Final = 54
@@ -124,7 +124,7 @@ def _label(text: str, place: int, *, own: bool) -> dict[str, Any]:
 # --- dose ---
 
 
-def dose_figure(dose: Dose) -> go.Figure:
+def dose_figure(dose: StrengthSweep) -> go.Figure:
     """Draw effects, divergence and perplexity against strength, the safe range painted.
 
     Above the push itself, then the part of it that changes sign; grey: random directions.
@@ -204,7 +204,7 @@ def _shuffled(strength: float, check: Check) -> go.Scatter:
     )
 
 
-def leakage_figure(leakage: Leakage) -> go.Figure:
+def leakage_figure(leakage: OffTarget) -> go.Figure:
     """Draw how each pole's actions shift when the model is steered towards each pole."""
     limit = float(np.nanmax(np.abs(leakage.shift))) or 1.0
     columns = [f"{name} ({n})" for name, n in zip(leakage.columns, leakage.counts, strict=True)]

@@ -17,9 +17,9 @@ from core.maps.view import ViewSpec, place_on
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate
 from core.steering.effects.landing import Landed
-from core.steering.effects.off_target import Leakage
+from core.steering.effects.off_target import OffTarget
 from core.steering.effects.readout import ReadOut
-from core.steering.effects.strength_sweep import Check, Dose
+from core.steering.effects.strength_sweep import Check, StrengthSweep
 from core.steering.history import Run
 from core.steering.recipes import Recipe
 
@@ -84,7 +84,7 @@ def _times(shift: float) -> str:
 # --- dose and leakage ---
 
 
-def dose_table(dose: Dose) -> pd.DataFrame:
+def dose_table(dose: StrengthSweep) -> pd.DataFrame:
     """Return a dose's figures, a row per strength; log odds, with the ends of 95 % intervals."""
     rows = [
         (
@@ -104,7 +104,7 @@ def dose_table(dose: Dose) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["strength", *named, "KL", "perplexity", "safe"])
 
 
-def check_table(dose: Dose) -> pd.DataFrame:
+def check_table(dose: StrengthSweep) -> pd.DataFrame:
     """Return both effects at their strengths beside their controls, as text."""
     rows = [
         {
@@ -122,7 +122,7 @@ def check_table(dose: Dose) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def dose_sentence(dose: Dose) -> str:
+def dose_sentence(dose: StrengthSweep) -> str:
     """Say what may be said about a direction, with and without what any push does."""
     if not dose.calibrated:
         return "no safe strength: even the smallest dose changes neutral text too much."
@@ -133,7 +133,7 @@ def dose_sentence(dose: Dose) -> str:
     )
 
 
-def _checks(dose: Dose) -> list[tuple[str, float, Check]]:
+def _checks(dose: StrengthSweep) -> list[tuple[str, float, Check]]:
     """Name the effects that were measured, with their strengths."""
     both = (
         ("push: with minus without", dose.calibrated, dose.push),
@@ -146,7 +146,7 @@ def _interval(one: Estimate) -> str:
     return f"{one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
 
 
-def leakage_table(leakage: Leakage) -> pd.DataFrame:
+def leakage_table(leakage: OffTarget) -> pd.DataFrame:
     """Return the leakage matrix, a row per direction, a column per pole asked."""
     table = pd.DataFrame(leakage.shift, columns=list(leakage.columns))
     table.insert(0, "steered towards", list(leakage.rows))

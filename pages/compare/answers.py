@@ -6,11 +6,11 @@ import streamlit as st
 
 from core.comparison import texts as comparison_texts
 from core.comparison.sides import LETTERS
-from core.comparison.texts import Told
+from core.comparison.texts import Answer
 from pages.compare.choice import Choice
 
 
-def show(told: dict[str, Told], choice: Choice) -> None:
+def show(told: dict[str, Answer], choice: Choice) -> None:
     """Draw the answers; sides of one model have one answer."""
     once: dict[str, list[str]] = {}
     for letter, one in told.items():
@@ -30,7 +30,7 @@ def show(told: dict[str, Told], choice: Choice) -> None:
         _table(answers)
 
 
-def _texts(one: Told) -> None:
+def _texts(one: Answer) -> None:
     for name, text in (("Plain", one.plain), ("Steered", one.steered)):
         st.caption(name)
         st.html(
@@ -40,7 +40,7 @@ def _texts(one: Told) -> None:
     st.caption(f"{one.changed_tokens} tokens differ.")
 
 
-def _table(answers: dict[str, Told]) -> None:
+def _table(answers: dict[str, Answer]) -> None:
     number = st.column_config.NumberColumn
     st.dataframe(
         comparison_texts.told_table(answers),

@@ -9,12 +9,12 @@ from core.comparison.jobs import Found
 from core.runtime.made import Made
 from pages.compare.choice import Choice
 from pages.shared import progress, reading
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 
 
 def panel(choice: Choice) -> Found | None:
     """Return the comparison; while there is none, show its progress or offer it."""
-    made = comparison_jobs.comparison(bench(), choice.sides, choice.spec)
+    made = comparison_jobs.comparison(workbench(), choice.sides, choice.spec)
     found = opened(made)
     if found is not None:
         return found
@@ -25,8 +25,8 @@ def panel(choice: Choice) -> Found | None:
 
 
 def _offer(choice: Choice, made: Made[Any]) -> None:
-    unread = comparison_jobs.unread(bench(), choice.sides)
-    undone = comparison_jobs.undiagnosed(bench(), choice.sides, choice.spec)
+    unread = comparison_jobs.unread(workbench(), choice.sides)
+    undone = comparison_jobs.undiagnosed(workbench(), choice.sides, choice.spec)
     lost = [one.card.name for one in unread if one.card.packed]
     if lost:
         st.info(
@@ -51,7 +51,7 @@ def _offer(choice: Choice, made: Made[Any]) -> None:
 
 def _is_cheap(choice: Choice) -> bool:
     """Tell whether what is missing is cheap: the packaged model's, or only the comparison."""
-    missing = comparison_jobs.unread(bench(), choice.sides)
-    missing += comparison_jobs.undiagnosed(bench(), choice.sides, choice.spec)
+    missing = comparison_jobs.unread(workbench(), choice.sides)
+    missing += comparison_jobs.undiagnosed(workbench(), choice.sides, choice.spec)
     # Each step of a slider would be another steered reading.
     return all(reading.is_cheap(one) and one.plan.steered is None for one in missing)

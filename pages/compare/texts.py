@@ -12,7 +12,7 @@ from pages.compare import answers
 from pages.compare.choice import Choice
 from pages.shared import progress
 from pages.shared.address import bound
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import recipe
 from pages.steer.choice import AXES, DOSES
 
@@ -39,9 +39,9 @@ def show(choice: Choice) -> None:
     )
     question = Question(" ".join((prompt or "").split()), str(axis), int(dose) / 100, EACH)
     key = comparison_jobs.ask_key(choice.sides, question)
-    job = bench().runner.get(key)
+    job = workbench().runner.get(key)
     if row[3].button("Ask", type="primary", icon=":material/forum:", width="stretch"):
-        job = comparison_jobs.ask_all(bench(), choice.sides, question)
+        job = comparison_jobs.ask_all(workbench(), choice.sides, question)
     _answer(job, choice)
 
 

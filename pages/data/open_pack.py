@@ -11,14 +11,14 @@ from core.runtime.runner import Job
 from core.runtime.store import fingerprint
 from core.runtime.uploads import keep_upload
 from pages.shared import progress
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 _JOB = "pack-job"
 
 
 def open_one() -> None:
     """Draw the ways to open a pack; while one is opened, its progress."""
-    job = bench().runner.get(st.session_state.get(_JOB, ""))
+    job = workbench().runner.get(st.session_state.get(_JOB, ""))
     if job is not None and job.active:
         progress.watch(job.key)
         return
@@ -37,15 +37,17 @@ def open_one() -> None:
     if st.button("Open the pack", icon=":material/unarchive:", disabled=not asked):
         path = Path(typed.strip()).expanduser() if typed else None
         if path is None and given is not None:
-            path = keep_upload(bench().store, given.name, given.getvalue())
+            path = keep_upload(workbench().store, given.name, given.getvalue())
         if path is not None:
             _start(path)
 
 
 def _start(path: Path) -> None:
     key = fingerprint({"unpack": str(path)})
-    work = partial(pack.unpack, bench().store, path)
-    st.session_state[_JOB] = bench().runner.submit(key, f"Opening {path.name}", work, "data").key
+    work = partial(pack.unpack, workbench().store, path)
+    st.session_state[_JOB] = (
+        workbench().runner.submit(key, f"Opening {path.name}", work, "data").key
+    )
     st.rerun()
 
 

@@ -11,7 +11,7 @@ from core.runtime.runner import Job
 from core.runtime.uploads import keep_upload
 from pages.data import table_form
 from pages.shared import progress
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 _WAYS = ("Upload a table", "A file on this machine", "Social-Chemistry-101")
 _JOB = "data-job"
@@ -19,7 +19,7 @@ _JOB = "data-job"
 
 def show() -> None:
     """Draw the ways; a running reading replaces them."""
-    job = bench().runner.get(st.session_state.get(_JOB, ""))
+    job = workbench().runner.get(st.session_state.get(_JOB, ""))
     if job is not None and job.active:
         progress.watch(job.key)
         return
@@ -51,7 +51,7 @@ def _use(name: str) -> None:
 def _start(spec: ItemSpec | None) -> None:
     if spec is None:
         return
-    st.session_state[_JOB] = bench().add_items(spec).key
+    st.session_state[_JOB] = workbench().add_items(spec).key
     st.rerun()
 
 
@@ -68,7 +68,7 @@ def _upload() -> None:
         label_visibility="collapsed",
     )
     if given is not None:
-        path = keep_upload(bench().store, given.name, given.getvalue())
+        path = keep_upload(workbench().store, given.name, given.getvalue())
         _start(table_form.ask(path, Path(given.name).stem))
 
 
@@ -98,9 +98,9 @@ def _official() -> None:
         help="About 16,000 items, as in the paper; the whole table has 251,334.",
     )
     if st.button("Fetch and read (28 MB)", type="primary", icon=":material/cloud_download:"):
-        st.session_state[_JOB] = bench().fetch_archive("diagnosis" if sample else "all").key
+        st.session_state[_JOB] = workbench().fetch_archive("diagnosis" if sample else "all").key
         st.rerun()
     st.caption(
         f"Without a network: fetch {archive.ARCHIVE_URL} elsewhere and put it at "
-        f"{archive.archive_path(bench().store)}, or upload it."
+        f"{archive.archive_path(workbench().store)}, or upload it."
     )

@@ -11,7 +11,7 @@ from core.leaderboard.pack_file import SUFFIX
 from core.runtime.store import fingerprint
 from pages.shared import bench as shared_bench
 from pages.shared import progress
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 
 def offer(study: Study) -> None:
@@ -20,9 +20,9 @@ def offer(study: Study) -> None:
         st.caption(f":material/inventory_2: {study.card.reason}.")
         return
     name = f"{study.card.name.split(' ')[0]}-{study.items.digest[:8]}{SUFFIX}".replace("/", "-")
-    path = bench().store.root / "packs" / name
+    path = workbench().store.root / "packs" / name
     key = fingerprint({"pack": str(path), "plan": study.plan.base_key()})
-    job = bench().runner.get(key)
+    job = workbench().runner.get(key)
     if job is not None and job.active:
         progress.watch(job.key)
         return
@@ -36,8 +36,8 @@ def offer(study: Study) -> None:
         progress.ended(job)
     if row.button("Make a pack", icon=":material/inventory_2:"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = partial(pack.pack, bench().store, study, _copy(study), path)
-        bench().runner.submit(key, f"Packing {study.card.name}", work, "data")
+        work = partial(pack.pack, workbench().store, study, _copy(study), path)
+        workbench().runner.submit(key, f"Packing {study.card.name}", work, "data")
         st.rerun()
     row.caption(
         f"One file of about {study.plan.size / 1e6:,.0f} MB with states, maps, figures and "

@@ -10,7 +10,7 @@ from core.diagnosis.report import Diagnosed
 from core.measures.ceiling import Ceiling, ceiling
 from core.measures.cohort import cohort_of
 from core.measures.confusions import Confusion
-from pages.shared.bench import bench, items, key_of
+from pages.shared.bench import items, key_of, workbench
 
 
 def confusions(study: Study, spec: DiagnosisSpec, layer: int) -> list[Confusion]:
@@ -21,7 +21,7 @@ def confusions(study: Study, spec: DiagnosisSpec, layer: int) -> list[Confusion]
 @st.cache_resource(show_spinner="Looking for confusions …", max_entries=128)
 def _confusions(_study: Study, key: str, spec: DiagnosisSpec, layer: int) -> list[Confusion]:
     del key
-    return diagnosis_view.layer_confusions(bench().store, _study, spec, layer)
+    return diagnosis_view.layer_confusions(workbench().store, _study, spec, layer)
 
 
 @st.cache_resource(show_spinner="Asking how far people agree …", max_entries=8)

@@ -7,12 +7,12 @@ from core.diagnosis import jobs as diagnosis_jobs
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
 from pages.shared import bench as shared_bench
 from pages.shared import progress, reading
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 
 
 def panel(study: Study, spec: DiagnosisSpec) -> Diagnosis | None:
     """Return the diagnosis; while there is none, show its progress or offer it."""
-    made = diagnosis_jobs.diagnosis(bench(), study, spec)
+    made = diagnosis_jobs.diagnosis(workbench(), study, spec)
     found = opened(made)
     if found is not None:
         return found
@@ -40,7 +40,7 @@ def untrained(study: Study, spec: DiagnosisSpec) -> Diagnosis | None:
             icon=":material/science:",
         )
         return None
-    made = diagnosis_jobs.diagnosis(bench(), copy, spec)
+    made = diagnosis_jobs.diagnosis(workbench(), copy, spec)
     found = opened(made)
     note = "The untrained copy is being measured: verdicts wait for it."
     if found is None and not progress.making(made, note, unasked=reading.is_cheap(copy)):

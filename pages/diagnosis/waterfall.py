@@ -14,7 +14,7 @@ from core.maps.plots import config
 from core.measures.result import TESTS, Test
 from core.runtime.made import Made
 from pages.shared import progress
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 
 _TITLES: Final[dict[Test, str]] = {
     "categorical": "Categorical · opposition of virtue and vice",
@@ -32,7 +32,7 @@ def show(study: Study) -> list[Any]:
         "repairs one thing at a time. Bars: what a step changed (blue up, orange down; grey is the "
         "paper's figure itself). Diamonds: the figure after it, 95 % interval over texts."
     )
-    made = repaired(bench(), study)
+    made = repaired(workbench(), study)
     found = opened(made)
     if found is None:
         if not progress.making(made):

@@ -9,7 +9,7 @@ from core.sae.catalogue import releases_for
 from core.sae.releases import FORMS, DictionarySpec
 from pages.features import arrived
 from pages.shared import frame, progress
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 _ASKED = "bring-asked"
 
@@ -29,7 +29,7 @@ def show(study: Study) -> None:
             with frame.told():
                 spec = DictionarySpec.parse(text)
                 st.session_state[_ASKED] = str(spec)
-                features_jobs.bring(bench(), study, spec)
+                features_jobs.bring(workbench(), study, spec)
     asked = st.session_state.get(_ASKED)
     job = None if not asked else _job(study, asked)
     if job is not None and job.active:
@@ -42,7 +42,7 @@ def show(study: Study) -> None:
 
 
 def _job(study: Study, asked: str) -> Job | None:
-    return bench().runner.get(features_jobs.bring_key(study, DictionarySpec.parse(asked)))
+    return workbench().runner.get(features_jobs.bring_key(study, DictionarySpec.parse(asked)))
 
 
 def _catalogue(study: Study) -> None:

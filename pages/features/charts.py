@@ -4,13 +4,13 @@ from typing import Any
 
 import streamlit as st
 
-from core.features.dashboard import Passport
+from core.features.dashboard import Dashboard
 from core.features.plots import activation_figure, centres_figure, correlation_figure
 from core.features.view import activation_table, passport_table
 from core.maps.plots import config
 
 
-def show(known: Passport) -> None:
+def show(known: Dashboard) -> None:
     """Draw labels, directions, activations and the tables."""
     _chart(
         "Does it follow people's labels?",

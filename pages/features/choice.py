@@ -9,12 +9,12 @@ from core.activations.study import Study
 from core.sae.shelf import BUILTIN, Shelved, shelved
 from pages.features import arrived, bring, training
 from pages.shared.address import bound
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 
 def ask(study: Study) -> Shelved | None:
     """Draw the picker and the ways to another dictionary; None if there is none yet."""
-    known = {arrived.short(one.digest): one for one in shelved(bench().store, study.card)}
+    known = {arrived.short(one.digest): one for one in shelved(workbench().store, study.card)}
     chosen = None
     if known:
         names = sorted(known, key=lambda name: name != BUILTIN)

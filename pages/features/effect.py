@@ -14,14 +14,14 @@ from core.maps.plots import config
 from core.sae.dictionary import Dictionary
 from core.steering.latents import latent_axis
 from pages.shared import progress, routes
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 
 
 def show(study: Study, dictionary: Dictionary, found: MoralLatents, latent: int) -> None:
     """Draw the effect, its running trial or an offer, and the link to steering."""
     spec = EffectSpec(latent, axis_of(found.scores, latent))
     st.markdown("**Does it cause anything?**")
-    made = features_jobs.effect(bench(), study, dictionary, found.codes, spec)
+    made = features_jobs.effect(workbench(), study, dictionary, found.activations, spec)
     effect = opened(made)
     if effect is not None:
         _drawn(effect)

@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 
 from core.activations.study import Study
-from core.features.dashboard import Example, Passport
+from core.features.dashboard import Dashboard, Example
 from core.foundations import FOUNDATIONS
 
 _STYLE: Final = """<style>
@@ -17,7 +17,7 @@ _STYLE: Final = """<style>
 </style>"""
 
 
-def show(study: Study, passport: Passport) -> None:
+def show(study: Study, passport: Dashboard) -> None:
     """Draw the strongest texts, then those around its quantiles."""
     st.html(_STYLE)
     highest = float(passport.edges[-1])

@@ -6,14 +6,14 @@ from core.activations.study import Study
 from core.features import jobs as features_jobs
 from core.sae.dictionary import Dictionary
 from core.sae.shelf import Shelved
-from core.sae.training.foreign_report import Worth
+from core.sae.training.foreign_report import ForeignReport
 from pages.shared import progress
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 
 
-def show(study: Study, shelved: Shelved, dictionary: Dictionary) -> Worth | None:
+def show(study: Study, shelved: Shelved, dictionary: Dictionary) -> ForeignReport | None:
     """Return what was measured; else show progress, or offer to measure."""
-    made = features_jobs.worth(bench(), study, dictionary)
+    made = features_jobs.foreign_report(workbench(), study, dictionary)
     worth = opened(made)
     if worth is not None or progress.making(made):
         return worth

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from core.features.dashboard import Passport
+from core.features.dashboard import Dashboard
 from pages.features import opened
 
 
-def show(known: Passport) -> None:
+def show(known: Dashboard) -> None:
     """Offer the latents whose directions are nearest."""
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     row.caption("Nearest latents, cosine:", width="content")

@@ -10,14 +10,14 @@ from core.features.scores import DEFINITION
 from core.features.view import counts_table, headline
 from core.sae.dictionary import Dictionary
 from pages.shared import progress, reading
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 
 SPEC = FeatureSpec()
 
 
 def panel(study: Study, dictionary: Dictionary) -> MoralLatents | None:
     """Return what was found with the headline drawn; else show progress, or offer to look."""
-    made = features_jobs.ranked(bench(), study, dictionary, SPEC)
+    made = features_jobs.ranked(workbench(), study, dictionary, SPEC)
     found = opened(made)
     if found is not None:
         _summary(found)

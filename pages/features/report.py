@@ -8,7 +8,7 @@ import streamlit as st
 from core.activations.study import Study
 from core.sae.dictionary import Dictionary
 from core.sae.shelf import Shelved
-from core.sae.training.reconstruction_report import DictionaryReport
+from core.sae.training.reconstruction_report import ReconstructionReport
 from core.sae.training.trained import training_of
 from pages.features import measure, report_charts
 
@@ -47,7 +47,7 @@ def _times(share: float) -> str:
     return f"**{share:,.0f} times**" if share >= 10 else f"**{share:.1%}** of"
 
 
-def _line(report: DictionaryReport, where: str) -> None:
+def _line(report: ReconstructionReport, where: str) -> None:
     """Say the four figures that decide, each beside its control and its interval."""
     own, costs = report.fits["dictionary"], report.costs
     cost = costs.added["dictionary"]

@@ -15,7 +15,7 @@ from core.sae.training.plots import (
     training_table,
     worth_figure,
 )
-from core.sae.training.reconstruction_report import DictionaryReport
+from core.sae.training.reconstruction_report import ReconstructionReport
 from core.sae.training.spec import TrainStep
 
 _NUMBER: Final = st.column_config.NumberColumn
@@ -24,7 +24,7 @@ _COLUMNS: Final[dict[str, Any]] = {
 } | {name: _NUMBER(format="%.3g") for name in ("from %", "to %")}
 
 
-def show(report: DictionaryReport, told: str, curve: Sequence[TrainStep] = ()) -> None:
+def show(report: ReconstructionReport, told: str, curve: Sequence[TrainStep] = ()) -> None:
     """Draw everything behind a fold.
 
     Args:

@@ -12,7 +12,7 @@ from core.features import search as features_search
 from core.features.jobs import MoralLatents
 from core.sae.dictionary import Dictionary
 from pages.shared.address import bound
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 
 _WAYS: Final[dict[str, str]] = {
     "text": "on in texts with",
@@ -52,7 +52,7 @@ def _found(
     if way == "promotes":
         lens = opened(
             features_jobs.words(
-                bench(), study, dictionary, features_jobs.asked_latents(found.scores)
+                workbench(), study, dictionary, features_jobs.asked_latents(found.scores)
             )
         )
         if lens is None:
@@ -63,9 +63,9 @@ def _found(
         st.caption(f"{len(promoting):,} latents promote it, the strongest first.")
         return [int(one) for one in promoting]
     if way == "token":
-        hits = features_search.by_token(found.codes, query)
+        hits = features_search.by_token(found.activations, query)
     else:
-        hits = features_search.by_text(found.codes, study, query)
+        hits = features_search.by_text(found.activations, study, query)
     unit = "tokens" if way == "token" else "texts"
     st.caption(f"{hits.matches:,} {unit} match; latents by how much more often they are on there.")
     return [int(one) for one in hits.latents]

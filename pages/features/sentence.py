@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.activations.study import Study
-from core.features.feature_activations import Lit
+from core.features.feature_activations import TokenFeatures
 from core.features.jobs import MoralLatents
 from core.foundations import DIMENSIONS
 from core.sae.dictionary import Dictionary
@@ -11,7 +11,7 @@ from core.steering import jobs as steering_jobs
 from pages.features import examples, opened, results
 from pages.shared import progress
 from pages.shared.address import bound
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 #: Longest sentence.
 _MOST = 500
@@ -31,14 +31,14 @@ def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> None:
     if not text.strip():
         st.caption("Latents that were confirmed as moral stand first.")
         return
-    if not bench().shelf.is_open(study.card.spec):
-        job = steering_jobs.open_model(bench(), study)
+    if not workbench().shelf.is_open(study.card.spec):
+        job = steering_jobs.open_model(workbench(), study)
         if progress.watched(job):
             return
     _drawn(results.light(study, dictionary, text), found)
 
 
-def _drawn(lit: Lit, found: MoralLatents) -> None:
+def _drawn(lit: TokenFeatures, found: MoralLatents) -> None:
     on = lit.strongest(200)
     moral = [int(one) for one in on if found.scores.confirmed[one].any()]
     rest = [int(one) for one in on if not found.scores.confirmed[one].any()]

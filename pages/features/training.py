@@ -9,7 +9,7 @@ from core.sae.training.jobs import training
 from core.sae.training.trained import TrainPlan, discard, is_paused
 from pages.features import arrived, training_curve, training_form
 from pages.shared import frame, progress
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 _PLAN: Final = "training-plan"
 
@@ -29,18 +29,18 @@ def show(study: Study) -> None:
 
 
 def _start(plan: TrainPlan) -> None:
-    bench().runner.ensure(training(bench(), plan))
+    workbench().runner.ensure(training(workbench(), plan))
 
 
 def _state(plan: TrainPlan) -> None:
     """Show the job of a plan, or how it ended."""
-    store = bench().store
-    made = training(bench(), plan)
+    store = workbench().store
+    made = training(workbench(), plan)
     kept = made.open()
     if kept is not None:
         arrived.offer(kept.shelved.digest, "train-take")
         return
-    job = bench().runner.of(made)
+    job = workbench().runner.of(made)
     if job is not None and job.active:
         progress.watch(job.key)
         training_curve.live(job.key)

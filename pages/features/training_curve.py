@@ -4,13 +4,13 @@ import streamlit as st
 
 from core.maps.plots import config
 from core.sae.training.plots import training_figure
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 
 @st.fragment(run_every=2.0)
 def live(key: str) -> None:
     """Draw how a running training stands."""
-    job = bench().runner.get(key)
+    job = workbench().runner.get(key)
     curve = list(job.live) if job is not None and job.live else []
     if not curve:
         st.caption("Tokens are read first; the curve begins with the first step.")

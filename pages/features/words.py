@@ -9,7 +9,7 @@ from core.activations.study import Study
 from core.features import jobs as features_jobs
 from core.sae.dictionary import Dictionary
 from pages.shared import progress
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 
 #: A word of any script stands in its own frame, so that none runs into the next one's figure.
 _STYLE = """<style>
@@ -24,7 +24,7 @@ _STYLE = """<style>
 def show(study: Study, dictionary: Dictionary, latents: Sequence[int], latent: int) -> None:
     """Draw both ends, the running look-up, or an offer."""
     st.markdown("**What does it say?** Its direction through the final norm and the unembedding.")
-    made = features_jobs.words(bench(), study, dictionary, latents)
+    made = features_jobs.words(workbench(), study, dictionary, latents)
     lens = opened(made)
     if lens is None:
         if not progress.making(made):

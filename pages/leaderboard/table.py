@@ -16,7 +16,7 @@ from core.measures.result import TESTS, Test
 from pages.shared import bench as shared_bench
 from pages.shared import routes, sidebar
 from pages.shared.address import bound
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 
 class Choice(NamedTuple):
@@ -34,7 +34,7 @@ class Choice(NamedTuple):
 
 def board(items: Items, set_name: str) -> pd.DataFrame:
     """Return all rows on a set; the sidebar's model is put there if it was diagnosed."""
-    found = leaderboard_rows.leaderboard(bench().store, items.digest)
+    found = leaderboard_rows.leaderboard(workbench().store, items.digest)
     try:
         study = shared_bench.study(set_name, *sidebar.model_choice())
     except CoreError:  # the other pages say what is wrong with it
@@ -42,8 +42,8 @@ def board(items: Items, set_name: str) -> pd.DataFrame:
     spec = DiagnosisSpec()
     if leaderboard_rows.run_of(study, spec) in set(found["run"]):
         return found
-    keep_standing(bench(), study, spec)
-    return leaderboard_rows.leaderboard(bench().store, items.digest)
+    keep_standing(workbench(), study, spec)
+    return leaderboard_rows.leaderboard(workbench().store, items.digest)
 
 
 def nothing(set_name: str) -> None:

@@ -5,7 +5,7 @@ import streamlit as st
 from core.activations.study import Study
 from core.diagnosis.evidence import Finding, evidence
 from core.maps.view import ViewSpec
-from pages.shared.bench import bench, key_of
+from pages.shared.bench import key_of, workbench
 
 
 def findings(study: Study, spec: ViewSpec) -> list[Finding]:
@@ -16,4 +16,4 @@ def findings(study: Study, spec: ViewSpec) -> list[Finding]:
 @st.cache_resource(show_spinner="Measuring against controls …", max_entries=128)
 def _findings(_study: Study, key: str, spec: ViewSpec) -> list[Finding]:
     del key
-    return evidence(bench().store, _study, spec.layer, spec.pooling, spec.scaling)
+    return evidence(workbench().store, _study, spec.layer, spec.pooling, spec.scaling)

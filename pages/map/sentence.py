@@ -13,7 +13,7 @@ from core.maps.placing import Placed, nearest_items, sentence_bands
 from core.maps.view import ViewSpec, place_on
 from pages.shared import controls, progress
 from pages.shared.address import bound
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 #: Longest sentence that is read.
 MAX_CHARACTERS = 400
@@ -34,7 +34,7 @@ def ask() -> str:
 
 def place(study: Study, text: str, spec: ViewSpec) -> Placed | None:
     """Read the sentence; while the model is busy show why and return None."""
-    job = maps_jobs.sentence(bench(), study, text, spec.pooling, spec.scaling)
+    job = maps_jobs.sentence(workbench(), study, text, spec.pooling, spec.scaling)
     with st.spinner("The model reads your sentence …"):
         job.wait(_PATIENCE)
     if job.active:
@@ -47,12 +47,12 @@ def place(study: Study, text: str, spec: ViewSpec) -> Placed | None:
 
 def star(study: Study, placed: Placed | None, spec: ViewSpec) -> NDArray[np.floating] | None:
     """Return where the sentence lies on the model's map."""
-    return None if placed is None else place_on(bench().store, study, placed, spec)
+    return None if placed is None else place_on(workbench().store, study, placed, spec)
 
 
 def panel(study: Study, placed: Placed, spec: ViewSpec) -> None:
     """Show the sentence's figures at this layer and over all layers."""
-    store = bench().store
+    store = workbench().store
     bands = sentence_bands(store, study, placed, spec.layer, spec.pooling, spec.scaling)
     rows, cosine = nearest_items(
         store, study, placed.states[spec.layer + 1], spec.layer, spec.pooling, spec.scaling

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 _KINDS = {
     "weights": "Unpacked models",
@@ -37,7 +37,7 @@ _KEPT = ("items", "dictionary", "direction")
 
 def show() -> None:
     """Draw the table of kinds and the way to clear one."""
-    store = bench().store
+    store = workbench().store
     artefacts = store.artefacts()
     for notice in store.notices:
         st.warning(notice)

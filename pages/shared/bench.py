@@ -26,7 +26,7 @@ class _GoneError(Exception):
 
 
 @st.cache_resource(show_spinner=False)
-def bench() -> Workbench:
+def workbench() -> Workbench:
     """Return the process's workbench."""
     return Workbench.at()
 
@@ -34,13 +34,13 @@ def bench() -> Workbench:
 @st.cache_resource(show_spinner="Opening the items …", max_entries=8)
 def items(name: str) -> Items:
     """Return a set of items by name."""
-    return bench().items(name)
+    return workbench().items(name)
 
 
 @st.cache_resource(show_spinner="Looking at the model …", max_entries=16)
 def study(set_name: str, model: str, read: ReadSpec) -> Study:
     """Return the study of a set and a model."""
-    return activations_jobs.study_of(bench(), items(set_name), ModelSpec.parse(model), read)
+    return activations_jobs.study_of(workbench(), items(set_name), ModelSpec.parse(model), read)
 
 
 def untrained(study: Study) -> Study | None:
@@ -51,7 +51,7 @@ def untrained(study: Study) -> Study | None:
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _untrained(_study: Study, key: str) -> Study | None:
     del key
-    return activations_jobs.untrained(bench(), _study)
+    return activations_jobs.untrained(workbench(), _study)
 
 
 def key_of(study: Study) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.runtime.made import Made
 from core.runtime.runner import Job
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 #: Names of what this visitor has asked for: its pieces are started one after the other.
 _ASKED: Final = "asked-for"
@@ -15,10 +15,10 @@ _ASKED: Final = "asked-for"
 @st.fragment(run_every=0.7)
 def watch(key: str) -> None:
     """Show a running job; when it ends, the page runs again."""
-    job = bench().runner.get(key)
+    job = workbench().runner.get(key)
     if job is None or not job.active:
         st.rerun()
-    waiting = bench().runner.ahead(job)
+    waiting = workbench().runner.ahead(job)
     note = f"waiting for {waiting} other job(s)" if job.state == "queued" and waiting else job.note
     left = "" if job.left is None else f" · about {_span(job.left)} left"
     st.progress(job.fraction, text=f"**{job.title}**  \n{note}{left}")
@@ -74,7 +74,7 @@ def making(made: Made[Any], note: str = "", *, unasked: bool = False) -> bool:
         note: Shown beneath a job that runs.
         unasked: Begin by itself.
     """
-    runner, asked = bench().runner, st.session_state.setdefault(_ASKED, set())
+    runner, asked = workbench().runner, st.session_state.setdefault(_ASKED, set())
     job = runner.of(made)
     stopped = job is not None and job.state in ("failed", "cancelled")
     if not stopped and (unasked or made.name in asked):
@@ -93,7 +93,7 @@ def making(made: Made[Any], note: str = "", *, unasked: bool = False) -> bool:
 def begin(made: Made[Any]) -> None:
     """Start making something, or first what it needs."""
     st.session_state.setdefault(_ASKED, set()).add(made.name)
-    bench().runner.ensure(made)
+    workbench().runner.ensure(made)
 
 
 def offer(place: Any, made: Made[Any], label: str, **button: Any) -> None:

@@ -8,11 +8,11 @@ from core.activations.study import Study
 from core.diagnosis.jobs import measured
 from core.layers import EMBEDDING
 from core.maps.jobs import layouts
-from core.maps.placing import Reading
+from core.maps.placing import LayerCloseness
 from core.maps.view import ViewSpec
 from pages.shared import bench as shared_bench
 from pages.shared import pictures, progress, sidebar
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 #: The packaged model reads this many texts without being asked: about a minute on two cores.
 UNASKED = 4000
@@ -27,9 +27,9 @@ def study(set_name: str) -> Study | None:
         return None
 
 
-def seen(study: Study | None, spec: ViewSpec) -> Reading | None:
+def seen(study: Study | None, spec: ViewSpec) -> LayerCloseness | None:
     """Return the layer's reading, None while the model has not read the items."""
-    if study is None or not reading(bench(), study).has():
+    if study is None or not reading(workbench(), study).has():
         return None
     return pictures.reading(study, spec)
 
@@ -41,7 +41,7 @@ def layer_title(spec: ViewSpec) -> str:
 
 def panel(study: Study) -> bool:
     """Return True if the items were read; else show the reading, or offer it."""
-    made = reading(bench(), study)
+    made = reading(workbench(), study)
     if made.has():
         return True
     if progress.making(
@@ -69,7 +69,7 @@ def is_cheap(study: Study) -> bool:
 
 def draw_ahead(study: Study, spec: ViewSpec) -> None:
     """Draw and measure the other layers beside the page, so that the slider answers at once."""
-    work = bench()
+    work = workbench()
     work.runner.ensure(measured(work, study, spec.pooling, spec.scaling))
     if spec.method != "axes":
         work.runner.ensure(layouts(work, study, spec.pooling, spec.scaling, spec.layout))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.dataset.items import Items
 from core.runtime.selections import load_selection, save_selection
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 _STATE = "selection"
 _PARAM = "sel"
@@ -44,7 +44,7 @@ def _to_url(ids: "list[str] | tuple[str, ...]") -> None:
         st.query_params.pop(_PARAM, None)
         return
     try:
-        st.query_params[_PARAM] = save_selection(bench().store, list(ids))
+        st.query_params[_PARAM] = save_selection(workbench().store, list(ids))
     except CoreError as error:
         st.warning(str(error))
 
@@ -53,7 +53,7 @@ def _from_url() -> tuple[str, ...]:
     name = st.query_params.get(_PARAM)
     if not name:
         return ()
-    ids = load_selection(bench().store, name)
+    ids = load_selection(workbench().store, name)
     if ids is None:
         st.toast("The link names a selection that is not stored here; it was left out.")
         st.query_params.pop(_PARAM, None)

@@ -11,7 +11,7 @@ from core.leaderboard.pack import opened_packs
 from core.models.spec import KNOWN, ModelSpec
 from core.workbench import BUILTIN
 from pages.shared.address import bound
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 #: Longest template that can be typed.
 MAX_TEMPLATE = 200
@@ -22,7 +22,7 @@ def show() -> None:
     with st.sidebar:
         sets = {BUILTIN: "Everyday actions (built in)"}
         try:
-            for one in stored_sets(bench().store):
+            for one in stored_sets(workbench().store):
                 if one.provenance.kind != "builtin":
                     suffix = " · sample" if one.sample == "diagnosis" else ""
                     sets.setdefault(one.digest[:12], one.provenance.name + suffix)
@@ -36,7 +36,7 @@ def show() -> None:
             help="Add your own table, or Social-Chemistry-101, on the Data page.",
         )
         names = [str(known.spec) for known in KNOWN]
-        names += [str(spec) for spec in opened_packs(bench().store)]
+        names += [str(spec) for spec in opened_packs(workbench().store)]
         named = bound("model", names[0])
         if st.session_state["model"] not in names:
             names.append(st.session_state["model"])

@@ -11,7 +11,7 @@ from core.steering.export import markdown
 from core.steering.history import Run, run_json
 from core.steering.run import check_recipe
 from pages.shared import routes
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import link
 
 
@@ -29,7 +29,7 @@ def show(study: Study, run: Run) -> None:
         check_recipe(study, run.recipe)
         row.download_button(
             "Python script with its files",
-            lambda: steering_jobs.bundle(bench(), study, run),
+            lambda: steering_jobs.bundle(workbench(), study, run),
             f"{stem}.zip",
             icon=":material/download:",
             on_click="ignore",

@@ -9,7 +9,7 @@ from core.activations.study import Study
 from core.steering.history import Run, runs
 from core.steering.view import run_title, runs_table
 from pages.shared import frame
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import files, marks
 
 _COLUMNS: Any = {
@@ -22,7 +22,7 @@ _COLUMNS: Any = {
 def show(study: Study) -> None:
     """Draw the history."""
     st.subheader("Runs so far", anchor="history")
-    kept = runs(bench().store)
+    kept = runs(workbench().store)
     if not kept:
         st.caption("None yet. Every finished run is kept here, with its recipe and its texts.")
         return

@@ -11,7 +11,7 @@ from core.steering.history import Run
 from core.steering.plots import landing_figure, with_arrows
 from core.steering.view import landing_places, landing_table
 from pages.shared import frame, maps, pictures
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import results
 
 
@@ -35,7 +35,7 @@ def show(study: Study, run: Run, set_name: str) -> None:
     table = landing_table(landed, len(pairs))
     left, right = st.columns([1.2, 1], gap="large")
     with left:
-        _map(study, spec, landing_places(bench().store, study, landed, spec), set_name)
+        _map(study, spec, landing_places(workbench().store, study, landed, spec), set_name)
     with right:
         st.markdown("**Closeness to the ten centres**")
         st.plotly_chart(

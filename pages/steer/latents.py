@@ -6,7 +6,7 @@ from core import CoreError
 from core.activations.study import Study
 from core.sae.shelf import Shelved, shelved
 from core.steering.latents import latent_axis, latent_of
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import recipe, slider
 
 _TOLD = "latent-told"
@@ -15,13 +15,13 @@ _TOLD = "latent-told"
 def show(study: Study) -> None:
     """Draw the latents that are here, and a way to another one."""
     here = recipe.latent_axes()
-    known = shelved(bench().store, study.card)
+    known = shelved(workbench().store, study.card)
     if not known and not here:
         return
     with st.expander(f"Latents of a dictionary ({len(here)})", expanded=bool(here)):
         for axis in here:
             try:
-                dictionary, latent = latent_of(bench().store, study.card, axis)
+                dictionary, latent = latent_of(workbench().store, study.card, axis)
             except CoreError as error:
                 st.warning(str(error))
                 continue

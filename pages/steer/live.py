@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.steering import jobs as steering_jobs
-from core.steering.effects.strength_sweep import DoseSpec
+from core.steering.effects.strength_sweep import SweepSpec
 from pages.shared import frame
 from pages.shared.address import bound
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 from pages.steer import presets, readout, recipe
 from pages.steer import sliders as steer_sliders
 from pages.steer.choice import AXES, Choice
@@ -40,8 +40,11 @@ def show(study: Study, choice: Choice) -> None:
 
 def _doses(study: Study, choice: Choice) -> dict[str, Any]:
     specs = {
-        axis: DoseSpec(axis, choice.layers[0], choice.method, choice.pooling, choice.positions)
+        axis: SweepSpec(axis, choice.layers[0], choice.method, choice.pooling, choice.positions)
         for axis in AXES
     }
-    found = {axis: opened(steering_jobs.dose(bench(), study, spec)) for axis, spec in specs.items()}
+    found = {
+        axis: opened(steering_jobs.strength_sweep(workbench(), study, spec))
+        for axis, spec in specs.items()
+    }
     return {axis: dose for axis, dose in found.items() if dose is not None}

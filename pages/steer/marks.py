@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import CoreError
 from core.steering.history import Run, delete_run, mark_run
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import restore
 
 
@@ -31,7 +31,7 @@ def show(run: Run) -> None:
         icon=":material/delete:",
         key="delete-run",
         on_click=delete_run,
-        args=(bench().store, run.name),
+        args=(workbench().store, run.name),
     )
     key = f"note-{run.name}"
     row.text_input(
@@ -43,7 +43,7 @@ def show(run: Run) -> None:
 
 def _mark(name: str, marks: dict[str, Any]) -> None:
     try:
-        mark_run(bench().store, name, **marks)
+        mark_run(workbench().store, name, **marks)
     except CoreError as error:
         st.session_state["history-told"] = str(error)
 

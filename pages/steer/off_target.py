@@ -9,7 +9,7 @@ from core.steering.plots import leakage_figure
 from core.steering.view import leakage_table
 from pages.shared import progress
 from pages.shared.address import bound
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 from pages.steer.choice import Choice
 
 
@@ -24,7 +24,7 @@ def show(study: Study, choice: Choice) -> None:
         **bound("leak", 10, strengths),
     )
     asked = (choice.layers[0], percent / 100, choice.positions)
-    made = steering_jobs.leakage(bench(), study, *asked)
+    made = steering_jobs.off_target(workbench(), study, *asked)
     found = opened(made)
     if found is None:
         if progress.making(made):

@@ -5,12 +5,12 @@ import streamlit as st
 from core.activations.study import Study
 from core.steering import jobs as steering_jobs
 from pages.shared import progress
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 
 def panel(study: Study) -> bool:
     """Return True if the model is open; else open it and show how far it is."""
-    work = bench()
+    work = workbench()
     before = work.runner.get(steering_jobs.open_key(study))
     asked = st.session_state.get("open-asked")
     if work.shelf.is_open(study.card.spec):

@@ -9,7 +9,7 @@ from core import CoreError
 from core.activations.study import Study
 from core.steering.direction_files import FILE, axis_of, keep_direction, kept_directions
 from core.steering.directions import MOST_BYTES, Direction
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import slider
 
 _UPLOAD: Final = "own-file"
@@ -20,7 +20,7 @@ _UNSAFE: Final = re.compile(r"[^\w .,()+-]+")
 
 def show(study: Study) -> None:
     """Draw the kept directions of this model, and a way to load another one."""
-    kept = {axis_of(one): one for one in kept_directions(bench().store, study.card)}
+    kept = {axis_of(one): one for one in kept_directions(workbench().store, study.card)}
     asked = [name for name in st.query_params if name.startswith(FILE) and name not in kept]
     with st.expander(f"Directions from files ({len(kept)})", expanded=bool(asked)):
         for name in asked:
@@ -55,6 +55,6 @@ def _keep(study: Study) -> None:
     if given is None:
         return
     try:
-        keep_direction(bench().store, given.name, given.getvalue(), study.card)
+        keep_direction(workbench().store, given.name, given.getvalue(), study.card)
     except CoreError as error:
         st.session_state[_TOLD] = str(error)

@@ -11,7 +11,7 @@ from core.steering.directions import Method
 from core.steering.latents import LATENT, is_latent
 from core.steering.recipes import Recipe, Term
 from pages.shared.address import bound
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer.choice import AXES, DOSES, Choice
 
 #: Axis names that begin so were brought here: they are not made from the items.
@@ -21,7 +21,7 @@ PROMPT: Final = "Taking the last seat on the bus from an old man is morally"
 
 def own_axes(study: Study) -> list[str]:
     """Return the axes of loaded directions that fit the model, in one order on every machine."""
-    return sorted(axis_of(one) for one in kept_directions(bench().store, study.card))
+    return sorted(axis_of(one) for one in kept_directions(workbench().store, study.card))
 
 
 def latent_axes() -> list[str]:

@@ -10,7 +10,7 @@ from core.steering.direction_files import FILE
 from core.steering.history import Run, open_run
 from core.steering.recipes import Recipe, RecipeError, unpacked
 from core.steering.run import check_recipe
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import decoding, link, recipe_widgets, writer
 from pages.steer import recipe as steer_recipe
 
@@ -75,6 +75,6 @@ def load(recipe: Recipe, prompt: str, parent: str = "") -> None:
     st.session_state["parent"] = parent
     run = Run(recipe, prompt, (), (), 0, 0)
     names = (run.name, replace(run, stopped=True).name)
-    kept = [open_run(bench().store, name) for name in names]
+    kept = [open_run(workbench().store, name) for name in names]
     st.session_state["run"] = next(filter(None, kept), None)
     st.session_state[_LOADED] = run.name

@@ -6,11 +6,11 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.steering.effects.strength_sweep import Dose
+from core.steering.effects.strength_sweep import StrengthSweep
 from pages.steer import latents, own_directions, presets, slider
 
 
-def show(study: Study, doses: Mapping[str, Dose]) -> None:
+def show(study: Study, doses: Mapping[str, StrengthSweep]) -> None:
     """Draw the sliders.
 
     Args:

@@ -4,10 +4,10 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.steering import jobs as steering_jobs
-from core.steering.effects.strength_sweep import RANDOM, STRENGTHS, DoseSpec
+from core.steering.effects.strength_sweep import RANDOM, STRENGTHS, SweepSpec
 from pages.shared import progress
 from pages.shared.address import bound
-from pages.shared.bench import bench, opened
+from pages.shared.bench import opened, workbench
 from pages.steer import sweep_charts
 from pages.steer.choice import AXES, Choice
 
@@ -21,8 +21,8 @@ def show(study: Study, choice: Choice) -> None:
         format_func=lambda one: one.replace("-", " – "),
         **bound("dose", "care-harm", AXES),
     )
-    spec = DoseSpec(axis, choice.layers[0], choice.method, choice.pooling, choice.positions)
-    made = steering_jobs.dose(bench(), study, spec)
+    spec = SweepSpec(axis, choice.layers[0], choice.method, choice.pooling, choice.positions)
+    made = steering_jobs.strength_sweep(workbench(), study, spec)
     dose = opened(made)
     if dose is not None:
         sweep_charts.show(dose)

@@ -5,13 +5,13 @@ from typing import Any
 import streamlit as st
 
 from core.maps.plots import config
-from core.steering.effects.strength_sweep import ENOUGH, RANDOM, RANDOM_EACH, SAFE_KL, Dose
+from core.steering.effects.strength_sweep import ENOUGH, RANDOM, RANDOM_EACH, SAFE_KL, StrengthSweep
 from core.steering.plots import dose_figure
 from core.steering.view import check_table, dose_sentence, dose_table
 from pages.steer import presets
 
 
-def show(dose: Dose) -> None:
+def show(dose: StrengthSweep) -> None:
     """Draw a dose."""
     spec = dose.spec
     low, high = dose.safe
@@ -44,7 +44,7 @@ def show(dose: Dose) -> None:
         )
 
 
-def _judged(dose: Dose) -> None:
+def _judged(dose: StrengthSweep) -> None:
     """Draw both effects beside their controls, the rule, and the way to use the strength."""
     if not dose.calibrated:
         return

@@ -8,7 +8,7 @@ from core.runtime.runner import Job
 from core.steering import jobs as steering_jobs
 from core.steering.history import Run
 from pages.shared import frame, progress
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import decoding, live_texts, pair, restore, text_diff, writer
 from pages.steer import recipe as steer_recipe
 from pages.steer.choice import Choice
@@ -49,7 +49,7 @@ def _texts(study: Study, choice: Choice) -> None:
         args=(study, choice),
     )
     with row.popover("How it writes", icon=":material/settings:"):
-        decoding.ask(chat=steering_jobs.has_chat(bench(), study))
+        decoding.ask(chat=steering_jobs.has_chat(workbench(), study))
     row.caption("Both texts draw the same random numbers: they part only where steering acts.")
     if told := st.session_state.pop("write-told", ""):
         st.error(told)

@@ -6,7 +6,7 @@ from itertools import zip_longest
 import streamlit as st
 
 from core.activations.study import Study
-from core.steering.effects.text_diff import Heat
+from core.steering.effects.text_diff import TokenProjection
 from core.steering.history import Run
 from pages.steer import pair, results
 
@@ -24,7 +24,7 @@ def show(study: Study, run: Run, axis: str) -> None:
     )
 
 
-def _lit(heat: Heat | None) -> str:
+def _lit(heat: TokenProjection | None) -> str:
     if heat is None:
         return ""
     return "".join(

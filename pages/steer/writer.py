@@ -9,7 +9,7 @@ from core.runtime.runner import Job
 from core.steering import jobs as steering_jobs
 from core.steering.recipes import Recipe
 from core.steering.run import Live
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 
 
 def owner() -> str:
@@ -19,10 +19,10 @@ def owner() -> str:
 
 def job() -> Job | None:
     """Return this session's latest writing."""
-    return bench().runner.get(steering_jobs.write_key(owner()))
+    return workbench().runner.get(steering_jobs.write_key(owner()))
 
 
 def start(study: Study, recipe: Recipe, prompt: str, parent: str = "") -> None:
     """Start writing; the run that was shown makes room."""
-    steering_jobs.write(bench(), study, Live(recipe, prompt, parent), owner())
+    steering_jobs.write(workbench(), study, Live(recipe, prompt, parent), owner())
     st.session_state.pop("run", None)

@@ -34,7 +34,7 @@ import torch
 from scipy.sparse import csr_array, random_array
 
 from core.features.comparisons import Split, TextLabels
-from core.features.feature_activations import Codes
+from core.features.feature_activations import FeatureActivations
 from core.features.scores import RankSpec, counts, score_latents
 from core.sae.dictionary import Dictionary, DictionaryInfo, sparse_codes
 from tests.core.features.latentsets import PURE, made_set, planted, random_codes
@@ -70,7 +70,9 @@ def pooled(dictionary: Dictionary, states: np.ndarray) -> csr_array:
     """Encode and pool."""
     codes = sparse_codes(dictionary, states).tocsc()
     prompt = np.repeat(np.arange(TEXTS), TOKENS)
-    return Codes(codes, prompt, np.zeros(len(prompt), np.int64), {}, TEXTS).pooled("max")
+    return FeatureActivations(codes, prompt, np.zeros(len(prompt), np.int64), {}, TEXTS).pooled(
+        "max"
+    )
 
 
 def target() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from core.dataset import sets
 from core.diagnosis.diagnosis import BASELINES, Diagnosis, DiagnosisSpec
 from core.diagnosis.layer import LayerDiagnosis
 from core.layers import EMBEDDING
-from core.measures.result import ALL, HEADLINES, TESTS, Figure, Measured
+from core.measures.result import ALL, HEADLINES, TESTS, Measured, Measurement
 from core.models.open_models import describe
 from core.statistics.bootstrap import Estimate
 
@@ -21,8 +21,10 @@ def made_layer(height, shift=0.0):
     whole, second = {}, {}
     for test in TESTS:
         observed = Estimate(value, value - 0.05, value + 0.05)
-        headline = Figure(test, HEADLINES[test], ALL, 90, observed, Estimate(0.0, -0.03, 0.03))
-        care = Figure(test, HEADLINES[test], "care", 9, Estimate(np.nan, np.nan, np.nan), observed)
+        headline = Measurement(test, HEADLINES[test], ALL, 90, observed, Estimate(0.0, -0.03, 0.03))
+        care = Measurement(
+            test, HEADLINES[test], "care", 9, Estimate(np.nan, np.nan, np.nan), observed
+        )
         draws = np.array([value, value + 0.01], np.float32)
         whole[test] = Measured((headline, care), draws, null)
         second[test] = headline._replace(n=45)

@@ -21,7 +21,7 @@ from core.diagnosis.diagnosis import DiagnosisSpec, baseline_tests, layer_tests
 from core.diagnosis.evidence import model_figures
 from core.diagnosis.waterfall import waterfall
 from core.features.effect import EffectSpec, kept_effect
-from core.features.feature_activations import kept_codes
+from core.features.feature_activations import kept_activations
 from core.features.logit_lens import kept_lens
 from core.features.ranking import FeatureSpec, kept_latents
 from core.maps.layouts import model_layout
@@ -33,8 +33,8 @@ from core.sae.training.foreign_report import kept_report
 from core.sae.training.spec import TrainSpec
 from core.sae.training.token_states import states_key
 from core.sae.training.trained import TrainPlan
-from core.steering.effects.off_target import kept_leakage
-from core.steering.effects.strength_sweep import DoseSpec, kept_dose
+from core.steering.effects.off_target import kept_off_target
+from core.steering.effects.strength_sweep import SweepSpec, kept_sweep
 from tests.core.models.madecards import made_card
 
 KINDS = {
@@ -106,12 +106,12 @@ def keys(known, store):
         "map noise": noise(store, first, scaling, layout),
         "profile": profiled(store, first, second, scaling),
         "report": kept_report(store, known, DICTIONARY, None),
-        "codes": kept_codes(store, known.plan, DICTIONARY, None),
+        "codes": kept_activations(store, known.plan, DICTIONARY, None),
         "latents": kept_latents(store, known, DICTIONARY, FeatureSpec(), None),
         "words": kept_lens(store, DICTIONARY, known.card.identity, [3, 1], None),
         "effect": kept_effect(store, known, DICTIONARY, EffectSpec(3, "care-harm"), None),
-        "dose": kept_dose(store, known, DoseSpec("care-harm", 1), None),
-        "leakage": kept_leakage(store, known, 1, 0.1, "not first", None),
+        "dose": kept_sweep(store, known, SweepSpec("care-harm", 1), None),
+        "leakage": kept_off_target(store, known, 1, 0.1, "not first", None),
     }
     return {
         "items": sets._key(ItemSpec("file", None, name="x", sha256="a" * 64)),

@@ -81,9 +81,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _workbench() -> "Workbench":
-    from pages.shared.bench import bench
+    from pages.shared.bench import workbench
 
-    work: Workbench = bench()
+    work: Workbench = workbench()
     return work
 
 

@@ -18,7 +18,7 @@ from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store, library_version
 from core.sae.dictionary import Dictionary, check_fits
 from core.sae.training.corpora import Corpus, CorpusSpec, Documents, make_corpus
-from core.sae.training.reconstruction_report import DictionaryReport, make_report
+from core.sae.training.reconstruction_report import ReconstructionReport, make_report
 from core.sae.training.token_states import read_tokens
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ _FORMAT: Final = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Worth:
+class ForeignReport:
     """A dictionary from elsewhere, judged."""
 
-    report: DictionaryReport
+    report: ReconstructionReport
     """What it is worth on held-out actions."""
 
     corpus: Mapping[str, Any]
@@ -44,8 +44,8 @@ class Worth:
 
 
 def kept_report(
-    store: Store, study: Study, dictionary: Dictionary, make: Callable[[Report], Worth]
-) -> Made[Worth]:
+    store: Store, study: Study, dictionary: Dictionary, make: Callable[[Report], ForeignReport]
+) -> Made[ForeignReport]:
     """Return what a dictionary is worth on a set's held-out actions.
 
     Args:
@@ -77,22 +77,22 @@ def kept_report(
     )
 
 
-def _read(folder: Path) -> Worth | None:
+def _read(folder: Path) -> ForeignReport | None:
     try:
         about = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        return Worth(DictionaryReport.of(about["report"]), about["corpus"])
+        return ForeignReport(ReconstructionReport.of(about["report"]), about["corpus"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _write(folder: Path, worth: Worth) -> None:
+def _write(folder: Path, worth: ForeignReport) -> None:
     about = {"report": worth.report.json(), "corpus": worth.corpus}
     (folder / _FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
 def measure_report(
     store: Store, study: Study, dictionary: Dictionary, model: "OpenModel", report: Report = silent
-) -> Worth:
+) -> ForeignReport:
     """Measure what a dictionary is worth on a set's held-out actions.
 
     Args:
@@ -122,7 +122,7 @@ def measure_report(
         trained_here=False,
         report=part(report, 0.7, 1.0),
     )
-    return Worth(judged, corpus.facts())
+    return ForeignReport(judged, corpus.facts())
 
 
 def _corpus_spec() -> CorpusSpec:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.palette import CONTROL, MODEL
-from core.sae.training.reconstruction_report import DENSITY_EDGES, DictionaryReport
+from core.sae.training.reconstruction_report import DENSITY_EDGES, ReconstructionReport
 from core.sae.training.spec import TrainStep
 
 _CURVES: Final = (
@@ -60,7 +60,7 @@ def training_figure(curve: Sequence[TrainStep]) -> go.Figure:
     return figure
 
 
-def density_figure(report: DictionaryReport) -> go.Figure:
+def density_figure(report: ReconstructionReport) -> go.Figure:
     """Draw how many latents are on how often, on held-out tokens."""
     edges = np.array(DENSITY_EDGES)
     figure = go.Figure(
@@ -88,7 +88,7 @@ def density_figure(report: DictionaryReport) -> go.Figure:
     return figure
 
 
-def worth_figure(report: DictionaryReport) -> go.Figure:
+def worth_figure(report: ReconstructionReport) -> go.Figure:
     """Draw the variance missed and the added cross-entropy beside their controls."""
     table = report_table(report)
     costs = table[table["figure"] == "cross-entropy added"]
@@ -141,7 +141,7 @@ def worth_figure(report: DictionaryReport) -> go.Figure:
     return figure
 
 
-def report_table(report: DictionaryReport) -> pd.DataFrame:
+def report_table(report: ReconstructionReport) -> pd.DataFrame:
     """Return a report as a table: the twin of its charts.
 
     Columns: figure, what, value, low, high, control (whether it is one).
@@ -161,7 +161,7 @@ def report_table(report: DictionaryReport) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["figure", "what", "value", "low", "high", "control"])
 
 
-def density_table(report: DictionaryReport) -> pd.DataFrame:
+def density_table(report: ReconstructionReport) -> pd.DataFrame:
     """Return the density histogram as a table: the twin of its chart, latents never on left out.
 
     Columns: from and to, shares of held-out tokens in percent; latents.

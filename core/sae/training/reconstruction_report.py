@@ -40,7 +40,7 @@ class Fit(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class DictionaryReport:
+class ReconstructionReport:
     """A dictionary on held-out tokens, beside its controls."""
 
     tokens: int
@@ -80,7 +80,7 @@ class DictionaryReport:
         }
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> "DictionaryReport":
+    def of(cls, kept: Mapping[str, Any]) -> "ReconstructionReport":
         """Return the report from what ``json`` made.
 
         Raises:
@@ -106,7 +106,7 @@ def make_report(
     seed: int = 0,
     trained_here: bool = True,
     report: Report = silent,
-) -> DictionaryReport:
+) -> ReconstructionReport:
     """Measure a dictionary and its controls.
 
     Args:
@@ -153,7 +153,7 @@ def make_report(
     density = np.histogram(np.log10(on), DENSITY_EDGES)[0]
     dead = float((own.on == 0).mean())
     counts = tuple(int(count) for count in density)
-    return DictionaryReport(len(states), len(documents.tokens), fits, dead, counts, costs)
+    return ReconstructionReport(len(states), len(documents.tokens), fits, dead, counts, costs)
 
 
 def random_dictionary(

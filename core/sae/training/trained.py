@@ -20,7 +20,7 @@ from core.sae.dictionary import DictionaryError, DictionaryInfo
 from core.sae.files import save_folder
 from core.sae.shelf import KIND, Shelved, find_shelved, shelved
 from core.sae.training.corpora import CorpusSpec, make_corpus
-from core.sae.training.reconstruction_report import DictionaryReport, make_report
+from core.sae.training.reconstruction_report import ReconstructionReport, make_report
 from core.sae.training.spec import TrainSpec, TrainStep
 from core.sae.training.token_states import read_tokens
 
@@ -102,7 +102,7 @@ class KeptDictionary:
     curve: tuple[TrainStep, ...]
     """How training went."""
 
-    report: DictionaryReport
+    report: ReconstructionReport
     """What it is worth on held-out tokens."""
 
     seconds: float
@@ -149,7 +149,7 @@ def training_of(shelved: Shelved) -> KeptDictionary | None:
             corpus,
             TrainSpec(**about["spec"]),
             tuple(TrainStep(**one) for one in about["curve"]),
-            DictionaryReport.of(about["report"]),
+            ReconstructionReport.of(about["report"]),
             about["seconds"],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

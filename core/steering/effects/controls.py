@@ -29,7 +29,7 @@ _MOST: Final = 10
 _TRIED: Final = 6
 
 
-class Asked(NamedTuple):
+class HeldOutPrompts(NamedTuple):
     """Held-out actions that a read-out asks about."""
 
     texts: tuple[str, ...]
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     """What the model reads."""
 
 
-def asked_actions(study: Study, which: str) -> Asked:
+def held_out_prompts(study: Study, which: str) -> HeldOutPrompts:
     """Return held-out actions: one of each pole, or up to ten of a foundation.
 
     Raises:
@@ -59,7 +59,7 @@ def asked_actions(study: Study, which: str) -> Asked:
     if not chosen:
         raise CoreError("This set holds no action back, so there is none to ask about.")
     texts = study.items.texts()
-    return Asked(
+    return HeldOutPrompts(
         tuple(texts[row] for row in chosen),
         tuple(study.plan.prompts[study.plan.rows[row]] for row in chosen),
     )

@@ -31,7 +31,7 @@ _Made = TypeVar("_Made")
 _PER_POLE: Final = 8
 
 
-class Leakage(NamedTuple):
+class OffTarget(NamedTuple):
     """Each pole steered, each pole's held-out actions measured."""
 
     rows: tuple[str, ...]
@@ -48,7 +48,7 @@ class Leakage(NamedTuple):
     """Actions behind each column."""
 
 
-def measure_leakage(
+def measure_off_target(
     store: Store,
     study: Study,
     model: "OpenModel",
@@ -58,7 +58,7 @@ def measure_leakage(
     pooling: Pooling = "last",
     positions: Positions = "not first",
     report: Report = silent,
-) -> Leakage:
+) -> OffTarget:
     """Steer towards each pole in turn and measure the read-out on every pole's held-out actions.
 
     Raises:
@@ -90,7 +90,7 @@ def measure_leakage(
             after = steered_logits(model, held, edits, positions)
             found = log_odds(model, after) - log_odds(model, held.logits)
             shift[number] = [part.mean() for part in np.split(found, ends)]
-    return Leakage(names, tuple(asked), shift, tuple(len(rows) for rows in asked.values()))
+    return OffTarget(names, tuple(asked), shift, tuple(len(rows) for rows in asked.values()))
 
 
 def _per_pole(make: Callable[[str], _Made]) -> tuple[dict[str, _Made], CoreError | None]:
@@ -105,14 +105,14 @@ def _per_pole(make: Callable[[str], _Made]) -> tuple[dict[str, _Made], CoreError
     return found, why
 
 
-def kept_leakage(
+def kept_off_target(
     store: Store,
     study: Study,
     layer: int,
     strength: float,
     positions: Positions,
-    make: Callable[[Report], Leakage],
-) -> Made[Leakage]:
+    make: Callable[[Report], OffTarget],
+) -> Made[OffTarget]:
     """Return a leakage matrix.
 
     Args:
@@ -137,8 +137,8 @@ def kept_leakage(
     )
 
 
-def _leakage(record: Mapping[str, Any]) -> Leakage:
-    return Leakage(
+def _leakage(record: Mapping[str, Any]) -> OffTarget:
+    return OffTarget(
         tuple(record["rows"]),
         tuple(record["columns"]),
         np.array(record["shift"], np.float64),

@@ -53,7 +53,7 @@ _FORMAT: Final = 2
 
 
 @dataclass(frozen=True)
-class DoseSpec:
+class SweepSpec:
     """One direction whose dose is measured."""
 
     axis: str
@@ -132,10 +132,10 @@ _NO_CHECK: Final = Check(_NOTHING, _NOTHING, _NOTHING, _NOTHING)
 
 
 @dataclass(frozen=True)
-class Dose:
+class StrengthSweep:
     """A direction's effect at each strength."""
 
-    spec: DoseSpec
+    spec: SweepSpec
     """Which direction."""
 
     sense: int
@@ -200,7 +200,7 @@ def one_edit(store: Store, study: Study, direction: Direction, strength: float) 
     return LayerEdit(direction.layer, (direction,), (strength,), norm, "add")
 
 
-def _direction(store: Store, study: Study, spec: DoseSpec, method: Method) -> Direction:
+def _direction(store: Store, study: Study, spec: SweepSpec, method: Method) -> Direction:
     return moral_direction(store, study, spec.axis, spec.layer, method=method, pooling=spec.pooling)
 
 
@@ -211,12 +211,12 @@ class _Asking:
     store: Store
     study: Study
     model: "OpenModel"
-    spec: DoseSpec
+    spec: SweepSpec
     held: Held
     plain: NDArray[np.float64]
 
     @classmethod
-    def of(cls, store: Store, study: Study, model: "OpenModel", spec: DoseSpec) -> "_Asking":
+    def of(cls, store: Store, study: Study, model: "OpenModel", spec: SweepSpec) -> "_Asking":
         rows = study.plan.rows[held_out(study, spec.axis)]
         held = hold(model, [study.plan.prompts[row] for row in rows], spec.layer)
         return cls(store, study, model, spec, held, log_odds(model, held.logits))
@@ -233,9 +233,9 @@ class _Asking:
         return (log_odds(self.model, after) - self.plain) * sense_of(self.spec.axis)
 
 
-def measure_dose(
-    store: Store, study: Study, model: "OpenModel", spec: DoseSpec, report: Report = silent
-) -> Dose:
+def measure_sweep(
+    store: Store, study: Study, model: "OpenModel", spec: SweepSpec, report: Report = silent
+) -> StrengthSweep:
     """Measure what a direction does at each strength.
 
     Raises:
@@ -254,7 +254,7 @@ def measure_dose(
     calibrated, both = safe[1], min(safe[1], -safe[0])
     controls = _random_pushes(asking, direction, {calibrated, both}, second)
     shuffled = _direction(store, study, spec, "shuffled")
-    return Dose(
+    return StrengthSweep(
         spec,
         sense_of(spec.axis),
         len(asking.plain),
@@ -367,9 +367,9 @@ def asked_key(study: Study, asked: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def kept_dose(
-    store: Store, study: Study, spec: DoseSpec, make: Callable[[Report], Dose]
-) -> Made[Dose]:
+def kept_sweep(
+    store: Store, study: Study, spec: SweepSpec, make: Callable[[Report], StrengthSweep]
+) -> Made[StrengthSweep]:
     """Return a dose.
 
     Args:
@@ -390,13 +390,13 @@ def kept_dose(
     )
 
 
-def _record(dose: Dose) -> dict[str, Any]:
+def _record(dose: StrengthSweep) -> dict[str, Any]:
     record = asdict(dose)
     del record["spec"]
     return record
 
 
-def _dose(spec: DoseSpec, record: Mapping[str, Any]) -> Dose:
+def _dose(spec: SweepSpec, record: Mapping[str, Any]) -> StrengthSweep:
     points = tuple(
         Point(
             strength,
@@ -410,4 +410,4 @@ def _dose(spec: DoseSpec, record: Mapping[str, Any]) -> Dose:
     )
     push, turn = (Check(*(Estimate(*one) for one in record[name])) for name in ("push", "turn"))
     safe = (float(record["safe"][0]), float(record["safe"][1]))
-    return Dose(spec, record["sense"], record["n_actions"], points, safe, push, turn)
+    return StrengthSweep(spec, record["sense"], record["n_actions"], points, safe, push, turn)

@@ -82,7 +82,7 @@ def perplexity(
     return result
 
 
-class Heat(NamedTuple):
+class TokenProjection(NamedTuple):
     """A text token by token, and how far each lies along a direction."""
 
     tokens: list[str]
@@ -92,13 +92,13 @@ class Heat(NamedTuple):
     """Cosine of the token's state with the direction, in [-1, 1]; NaN for the first token."""
 
 
-def heat(
+def project_tokens(
     model: "OpenModel",
     prompt: Sequence[int],
     ids: Sequence[int],
     direction: Direction,
     centre: NDArray[np.floating],
-) -> Heat:
+) -> TokenProjection:
     """Return where a written text lights up along a direction, read by the plain model.
 
     Args:
@@ -122,4 +122,4 @@ def heat(
     along = states @ direction.vector / np.where(length > 0, length, 1)
     along[0] = np.nan  # an attention sink, many times as long as the rest
     words = [model.tokenizer.decode([token]) for token in ids]
-    return Heat(words, along[len(prompt) :])
+    return TokenProjection(words, along[len(prompt) :])

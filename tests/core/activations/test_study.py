@@ -18,9 +18,9 @@ from core.maps.layouts import human_layout, model_layout
 from core.maps.placing import (
     AXES,
     axis_values,
+    layer_closeness,
     nearest_items,
     place_sentence,
-    reading,
     sentence_bands,
 )
 from core.maps.projection import LayoutSpec, Trust, register
@@ -125,7 +125,7 @@ def test_the_fewest_texts_are_enough_for_everything(store, pca):
         pca.dims,
     )
     assert human_layout(store, items, pca).get().points.shape == (len(items), pca.dims)
-    assert reading(store, made, 2, *STANDARD).close.shape == (len(items), 10)
+    assert layer_closeness(store, made, 2, *STANDARD).close.shape == (len(items), 10)
 
 
 def test_before_the_reading_it_is_said_how_to_read(store, items):
@@ -256,7 +256,7 @@ def test_shuffled_rows_of_the_table_give_the_same_picture_per_item(store, tmp_pa
                 "item": made.items.item,
                 "people": human_layout(place, made.items, pca).get().points,
                 "model": model_layout(place, made, 2, *STANDARD, pca).get().points[made.plan.rows],
-                "close": reading(place, made, 2, *STANDARD).close,
+                "close": layer_closeness(place, made, 2, *STANDARD).close,
             }
         )
     for name in pictures[0]:
@@ -287,7 +287,7 @@ def test_a_set_without_any_judgement_still_has_a_map(store, pca):
     made = study_of(store, items)
     assert np.isfinite(human_layout(store, items, pca).get().points).all()
     assert np.isfinite(model_layout(store, made, 2, *STANDARD, pca).get().points).all()
-    seen = reading(store, made, 2, *STANDARD)
+    seen = layer_closeness(store, made, 2, *STANDARD)
     assert np.isnan(seen.close).all()
     assert (seen.typicality.nearest == -1).all()
 
@@ -347,7 +347,7 @@ def test_an_unknown_axis_is_the_programmers_mistake():
 
 def test_a_reading_is_the_cosine_to_each_centre_without_the_own_text(store, made):
     known = layer_states(store, made, 2, *STANDARD).states[made.plan.rows].astype(float)
-    close = reading(store, made, 2, *STANDARD).close
+    close = layer_closeness(store, made, 2, *STANDARD).close
     texts = np.array([text.casefold() for text in made.items.texts()])
     for row in range(0, len(texts), 7):
         for column in range(10):
@@ -451,5 +451,5 @@ def test_closeness_is_asked_with_the_texts_groups(store, made, monkeypatch):
         return closeness(states, members, group)
 
     monkeypatch.setattr(placing, "closeness", spy)
-    reading(store, made, 2, *STANDARD)
+    layer_closeness(store, made, 2, *STANDARD)
     np.testing.assert_array_equal(asked[0], made.labels.group)

@@ -152,10 +152,10 @@ def test_the_table_has_a_row_per_model_and_test_and_the_scorecards_figures(whole
     assert [row["name"] for row in rows[5:]] == ["Second"] * 4
     desk = desk_at(root / "cache")
     study = basic.study_of(
-        desk, basic.Asked(read_list_spec(rows[0]["model"]), str(actions), ReadSpec())
+        desk, basic.ReadRequest(read_list_spec(rows[0]["model"]), str(actions), ReadSpec())
     )
-    own = four_tests(desk.bench.store, study, FEW).open()
-    copy = four_tests(desk.bench.store, untrained(desk.bench, study), FEW).open()
+    own = four_tests(desk.work.store, study, FEW).open()
+    copy = four_tests(desk.work.store, untrained(desk.work, study), FEW).open()
     by_test = {row["test"]: row for row in rows[:4]}
     scores = scorecard(own, copy)
     assert len(scores) == 3
@@ -261,7 +261,7 @@ def test_one_model_is_in_memory_at_a_time(actions, models, monkeypatch, tmp_path
     desk = desk_at(tmp_path / "cache")
     list(sweep(desk, read_list(models)[:1], asked(actions), tmp_path / "t"))
     assert most[0] == 1
-    assert not desk.bench.shelf._open
+    assert not desk.work.shelf._open
 
 
 def test_a_set_that_is_not_there_stops_the_sweep_before_any_model(models, monkeypatch, tmp_path):

@@ -19,7 +19,7 @@ from core.foundations import DIMENSIONS
 from core.measures import gradients, opposition
 from core.measures.cohort import Cohort
 from core.measures.geometry import closeness, own_closeness, ranks_within
-from core.measures.result import ALL, Figure, Measured
+from core.measures.result import ALL, Measured, Measurement
 from core.statistics.bootstrap import Estimate
 
 WIDTH = 24
@@ -49,7 +49,7 @@ def planted(cohort, strength=1.0, seed=0):
 
 def made(value, draws, null):
     observed = Estimate(value, value - 0.1, value + 0.1)
-    figure = Figure("gradient", "typicality", ALL, 9, observed, observed)
+    figure = Measurement("gradient", "typicality", ALL, 9, observed, observed)
     return Measured((figure,), np.asarray(draws, np.float32), np.asarray(null, np.float32))
 
 

@@ -19,7 +19,7 @@ from core.diagnosis.verdicts import CONTROLS, scorecard
 from core.diagnosis.view import cosine_grid, curve, pole_grid
 from core.foundations import DIMENSIONS
 from core.layers import EMBEDDING
-from core.measures.result import ALL, NOTHING, TESTS, Figure
+from core.measures.result import ALL, NOTHING, TESTS, Measurement
 from core.palette import CONTROL_COLOURS, CONTROL_DASHES, MODEL, OWN
 from core.statistics.bootstrap import Estimate
 
@@ -184,7 +184,7 @@ def made_poles(**values):
     """Return a grid with some figures of care; everything else cannot be computed."""
     empty = pole_grid(LayerDiagnosis({}, {}, {}))
     for title, value in values.items():
-        empty[title][0] = Figure(
+        empty[title][0] = Measurement(
             "dimensional", title, "care", 9, Estimate(value, value - 0.1, value + 0.1), NOTHING
         )
     return empty

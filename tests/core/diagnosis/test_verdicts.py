@@ -10,7 +10,7 @@ from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
 from core.diagnosis.layer import LayerDiagnosis
 from core.diagnosis.verdicts import CONTROLS, RULE, layer_verdict, scorecard, verdict
 from core.layers import EMBEDDING
-from core.measures.result import ALL, HEADLINES, TESTS, Figure, Measured
+from core.measures.result import ALL, HEADLINES, TESTS, Measured, Measurement
 from core.statistics.bootstrap import Estimate
 
 NONE = Estimate(math.nan, math.nan, math.nan)
@@ -84,7 +84,7 @@ def test_the_words_of_each_level_stand_in_the_rule():
 
 
 def figure(test, estimate, shuffled=BAND):
-    return Figure(test, HEADLINES[test], ALL, 50, estimate, shuffled)
+    return Measurement(test, HEADLINES[test], ALL, 50, estimate, shuffled)
 
 
 def made_layer(whole=WORDS, first=0.0, second=WORDS, tests=TESTS, null=(0.0,)):

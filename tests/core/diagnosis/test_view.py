@@ -23,7 +23,7 @@ from core.foundations import DIMENSIONS
 from core.layers import EMBEDDING, layer_name
 from core.measures.ceiling import Ceiling
 from core.measures.confusions import Confusion
-from core.measures.result import ALL, NOTHING, TESTS, Figure, Measured
+from core.measures.result import ALL, NOTHING, TESTS, Measured, Measurement
 from core.statistics.bootstrap import Estimate
 from core.wording import in_parts, number, span
 
@@ -100,7 +100,7 @@ def test_the_summary_counts_what_may_be_said(study, make_diagnosis):
 
 
 def test_the_grid_of_poles_has_ten_cells_per_figure():
-    known = Figure("dimensional", "AUROC", "harm", 7, Estimate(0.8, 0.7, 0.9), NOTHING)
+    known = Measurement("dimensional", "AUROC", "harm", 7, Estimate(0.8, 0.7, 0.9), NOTHING)
     grid = pole_grid(layer_of("dimensional", known))
     assert list(grid) == [title for title, _, _ in POLE_FIGURES]
     assert all(len(column) == len(DIMENSIONS) for column in grid.values())
@@ -112,7 +112,9 @@ def test_the_grid_of_poles_has_ten_cells_per_figure():
 def test_the_cosine_grid_is_symmetric_and_empty_where_nothing_is_known():
     pairs = [("care", "harm", -0.5), ("care", "fairness", 0.25)]
     figures = [
-        Figure("categorical", "cosine", f"{one}|{other}", 5, Estimate(v, v - 0.1, v + 0.1), NOTHING)
+        Measurement(
+            "categorical", "cosine", f"{one}|{other}", 5, Estimate(v, v - 0.1, v + 0.1), NOTHING
+        )
         for one, other, v in pairs
     ]
     grid = cosine_grid(layer_of("categorical", *figures))
@@ -125,7 +127,9 @@ def test_the_cosine_grid_is_symmetric_and_empty_where_nothing_is_known():
 
 def test_the_structure_table_splits_names_and_carries_the_coverage():
     def made(name, part, value):
-        return Figure("structural", name, part, 9, Estimate(value, 0, 1), Estimate(0, -0.1, 0.1))
+        return Measurement(
+            "structural", name, part, 9, Estimate(value, 0, 1), Estimate(0, -0.1, 0.1)
+        )
 
     names = ["ARI of k-means", "NMI of HDBSCAN", "ARI without noise", "neighbour purity"]
     figures = [made(name, ALL, 0.5) for name in names]

@@ -9,8 +9,15 @@ from scipy.sparse import csc_array
 from scipy.stats import spearmanr
 
 from core import CoreError
-from core.features.dashboard import BINS, QUANTILES, TOP, passport, pole_directions, text_vectors
-from core.features.feature_activations import Codes
+from core.features.dashboard import (
+    BINS,
+    QUANTILES,
+    TOP,
+    dashboard_of,
+    pole_directions,
+    text_vectors,
+)
+from core.features.feature_activations import FeatureActivations
 from core.foundations import DIMENSIONS
 from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import opened, read_by
@@ -41,7 +48,7 @@ def codes(study):
     dense[7, 2, RARE] = 3
     prompt, token = np.repeat(np.arange(n), TOKENS), np.tile(np.arange(TOKENS), n)
     words = {number: f" w{number}" for number in range(TOKENS)}
-    return Codes(csc_array(dense.reshape(-1, 64)), prompt, token, words, n)
+    return FeatureActivations(csc_array(dense.reshape(-1, 64)), prompt, token, words, n)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +64,7 @@ def test_a_text_has_the_largest_grade_of_its_items(study):
 
 
 def test_a_latent_that_follows_harm_is_seen_beyond_shuffled_labels(study, codes, poles):
-    found = passport(study, made_dictionary(), codes, HARM, poles)
+    found = dashboard_of(study, made_dictionary(), codes, HARM, poles)
     harm, care = DIMENSIONS.index("harm"), DIMENSIONS.index("care")
     assert found.correlation[harm].low > found.shuffled[harm].high
     assert not found.correlation[care].low > found.shuffled[care].high
@@ -70,7 +77,7 @@ def test_a_latent_that_follows_harm_is_seen_beyond_shuffled_labels(study, codes,
 
 
 def test_noise_stays_inside_its_bands(study, codes, poles):
-    found = passport(study, made_dictionary(), codes, NOISE, poles)
+    found = dashboard_of(study, made_dictionary(), codes, NOISE, poles)
     beyond = [
         own.low > null.high or own.high < null.low
         for own, null in zip(found.correlation, found.shuffled, strict=True)
@@ -79,7 +86,7 @@ def test_noise_stays_inside_its_bands(study, codes, poles):
 
 
 def test_densities_histogram_and_texts_agree_with_plain_arithmetic(study, codes, poles):
-    found = passport(study, made_dictionary(), codes, NOISE, poles)
+    found = dashboard_of(study, made_dictionary(), codes, NOISE, poles)
     values = codes.by_latent.toarray()[:, NOISE]
     on = values[values > 0]
     assert found.of_tokens == pytest.approx(len(on) / len(values))
@@ -100,7 +107,7 @@ def test_densities_histogram_and_texts_agree_with_plain_arithmetic(study, codes,
 
 
 def test_a_rare_latent_shows_the_one_text_it_has(study, codes, poles):
-    found = passport(study, made_dictionary(), codes, RARE, poles)
+    found = dashboard_of(study, made_dictionary(), codes, RARE, poles)
     assert [one.prompt for one in found.top] == [7]
     assert all(len(around.examples) == 1 for around in found.borderline)
 
@@ -111,7 +118,7 @@ def test_a_poles_own_direction_stands_out_and_a_twin_is_nearest(study, codes, po
     rows[HARM] = 3 * torch.from_numpy(poles[1])
     rows[9] = 2 * rows[HARM]
     rows[5] = 0
-    found = passport(study, replace(made, w_dec=rows), codes, HARM, poles)
+    found = dashboard_of(study, replace(made, w_dec=rows), codes, HARM, poles)
     assert found.centres[1] == pytest.approx(1, abs=1e-5)
     assert found.centres[1] > found.centre_bands[1, 1]
     assert found.nearest[0] == (9, pytest.approx(1, abs=1e-5))
@@ -119,14 +126,14 @@ def test_a_poles_own_direction_stands_out_and_a_twin_is_nearest(study, codes, po
 
 def test_poles_without_a_direction_are_unknown(study, codes, poles):
     nothing = np.full_like(poles, np.nan)
-    found = passport(study, made_dictionary(), codes, HARM, nothing)
+    found = dashboard_of(study, made_dictionary(), codes, HARM, nothing)
     assert np.isnan(found.centres).all()
     assert np.isnan(found.centre_bands).all()
 
 
 def test_mean_and_max_give_the_same_order_where_a_text_has_one_token_on(study, codes, poles):
     found = [
-        passport(study, made_dictionary(), codes, HARM, poles, pooling=one).correlation
+        dashboard_of(study, made_dictionary(), codes, HARM, poles, pooling=one).correlation
         for one in ("max", "mean")
     ]
     np.testing.assert_allclose(*found)
@@ -134,6 +141,6 @@ def test_mean_and_max_give_the_same_order_where_a_text_has_one_token_on(study, c
 
 def test_latents_that_are_not_there_or_never_on_are_refused(study, codes, poles):
     with pytest.raises(CoreError, match="Latent 2 is on for no text"):
-        passport(study, made_dictionary(), codes, NEVER, poles)
+        dashboard_of(study, made_dictionary(), codes, NEVER, poles)
     with pytest.raises(CoreError, match="has no latent 64"):
-        passport(study, made_dictionary(), codes, 64, poles)
+        dashboard_of(study, made_dictionary(), codes, 64, poles)

@@ -9,7 +9,7 @@ import torch
 from core.activations.prompts import collate, encode
 from core.activations.traces import step_logits
 from core.features.effect import EffectSpec, Tried, alike, kept_effect, measure_effect
-from core.features.feature_activations import read_codes
+from core.features.feature_activations import read_activations
 from core.sae.dictionary import DictionaryError
 from core.statistics.bootstrap import Estimate
 from core.steering.edits import LayerEdit
@@ -44,7 +44,7 @@ def dictionary(model):
 
 @pytest.fixture(scope="module")
 def codes(read, model, dictionary):
-    return read_codes(read[0], read[1].plan, model, dictionary)
+    return read_activations(read[0], read[1].plan, model, dictionary)
 
 
 def test_a_planted_cause_is_found_beyond_all_random_latents(read, model, dictionary, codes):

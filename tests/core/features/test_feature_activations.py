@@ -10,7 +10,12 @@ from scipy.sparse import csc_array
 from core import CoreError
 from core.activations.prompts import collate, encode
 from core.activations.traces import token_states
-from core.features.feature_activations import Codes, kept_codes, light_up, read_codes
+from core.features.feature_activations import (
+    FeatureActivations,
+    features_of_text,
+    kept_activations,
+    read_activations,
+)
 from core.runtime.progress import Cancelled
 from core.sae.dictionary import DictionaryError
 from tests.core.sae.saesets import made_dictionary
@@ -35,8 +40,8 @@ def dictionary(model):
 @pytest.fixture(scope="module")
 def codes(read, model, dictionary):
     store, study = read
-    made = kept_codes(
-        store, study.plan, dictionary, lambda _: read_codes(study.plan, model, dictionary)
+    made = kept_activations(
+        store, study.plan, dictionary, lambda _: read_activations(study.plan, model, dictionary)
     )
     return made.get()
 
@@ -77,35 +82,37 @@ def test_a_latents_column_and_density_agree_with_the_whole(codes):
 
 def test_pooling_by_hand_leaves_prompts_without_tokens_at_zero():
     dense = np.array([[1, 0], [3, 2], [0, 4]], np.float32)
-    made = Codes(csc_array(dense), np.array([0, 0, 2]), np.array([5, 6, 5]), {}, 4)
+    made = FeatureActivations(csc_array(dense), np.array([0, 0, 2]), np.array([5, 6, 5]), {}, 4)
     np.testing.assert_array_equal(made.pooled("max").toarray(), [[3, 2], [0, 0], [0, 4], [0, 0]])
     np.testing.assert_array_equal(made.pooled("mean").toarray(), [[2, 1], [0, 0], [0, 4], [0, 0]])
-    silent = Codes(csc_array(np.zeros((1, 2), np.float32)), np.array([0]), np.array([5]), {}, 1)
+    silent = FeatureActivations(
+        csc_array(np.zeros((1, 2), np.float32)), np.array([0]), np.array([5]), {}, 1
+    )
     assert silent.pooled("max").toarray().tolist() == [[0, 0]]
 
 
 def test_stored_codes_open_again_without_the_model(codes, read, dictionary):
     store, study = read
-    again = kept_codes(store, study.plan, dictionary, None).open()
+    again = kept_activations(store, study.plan, dictionary, None).open()
     np.testing.assert_array_equal(again.by_latent.toarray(), codes.by_latent.toarray())
     assert again.words == codes.words
-    assert kept_codes(store, study.plan, made_dictionary(seed=1), None).open() is None
+    assert kept_activations(store, study.plan, made_dictionary(seed=1), None).open() is None
 
 
 def test_another_models_dictionary_and_cancelling_leave_nothing(read, model):
     store, study = read
     with pytest.raises(DictionaryError, match="trained on another model"):
-        read_codes(study.plan, model, made_dictionary(model="folder:other"))
+        read_activations(study.plan, model, made_dictionary(model="folder:other"))
     other = made_dictionary(seed=2)
 
     def stop(*_):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        kept_codes(
-            store, study.plan, other, lambda _: read_codes(study.plan, model, other, stop)
+        kept_activations(
+            store, study.plan, other, lambda _: read_activations(study.plan, model, other, stop)
         ).get()
-    assert not kept_codes(store, study.plan, other, None).has()
+    assert not kept_activations(store, study.plan, other, None).has()
 
 
 def test_states_that_are_not_finite_are_no_codes(read, model):
@@ -116,7 +123,7 @@ def test_states_that_are_not_finite_are_no_codes(read, model):
     try:
         weights.data[0, 0] = torch.inf
         with pytest.raises(DictionaryError, match="not finite"):
-            read_codes(study.plan, model, made)
+            read_activations(study.plan, model, made)
     finally:
         weights.data.copy_(kept)
     assert replace(made).digest == made.digest
@@ -124,7 +131,7 @@ def test_states_that_are_not_finite_are_no_codes(read, model):
 
 def test_a_sentence_lights_up_as_the_same_text_of_the_set_does(codes, read, model, dictionary):
     prompt = read[1].plan.prompts[4]
-    lit = light_up(model, dictionary, prompt)
+    lit = features_of_text(model, dictionary, prompt)
     where = codes.tokens_of(4)
     np.testing.assert_allclose(lit.codes.toarray(), codes.by_latent[where].toarray(), atol=1e-5)
     assert "".join(lit.words) == prompt
@@ -135,4 +142,4 @@ def test_a_sentence_lights_up_as_the_same_text_of_the_set_does(codes, read, mode
 @pytest.mark.parametrize("text", ["", "  ", "half \ud800"])
 def test_a_text_that_cannot_be_read_is_refused(model, dictionary, text):
     with pytest.raises(CoreError, match="Type"):
-        light_up(model, dictionary, text)
+        features_of_text(model, dictionary, text)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.features.dashboard import BINS, Passport
+from core.features.dashboard import BINS, Dashboard
 from core.features.effect import Effect, EffectSpec, Tried
 from core.features.plots import activation_figure, centres_figure, correlation_figure, effect_figure
 from core.foundations import DIMENSIONS
@@ -13,13 +13,13 @@ NOTHING = Estimate(np.nan, np.nan, np.nan)
 
 
 @pytest.fixture
-def passport() -> Passport:
+def passport() -> Dashboard:
     own = (Estimate(0.4, 0.3, 0.5), *[NOTHING] * 9)
     null = (Estimate(0.0, -0.1, 0.1), *[NOTHING] * 9)
     centres = np.linspace(-0.4, 0.5, 10)
     bands = np.tile([-0.1, 0.1], (10, 1))
     counts, edges = np.arange(BINS)[::-1], np.linspace(0, 2, BINS + 1)
-    return Passport(
+    return Dashboard(
         3,
         0.01,
         0.1,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csc_array
 
-from core.features.feature_activations import Codes
+from core.features.feature_activations import FeatureActivations
 from core.features.ranking import (
     FeatureSpec,
     kept_latents,
@@ -37,7 +37,7 @@ def codes(study):
     dense[:, 5] = 0
     np.maximum.at(dense[:, 5], 2 * study.plan.rows, study.items.vectors()[:, 4])
     prompt = np.repeat(np.arange(n), 2)
-    return Codes(csc_array(dense), prompt, np.zeros(2 * n, np.int64), {0: "a"}, n)
+    return FeatureActivations(csc_array(dense), prompt, np.zeros(2 * n, np.int64), {0: "a"}, n)
 
 
 def latents(store, study, dictionary, codes):

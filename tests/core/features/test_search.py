@@ -7,8 +7,8 @@ import pytest
 from scipy.sparse import csc_array
 
 from core import CoreError
-from core.features.feature_activations import Codes
-from core.features.logit_lens import Lens
+from core.features.feature_activations import FeatureActivations
+from core.features.logit_lens import LogitLens
 from core.features.search import by_promoted, by_text, by_token
 
 PROMPTS = ("Helping a friend", "Robbing a friend", "Robbing a bank", "Reading")
@@ -23,7 +23,7 @@ def codes():
     dense[[1, 3], 2] = 3
     token = np.array([10, 11, 12, 11, 12, 13, 14, 15])
     words = {10: "Helping", 11: " friend", 12: "Robbing", 13: " bank", 14: "Read", 15: "ing"}
-    return Codes(csc_array(dense), np.repeat(np.arange(4), 2), token, words, 4)
+    return FeatureActivations(csc_array(dense), np.repeat(np.arange(4), 2), token, words, 4)
 
 
 STUDY = SimpleNamespace(plan=SimpleNamespace(prompts=PROMPTS))
@@ -50,7 +50,7 @@ def test_a_token_is_found_whatever_its_blank_and_case(codes):
 
 
 def test_promoted_words_come_strongest_first():
-    lens = Lens(
+    lens = LogitLens(
         np.array([3, 7, 9]),
         np.array([[1, 2], [2, 1], [4, 5]]),
         np.array([[5.0, 4.0], [6.0, 3.0], [9.0, 8.0]], np.float32),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.features.dashboard import Passport
+from core.features.dashboard import Dashboard
 from core.features.plots import latents_figure
 from core.features.scores import KINDS, RankSpec, score_latents
 from core.features.view import axis_of, counts_table, headline, latents, passport_table, why
@@ -85,7 +85,7 @@ def test_points_carry_their_latent_and_the_chosen_one_is_ringed(scores):
 def test_a_passports_table_holds_what_its_charts_show():
     own = tuple(Estimate(one / 10, one / 10 - 0.1, one / 10 + 0.1) for one in range(10))
     null = (Estimate(0.0, -0.1, 0.1),) * 10
-    made = Passport(
+    made = Dashboard(
         1, 0.1, 0.1, np.zeros(20, int), np.zeros(21), np.zeros(11), (), (), own, null, 9, (),
         np.arange(10) / 10, np.tile([-0.2, 0.2], (10, 1)),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from core.__main__ import main
 from core.activations.jobs import reading, untrained
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study, states_of
-from core.cli.basic import Asked, study_of
+from core.cli.basic import ReadRequest, study_of
 from core.dataset import sets
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
@@ -40,15 +40,15 @@ def packed(tmp_path_factory, tiny_llama_folder):
     desk = desk_at(root / "cache")
     actions = write_actions(root / "actions.csv")
     model = ModelSpec("folder", str(tiny_llama_folder), device="cpu")
-    study = study_of(desk, Asked(model, str(actions), ReadSpec()))
-    copy = untrained(desk.bench, study)
+    study = study_of(desk, ReadRequest(model, str(actions), ReadSpec()))
+    copy = untrained(desk.work, study)
     for one in (study, copy):
-        desk.make(reading(desk.bench, one))
-        desk.make(diagnosis(desk.bench, one, FEW))
-    desk.make(layouts(desk.bench, study, "mean", "standardised", LayoutSpec()))
+        desk.make(reading(desk.work, one))
+        desk.make(diagnosis(desk.work, one, FEW))
+    desk.make(layouts(desk.work, study, "mean", "standardised", LayoutSpec()))
     path = root / "tiny.moralscope"
-    pack.pack(desk.bench.store, study, copy, path)
-    return desk.bench.store, study, path
+    pack.pack(desk.work.store, study, copy, path)
+    return desk.work.store, study, path
 
 
 def opened(path, store):

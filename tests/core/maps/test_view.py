@@ -14,7 +14,7 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.layers import EMBEDDING
 from core.maps import view as maps_view
 from core.maps.layouts import model_layout
-from core.maps.placing import AXES, Placed, Reading, axis_values, reading
+from core.maps.placing import AXES, LayerCloseness, Placed, axis_values, layer_closeness
 from core.maps.view import COLOURS, MODEL_COLOURS, ViewSpec
 from core.measures.geometry import Typicality
 from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
@@ -217,7 +217,7 @@ def test_items_without_any_centre_say_none(items):
     n = len(items)
     nothing = np.full((n, 10), np.nan)
     empty = Typicality(nothing[:, 0], nothing[:, 0], np.full(n, -1))
-    table = maps_view.facts(items, Reading(nothing, empty))
+    table = maps_view.facts(items, LayerCloseness(nothing, empty))
     assert set(table["nearest_centre"]) == {"none"}
     assert table["cosine"].isna().all()
 
@@ -285,7 +285,7 @@ def placed_like(store, study, item):
         ]
     )
     close = [
-        reading(store, study, layer, "mean", "standardised").close[item]
+        layer_closeness(store, study, layer, "mean", "standardised").close[item]
         for layer in study.plan.layers
     ]
     return Placed(np.array(close), states)

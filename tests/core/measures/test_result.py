@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.measures.result import NOTHING, Figure, Measured, band, estimate, flat, recentred
+from core.measures.result import NOTHING, Measured, Measurement, band, estimate, flat, recentred
 from core.statistics.bootstrap import Estimate
 
 NONE = np.full(3, np.nan)
@@ -57,7 +57,7 @@ def test_nothing_moved_is_nothing(draws):
 
 
 def test_a_flat_record_holds_every_number():
-    figure = Figure("gradient", "a", "care", 7, Estimate(1, 2, 3), Estimate(4, 5, 6))
+    figure = Measurement("gradient", "a", "care", 7, Estimate(1, 2, 3), Estimate(4, 5, 6))
     record = flat(figure)
     assert list(record.values()) == ["gradient", "a", "care", 7, 1, 2, 3, 4, 5, 6]
     assert Measured((figure, figure._replace(observed=NOTHING)), NONE, NONE).headline == figure

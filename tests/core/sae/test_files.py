@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from core.sae.dictionary import Dictionary, DictionaryError, DictionaryInfo
 from core.sae.files import load_folder, save_folder
-from core.sae.layouts import Told, layer_of
+from core.sae.layouts import Hints, layer_of
 from tests.core.sae.saefolders import (
     D_MODEL,
     GEMMA_CONFIG,
@@ -90,7 +90,7 @@ def test_a_stated_scale_of_the_states_is_folded(tmp_path):
     one, inner, x = load_folder(folder), direct(), states()
     torch.testing.assert_close(one.encode(x), inner.encode(x * 0.25))
     torch.testing.assert_close(one.decode(one.encode(x)), inner.decode(inner.encode(x * 0.25)) * 4)
-    told = load_folder(folder, Told(scale=0.5))
+    told = load_folder(folder, Hints(scale=0.5))
     torch.testing.assert_close(told.encode(x), inner.encode(x * 0.5))
 
 
@@ -131,11 +131,11 @@ def test_qwen_scope_is_turned_and_its_k_is_in_the_folder_name(tmp_path):
     same_function(one, direct("topk", k=K, centred=False), atol=0)
     assert (one.info.layer, one.info.model_name) == (12, "Qwen/Qwen3-8B-Base")
     assert load_folder(file.parent).digest == one.digest
-    half = load_folder(qwen_file(tmp_path / "b", dtype=torch.bfloat16), Told(k=K))
+    half = load_folder(qwen_file(tmp_path / "b", dtype=torch.bfloat16), Hints(k=K))
     assert torch.equal(half.w_dec, weights()["W_dec"].bfloat16().float())
     qwen_file(tmp_path / "b", "layer3.sae.pt")
     with pytest.raises(DictionaryError, match=r"2 dictionaries.*folder:.*layer12\.sae\.pt"):
-        load_folder(tmp_path / "b", Told(k=K))
+        load_folder(tmp_path / "b", Hints(k=K))
 
 
 @pytest.mark.parametrize("activation", ["relu", "topk", "jumprelu"])
@@ -300,7 +300,7 @@ def test_qwen_files_without_layer_or_k_are_refused(tmp_path):
         load_folder(qwen_file(tmp_path / "L0_5", "sae.pt"))
     torch.save({"W_enc": torch.zeros(3)}, tmp_path / "layer0.sae.pt")
     with pytest.raises(DictionaryError, match="lacks W_dec"):
-        load_folder(tmp_path / "layer0.sae.pt", Told(k=K))
+        load_folder(tmp_path / "layer0.sae.pt", Hints(k=K))
 
 
 def test_what_is_no_dictionary_is_told_what_would_be(tmp_path):

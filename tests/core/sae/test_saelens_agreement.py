@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from core.sae.dictionary import Dictionary, DictionaryInfo
 from core.sae.files import load_folder, save_folder
-from core.sae.layouts import Told
+from core.sae.layouts import Hints
 from tests.core.sae.saefolders import (
     D_MODEL,
     GEMMA_CONFIG,
@@ -205,7 +205,7 @@ def test_qwen_scope_is_read_as_they_read_it(saelens, tmp_path, monkeypatch, dtyp
 def test_agreement_notices_a_wrong_rule(saelens, tmp_path):
     sae = theirs(saelens, "topk", k=K)
     sae.save_model(tmp_path)
-    for told, entries in ((Told(k=K + 1), {}), (Told(), {"apply_b_dec_to_input": False})):
+    for told, entries in ((Hints(k=K + 1), {}), (Hints(), {"apply_b_dec_to_input": False})):
         cfg = json.loads((tmp_path / "cfg.json").read_text()) | entries
         (tmp_path / "cfg.json").write_text(json.dumps(cfg))
         with pytest.raises(AssertionError, match="not close"):

@@ -6,9 +6,9 @@ import pytest
 
 from core.foundations import DIMENSIONS
 from core.statistics.bootstrap import Estimate
-from core.steering.effects.off_target import Leakage
+from core.steering.effects.off_target import OffTarget
 from core.steering.effects.readout import ReadOut
-from core.steering.effects.strength_sweep import Check, Dose, DoseSpec, Point
+from core.steering.effects.strength_sweep import Check, Point, StrengthSweep, SweepSpec
 from core.steering.plots import (
     answer_figure,
     dose_figure,
@@ -81,7 +81,7 @@ def near(value: float) -> Estimate:
     return Estimate(value, value - 0.1, value + 0.1)
 
 
-def dose(safe: tuple[float, float]) -> Dose:
+def dose(safe: tuple[float, float]) -> StrengthSweep:
     points = tuple(
         Point(at, near(at + 1), near(at), abs(at), 30 + abs(at), near(1.0), near(0.0))
         for at in (-0.2, 0.0, 0.2)
@@ -89,8 +89,8 @@ def dose(safe: tuple[float, float]) -> Dose:
     push = Check(near(1.2), near(1.0), Estimate(0.7, 0.55, 0.82), near(0.9))
     turn = Check(near(0.2), near(0.0), Estimate(0.975, 0.87, 1.0), near(0.0))
     none = Check(NOTHING, NOTHING, NOTHING, NOTHING)
-    return Dose(
-        DoseSpec("care-harm", 1),
+    return StrengthSweep(
+        SweepSpec("care-harm", 1),
         1,
         5,
         points,
@@ -135,7 +135,7 @@ def test_leakage_shows_counts_and_what_is_missing():
     shift = np.arange(24, dtype=float).reshape(12, 2)
     shift[3] = np.nan
     names = (*DIMENSIONS, "random", "shuffled labels")
-    figure = leakage_figure(Leakage(names, ("care", "harm"), shift, (8, 5)))
+    figure = leakage_figure(OffTarget(names, ("care", "harm"), shift, (8, 5)))
     (heat,) = figure.data
     assert list(heat.x) == ["care (8)", "harm (5)"]
     assert list(heat.text[3]) == ["–", "–"]

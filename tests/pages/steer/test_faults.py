@@ -25,9 +25,9 @@ def started(app):
 
 
 def job_of(app):
-    from pages.shared.bench import bench
+    from pages.shared.bench import workbench
 
-    return bench().runner.get(steering_jobs.write_key(app.session_state["owner"]))
+    return workbench().runner.get(steering_jobs.write_key(app.session_state["owner"]))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from core.models.spec import ModelSpec
 from core.steering.direction_files import axis_of, kept_directions
 from core.steering.history import runs
 from core.steering.recipes import unpacked
-from pages.shared.bench import bench
+from pages.shared.bench import workbench
 from pages.steer import link as steer_link
 from tests.pages.steer.steerpages import WITHIN, answers, settle, words, write
 
@@ -33,7 +33,7 @@ def elsewhere(read, tmp_path, monkeypatch, model_text):
     def gone(spec=None):
         monkeypatch.setenv("MORALSCOPE_CACHE", str(tmp_path / "elsewhere"))
         st.cache_resource.clear()
-        work = bench()
+        work = workbench()
         added = work.add_items(ItemSpec("file", read.root.parent / "few.tsv", name="Few"))
         added.wait(WITHIN)
         study = study_of(work, added.result, ModelSpec.parse(model_text), spec or ReadSpec())
@@ -157,7 +157,7 @@ def test_a_direction_from_a_file_gets_a_slider_steers_and_is_in_the_link(
 @pytest.fixture
 def card(model_text, open_steer):
     """Return what is known of the tiny Llama."""
-    return describe(ModelSpec.parse(model_text), bench().store)
+    return describe(ModelSpec.parse(model_text), workbench().store)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from core.sae.training.plots import (
     training_table,
     worth_figure,
 )
-from core.sae.training.reconstruction_report import DENSITY_EDGES, DictionaryReport, Fit
+from core.sae.training.reconstruction_report import DENSITY_EDGES, Fit, ReconstructionReport
 from core.sae.training.spec import TrainStep
 from core.statistics.bootstrap import Estimate
 
@@ -23,14 +23,14 @@ def around(value: float) -> Estimate:
 
 
 @pytest.fixture
-def report() -> DictionaryReport:
+def report() -> ReconstructionReport:
     fits = {
         "dictionary": Fit(around(0.2), around(32)),
         "components": Fit(around(0.5), around(32)),
         "random": Fit(around(0.9), around(32)),
     }
     costs = SpliceCosts(900, around(3), {"dictionary": around(0.3), "mean": around(6)})
-    return DictionaryReport(5000, 80, fits, 0.1, tuple(range(len(DENSITY_EDGES) - 1)), costs)
+    return ReconstructionReport(5000, 80, fits, 0.1, tuple(range(len(DENSITY_EDGES) - 1)), costs)
 
 
 def test_every_figure_has_its_controls_and_intervals(report):

@@ -10,7 +10,7 @@ from core.sae.training.corpora import Documents
 from core.sae.training.patching import constant, reconstruction, splice_costs
 from core.sae.training.reconstruction_report import (
     DENSITY_EDGES,
-    DictionaryReport,
+    ReconstructionReport,
     make_report,
     random_dictionary,
 )
@@ -143,7 +143,7 @@ def test_a_perfect_dictionary_misses_nothing_and_its_controls_do(store, tiny, do
 def test_a_report_survives_its_json(store, tiny, documents):
     states = read_tokens(store, tiny, documents, LAYER, dtype="float32")
     found = make_report(tiny, perfect(32), states, states, documents)
-    again = DictionaryReport.of(found.json())
+    again = ReconstructionReport.of(found.json())
     assert again.json() == found.json()
     assert again.costs == found.costs
 

@@ -12,7 +12,7 @@ from core.activations.study import open_study
 from core.foundations import DIMENSIONS
 from core.runtime.progress import Cancelled, silent
 from core.steering.directions import DirectionError, moral_direction, random_direction
-from core.steering.effects.off_target import measure_leakage
+from core.steering.effects.off_target import measure_off_target
 from core.steering.effects.readout import read_out
 from core.steering.effects.strength_sweep import held_out, one_edit
 from tests.core.steering.steeringsets import balanced_rows, opened, read_by
@@ -30,7 +30,7 @@ def read_study(llama, tmp_path_factory):
 
 def test_leakage_is_a_row_per_pole_and_two_controls(read_study, llama):
     store, made = read_study
-    found = measure_leakage(store, made, llama, 1, 0.1, positions="all", report=silent)
+    found = measure_off_target(store, made, llama, 1, 0.1, positions="all", report=silent)
     assert found.rows == (*DIMENSIONS, "random", "shuffled labels")
     assert found.columns == DIMENSIONS
     assert found.shift.shape == (12, 10)
@@ -58,7 +58,7 @@ def test_leakage_is_a_row_per_pole_and_two_controls(read_study, llama):
 def test_poles_without_items_are_nan_rows_and_no_columns(llama, tmp_path_factory):
     rows = balanced_rows(foundations=("care-harm", "loyalty-betrayal"))
     store, made = read_by(llama, tmp_path_factory, rows)
-    found = measure_leakage(store, made, llama, 1, 0.1)
+    found = measure_off_target(store, made, llama, 1, 0.1)
     assert found.columns == ("care", "harm", "loyalty", "betrayal")
     assert found.shift.shape == (12, 4)
     empty = np.isnan(found.shift).all(axis=1)
@@ -71,14 +71,14 @@ def test_poles_without_items_are_nan_rows_and_no_columns(llama, tmp_path_factory
 def test_leakage_names_what_is_wrong(read_study, llama, store):
     kept, made = read_study
     with pytest.raises(DirectionError, match="no layer 7 to steer at"):
-        measure_leakage(kept, made, llama, 7, 0.1)
+        measure_off_target(kept, made, llama, 7, 0.1)
     with pytest.raises(CoreError, match="has not read"):
-        measure_leakage(store, made, llama, 1, 0.1)
+        measure_off_target(store, made, llama, 1, 0.1)
     train = replace(made, items=made.items.take(made.items.split == "train"))
     only = open_study(train.items, llama.card, ReadSpec())
     load_or_extract(store, only.plan, lambda: llama)
     with pytest.raises(CoreError, match="no held-out actions"):
-        measure_leakage(store, only, llama, 1, 0.1)
+        measure_off_target(store, only, llama, 1, 0.1)
 
 
 def test_leakage_can_be_cancelled(read_study, llama):
@@ -91,5 +91,5 @@ def test_leakage_can_be_cancelled(read_study, llama):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        measure_leakage(store, made, llama, 1, 0.1, report=report)
+        measure_off_target(store, made, llama, 1, 0.1, report=report)
     assert len(seen) == 4

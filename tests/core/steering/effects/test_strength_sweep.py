@@ -19,9 +19,9 @@ from core.steering.effects.readout import Held, read_out
 from core.steering.effects.strength_sweep import (
     SAFE_KL,
     Check,
-    DoseSpec,
+    SweepSpec,
     held_out,
-    measure_dose,
+    measure_sweep,
     one_edit,
     safe_range,
     sense_of,
@@ -172,7 +172,7 @@ def test_a_planted_effect_is_found_in_its_own_sense(read_study, monkeypatch, axi
     store, made = read_study
     truth = moral_direction(store, made, axis, 1).vector * sense_of(axis)
     planted = Planted(monkeypatch, truth, noise=0.01)
-    found = measure_dose(store, made, None, DoseSpec(axis, 1))
+    found = measure_sweep(store, made, None, SweepSpec(axis, 1))
     assert found.sense == sense_of(axis)
     assert [one.strength for one in found.points] == sorted(strength_sweep.STRENGTHS)
     for one in found.points:
@@ -201,14 +201,14 @@ def test_what_any_push_does_hides_the_push_and_cancels_in_the_sign(read_study, m
     store, made = read_study
     truth = moral_direction(store, made, "harm", 1).vector  # of the pole that should lower approval
     Planted(monkeypatch, -truth, gain=10.0, stir=-100.0)
-    found = measure_dose(store, made, None, DoseSpec("harm", 1))
+    found = measure_sweep(store, made, None, SweepSpec("harm", 1))
     assert found.push.effect.value == pytest.approx(0.2 * (10 + 100), abs=1e-4)
     assert found.push.random.value == pytest.approx(0.2 * 100, abs=1e-4)
     assert found.turn.effect.value == pytest.approx(2, abs=1e-4)
     assert found.turn.random.value == pytest.approx(0, abs=1e-9)
     assert found.turn.holds
     Planted(monkeypatch, np.roll(truth, 1), gain=0.0, stir=-100.0)
-    found = measure_dose(store, made, None, DoseSpec("harm", 1))
+    found = measure_sweep(store, made, None, SweepSpec("harm", 1))
     assert found.push.effect.low > 0  # the interval over actions alone would let it count
     assert not found.push.holds
     assert found.turn.verdict.startswith("no effect")
@@ -219,7 +219,7 @@ def test_random_directions_are_pushed_both_ways_at_every_strength(read_study, mo
     own = moral_direction(store, made, "care-harm", 1)
     truth = random_direction(own, 0).vector  # one of the controls is the truth itself
     Planted(monkeypatch, truth, stir=3.0)
-    found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
+    found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
 
     def drawn(count):
         some = np.array([random_direction(own, seed).vector @ truth for seed in range(count)])
@@ -241,12 +241,12 @@ def test_the_sign_is_judged_where_both_signs_are_safe(read_study, monkeypatch):
     store, made = read_study
     truth = moral_direction(store, made, "care-harm", 1).vector
     Planted(monkeypatch, truth, stir=3.0, limits=(0.07, 0.35))
-    found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
+    found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
     assert (found.calibrated, found.turned_at) == (0.3, 0.05)
     assert found.push.effect.value == pytest.approx(3.9, abs=1e-4)
     assert found.turn.effect.value == pytest.approx(0.5, abs=1e-4)
     Planted(monkeypatch, truth, limits=(0.0, 0.35))
-    found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
+    found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
     assert (found.calibrated, found.turned_at) == (0.3, 0)
     assert np.isnan(found.turn.effect.value)
     assert not found.turn.holds
@@ -255,7 +255,7 @@ def test_the_sign_is_judged_where_both_signs_are_safe(read_study, monkeypatch):
 def test_a_wrong_sense_is_no_effect(read_study, monkeypatch):
     store, made = read_study
     Planted(monkeypatch, -moral_direction(store, made, "care-harm", 1).vector)
-    found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
+    found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
     for check in (found.push, found.turn):
         assert check.verdict == "no effect in its own sense on held-out actions"
         assert check.beats.value == 0
@@ -264,7 +264,7 @@ def test_a_wrong_sense_is_no_effect(read_study, monkeypatch):
 def test_without_a_safe_strength_nothing_is_judged(read_study, monkeypatch):
     store, made = read_study
     planted = Planted(monkeypatch, np.ones(32), limits=(0.0, 0.0))
-    found = measure_dose(store, made, None, DoseSpec("care-harm", 1))
+    found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
     assert (found.safe, found.calibrated, found.turned_at) == ((0, 0), 0, 0)
     assert np.isnan([*found.push.beats, *found.turn.beats]).all()
     assert dose_sentence(found).startswith("no safe strength")
@@ -319,9 +319,9 @@ def test_a_share_has_wilsons_interval(beaten, count, low, high):
 
 def test_a_dose_of_a_tiny_model_is_that_of_its_parts(read_study, llama, few):
     store, made = read_study
-    spec = DoseSpec("care-harm", 1, positions="all")
-    found = measure_dose(store, made, llama, spec)
-    assert measure_dose(store, made, llama, spec).points[-1].effect == found.points[-1].effect
+    spec = SweepSpec("care-harm", 1, positions="all")
+    found = measure_sweep(store, made, llama, spec)
+    assert measure_sweep(store, made, llama, spec).points[-1].effect == found.points[-1].effect
     prompts = [made.plan.prompts[row] for row in made.plan.rows[held_out(made, "care-harm")]]
     direction = moral_direction(store, made, "care-harm", 1)
     for one in found.points:
@@ -336,7 +336,7 @@ def test_a_dose_of_a_tiny_model_is_that_of_its_parts(read_study, llama, few):
 @pytest.mark.parametrize("method", ["probe", "shuffled"])
 def test_other_ways_of_making_a_direction_are_measured_too(read_study, llama, few, method):
     store, made = read_study
-    found = measure_dose(store, made, llama, DoseSpec("harm", 2, method, "mean", "generated"))
+    found = measure_sweep(store, made, llama, SweepSpec("harm", 2, method, "mean", "generated"))
     assert found.sense == -1
     assert len(found.points) == 5
 
@@ -358,7 +358,7 @@ def test_a_dose_can_be_cancelled_between_steps(read_study, llama, few, monkeypat
     store, made = read_study
     seen, report = cancel_after(steps)
     with pytest.raises(Cancelled):
-        measure_dose(store, made, llama, DoseSpec("care-harm", 1), report)
+        measure_sweep(store, made, llama, SweepSpec("care-harm", 1), report)
     assert len(seen) == steps + 1
     assert llama.lock.acquire(blocking=False)
     llama.lock.release()
@@ -368,7 +368,7 @@ def test_progress_only_grows_and_stays_within_its_total(read_study, llama, few, 
     monkeypatch.setattr(strength_sweep, "SAFE_KL", 1e9)
     store, made = read_study
     seen, report = cancel_after(10_000)
-    measure_dose(store, made, llama, DoseSpec("care-harm", 1), report)
+    measure_sweep(store, made, llama, SweepSpec("care-harm", 1), report)
     done = [one[0] / one[1] for one in seen]
     assert done == sorted(set(done))
     assert len(done) == 5 + 2 + 4
@@ -377,9 +377,9 @@ def test_progress_only_grows_and_stays_within_its_total(read_study, llama, few, 
 
 def test_a_dose_of_an_unknown_axis_or_layer_is_refused(read_study, llama):
     store, made = read_study
-    for spec in (DoseSpec("courage", 1), DoseSpec("care-harm", 3)):
+    for spec in (SweepSpec("courage", 1), SweepSpec("care-harm", 3)):
         with pytest.raises(DirectionError):
-            measure_dose(store, made, llama, spec)
+            measure_sweep(store, made, llama, spec)
 
 
 # The packaged model -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import torch
 
 from core import CoreError
 from core.activations.traces import token_states
-from core.steering.effects.text_diff import differing, heat, perplexity, repetition
+from core.steering.effects.text_diff import differing, perplexity, project_tokens, repetition
 from tests.core.steering.steeringsets import made_direction, opened, plain_logits
 
 IDS = [5, 9, 40, 41, 7, 100]
@@ -71,7 +71,7 @@ def test_perplexity_is_that_of_a_plain_forward(llama):
 
 def test_heat_is_the_cosine_of_each_written_token(llama):
     direction, centre = made_direction(layer=1), np.linspace(-1, 1, 32)
-    found = heat(llama, IDS[:2], IDS[2:], direction, centre)
+    found = project_tokens(llama, IDS[:2], IDS[2:], direction, centre)
     batch = {
         "input_ids": torch.tensor([IDS]),
         "attention_mask": torch.ones(1, 6, dtype=torch.int64),
@@ -95,9 +95,9 @@ def test_continuations_of_any_length_are_measured_each_alone(model, request):
 
 
 def test_heat_of_nothing_written_is_empty_and_the_first_token_of_all_has_none(llama):
-    empty = heat(llama, IDS, [], made_direction(layer=1), np.zeros(32))
+    empty = project_tokens(llama, IDS, [], made_direction(layer=1), np.zeros(32))
     assert (empty.tokens, empty.value.shape) == ([], (0,))
-    first = heat(llama, [], IDS, made_direction(layer=1), np.zeros(32))
+    first = project_tokens(llama, [], IDS, made_direction(layer=1), np.zeros(32))
     assert len(first.tokens) == len(first.value) == len(IDS)
     assert np.isnan(first.value).tolist() == [True] + [False] * 5
     assert (np.abs(first.value[1:]) <= 1).all()
@@ -106,7 +106,7 @@ def test_heat_of_nothing_written_is_empty_and_the_first_token_of_all_has_none(ll
 def test_heat_along_a_direction_of_no_layer_is_refused(llama):
     """Layer -2, a file that does not say, would be read as the last but one."""
     with pytest.raises(CoreError, match="no layer"):
-        heat(llama, IDS[:2], IDS[2:], made_direction(layer=-2), np.zeros(32))
+        project_tokens(llama, IDS[:2], IDS[2:], made_direction(layer=-2), np.zeros(32))
 
 
 def test_long_and_repetitive_texts_are_compared_at_once():
