@@ -50,11 +50,8 @@ def layers_text(layers: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def layer_text(layer: int) -> str:
-    """Write a layer for people."""
-    return "embedding" if layer == EMBEDDING else str(layer)
-
-
-def layer_name(layer: int) -> str:
-    """Return how a layer is called on axes and in addresses."""
-    return "emb" if layer == EMBEDDING else str(layer)
+def layer_name(layer: int, *, long: bool = False) -> str:
+    """Name a layer: ``9`` on axes, in tables and addresses; ``layer 9`` in titles and sentences."""
+    if layer == EMBEDDING:
+        return "embedding" if long else "emb"
+    return f"layer {layer}" if long else str(layer)

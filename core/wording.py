@@ -11,6 +11,8 @@ Lines = Iterator[str]
 
 #: Digits of a digest that are shown.
 SHOWN_DIGITS: Final = 12
+#: Where a figure and its whole interval are smaller, two decimals do not tell them apart.
+_SMALL: Final = 0.1
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> Lines:
@@ -45,17 +47,6 @@ def bytes_text(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
-def number_text(value: float) -> str:
-    """Write a figure with three decimals; a dash where there is none."""
-    return "–" if np.isnan(value) else f"{value:.3f}"
-
-
-def interval_text(estimate: Estimate) -> str:
-    """Write a figure with its interval in brackets."""
-    value, low, high = map(number_text, estimate)
-    return value if np.isnan(estimate.value) else f"{value} [{low}, {high}]"
-
-
 def duration(seconds: float) -> str:
     """Write a time for people: ``5 s``, ``12 min``, ``2 h 5 min``."""
     if seconds < 90:
@@ -64,34 +55,41 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-#: Where a figure and its whole interval are smaller, two decimals do not tell them apart.
-_SMALL: Final = 0.1
+def number(value: float, places: int = 2, *, signed: bool = False) -> str:
+    """Write a figure; a dash where there is none.
 
-
-def number(value: float, places: int = 2) -> str:
-    """Return a figure with two decimals; a word where there is none."""
+    Args:
+        value: The figure, NaN if it cannot be computed.
+        places: Decimals.
+        signed: Write a plus before what is above 0, too.
+    """
     if np.isnan(value):
-        return "n/a"
-    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
+        return "–"
+    sign = "+" if signed else ""
+    return f"{round(value, places) + 0.0:{sign}.{places}f}".replace("-", "−")
 
 
-def span(figure: Estimate) -> str:
-    """Return a figure with its interval."""
+def interval(figure: Estimate, places: int | None = None, *, signed: bool = False) -> str:
+    """Write a figure with its interval in brackets; in words if there is none.
+
+    Args:
+        figure: Value and interval.
+        places: Decimals; None: two, three where figure and interval are small.
+        signed: Write a plus before what is above 0, too.
+    """
     if np.isnan(figure.value):
         return "not computable"
-    value, interval = in_parts(figure)
-    return f"{value} {interval}".rstrip()
+    return " ".join(in_parts(figure, places, signed=signed)).rstrip()
 
 
-def in_parts(figure: Estimate) -> tuple[str, str]:
-    """Return a figure and its interval in brackets, with digits enough for small ones."""
-    if np.isnan(figure.value):
-        return number(figure.value), ""
-    places = 2 if np.nanmax(np.abs(figure)) >= _SMALL else 3
-    value = number(figure.value, places)
-    if np.isnan(figure.low):
-        return value, ""
-    return value, f"[{number(figure.low, places)}, {number(figure.high, places)}]"
+def in_parts(
+    figure: Estimate, places: int | None = None, *, signed: bool = False
+) -> tuple[str, str]:
+    """Return a figure and its interval in brackets, each by itself; as ``interval`` writes them."""
+    if places is None:
+        places = 2 if np.isnan(figure.value) or np.nanmax(np.abs(figure)) >= _SMALL else 3
+    value, low, high = (number(one, places, signed=signed) for one in figure)
+    return value, "" if np.isnan(figure.low) else f"[{low}, {high}]"
 
 
 def gigabytes(size: int) -> str:

@@ -20,7 +20,7 @@ from core.dataset import sets as dataset_sets
 from core.dataset.items import Items
 from core.dataset.sets import ItemSpec
 from core.diagnosis.evidence_report import heading
-from core.layers import layer_text
+from core.layers import layer_name
 from core.maps.jobs import layouts
 from core.maps.layouts import model_layout
 from core.maps.projection import LayoutSpec
@@ -30,7 +30,7 @@ from core.runtime.progress import Report
 from core.runtime.runner import Job
 from core.runtime.store import CacheError, Store, fingerprint
 from core.statistics.scaling import Scaling
-from core.wording import SHOWN_DIGITS, Lines, aligned, bytes_text, duration, facts, number_text
+from core.wording import SHOWN_DIGITS, Lines, aligned, bytes_text, duration, facts, number
 from core.workbench import BUILTIN, Workbench
 
 T = TypeVar("T")
@@ -313,12 +313,12 @@ def _map_row(
     layout = model_layout(store, study, layer, pooling, scaling, spec).get()
     trust = layout.trust
     return (
-        layer_text(layer),
-        number_text(trust.trustworthiness),
+        layer_name(layer),
+        number(trust.trustworthiness, 3),
         "0.500",
-        number_text(trust.kept),
-        number_text(trust.chance),
-        number_text(layout.explained),
+        number(trust.kept, 3),
+        number(trust.chance, 3),
+        number(layout.explained, 3),
     )
 
 

@@ -21,10 +21,10 @@ from core.diagnosis.evidence_report import heading
 from core.diagnosis.receipt import as_json
 from core.diagnosis.report import check_folder
 from core.exports import csv_bytes
-from core.layers import layer_text
+from core.layers import layer_name
 from core.models.spec import ModelSpec
 from core.steering.recipes import RecipeError, unpacked
-from core.wording import Lines, aligned, facts, interval_text
+from core.wording import Lines, aligned, facts, interval
 
 
 class Compared(NamedTuple):
@@ -48,7 +48,8 @@ class Compared(NamedTuple):
         """Yield what differs and how sure that is, as text."""
         found, names = self.found, side_names(self.found.sides)
         sides = [
-            f"{n} · layer {layer_text(s.layer)}" for n, s in zip(names, found.sides, strict=True)
+            f"{n} · {layer_name(s.layer, long=True)}"
+            for n, s in zip(names, found.sides, strict=True)
         ]
         known = heading(found.sides[0].study)
         named = {"A": sides[0], "B": sides[1]}
@@ -68,9 +69,9 @@ class Compared(NamedTuple):
         rows = []
         for one in self.differences:
             at = self.found.layers(0, one.test, best=self.best)
-            layers = ", ".join("–" if layer is None else layer_text(layer) for layer in at)
+            layers = ", ".join("–" if layer is None else layer_name(layer) for layer in at)
             figures = (one.first, one.second, one.difference, one.shuffled)
-            told = (*map(interval_text, figures), comparison_view.VERDICTS[one.level])
+            told = (*(interval(one, 3) for one in figures), comparison_view.VERDICTS[one.level])
             rows.append((comparison_view.NAMES[one.test], layers, *told))
         yield from aligned(head, rows, left=(0, 6))
 

@@ -29,8 +29,8 @@ from core.wording import (
     bytes_text,
     duration,
     facts,
-    interval_text,
-    number_text,
+    interval,
+    number,
 )
 from core.workbench import BUILTIN as BUILTIN_SET
 
@@ -92,7 +92,7 @@ def _row(one: Shelved) -> tuple[str, ...]:
         *start,
         kept.spec.activation,
         str(kept.spec.k),
-        number_text(own.fvu.value),
+        number(own.fvu.value, 3),
         f"{own.l0.value:.1f}",
         f"{100 * kept.report.dead:.0f} %",
         size,
@@ -209,15 +209,14 @@ def _figures(found: ReconstructionReport) -> Lines:
     """Yield fits and costs beside their controls."""
     yield ""
     rows = [
-        (_ARMS[name], interval_text(fit.fvu), interval_text(fit.l0))
-        for name, fit in found.fits.items()
+        (_ARMS[name], interval(fit.fvu, 3), interval(fit.l0, 3)) for name, fit in found.fits.items()
     ]
     yield from aligned(("", "variance missed", "latents on"), rows, left=(0,))
     yield ""
-    plain = interval_text(found.costs.plain)
+    plain = interval(found.costs.plain, 3)
     yield f"Cross-entropy {plain} nats per token, {found.costs.tokens:,} predictions."
     rows = [
-        (_ARMS[name], interval_text(cost), number_text(found.costs.recovered(name)))
+        (_ARMS[name], interval(cost, 3), number(found.costs.recovered(name), 3))
         for name, cost in found.costs.added.items()
     ]
     yield from aligned(("read instead of the layer", "added", "recovered"), rows, left=(0,))

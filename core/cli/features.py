@@ -15,7 +15,7 @@ from core.foundations import DIMENSIONS
 from core.models.spec import ModelSpec
 from core.sae.releases import FORMS
 from core.sae.shelf import BUILTIN
-from core.wording import Lines, aligned, number_text
+from core.wording import Lines, aligned, number
 from core.workbench import BUILTIN as BUILTIN_SET
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def _row(row: dict[Any, Any]) -> tuple[str, ...]:
         str(row["latent"]),
         row["kind"],
         row["dimension"] if isinstance(row["dimension"], str) else "–",
-        *(number_text(row[name]) for name in figures),
-        number_text(row["contrast test"]),
+        *(number(row[name], 3) for name in figures),
+        number(row["contrast test"], 3),
         f"{row['density']:.1%}",
     )
 

@@ -21,7 +21,7 @@ from core.measures.result import TESTS
 from core.models.spec import ModelSpec
 from core.runtime.store import CacheError
 from core.statistics.bootstrap import Estimate
-from core.wording import Lines, aligned, interval_text
+from core.wording import Lines, aligned, interval
 from core.workbench import BUILTIN
 
 
@@ -156,4 +156,4 @@ def _figure(row: dict[str, Any]) -> str:
     known = (
         float("nan") if row.get(name) is None else row[name] for name in ("value", "low", "high")
     )
-    return interval_text(Estimate(*known))
+    return interval(Estimate(*known), 3)

@@ -18,7 +18,7 @@ from core.layers import EMBEDDING, layer_name
 from core.measures.result import Test
 from core.palette import CHANCE, OWN, SEQUENTIAL, SIDE_COLOURS, SIDE_DASHES, SIDE_SYMBOLS
 from core.statistics.bootstrap import Estimate
-from core.wording import number, span
+from core.wording import interval, number
 
 _SMALL: Final[dict[str, Any]] = {"l": 4, "r": 10, "t": 4, "b": 22}
 _CHART: Final[dict[str, Any]] = {"l": 8, "r": 8, "t": 34, "b": 8}
@@ -59,7 +59,7 @@ def sides_figure(figures: Sequence[Estimate]) -> go.Figure:
                     "thickness": 2.5,
                     "width": 0,
                 },
-                hovertemplate=f"{letter}: {span(side)}<extra></extra>",
+                hovertemplate=f"{letter}: {interval(side)}<extra></extra>",
             )
         )
     figure.update_layout(
@@ -105,7 +105,7 @@ def depth_figure(test: Test, curves: Sequence[DepthCurve], shown: Sequence[float
                 line={"color": look["color"], "dash": look["dash"], "width": 2.2},
                 marker={"color": look["color"], "symbol": look["symbol"], "size": 6},
                 text=[
-                    f"<b>{curve.letter}, {_layer(layer)}</b>: {span(one)}"
+                    f"<b>{curve.letter}, {layer_name(layer, long=True)}</b>: {interval(one)}"
                     for layer, one in zip(curve.layers, curve.figures, strict=True)
                 ],
                 hovertemplate="%{text}<extra></extra>",
@@ -145,9 +145,10 @@ def overlap_figure(
                 line={"color": look["color"], "dash": look["dash"], "width": 2.2},
                 marker={"color": look["color"], "symbol": look["symbol"], "size": 6},
                 text=[
-                    f"<b>A {_layer(layers[row])}, {letter} {_layer(int(profile.partner[row]))}"
-                    f"</b>: {span(Estimate(*profile.overlap[row]))}<br>texts paired at random "
-                    f"{span(Estimate(*profile.chance[row]))}"
+                    f"<b>A {layer_name(layers[row], long=True)}, {letter} "
+                    f"{layer_name(int(profile.partner[row]), long=True)}"
+                    f"</b>: {interval(Estimate(*profile.overlap[row]))}<br>texts paired at random "
+                    f"{interval(Estimate(*profile.chance[row]))}"
                     for row in np.flatnonzero(known)
                 ],
                 hovertemplate="%{text}<extra></extra>",
@@ -183,11 +184,6 @@ def _ribbon(
 def _faint(colour: str) -> str:
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.2)"
-
-
-def _layer(layer: int) -> str:
-    name = layer_name(layer)
-    return "embedding" if name == "emb" else f"layer {name}"
 
 
 def _depth_frame(figure: go.Figure, title: str) -> None:
@@ -229,7 +225,8 @@ def cka_heatmap(profile: Profile, first: Side, second: Side, letter: str = "B") 
     columns = [layer_name(layer) for layer in second.study.plan.layers]
     hover = [
         [
-            f"A {_layer(i + EMBEDDING)}, {letter} {_layer(j + EMBEDDING)}: "
+            f"A {layer_name(i + EMBEDDING, long=True)}, "
+            f"{letter} {layer_name(j + EMBEDDING, long=True)}: "
             f"CKA {number(profile.debiased[i, j])} (not debiased {number(profile.plain[i, j])})"
             for j in range(len(columns))
         ]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.activations.prompts import Pooling
 from core.activations.study import FEWEST_TEXTS, Study, layer_states
-from core.layers import EMBEDDING
+from core.layers import EMBEDDING, layer_name
 from core.measures.cohort import DRAWS, Cohort, cohort_of
 from core.runtime.store import Store
 from core.statistics.scaling import Scaling
@@ -105,7 +105,7 @@ def side_names(sides: Sequence[Side]) -> list[str]:
     }
     told = []
     for side, name in zip(sides, names, strict=True):
-        extra = [f"layer {side.layer}" if side.layer != EMBEDDING else "embedding"]
+        extra = [layer_name(side.layer, long=True)]
         extra = extra if layers[name] > 1 else []
         extra += [f"{side.pooling} state"] if poolings[name] > 1 else []
         told.append(", ".join([name, *extra]))

@@ -13,7 +13,7 @@ from core.activations.extraction import Edits, Steered
 from core.activations.study import Study
 from core.comparison.sides import Side
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.layers import layer_text, layers_text
+from core.layers import layer_name, layers_text
 from core.models.open_models import ModelError
 from core.runtime.store import Store
 from core.steering.direction_files import FILE
@@ -135,7 +135,7 @@ def told(letter: str, side: Side) -> str:
     if any(not term.axis.startswith((FILE, LATENT)) for term in recipe.active):
         text += " The direction comes from the training split of these actions."
     if side.layer <= lowest:
-        text += f" The layer shown, {layer_text(side.layer)}, is not above it: choose a higher one."
+        text += f" The layer shown, {layer_name(side.layer)}, is not above it: choose a higher one."
     return text
 
 

@@ -22,6 +22,7 @@ from core.steering.effects.controls import control_edits, held_out_prompts
 from core.steering.effects.readout import ReadOut, read_out
 from core.steering.generation import write
 from core.steering.recipes import Recipe, Term
+from core.wording import number
 
 if TYPE_CHECKING:
     from core.models.open_models import OpenModel
@@ -163,12 +164,11 @@ def told_table(told: dict[str, Answer]) -> pd.DataFrame:
 def told_sentence(letter: str, one: Answer) -> str:
     """Say what one model answered, and what steering did, beside a random direction."""
     plain = float(one.answers.plain.mean())
-    leans = f"**{letter}** leans to {'right' if plain > 0 else 'wrong'} ({_signed(plain)})"
+    leans = (
+        f"**{letter}** leans to {'right' if plain > 0 else 'wrong'} ({number(plain, signed=True)})"
+    )
     if not one.recipe.active:
         return f"{leans}."
     change, random = float(one.answers.shift.mean()), float((one.random - one.answers.plain).mean())
-    return f"{leans}; steered {_signed(change)}, along a random direction {_signed(random)}."
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
+    steered, other = (number(one, signed=True) for one in (change, random))
+    return f"{leans}; steered {steered}, along a random direction {other}."

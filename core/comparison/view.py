@@ -16,7 +16,7 @@ from core.layers import EMBEDDING, layer_name
 from core.maps.view import Colouring
 from core.measures.result import TESTS, Test
 from core.statistics.bootstrap import Estimate
-from core.wording import span
+from core.wording import interval
 
 #: What a larger and a smaller figure of a test mean, said of a model.
 _MORE: Final[dict[Test, str]] = {
@@ -79,7 +79,7 @@ def _phrase(one: Difference) -> str:
 def sure_sentence(differences: Sequence[Difference]) -> str:
     """Return the tests that differ with their intervals; empty if none does."""
     sure = [one for one in differences if one.level == "beyond"]
-    told = ", ".join(f"{NAMES[one.test]} {signed(one.difference)}" for one in sure)
+    told = ", ".join(f"{NAMES[one.test]} {interval(one.difference, signed=True)}" for one in sure)
     return f"{told} (intervals that hold together with 95 %)" if told else ""
 
 
@@ -88,19 +88,15 @@ def unsure_sentence(differences: Sequence[Difference]) -> str:
     parts = []
     for level in ("noise", "labels", "nothing"):
         told = [
-            NAMES[one.test] if level == "nothing" else f"{NAMES[one.test]} {signed(one.difference)}"
+            NAMES[one.test]
+            if level == "nothing"
+            else f"{NAMES[one.test]} {interval(one.difference, signed=True)}"
             for one in differences
             if one.level == level
         ]
         if told:
             parts.append(f"{', '.join(told)} ({VERDICTS[level]})")
     return "; ".join(parts)
-
-
-def signed(figure: Estimate) -> str:
-    """Return a difference with its interval, with a sign."""
-    told = span(figure)
-    return f"+{told}" if figure.value > 0 else told
 
 
 def alike_sentence(made: Comparison) -> str:
@@ -110,7 +106,7 @@ def alike_sentence(made: Comparison) -> str:
     states = (
         "their states cannot be compared"
         if np.isnan(alike.observed.value)
-        else f"CKA {span(alike.observed)} (texts paired at random {span(alike.shuffled)})"
+        else f"CKA {interval(alike.observed)} (texts paired at random {interval(alike.shuffled)})"
     )
     return (
         f"{states}; they share {near.value:.0%} [{near.low:.0%}, {near.high:.0%}] of an action's "

@@ -9,10 +9,10 @@ from core import CoreError
 from core.activations.prompts import Pooling
 from core.activations.study import Study
 from core.diagnosis.evidence import Finding
-from core.layers import layer_text
+from core.layers import layer_name
 from core.statistics.bootstrap import Estimate
 from core.statistics.scaling import Scaling
-from core.wording import SHOWN_DIGITS, Lines, aligned, facts, interval_text
+from core.wording import SHOWN_DIGITS, Lines, aligned, facts, interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class Evidence:
         pairs = [(layer, finding) for layer, found in self.findings.items() for finding in found]
         rows = [
             (
-                layer_text(layer),
+                layer_name(layer),
                 finding.name,
-                *map(interval_text, (finding.observed, finding.shuffled, finding.words)),
+                *(interval(one, 3) for one in (finding.observed, finding.shuffled, finding.words)),
                 finding.verdict,
             )
             for layer, finding in pairs

@@ -23,7 +23,7 @@ from core.palette import (
     OWN,
 )
 from core.statistics.bootstrap import Estimate
-from core.wording import number, span
+from core.wording import interval, number
 
 #: Titles of the curves, with the figure's range.
 TITLES: Final[dict[Test, str]] = {
@@ -97,7 +97,7 @@ def _forest_row(name: str, side: Estimate, colour: str) -> go.Scatter:
             "thickness": 3 if model else 1.5,
             "width": 0 if model else 3,
         },
-        hovertemplate=f"{name}: {span(side)}<extra></extra>",
+        hovertemplate=f"{name}: {interval(side)}<extra></extra>",
     )
 
 
@@ -198,17 +198,12 @@ def _model(curve: Curve) -> go.Scatter:
 def _hover(curve: Curve, row: int) -> str:
     point = curve.points[row]
     lines = [
-        f"<b>{_spelled(point.layer)}: {span(point.observed)}</b>",
-        f"shuffled labels {span(point.shuffled)}",
-        *(f"{CONTROLS[name]} {span(side)}" for name, side in point.controls.items()),
+        f"<b>{layer_name(point.layer, long=True)}: {interval(point.observed)}</b>",
+        f"shuffled labels {interval(point.shuffled)}",
+        *(f"{CONTROLS[name]} {interval(side)}" for name, side in point.controls.items()),
         f"<i>{point.verdict}</i>",
     ]
     return "<br>".join(lines)
-
-
-def _spelled(layer: int) -> str:
-    name = layer_name(layer)
-    return "embedding" if name == "emb" else f"layer {name}"
 
 
 def _chosen(curve: Curve) -> go.Scatter:
@@ -281,8 +276,8 @@ def pole_heatmap(grid: Mapping[str, Sequence[Measurement]]) -> go.Figure:
 
 def _beside(figure: Measurement) -> str:
     shuffled = figure.shuffled
-    chance = "" if np.isnan(shuffled.high) else f"<br>shuffled labels {span(shuffled)}"
-    return f"{span(figure.observed)}{chance}<br>{figure.n:,} rows or texts"
+    chance = "" if np.isnan(shuffled.high) else f"<br>shuffled labels {interval(shuffled)}"
+    return f"{interval(figure.observed)}{chance}<br>{figure.n:,} rows or texts"
 
 
 def cosine_heatmap(cosine: NDArray[np.floating]) -> go.Figure:
@@ -295,7 +290,7 @@ def cosine_heatmap(cosine: NDArray[np.floating]) -> go.Figure:
     text = [[_cell(value) for value in row] for row in values]
     hover = [
         [
-            f"{DIMENSIONS[i]} and {DIMENSIONS[j]}: {span(Estimate(*cosine[i, j]))}"
+            f"{DIMENSIONS[i]} and {DIMENSIONS[j]}: {interval(Estimate(*cosine[i, j]))}"
             for j in range(len(DIMENSIONS))
         ]
         for i in range(len(DIMENSIONS))
@@ -382,7 +377,7 @@ def within_reach(figure: go.Figure, rows: Sequence[tuple[str, Estimate]]) -> go.
         if np.isnan(side.value) or side.value < _FLOOR:
             known = not np.isnan(side.value)
             figure.add_annotation(
-                text=f"◀ {span(side)}" if known else "not computable",
+                text=f"◀ {interval(side)}" if known else "not computable",
                 x=0 if known else 0.5,
                 xref="x domain",
                 y=name,

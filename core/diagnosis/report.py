@@ -16,12 +16,12 @@ from core.diagnosis.layer import LayerDiagnosis
 from core.diagnosis.receipt import as_json, receipt
 from core.diagnosis.verdicts import CONTROLS, RULE, Level, Score, Verdict, layer_verdict, scorecard
 from core.diagnosis.waterfall import Step
-from core.layers import layer_text
+from core.layers import layer_name
 from core.measures.ceiling import Ceiling, ceiling
 from core.measures.cohort import cohort_of
 from core.measures.result import ALL, HEADLINES, NOTHING, TESTS, Measurement, Test, flat
 from core.statistics.bootstrap import Estimate
-from core.wording import Lines, aligned, facts, interval_text
+from core.wording import Lines, aligned, facts, interval
 
 #: A verdict where many stand side by side.
 BRIEF: Final[dict[Level, str]] = {
@@ -106,7 +106,7 @@ class Diagnosed:
 
     def _layers(self) -> Lines:
         rows = [
-            (layer_text(layer), *self._brief(one, layer))
+            (layer_name(layer), *self._brief(one, layer))
             for layer, one in self.diagnosis.layers.items()
         ]
         rows += [
@@ -119,7 +119,7 @@ class Diagnosed:
 
     def _brief(self, one: LayerDiagnosis, layer: int | None = None) -> Iterator[str]:
         for test in TESTS:
-            yield interval_text(one.headline(test).observed)
+            yield interval(one.headline(test).observed, 3)
             yield "" if layer is None else BRIEF[self._verdict(test, layer).level]
 
     def _verdict(self, test: Test, layer: int) -> Verdict:
@@ -130,13 +130,13 @@ class Diagnosed:
         rows = [
             (
                 row["states"],
-                "" if row["layer"] is None else layer_text(row["layer"]),
+                "" if row["layer"] is None else layer_name(row["layer"]),
                 row["test"],
                 row["name"],
                 row["part"],
                 f"{row['n']:,}",
-                interval_text(Estimate(row["value"], row["low"], row["high"])),
-                interval_text(Estimate(row["shuffled"], row["shuffled_low"], row["shuffled_high"])),
+                interval(Estimate(row["value"], row["low"], row["high"]), 3),
+                interval(Estimate(row["shuffled"], row["shuffled_low"], row["shuffled_high"]), 3),
             )
             for row in self.records()
             if row["texts"] == "all"
@@ -190,11 +190,11 @@ def _score_row(score: Score) -> tuple[str, ...]:
     return (
         score.test,
         score.figure.name,
-        layer_text(score.layer),
-        interval_text(score.figure.observed),
-        interval_text(score.figure.shuffled),
-        *(interval_text(score.controls.get(name, NOTHING)) for name in CONTROLS),
-        interval_text(score.highest_by_chance),
+        layer_name(score.layer),
+        interval(score.figure.observed, 3),
+        interval(score.figure.shuffled, 3),
+        *(interval(score.controls.get(name, NOTHING), 3) for name in CONTROLS),
+        interval(score.highest_by_chance, 3),
         score.verdict.words,
     )
 
@@ -279,7 +279,12 @@ def waterfall_text(waterfall: Waterfall) -> Lines:
     head = ("step", "layer", "figure", "change", "why")
     for test, steps in waterfall.items():
         rows = [
-            (step.name, step.where, *map(interval_text, (step.figure, step.change)), step.why)
+            (
+                step.name,
+                step.where,
+                *(interval(one, 3) for one in (step.figure, step.change)),
+                step.why,
+            )
             for step in steps
         ]
         yield ""

@@ -19,7 +19,7 @@ from core.measures.confusions import Confusion, confusions
 from core.measures.result import ALL, HEADLINES, NOTHING, Measurement, Test
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate
-from core.wording import span
+from core.wording import interval
 
 #: What may be asked for: everything together, a foundation, a pole.
 PARTS: Final[tuple[str, ...]] = (ALL, *FOUNDATIONS, *DIMENSIONS)
@@ -154,8 +154,8 @@ def ceiling_text(found: Ceiling) -> str:
         return f"Human ceiling: {found.reason}"
     told = (
         f"Human ceiling, from {found.n_texts:,} texts that several people graded: one more person "
-        f"reaches a typicality of {span(found.typicality)}, the texts' true means an R² of "
-        f"{span(found.r2)}."
+        f"reaches a typicality of {interval(found.typicality)}, the texts' true means an R² of "
+        f"{interval(found.r2)}."
     )
     return f"{told} {found.reason}".rstrip()
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from core.diagnosis.waterfall import Step
 from core.measures.result import Test
 from core.palette import CONTROL, POLE_COLOURS
-from core.wording import interval_text
+from core.wording import interval
 
 #: Steps that raise and lower a figure; the sign stands beside the bar as well.
 _UP = POLE_COLOURS["virtue"]
@@ -55,7 +55,7 @@ def waterfall_figure(steps: Sequence[Step]) -> go.Figure:
                 "thickness": 1.5,
                 "color": CONTROL,
             },
-            customdata=[[step.why, interval_text(step.figure)] for step in steps],
+            customdata=[[step.why, interval(step.figure, 3)] for step in steps],
             hovertemplate="%{y}<br>%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
             showlegend=False,
         )
@@ -79,7 +79,7 @@ def ends_text(steps: Sequence[Step]) -> str:
 
 
 def _told(step: Step) -> str:
-    return "not computable" if np.isnan(step.figure.value) else interval_text(step.figure)
+    return "not computable" if np.isnan(step.figure.value) else interval(step.figure, 3)
 
 
 def waterfall_table(waterfall: Mapping[Test, Sequence[Step]]) -> pd.DataFrame:

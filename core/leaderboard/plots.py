@@ -14,7 +14,7 @@ from core.leaderboard.view import estimate, of_test
 from core.measures.result import Test
 from core.palette import CHANCE, CONTROL_COLOURS, FOUNDATION_COLOURS
 from core.statistics.bootstrap import Estimate
-from core.wording import span
+from core.wording import interval
 
 #: Colours and shapes of groups: no meaning rests on colour alone.
 _COLOURS: Final = ("#2F6FDE", *FOUNDATION_COLOURS.values(), "#6B6B6B")
@@ -110,7 +110,7 @@ def _band(figure: go.Figure, row: pd.Series) -> None:
             y=[row["shown"]] * 2,
             mode="lines",
             line={"color": CHANCE, "width": 14},
-            hovertemplate=f"labels shuffled {span(band)}<extra></extra>",
+            hovertemplate=f"labels shuffled {interval(band)}<extra></extra>",
             showlegend=False,
         )
     )
@@ -124,7 +124,7 @@ def _controls(figure: go.Figure, known: pd.DataFrame, name: str, label: str) -> 
             y=known["shown"],
             mode="markers",
             name=_label(name),
-            text=[span(side) for side in sides],
+            text=[interval(side) for side in sides],
             hovertemplate=f"{label}: %{{text}}<extra></extra>",
             marker={
                 "symbol": _CONTROL_SYMBOLS[name],
@@ -167,7 +167,8 @@ def _arms(found: Sequence[Estimate]) -> dict[str, Any]:
 def _hovers(some: pd.DataFrame, found: Sequence[Estimate]) -> list[str]:
     rows = zip(some["shown"], found, some["layer"], some["verdict"], strict=True)
     return [
-        f"<b>{str(name).replace('<', '&lt;')}</b><br>{span(one)} · layer {layer:.0f}<br>{verdict}"
+        f"<b>{str(name).replace('<', '&lt;')}</b><br>{interval(one)} · layer {layer:.0f}"
+        f"<br>{verdict}"
         for name, one, layer, verdict in rows
     ]
 

@@ -9,7 +9,7 @@ from core.activations.prompts import ReadSpec
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.measures.result import HEADLINES, Test
 from core.statistics.bootstrap import Estimate
-from core.wording import number, span
+from core.wording import interval, number
 
 Group = Literal["training", "family", "size", "architecture"]
 #: By what models can be grouped; the last is measured, the others are what a sweep's list says.
@@ -94,7 +94,7 @@ def lead(rows: pd.DataFrame, test: Test) -> str:
     if known.empty:
         return f"{test.capitalize()}: no model's figure could be computed."
     first = known.iloc[0]
-    said = f"{test.capitalize()} ({HEADLINES[test]}): {first['shown']} {span(estimate(first))}"
+    said = f"{test.capitalize()} ({HEADLINES[test]}): {first['shown']} {interval(estimate(first))}"
     rivals = known.iloc[1:]
     if rivals.empty:
         return f"{said}, the only one measured; {first['verdict']}."

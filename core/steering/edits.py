@@ -102,11 +102,17 @@ def resolve(
     ]
 
 
-def check_recipe(study: Study, recipe: Recipe) -> None:
-    """Refuse a recipe of another model, of other items, or with a layer that there is not.
+def check_recipe(study: Study, recipe: Recipe, *, repeated: bool = False) -> None:
+    """Refuse a recipe of another model, with a layer that there is not, or of other items.
+
+    Args:
+        study: Items and model.
+        recipe: What would be done.
+        repeated: Refuse other items even where no direction is made from them: the unit of its
+            dose is, so a run would not be the same.
 
     Raises:
-        RecipeError: It is one.
+        RecipeError: It does not fit here.
     """
     if recipe.identity and recipe.identity != study.plan.model:
         raise RecipeError(
@@ -119,7 +125,8 @@ def check_recipe(study: Study, recipe: Recipe) -> None:
         raise RecipeError(
             f"{study.card.name} has no layer {beyond[0]}. Choose layers 0 to {highest}."
         )
-    if not all(term.axis.startswith((FILE, LATENT)) for term in recipe.active):
+    alien = all(term.axis.startswith((FILE, LATENT)) for term in recipe.active)
+    if repeated or (recipe.items and not alien):
         _check_items(study, recipe)
 
 
@@ -152,26 +159,16 @@ def _clamp(store: Store, study: Study, recipe: Recipe) -> LayerEdit:
 
 def _check_items(study: Study, recipe: Recipe) -> None:
     """Refuse directions made from other items, or read in another way: they would be others."""
-    if recipe.items and recipe.items != study.items.digest:
+    if recipe.items != study.items.digest:
         raise RecipeError(
             f"This recipe's directions were made from other items ({recipe.items[:12]}) than "
             f"{study.items.provenance.name} ({study.items.digest[:12]}). Choose the same set."
         )
-    if recipe.items and recipe.template != study.plan.spec.template:
+    if recipe.template != study.plan.spec.template:
         raise RecipeError(
             f"This recipe's items were read as {recipe.template[:60]!r}, here they are read as "
             f"{study.plan.spec.template[:60]!r}. Choose the same template."
         )
-    if recipe.items:
-        check_reading(study, recipe)
-
-
-def check_reading(study: Study, recipe: Recipe) -> None:
-    """Refuse a recipe whose items were cut or stripped in another way.
-
-    Raises:
-        RecipeError: They were.
-    """
     here = study.plan.spec
     if (recipe.strip, recipe.max_tokens) != (here.strip, here.max_tokens):
         kept = {True: "stripped", False: "kept"}

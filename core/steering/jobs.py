@@ -12,7 +12,7 @@ from core.runtime.progress import Report, part
 from core.runtime.runner import Job
 from core.statistics.scaling import Scaling
 from core.steering.directions import moral_direction
-from core.steering.edits import resolve
+from core.steering.edits import check_recipe, resolve
 from core.steering.effects.controls import control_edits
 from core.steering.effects.landing import Landed
 from core.steering.effects.landing import land as land_texts
@@ -24,7 +24,7 @@ from core.steering.effects.text_diff import TokenProjection, project_tokens
 from core.steering.export import bundle_bytes
 from core.steering.history import Run
 from core.steering.recipes import Positions, Recipe
-from core.steering.run import Live, check_recipe, write_run
+from core.steering.run import Live, write_run
 from core.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def answer(
         CoreError: The recipe cannot be used.
     """
     model = work.shelf.get(study.card.spec)
-    check_recipe(study, recipe)
+    check_recipe(study, recipe, repeated=True)
     edits = resolve(work.store, study, recipe)
     arms = arms_logits(model, held, [edits, control_edits(edits)], recipe.positions)
     own, control = (compared(model, held.logits, logits, words) for logits in arms)
@@ -185,7 +185,7 @@ def bundle(work: Workbench, study: Study, run: Run) -> bytes:
     Raises:
         CoreError: The run was made with another model or set.
     """
-    check_recipe(study, run.recipe)
+    check_recipe(study, run.recipe, repeated=True)
     edits = resolve(work.store, study, run.recipe)
     model = work.shelf.get(study.card.spec)
     folder = str(model.card.folder or study.card.name)

@@ -15,6 +15,7 @@ from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, MODEL, OWN
 from core.statistics.bootstrap import Estimate
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.strength_sweep import SAFE_KL, Check, StrengthSweep
+from core.wording import number
 
 #: Characters of an action above its line; the table has all.
 _SHOWN: Final = 54
@@ -217,7 +218,7 @@ def leakage_figure(leakage: OffTarget) -> go.Figure:
             zmax=limit,
             colorscale=[list(stop) for stop in DIVERGING],
             colorbar={"title": "shift", "thickness": 10},
-            text=_signed(leakage.shift),
+            text=[[number(one, 1, signed=True) for one in row] for row in leakage.shift],
             texttemplate="%{text}",
             xgap=1,
             ygap=1,
@@ -229,10 +230,6 @@ def leakage_figure(leakage: OffTarget) -> go.Figure:
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(title="asked about (held-out actions)", tickangle=-40)
     return figure
-
-
-def _signed(values: NDArray[np.floating]) -> list[list[str]]:
-    return [["–" if np.isnan(one) else f"{one:+.1f}" for one in row] for row in values]
 
 
 # --- round trip ---

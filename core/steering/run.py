@@ -9,7 +9,7 @@ from core.activations.extraction import check_model
 from core.activations.study import Study
 from core.runtime.progress import Cancelled, Report
 from core.runtime.store import Store, library_version
-from core.steering.edits import LayerEdit, check_reading, resolve
+from core.steering.edits import LayerEdit, check_recipe, resolve
 from core.steering.effects.text_diff import perplexity
 from core.steering.generation import Written, prompt_ids, write
 from core.steering.history import Run, save_run
@@ -38,25 +38,6 @@ class Live:
     """The texts so far; None before the first token."""
 
 
-def check_recipe(study: Study, recipe: Recipe) -> None:
-    """Refuse a recipe that was made with other items, or read in another way.
-
-    Raises:
-        RecipeError: It was.
-    """
-    if recipe.items != study.items.digest:
-        raise RecipeError(
-            f"This recipe takes its directions from another set of actions "
-            f"({recipe.items[:12]}…). Choose that set in the sidebar."
-        )
-    if recipe.template != study.plan.spec.template:
-        raise RecipeError(
-            f"This recipe's actions were read as {recipe.template!r}. Set that template in the "
-            "sidebar."
-        )
-    check_reading(study, recipe)
-
-
 def write_run(store: Store, study: Study, model: "OpenModel", live: Live, report: Report) -> Run:
     """Write plain and steered texts, judge them and keep the run, also if it was stopped.
 
@@ -72,7 +53,7 @@ def write_run(store: Store, study: Study, model: "OpenModel", live: Live, report
         Cancelled: The person stopped before the first token.
     """
     check_model(model, study.plan)
-    check_recipe(study, live.recipe)
+    check_recipe(study, live.recipe, repeated=True)
     edits = resolve(store, study, live.recipe)
     started = time.monotonic()
     stopped = _fill(live, model, edits, report)

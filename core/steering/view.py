@@ -15,13 +15,13 @@ from core.layers import EMBEDDING
 from core.maps.placing import Placed
 from core.maps.view import ViewSpec, place_on
 from core.runtime.store import Store
-from core.statistics.bootstrap import Estimate
 from core.steering.effects.landing import Landed
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.readout import ReadOut
 from core.steering.effects.strength_sweep import Check, StrengthSweep
 from core.steering.history import Run
 from core.steering.recipes import Recipe
+from core.wording import interval
 
 #: A factor below this is shown as 1.0.
 _SAME: Final = 1.05
@@ -110,9 +110,9 @@ def check_table(dose: StrengthSweep) -> pd.DataFrame:
         {
             "": name,
             "at": f"{at:+.0%}",
-            "effect": _interval(check.effect),
-            "random": _interval(check.random),
-            "shuffled": _interval(check.shuffled),
+            "effect": interval(check.effect, 2, signed=True),
+            "random": interval(check.random, 2, signed=True),
+            "shuffled": interval(check.shuffled, 2, signed=True),
             "beats random": f"{check.beats.value:.0%} ({check.beats.low:.0%} to "
             f"{check.beats.high:.0%})",
             "counts": "yes" if check.holds else "no",
@@ -140,10 +140,6 @@ def _checks(dose: StrengthSweep) -> list[tuple[str, float, Check]]:
         ("sign: ½ (forwards − backwards)", dose.turned_at, dose.turn),
     )
     return [one for one in both if one[1]]
-
-
-def _interval(one: Estimate) -> str:
-    return f"{one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
 
 
 def leakage_table(leakage: OffTarget) -> pd.DataFrame:

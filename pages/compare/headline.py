@@ -9,6 +9,7 @@ from core.comparison import steered
 from core.comparison import view as comparison_view
 from core.comparison.jobs import Found
 from core.comparison.sides import LETTERS, Side
+from core.layers import layer_name
 from core.palette import SIDE_COLOURS
 from pages.compare.choice import Choice
 
@@ -20,7 +21,7 @@ def legend(sides: Sequence[Side]) -> None:
     several = len({side.pooling for side in sides}) > 1
     parts = [
         f"<span><span style='color:{colour}'>{sign}</span> <strong>{letter}</strong> "
-        f"{escape(side.study.card.name)} · {_where(side)}"
+        f"{escape(side.study.card.name)} · {layer_name(side.layer, long=True)}"
         f"{f' · {side.pooling} state' if several else ''}</span>"
         for letter, sign, colour, side in zip(LETTERS, _SIGNS, SIDE_COLOURS, sides, strict=False)
     ]
@@ -28,10 +29,6 @@ def legend(sides: Sequence[Side]) -> None:
     for letter, side in zip(LETTERS, sides, strict=False):
         if told := steered.told(letter, side):
             st.caption(told)
-
-
-def _where(side: Side) -> str:
-    return "embedding" if side.layer < 0 else f"layer {side.layer}"
 
 
 def show(found: Found, choice: Choice) -> None:

@@ -9,7 +9,7 @@ from core.comparison import view as comparison_view
 from core.comparison.jobs import Found
 from core.comparison.sides import LETTERS
 from core.maps.plots import config
-from core.wording import number, span
+from core.wording import interval, number
 from pages.compare import against
 
 _PLAIN = {"displayModeBar": False, "scrollZoom": False}
@@ -36,8 +36,8 @@ def _cka(found: Found, place: int, letter: str) -> Any:
     alike = found.comparisons[place].cka
     st.caption(
         f"1 the same arrangement of texts, about 0 by chance (debiased). Framed, the layers shown: "
-        f"{span(alike.observed)}; texts paired at random {span(alike.shuffled)}; not debiased "
-        f"{number(alike.plain)}."
+        f"{interval(alike.observed)}; texts paired at random {interval(alike.shuffled)}; not "
+        f"debiased {number(alike.plain)}."
     )
     with st.expander("As a table"):
         st.dataframe(

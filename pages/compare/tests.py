@@ -11,7 +11,7 @@ from core.comparison.jobs import Found
 from core.comparison.sides import LETTERS
 from core.maps.plots import config
 from core.measures.result import TESTS, Test
-from core.wording import span
+from core.wording import interval
 from pages.compare import curves
 from pages.compare.choice import PLACES, Choice
 from pages.diagnosis.scorecard import QUESTIONS
@@ -57,14 +57,16 @@ def _card(test: Test, differences: list[Difference], layers: list[Any]) -> None:
         key=f"sides-{test}",
         config=config(f"moralscope-sides-{test}") | {"displayModeBar": False},
         alt=f"{test}: "
-        + "; ".join(f"{letter} {span(side)}" for letter, side in zip(LETTERS, sides, strict=False)),
+        + "; ".join(
+            f"{letter} {interval(side)}" for letter, side in zip(LETTERS, sides, strict=False)
+        ),
     )
     for letter, one, at in zip(LETTERS[1:], differences, layers, strict=False):
         colour, icon = _COLOURS[one.level], _ICONS[one.level]
         st.markdown(
-            f"**{letter} − A** {comparison_view.signed(one.difference)}  \n"
+            f"**{letter} − A** {interval(one.difference, signed=True)}  \n"
             f":{colour}[{icon} {comparison_view.VERDICTS[one.level]}]"
         )
         st.caption(
-            f"{comparison_view.at_layers(at, letter)} · shuffled labels {span(one.shuffled)}"
+            f"{comparison_view.at_layers(at, letter)} · shuffled labels {interval(one.shuffled)}"
         )

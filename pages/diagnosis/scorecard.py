@@ -11,7 +11,7 @@ from core.diagnosis.view import ceiling_text, summary
 from core.layers import layer_name
 from core.maps.plots import config
 from core.measures.result import TESTS, Test
-from core.wording import in_parts, span
+from core.wording import in_parts, interval
 from pages.diagnosis import results
 
 #: Question and meaning of each test's figure.
@@ -73,9 +73,9 @@ def _verdict(level: Level, words: str) -> None:
 
 def _card(score: Score) -> None:
     observed = score.figure.observed
-    value, interval = in_parts(observed)
+    value, bounds = in_parts(observed)
     st.html(
-        f"<p class='ms-figure'>{value}<br><small>{interval} · layer {layer_name(score.layer)}"
+        f"<p class='ms-figure'>{value}<br><small>{bounds} · {layer_name(score.layer, long=True)}"
         "</small></p>"
     )
     _verdict(*score.verdict)
@@ -83,8 +83,8 @@ def _card(score: Score) -> None:
         diagnosis_plots.forest_figure(score),
         key=f"forest-{score.test}",
         config=config(f"moralscope-{score.test}") | {"displayModeBar": False},
-        alt=f"{score.test}: {span(observed)} beside shuffled labels and controls; "
+        alt=f"{score.test}: {interval(observed)} beside shuffled labels and controls; "
         f"{score.verdict.words}.",
     )
-    chance = span(score.highest_by_chance)
+    chance = interval(score.highest_by_chance)
     st.caption(f"{_TESTS[score.test][1]}  \nHighest of all layers with shuffled labels: {chance}.")

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.layers import layer_name
 from core.maps import view as maps_view
 from pages.map import details, findings, results, search, sentence
 from pages.shared import (
@@ -54,7 +55,7 @@ with frame.told():
         if study is not None and reading.panel(study) and seen is not None:
             placed = sentence.place(study, own, spec) if own else None
             star = sentence.star(study, placed, spec)
-            title = f"{study.card.name} · {reading.layer_title(spec)}"
+            title = f"{study.card.name} · {layer_name(spec.layer, long=True)}"
             picture = pictures.model_picture(study, spec)
             charts.append(maps.draw("model", title, picture, look, star))
     if study is not None and seen is not None:

@@ -6,7 +6,6 @@ from core import CoreError
 from core.activations.jobs import reading
 from core.activations.study import Study
 from core.diagnosis.jobs import measured
-from core.layers import EMBEDDING
 from core.maps.jobs import layouts
 from core.maps.placing import LayerCloseness
 from core.maps.view import ViewSpec
@@ -32,11 +31,6 @@ def seen(study: Study | None, spec: ViewSpec) -> LayerCloseness | None:
     if study is None or not reading(workbench(), study).has():
         return None
     return pictures.reading(study, spec)
-
-
-def layer_title(spec: ViewSpec) -> str:
-    """Return the layer's name for people."""
-    return "embedding output" if spec.layer == EMBEDDING else f"layer {spec.layer}"
 
 
 def panel(study: Study) -> bool:

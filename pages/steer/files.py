@@ -7,9 +7,9 @@ import streamlit as st
 from core.activations.study import Study
 from core.comparison.receipt import RECIPE
 from core.steering import jobs as steering_jobs
+from core.steering.edits import check_recipe
 from core.steering.export import markdown
 from core.steering.history import Run, run_json
-from core.steering.run import check_recipe
 from pages.shared import routes
 from pages.shared.bench import workbench
 from pages.steer import link
@@ -26,7 +26,7 @@ def show(study: Study, run: Run) -> None:
         "Markdown", markdown(run), f"{stem}.md", icon=":material/download:", on_click="ignore"
     )
     if run.recipe.identity == study.plan.model:
-        check_recipe(study, run.recipe)
+        check_recipe(study, run.recipe, repeated=True)
         row.download_button(
             "Python script with its files",
             lambda: steering_jobs.bundle(workbench(), study, run),

@@ -7,9 +7,9 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.steering.direction_files import FILE
+from core.steering.edits import check_recipe
 from core.steering.history import Run, open_run
 from core.steering.recipes import Recipe, RecipeError, unpacked
-from core.steering.run import check_recipe
 from pages.shared.bench import workbench
 from pages.steer import decoding, link, recipe_widgets, writer
 from pages.steer import recipe as steer_recipe
@@ -28,12 +28,7 @@ def take(study: Study) -> None:
     if not word:
         return
     recipe = unpacked(word)
-    check_recipe(study, recipe)
-    if recipe.identity and recipe.identity != study.plan.model:
-        raise RecipeError(
-            f"This link was made with {recipe.model}; the sidebar has {study.card.name}. Choose "
-            "the same model and revision."
-        )
+    check_recipe(study, recipe, repeated=True)
     known = steer_recipe.own_axes(study)
     missing = [term.axis for term in recipe.terms if term.axis.startswith(FILE)]
     missing = [axis for axis in missing if steer_recipe.slider_of(axis) not in known]

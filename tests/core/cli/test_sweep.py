@@ -239,7 +239,7 @@ def test_a_model_whose_copy_does_not_fit_stays_in_the_table_without_it(
     def too_large(*_):
         raise ModelError("The copy is too large for this machine.")
 
-    monkeypatch.setattr(type(desk_at(root / "cache").bench), "untrained", too_large)
+    monkeypatch.setattr("core.cli.measure.untrained", too_large)
     out = tmp_path / "table.parquet"
     list(sweep(desk_at(root / "cache"), read_list(models)[:1], asked(actions), out))
     rows = pq.read_table(out).to_pylist()

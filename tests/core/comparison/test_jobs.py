@@ -71,7 +71,7 @@ def test_what_is_kept_is_not_made_again(sides, monkeypatch):
     finish(work, both)
     monkeypatch.setattr(diagnosis, "_geometry", None)  # calling it would fail
     monkeypatch.setattr("core.comparison.paired_tests.second_half", None)
-    monkeypatch.setattr("core.comparison.pairs._compare", None)
+    monkeypatch.setattr("core.comparison.pairs.cka", None)
     assert work.runner.ensure(comparison(work, both, CompareSpec())) is None
     again = Workbench.at(work.store.root)
     assert comparison(again, both, CompareSpec()).open().sides == tuple(both)

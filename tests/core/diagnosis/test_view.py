@@ -25,7 +25,7 @@ from core.measures.ceiling import Ceiling
 from core.measures.confusions import Confusion
 from core.measures.result import ALL, NOTHING, TESTS, Measured, Measurement
 from core.statistics.bootstrap import Estimate
-from core.wording import in_parts, number, span
+from core.wording import in_parts, interval, number
 
 EMPTY = LayerDiagnosis({}, {}, {}, "Nothing here.")
 NO_SAMPLES = np.zeros(0, np.float32)
@@ -42,10 +42,10 @@ def test_numbers_are_short_and_have_a_true_minus():
         "0.00",
         "n/a",
     ]
-    assert span(Estimate(0.5, 0.25, 0.75)) == "0.50 [0.25, 0.75]"
-    assert span(Estimate(3.0, np.nan, np.nan)) == "3.00"
-    assert span(NOTHING) == "not computable"
-    assert span(Estimate(0.029, 0.02, 0.039)) == "0.029 [0.020, 0.039]"
+    assert interval(Estimate(0.5, 0.25, 0.75)) == "0.50 [0.25, 0.75]"
+    assert interval(Estimate(3.0, np.nan, np.nan)) == "3.00"
+    assert interval(NOTHING) == "not computable"
+    assert interval(Estimate(0.029, 0.02, 0.039)) == "0.029 [0.020, 0.039]"
     assert in_parts(Estimate(0.029, 0.02, 0.1)) == ("0.03", "[0.02, 0.10]")
     assert in_parts(NOTHING) == ("n/a", "")
     assert [layer_name(one) for one in (EMBEDDING, 0, 17)] == ["emb", "0", "17"]

@@ -44,7 +44,7 @@ def dictionary(model):
 
 @pytest.fixture(scope="module")
 def codes(read, model, dictionary):
-    return read_activations(read[0], read[1].plan, model, dictionary)
+    return read_activations(read[1].plan, model, dictionary)
 
 
 def test_a_planted_cause_is_found_beyond_all_random_latents(read, model, dictionary, codes):

@@ -122,7 +122,7 @@ from pathlib import Path
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
 from core.dataset import sets
-from core.diagnosis.diagnosis import DiagnosisSpec, open_diagnosis
+from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.verdicts import scorecard
 from core.leaderboard import pack
 from core.maps import plots, view
@@ -135,7 +135,7 @@ card = describe(found.spec, store)
 study = open_study(items, card, ReadSpec())
 copy = open_study(items, describe(found.spec.untrained(), store), ReadSpec())
 spec = DiagnosisSpec(draws=20, shuffles=20)
-scores = scorecard(open_diagnosis(store, study, spec), open_diagnosis(store, copy, spec))
+scores = scorecard(*(four_tests(store, one, spec).open() for one in (study, copy)))
 look = view.ViewSpec(layer=2)
 seen = view.layer_reading(store, study, look)
 facts = view.facts(items, seen)
