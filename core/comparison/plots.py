@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from core.charts import lay_out_rows, ribbon
 from core.comparison.profiles import Profile
 from core.comparison.sides import LETTERS, Side
 from core.comparison.view import DepthCurve
@@ -62,16 +63,7 @@ def sides_figure(figures: Sequence[Estimate]) -> go.Figure:
                 hovertemplate=f"{letter}: {interval(side)}<extra></extra>",
             )
         )
-    figure.update_layout(
-        height=40 + 24 * len(figures),
-        margin=_SMALL,
-        showlegend=False,
-        hovermode="closest",
-        dragmode=False,
-    )
-    figure.update_xaxes(nticks=4, zeroline=True, zerolinewidth=1, fixedrange=True)
-    figure.update_yaxes(automargin=True, fixedrange=True, ticks="", showgrid=False)
-    return figure
+    return lay_out_rows(figure, 40 + 24 * len(figures), _SMALL)
 
 
 # --- over depth ---
@@ -165,20 +157,9 @@ def overlap_figure(
 def _ribbon(
     figure: go.Figure, at: Sequence[float], band: NDArray[np.floating], colour: str | None
 ) -> None:
-    if not len(at):
-        return
-    figure.add_trace(
-        go.Scatter(
-            x=[*at, *at[::-1]],
-            y=[*band[:, 1], *band[::-1, 2]],
-            mode="lines",
-            line={"width": 0},
-            fill="toself",
-            fillcolor=CHANCE if colour is None else _faint(colour),
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    )
+    if len(at):
+        filling = CHANCE if colour is None else _faint(colour)
+        figure.add_trace(ribbon(at, *band[:, 1:].T.tolist(), filling))
 
 
 def _faint(colour: str) -> str:

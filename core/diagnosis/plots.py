@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from core.charts import lay_out_rows, ribbon
 from core.diagnosis.verdicts import CONTROLS, Score
 from core.diagnosis.view import Curve
 from core.foundations import DIMENSIONS, FOUNDATIONS
@@ -66,16 +67,7 @@ def forest_figure(score: Score) -> go.Figure:
         rows.insert(1, ("shuffled labels", shuffled, CONTROL))
     for name, side, colour in reversed(rows):
         figure.add_trace(_forest_row(name, side, colour))
-    figure.update_layout(
-        height=54 + 23 * len(rows),
-        margin={"l": 4, "r": 10, "t": 4, "b": 22},
-        showlegend=False,
-        hovermode="closest",
-        dragmode=False,
-    )
-    figure.update_xaxes(nticks=4, zeroline=True, zerolinewidth=1, fixedrange=True)
-    figure.update_yaxes(automargin=True, fixedrange=True, ticks="", showgrid=False)
-    return figure
+    return lay_out_rows(figure, 54 + 23 * len(rows), {"l": 4, "r": 10, "t": 4, "b": 22})
 
 
 def _forest_row(name: str, side: Estimate, colour: str) -> go.Scatter:
@@ -143,17 +135,8 @@ def _ribbon(
     for there, run in groupby(range(len(at)), key=known.__getitem__):
         rows = list(run)
         if there:
-            yield go.Scatter(
-                x=[at[row] for row in (*rows, *rows[::-1])],
-                y=[*(band[row].low for row in rows), *(band[row].high for row in rows[::-1])],
-                mode="lines",
-                line={"width": 0},
-                fill="toself",
-                fillcolor=colour,
-                hoverinfo="skip",
-                name=name,
-                showlegend=False,
-            )
+            low, high = ([getattr(band[row], end) for row in rows] for end in ("low", "high"))
+            yield ribbon([at[row] for row in rows], low, high, colour, name)
 
 
 def _control(at: Sequence[int], values: Sequence[float], name: str) -> go.Scatter:

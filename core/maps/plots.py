@@ -22,22 +22,9 @@ from core.palette import (
 )
 from core.statistics.bootstrap import Estimate
 
-#: Buttons of every chart; the camera saves a PNG at three times the screen's resolution.
-CONFIG: Final[dict[str, Any]] = {
-    "displaylogo": False,
-    "scrollZoom": True,
-    "modeBarButtonsToRemove": ["autoScale2d", "zoomIn2d", "zoomOut2d"],
-    "toImageButtonOptions": {"format": "png", "scale": 3, "filename": "moralscope"},
-}
 MAP_HEIGHT: Final = 520
 #: Characters of an action that a hover shows; the table has all.
 HOVERED: Final = 240
-
-
-def config(name: str) -> dict[str, Any]:
-    """Return ``CONFIG`` with a name for the PNG that the camera saves."""
-    image = {**CONFIG["toImageButtonOptions"], "filename": name}
-    return {**CONFIG, "toImageButtonOptions": image}
 
 
 def hover_texts(table: pd.DataFrame) -> list[str]:

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from core.charts import ribbon
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, MODEL, OWN
-from core.statistics.bootstrap import Estimate
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.strength_sweep import SAFE_KL, Check, StrengthSweep
 from core.wording import number
@@ -139,8 +139,9 @@ def dose_figure(dose: StrengthSweep) -> go.Figure:
         (2, "sign", "turn", "random_turn"),
     ):
         bands = {one: [getattr(point, one) for point in dose.points] for one in (own, random)}
-        figure.add_trace(_ribbon(at, bands[random], _GREY, f"random, {name}"), row, 1)
-        figure.add_trace(_ribbon(at, bands[own], _RIBBON, f"95 % interval, {name}"), row, 1)
+        for band, colour, told in ((random, _GREY, "random"), (own, _RIBBON, "95 % interval")):
+            ends = ([getattr(one, end) for one in bands[band]] for end in ("low", "high"))
+            figure.add_trace(ribbon(at, *ends, colour, f"{told}, {name}"), row, 1)
         figure.add_trace(_line(at, [one.value for one in bands[own]], name), row, 1)
     for row, strength, check in ((1, dose.calibrated, dose.push), (2, dose.turned_at, dose.turn)):
         if strength:
@@ -161,19 +162,6 @@ def dose_figure(dose: StrengthSweep) -> go.Figure:
     figure.update_xaxes(tickformat="+.0%")
     figure.update_xaxes(title="strength, share of the residual norm", row=4, col=1)
     return figure
-
-
-def _ribbon(x: Sequence[float], ends: Sequence[Estimate], colour: str, name: str) -> go.Scatter:
-    return go.Scatter(
-        x=[*x, *x[::-1]],
-        y=[*(one.low for one in ends), *(one.high for one in ends[::-1])],
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor=colour,
-        hoverinfo="skip",
-        name=name,
-    )
 
 
 def _line(x: Sequence[float], y: Sequence[float], name: str) -> go.Scatter:

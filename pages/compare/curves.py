@@ -4,10 +4,10 @@ from typing import Any
 
 import streamlit as st
 
+from core.charts import config
 from core.comparison import plots as comparison_plots
 from core.comparison import view as comparison_view
 from core.comparison.jobs import Found
-from core.maps.plots import config
 from core.measures.result import TESTS
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import streamlit as st
 
+from core.charts import config
 from core.comparison import plots as comparison_plots
 from core.comparison import view as comparison_view
 from core.comparison.jobs import Found
 from core.comparison.sides import LETTERS
-from core.maps.plots import config
 from core.wording import interval, number
 from pages.compare import against
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 import streamlit as st
 
+from core import charts as core_charts
 from core.comparison import plots as comparison_plots
 from core.comparison import view as comparison_view
 from core.comparison.jobs import Found
@@ -75,7 +76,7 @@ def _draw(
         key=key,
         on_select=lambda: selection.from_chart(key, look.items),
         selection_mode=("points", "box", "lasso"),
-        config=maps_plots.config(f"moralscope-{letter}"),
+        config=core_charts.config(f"moralscope-{letter}"),
         alt=f"{letter}, {name}: scatter of {len(look.items)} actions, turned onto the map of A; "
         "the table of differences below holds how far each moved.",
     )

@@ -5,20 +5,16 @@ import streamlit as st
 from core.maps import view as maps_view
 from pages.compare import choice as compare_choice
 from pages.compare import files, headline, items, layers, maps, run, tests, texts
-from pages.shared import bench, frame, model_card, reading, sidebar
+from pages.shared import bench, frame
+from pages.shared.opening import opened_study
 
-frame.heading(
+with opened_study(
     "Compare",
     "Two to four readings of the same actions beside each other: what differs, and how sure that "
     "is. The sidebar's model is A; the others are held against it.",
-)
-with frame.told():
-    set_name = sidebar.set_name()
-    maps_view.check_size(bench.items(set_name))
-    frame.provenance_note(set_name)
-    study = reading.study(set_name)
+) as (set_name, study):
     if study is not None:
-        model_card.show(study)
+        maps_view.check_size(bench.items(set_name))
         choice = compare_choice.ask(set_name, study)
         headline.legend(choice.sides)
         found = run.panel(choice) if len(choice.sides) > 1 else None

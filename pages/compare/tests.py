@@ -4,12 +4,12 @@ from typing import Any, Final
 
 import streamlit as st
 
+from core.charts import config
 from core.comparison import plots as comparison_plots
 from core.comparison import view as comparison_view
 from core.comparison.differences import RULE, Difference
 from core.comparison.jobs import Found
 from core.comparison.sides import LETTERS
-from core.maps.plots import config
 from core.measures.result import TESTS, Test
 from core.wording import interval
 from pages.compare import curves

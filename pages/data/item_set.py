@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core import charts as core_charts
 from core.dataset import archive
 from core.dataset.items import Items
 from core.foundations import FOUNDATIONS, GRADES
@@ -55,7 +56,7 @@ def strata(items: Items) -> None:
     st.plotly_chart(
         maps_plots.strata_figure(counts),
         key="strata",
-        config=maps_plots.CONFIG,
+        config=core_charts.CONFIG,
         alt="Number of actions per foundation and grade, vice to the left, virtue to the right.",
     )
     with st.expander("The same as a table"):

@@ -6,11 +6,11 @@ import streamlit as st
 
 from core import layers
 from core.activations.study import Study
+from core.charts import config
 from core.diagnosis import plots as diagnosis_plots
 from core.diagnosis import view as diagnosis_view
 from core.diagnosis.diagnosis import Diagnosis
 from core.layers import EMBEDDING
-from core.maps.plots import config
 from pages.diagnosis import failures
 from pages.diagnosis.choice import Choice
 from pages.shared import frame, routes

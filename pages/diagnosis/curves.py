@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import streamlit as st
 
+from core.charts import config
 from core.diagnosis import plots as diagnosis_plots
 from core.diagnosis.diagnosis import Diagnosis
 from core.diagnosis.verdicts import CONTROLS
 from core.diagnosis.view import curve
-from core.maps.plots import config
 from core.measures.result import ALL, TESTS
 from core.palette import CHANCE, CONTROL, CONTROL_COLOURS, MODEL, OWN
 from pages.diagnosis.choice import Choice

@@ -3,20 +3,15 @@
 from core.diagnosis.verdicts import scorecard as scored
 from pages.diagnosis import at_layer, curves, figure_table, pack, run, scorecard, waterfall
 from pages.diagnosis import choice as diagnosis_choice
-from pages.shared import bench, frame, model_card, reading, sidebar
+from pages.shared import frame, reading
+from pages.shared.opening import opened_study
 
-frame.heading(
+with opened_study(
     "Diagnosis",
     "Is this model morally indifferent? Four tests at every layer, each beside what shuffled "
     "labels, mere words and an untrained copy give.",
-)
-with frame.told():
-    set_name = sidebar.set_name()
-    bench.items(set_name)
-    frame.provenance_note(set_name)
-    study = reading.study(set_name)
+) as (set_name, study):
     if study is not None:
-        model_card.show(study)
         choice = diagnosis_choice.ask(study)
         found = run.panel(study, choice.spec) if reading.panel(study) else None
         if found is not None:

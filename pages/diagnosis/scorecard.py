@@ -5,11 +5,11 @@ from typing import Final
 
 import streamlit as st
 
+from core.charts import config
 from core.diagnosis import plots as diagnosis_plots
 from core.diagnosis.verdicts import RULE, Level, Score
 from core.diagnosis.view import ceiling_text, summary
 from core.layers import layer_name
-from core.maps.plots import config
 from core.measures.result import TESTS, Test
 from core.wording import in_parts, interval
 from pages.diagnosis import results

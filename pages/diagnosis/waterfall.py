@@ -6,11 +6,11 @@ from typing import Any, Final
 import streamlit as st
 
 from core.activations.study import Study
+from core.charts import config
 from core.diagnosis.jobs import repaired
 from core.diagnosis.plots import within_reach
 from core.diagnosis.waterfall import Step
 from core.diagnosis.waterfall_plots import ends_text, waterfall_figure, waterfall_table
-from core.maps.plots import config
 from core.measures.result import TESTS, Test
 from core.runtime.made import Made
 from pages.shared import progress

@@ -4,10 +4,10 @@ from typing import Any
 
 import streamlit as st
 
+from core.charts import config
 from core.features.dashboard import Dashboard
 from core.features.plots import activation_figure, centres_figure, correlation_figure
 from core.features.view import activation_table, passport_table
-from core.maps.plots import config
 
 
 def show(known: Dashboard) -> None:

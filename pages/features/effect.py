@@ -5,12 +5,12 @@ from typing import Any
 import streamlit as st
 
 from core.activations.study import Study
+from core.charts import config
 from core.features import jobs as features_jobs
 from core.features.effect import MOST_ACTIONS, Effect, EffectSpec
 from core.features.jobs import MoralLatents
 from core.features.plots import effect_figure
 from core.features.view import axis_of
-from core.maps.plots import config
 from core.sae.dictionary import Dictionary
 from core.steering.latents import latent_axis
 from pages.shared import progress, routes

@@ -7,11 +7,11 @@ import streamlit as st
 
 from core import exports
 from core.activations.study import Study
+from core.charts import config
 from core.features.jobs import MoralLatents
 from core.features.plots import latents_figure
 from core.features.view import Shown, latents
 from core.foundations import DIMENSIONS, Dimension
-from core.maps.plots import config
 from core.runtime.store import fingerprint
 from core.sae.dictionary import Dictionary
 from pages.features import opened, search

@@ -1,20 +1,15 @@
 """Page: a layer taken apart; which latents carry moral meaning, and how far the claim holds."""
 
 from pages.features import choice, dashboard, latents, ranking, report, results, sentence
-from pages.shared import bench, frame, model_card, reading, sidebar
+from pages.shared import frame, reading
+from pages.shared.opening import opened_study
 
-frame.heading(
+with opened_study(
     "Features",
     "A layer taken apart into latents, each on for few tokens. Which of them carry moral meaning, "
     "and may we believe it?",
-)
-with frame.told():
-    set_name = sidebar.set_name()
-    bench.items(set_name)
-    frame.provenance_note(set_name)
-    study = reading.study(set_name)
+) as (_, study):
     if study is not None:
-        model_card.show(study)
         shelved = choice.ask(study) if reading.panel(study) else None
         if shelved is not None:
             dictionary = results.dictionary(shelved)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.maps.plots import config
+from core.charts import config
 from core.sae.training.plots import (
     density_figure,
     density_table,

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.maps.plots import config
+from core.charts import config
 from core.sae.training.plots import training_figure
 from pages.shared.bench import workbench
 

@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from core import exports
+from core.charts import config
 from core.leaderboard import plots as leaderboard_plots
 from core.leaderboard import view as leaderboard_view
-from core.maps.plots import config
 from pages.leaderboard.table import Choice
 
 _FIRST = ["shown", "group", "parameters", "test", "value", "low", "high", "verdict", "layer"]

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from core import charts as core_charts
 from core import exports
 from core.foundations import DIMENSIONS
 from core.maps import plots as maps_plots
@@ -41,7 +42,7 @@ def show(look: Look) -> None:
         st.plotly_chart(
             maps_plots.distribution_figure(look.colours, look.chosen),
             key="distribution",
-            config=maps_plots.CONFIG,
+            config=core_charts.CONFIG,
             alt=f"{look.colours.title}: distribution over all items and over the selection.",
         )
 

@@ -10,26 +10,19 @@ from pages.shared import (
     controls,
     frame,
     maps,
-    model_card,
     pictures,
     reading,
     selection,
-    sidebar,
 )
+from pages.shared.opening import opened_study
 
-frame.heading(
+with opened_study(
     "Map",
     "Left, how people grade actions; right, how one layer of the model lays out the same actions. "
     "Drag a box on either map: the rest turns grey on both.",
-)
-with frame.told():
-    set_name = sidebar.set_name()
+) as (set_name, study):
     items = bench.items(set_name)
-    frame.provenance_note(set_name)
     maps_view.check_size(items)
-    study = reading.study(set_name)
-    if study is not None:
-        model_card.show(study)
     spec, colour = controls.map_controls(study)
     seen, placed, charts = None, None, []
     with frame.told():

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from core import charts as core_charts
 from core.activations.study import Study
 from core.foundations import FOUNDATIONS
 from core.maps import jobs as maps_jobs
@@ -63,7 +64,7 @@ def panel(study: Study, placed: Placed, spec: ViewSpec) -> None:
         st.plotly_chart(
             maps_plots.sentence_figure(bands),
             key="sentence-bands",
-            config=maps_plots.CONFIG,
+            config=core_charts.CONFIG,
             alt="Cosine of your sentence to each centre, with interval and chance band.",
         )
         st.caption("Inside the grey band a centre is no nearer than random items are.")
@@ -72,7 +73,7 @@ def panel(study: Study, placed: Placed, spec: ViewSpec) -> None:
         st.plotly_chart(
             maps_plots.layers_heatmap(placed.cosine, controls.layer_names(study)),
             key="sentence-layers",
-            config=maps_plots.CONFIG,
+            config=core_charts.CONFIG,
             alt="Heat map of the sentence's cosine to the ten centres over layers.",
         )
     with right:

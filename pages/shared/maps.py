@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from core import charts as core_charts
 from core.dataset.items import Items
 from core.maps import plots as maps_plots
 from core.maps.view import Colouring, Picture
@@ -60,7 +61,7 @@ def draw(
         key=key if flat else f"{key}-3d",
         on_select=(lambda: selection.from_chart(key, look.items)) if flat else "ignore",
         selection_mode=("points", "box", "lasso"),
-        config=maps_plots.config(f"moralscope-{side}"),
+        config=core_charts.config(f"moralscope-{side}"),
         alt=f"{title}: scatter of {len(look.items)} actions; the table below holds the same.",
     )
     st.caption(trust_line(picture))

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from core import charts as core_charts
 from core.activations.study import Study
 from core.maps import plots as maps_plots
 from core.maps import view as maps_view
@@ -41,7 +42,7 @@ def show(study: Study, run: Run, set_name: str) -> None:
         st.plotly_chart(
             landing_figure(table),
             key="landing",
-            config=maps_plots.config("moralscope-landing") | {"displayModeBar": False},
+            config=core_charts.config("moralscope-landing") | {"displayModeBar": False},
             alt="Percentile of closeness to each centre, plain and steered; the table below holds "
             "the same.",
         )
@@ -72,7 +73,7 @@ def _map(study: Study, spec: ViewSpec, places: "np.ndarray | None", set_name: st
     st.plotly_chart(
         figure if places is None else with_arrows(figure, places),
         key="landing-map",
-        config=maps_plots.config("moralscope-landing-map"),
+        config=core_charts.config("moralscope-landing-map"),
         alt="Map of the actions with an arrow per sample from its plain to its steered text.",
     )
     frame.legend(colours)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.activations.study import Study
-from core.maps.plots import config
+from core.charts import config
 from core.steering import jobs as steering_jobs
 from core.steering.plots import leakage_figure
 from core.steering.view import leakage_table

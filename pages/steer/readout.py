@@ -6,7 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from core.activations.study import Study
-from core.maps.plots import config
+from core.charts import config
 from core.steering.plots import answer_figure
 from core.steering.recipes import Recipe
 from core.steering.view import answer_sentence, answer_table

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.maps.plots import config
+from core.charts import config
 from core.steering.effects.strength_sweep import ENOUGH, RANDOM, RANDOM_EACH, SAFE_KL, StrengthSweep
 from core.steering.plots import dose_figure
 from core.steering.view import check_table, dose_sentence, dose_table
