@@ -159,7 +159,7 @@ def _ribbon(
 ) -> None:
     if len(at):
         filling = CHANCE if colour is None else _faint(colour)
-        figure.add_trace(ribbon(at, *band[:, 1:].T.tolist(), filling))
+        figure.add_trace(ribbon(at, band[:, 1].tolist(), band[:, 2].tolist(), filling))
 
 
 def _faint(colour: str) -> str:

@@ -140,8 +140,8 @@ def dose_figure(dose: StrengthSweep) -> go.Figure:
     ):
         bands = {one: [getattr(point, one) for point in dose.points] for one in (own, random)}
         for band, colour, told in ((random, _GREY, "random"), (own, _RIBBON, "95 % interval")):
-            ends = ([getattr(one, end) for one in bands[band]] for end in ("low", "high"))
-            figure.add_trace(ribbon(at, *ends, colour, f"{told}, {name}"), row, 1)
+            lows, highs = [one.low for one in bands[band]], [one.high for one in bands[band]]
+            figure.add_trace(ribbon(at, lows, highs, colour, f"{told}, {name}"), row, 1)
         figure.add_trace(_line(at, [one.value for one in bands[own]], name), row, 1)
     for row, strength, check in ((1, dose.calibrated, dose.push), (2, dose.turned_at, dose.turn)):
         if strength:
