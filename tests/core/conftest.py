@@ -1,17 +1,21 @@
-"""Fixtures for tests of what is made from a finished diagnosis: made figures, no measuring."""
+"""Fixtures for tests of jobs, and of what is made from a finished diagnosis: made figures."""
 
 import numpy as np
 import pytest
 
+from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
 from core.dataset import sets
+from core.dataset.sets import ItemSpec
 from core.diagnosis.diagnosis import BASELINES, Diagnosis, DiagnosisSpec
 from core.diagnosis.layer import LayerDiagnosis
 from core.layers import EMBEDDING
 from core.measures.result import ALL, HEADLINES, TESTS, Measured, Measurement
 from core.models.open_models import describe
 from core.statistics.bootstrap import Estimate
+from core.workbench import Workbench
+from tests.core.benches import done, write_table
 
 
 def made_layer(height, shift=0.0):
@@ -53,3 +57,21 @@ def make_diagnosis():
         return Diagnosis(study, spec or DiagnosisSpec(), layers, baselines)
 
     return make
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """Return a workbench whose cache is empty."""
+    return Workbench.at(tmp_path / "cache")
+
+
+@pytest.fixture
+def few_items(bench, tmp_path):
+    """Return a set of 24 actions on the bench."""
+    return done(bench.add_items(ItemSpec("file", write_table(tmp_path / "t.tsv")))).result
+
+
+@pytest.fixture
+def few_study(bench, few_items, llama_spec):
+    """Return those 24 actions beside the tiny Llama, of which no weight is read."""
+    return study_of(bench, few_items, llama_spec, ReadSpec())
