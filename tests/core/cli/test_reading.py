@@ -1,0 +1,57 @@
+"""The commands ``describe``, ``read`` and ``maps``: what a model is, reads, and looks like."""
+
+from core.models.open_models import Shelf
+from tests.core.cli.commands import no_weights, value_of
+from tests.core.leaderboard.manysets import ROWS
+
+
+def test_a_model_is_described_without_its_weights(run, model, monkeypatch):
+    monkeypatch.setattr(Shelf, "get", no_weights)
+    status, out, err = run("describe", model)
+    assert (status, err) == (0, "")
+    assert value_of(out, "architecture") == "LlamaForCausalLM"
+    assert value_of(out, "layers").startswith("3 ")
+    assert value_of(out, "width") == "32"
+    assert value_of(out, "identity").startswith("folder:")
+    assert "free: fits" in value_of(out, "memory")
+
+
+def test_reading_a_second_time_costs_nothing_and_says_so(run, model, actions, monkeypatch):
+    status, out, err = run("read", model, "--items", actions)
+    assert (status, err) == (0, "")
+    assert f"has read {ROWS} texts in" in out
+    assert value_of(out, "poolings") == "mean, last"
+    monkeypatch.setattr(Shelf, "get", no_weights)
+    status, out, _ = run("read", model, "--items", actions)
+    assert status == 0
+    assert "before: nothing to do" in out
+
+
+def test_preset_template_and_control_are_readings_of_their_own(run, model, actions):
+    run("read", model, "--items", actions)
+    for words in (["--preset", "paper"], ["--template", "{action} is"], ["--untrained", "0"]):
+        _, out, _ = run("read", model, "--items", actions, *words)
+        assert "nothing to do" not in out
+    assert "untrained 0" in value_of(out, "model")
+
+
+def test_maps_tell_the_trust_of_every_layer_beside_chance(run, model, actions, monkeypatch):
+    status, out, err = run("maps", model, "--items", actions, "--dims", "3")
+    assert (status, err) == (0, "")
+    assert value_of(out, "maps") == "3-D PCA, pooling mean, standardised"
+    rows = [line.split() for line in out.splitlines() if line.strip()]
+    table = {row[0]: row[1:] for row in rows if row[0] in ("embedding", "0", "1", "2")}
+    assert list(table) == ["embedding", "0", "1", "2"]
+    for trust, null, kept, chance, shown in table.values():
+        assert (null, chance) == ("0.500", f"{10 / (ROWS - 1):.3f}")
+        assert 0.5 < float(trust) <= 1
+        assert float(chance) < float(kept) <= 1
+        assert 0 < float(shown) < 1
+    monkeypatch.setattr(Shelf, "get", no_weights)
+    assert run("maps", model, "--items", actions, "--dims", "3")[1] == out
+
+
+def test_a_layer_without_a_picture_says_why(run, model, actions):
+    _, out, _ = run("maps", model, "--items", actions, "--pooling", "last")
+    assert "At the embedding output the last state is the same for every text" in out
+    assert len([line for line in out.splitlines() if line[:2] in ("0 ", "1 ", "2 ")]) == 3
