@@ -79,7 +79,8 @@ def watch(job: Job) -> Any:
     except KeyboardInterrupt:
         job.cancel()
         line.say("Stopping after the present step. Ctrl-C again leaves at once.")
-        job.wait()
+        while job.active:  # a wait without an end hears no Ctrl-C on some systems
+            job.wait(LOOK)
         raise
     finally:
         line.clear()

@@ -9,6 +9,7 @@ import pytest
 
 from core.activations import extraction
 from core.cli import basic
+from core.cli.progress_line import ProgressLine
 from core.runtime.runner import Job
 from tests.core.cli.commands import python
 from tests.core.leaderboard.manysets import ROWS
@@ -94,6 +95,37 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(run, model, actions, 
     status, _, _ = run("read", model, "--items", actions)
     assert status == 0
     assert sum(batches) == ROWS
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_second_ctrl_c_leaves_at_once_while_the_step_is_still_going(run, monkeypatch):
+    say = ProgressLine.say
+    told, free, jobs = threading.Event(), threading.Event(), []
+
+    def said(line, text):
+        say(line, text)
+        if "Ctrl-C again" in text:
+            told.set()
+
+    def stubborn(desk):
+        def work(_):
+            jobs.extend(desk.bench.runner.jobs())
+            _thread.interrupt_main()
+            assert told.wait(10)
+            _thread.interrupt_main()
+            free.wait(10)
+
+        desk.job({"work": "stubborn"}, "Stubborn work", work, "data")
+        yield "never told"
+
+    monkeypatch.setattr(ProgressLine, "say", said)
+    monkeypatch.setattr(basic, "list_items", stubborn)
+    status, out, err = run("items")
+    (job,) = jobs
+    active = job.active
+    free.set()
+    assert (status, out, active) == (130, "", True)
+    assert err.startswith("Stopping after the present step. Ctrl-C again leaves at once.\n")
 
 
 def test_ctrl_c_between_jobs_ends_with_130(run, monkeypatch):
