@@ -5,12 +5,20 @@
 
 import os
 
+from tests.cores import CORES, SHARE
+
 # Before torch and transformers are imported anywhere: no test reaches the network, and OpenMP does
 # not spin while other processes need the cores (6 times slower with one busy neighbour).
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Workers side by side (pytest -n) share the cores instead of each taking all of them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", str(SHARE))
+    os.environ.setdefault("MKL_NUM_THREADS", str(SHARE))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(SHARE))
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(SHARE))
 
 import shutil
 from collections.abc import Iterator
@@ -34,11 +42,25 @@ _CORPUS = [
 ]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers ``-n auto`` means: one per core, of which each holds 2 GB."""
+    return min(CORES, 8)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def cache_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Point the default cache away from the user's own for the whole session."""
+    """Point the default cache away from the user's own for the whole session.
+
+    Workers side by side share it: one converts the model, the others wait.
+    """
     kept = os.environ.get("MORALSCOPE_TEST_CACHE")
-    root = Path(kept).expanduser() if kept else tmp_path_factory.mktemp("cache")
+    if kept:
+        root = Path(kept).expanduser()
+    elif "PYTEST_XDIST_WORKER" in os.environ:
+        root = tmp_path_factory.getbasetemp().parent / "cache"
+    else:
+        root = tmp_path_factory.mktemp("cache")
     before = os.environ.get("MORALSCOPE_CACHE")
     os.environ["MORALSCOPE_CACHE"] = str(root)
     yield root

@@ -1,5 +1,6 @@
 """Fixtures of the page tests: the app without a browser, each test with a cache of its own."""
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,17 @@ ROUTER = Path(__file__).resolve().parents[2] / "pages" / "shared" / "router.py"
 PATIENCE = 120
 
 OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _components() -> Iterator[None]:
+    """Let Streamlit search the installed packages for components once, not for every page."""
+    from streamlit.components.v2 import manifest_scanner
+
+    once = functools.cache(manifest_scanner.scan_component_manifests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", once)
+        yield
 
 
 @pytest.fixture(scope="session")
