@@ -20,6 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(SHARE))
     os.environ.setdefault("NUMBA_NUM_THREADS", str(SHARE))
 
+import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,13 @@ def cache_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["MORALSCOPE_CACHE"]
     else:
         os.environ["MORALSCOPE_CACHE"] = before
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _settled() -> None:
+    """Take what is loaded by now out of garbage collection, which walked all of torch each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -23,11 +23,48 @@ from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import bloom_folder, made_edit, opened
 
 PROMPT = "helping a friend who"
+#: Loads what every script imports, for seconds, once; then runs each in a process of its own.
+_HOST = """
+import os, runpy, sys
+import nnsight, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, BloomForCausalLM, LlamaForCausalLM
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        os.chdir(line[:-1])
+        sys.stdout, sys.stderr = open("out.txt", "w"), open("errors.txt", "w")
+        runpy.run_path("repeat.py", run_name="__main__")
+        sys.stdout.flush()
+        os._exit(0)  # an end in good order takes as long as the script
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
 def llama(tiny_llama_folder, tmp_path_factory):
     return opened(tiny_llama_folder, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def repeat(tmp_path_factory):
+    """Return a function that runs the script in a folder and returns what it prints."""
+    host = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", _HOST],
+        cwd=tmp_path_factory.mktemp("host"),  # where nothing of Moralscope can be imported
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+
+    def run(folder):
+        host.stdin.write(f"{folder}\n")
+        code = host.stdout.readline()
+        assert code == "0\n", (folder / "errors.txt").read_text()
+        return (folder / "out.txt").read_text()
+
+    with host:
+        yield run
 
 
 def made_run(operation="add", positions="not first", prompt=PROMPT, **fields):
@@ -56,13 +93,15 @@ def made_run(operation="add", positions="not first", prompt=PROMPT, **fields):
     ],
 )
 def test_the_script_writes_the_same_text(
-    operation, positions, strengths, llama, tiny_llama_folder, tmp_path
+    operation, positions, strengths, llama, tiny_llama_folder, tmp_path, repeat
 ):
     edits = [
         made_edit(strengths, operation, layer=1),
         made_edit((2.0,), operation, layer=2, seed=5),
     ]
-    assert_repeats(llama, tiny_llama_folder, made_run(operation, positions), edits, tmp_path)
+    assert_repeats(
+        repeat, llama, tiny_llama_folder, made_run(operation, positions), edits, tmp_path
+    )
 
 
 @pytest.mark.slow
@@ -75,10 +114,10 @@ def test_the_script_writes_the_same_text(
     ],
 )
 def test_the_script_of_latents_that_are_set_writes_the_same_text(
-    rule, positions, strengths, llama, tiny_llama_folder, tmp_path
+    rule, positions, strengths, llama, tiny_llama_folder, tmp_path, repeat
 ):
     edit = clamping(strengths, rule)
-    assert_repeats(llama, tiny_llama_folder, made_run("clamp", positions), [edit], tmp_path)
+    assert_repeats(repeat, llama, tiny_llama_folder, made_run("clamp", positions), [edit], tmp_path)
     kept = load_folder(tmp_path / "dictionary")
     assert kept.digest == edit.dictionary.digest  # and any program of SAELens opens it
 
@@ -113,36 +152,30 @@ def test_a_latent_set_to_another_value_writes_another_text(llama):
     assert len(texts) == 2  # else the scripts above would agree whatever they did
 
 
-def assert_repeats(model, folder, run, edits, tmp_path):
+def assert_repeats(repeat, model, folder, run, edits, tmp_path):
     """Write a run's text, let its script write it again, and compare."""
     recipe = run.recipe
     last = list(write(model, run.prompt, edits, recipe.positions, recipe.decoding))[-1]
     packed = bundle_bytes(run, edits, str(folder), model.layers, end_tokens(model))
     with zipfile.ZipFile(io.BytesIO(packed)) as bundle:
         bundle.extractall(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "repeat.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.removesuffix("\n") == last.steered[0]
+    assert repeat(tmp_path).removesuffix("\n") == last.steered[0]
     assert last.changed_tokens > 0  # else any script would do
 
 
 @pytest.mark.slow
 def test_the_script_of_a_model_whose_layers_give_tuples_writes_the_same_text(
-    tmp_path, tmp_path_factory
+    tmp_path, tmp_path_factory, repeat
 ):
     folder = bloom_folder(tmp_path_factory)
     edits = [made_edit((4.0,), layer=2, norm=300.0)]
-    assert_repeats(opened(folder, tmp_path_factory), folder, made_run(), edits, tmp_path)
+    assert_repeats(repeat, opened(folder, tmp_path_factory), folder, made_run(), edits, tmp_path)
 
 
 @pytest.mark.slow
-def test_the_script_of_a_chat_writes_the_same_text(tiny_llama_folder, tmp_path, tmp_path_factory):
+def test_the_script_of_a_chat_writes_the_same_text(
+    tiny_llama_folder, tmp_path, tmp_path_factory, repeat
+):
     folder = tmp_path_factory.mktemp("models") / "chat"
     shutil.copytree(tiny_llama_folder, folder)
     (folder / "chat_template.jinja").write_text("<s>U: {{ messages[0].content }}\nA:")
@@ -150,7 +183,7 @@ def test_the_script_of_a_chat_writes_the_same_text(tiny_llama_folder, tmp_path, 
     decoding = replace(run.recipe.decoding, chat=True)
     run = replace(run, recipe=replace(run.recipe, decoding=decoding))
     edits = [made_edit((3.0,), layer=1)]
-    assert_repeats(opened(folder, tmp_path_factory), folder, run, edits, tmp_path)
+    assert_repeats(repeat, opened(folder, tmp_path_factory), folder, run, edits, tmp_path)
 
 
 def test_the_bundle_holds_script_directions_and_run():
