@@ -3,6 +3,7 @@
 The bootstrap resamples groups (texts), not rows: rows that share a text are one observation.
 """
 
+import functools
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 #: Weights held at once by a bootstrap: 2**24 cells are 128 MB.
 _BLOCK_CELLS: Final = 2**24
+#: Weights up to this many cells (16 MB) are drawn once for all figures of a set.
+_KEPT_CELLS: Final = 2**21
 
 
 class Estimate(NamedTuple):
@@ -101,11 +104,20 @@ def _resampled(sums: NDArray[np.float64], draws: int, seed: int) -> NDArray[np.f
         seed: Seed of the draws.
     """
     n = len(sums)
+    if n * draws <= _KEPT_CELLS:
+        return np.asarray(_weights(n, draws, seed) @ sums)
     rng = np.random.default_rng(seed)
     block = max(1, _BLOCK_CELLS // n)
     sizes = [min(block, draws - start) for start in range(0, draws, block)]
     share = np.full(n, 1 / n)
     return np.vstack([rng.multinomial(n, share, size=size) @ sums for size in sizes])
+
+
+@functools.lru_cache(maxsize=4)
+def _weights(n: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """Return how often each of ``n`` groups is drawn in each resample, ``(draws, n)``."""
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+    return counts.astype(np.float64)
 
 
 def bootstrap_correlation(
