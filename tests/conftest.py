@@ -49,6 +49,13 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(CORES, 8)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker begin with the browser tests, so that a second server is seldom started."""
+    folder = Path(__file__).parent / "browser"
+    items.sort(key=lambda item: folder not in item.path.parents)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def cache_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Point the default cache away from the user's own for the whole session.
