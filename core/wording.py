@@ -70,7 +70,9 @@ def number(value: float, places: int = 2, *, signed: bool = False) -> str:
 
 
 def interval(figure: Estimate, places: int | None = None, *, signed: bool = False) -> str:
-    """Write a figure with its interval in brackets; in words if there is none.
+    """Write a figure with its interval in brackets.
+
+    Where there is none, a table, whose decimals are fixed, has a dash; a sentence says so.
 
     Args:
         figure: Value and interval.
@@ -78,7 +80,7 @@ def interval(figure: Estimate, places: int | None = None, *, signed: bool = Fals
         signed: Write a plus before what is above 0, too.
     """
     if np.isnan(figure.value):
-        return "not computable"
+        return "not computable" if places is None else "–"
     return " ".join(in_parts(figure, places, signed=signed)).rstrip()
 
 

@@ -61,15 +61,15 @@ class Desk:
         Raises:
             CoreError: It cannot be made.
         """
-        while (job := self.work.runner.ensure(made)) is not None:
-            self.watch(job)
-        found = made.open()
-        if found is None:
-            raise CoreError(
-                "A result that was just stored is gone: another process cleared the cache. Start "
-                "again."
-            )
-        return found
+        for _ in range(2):  # what is found damaged at the first opening is made again
+            while (job := self.work.runner.ensure(made)) is not None:
+                self.watch(job)
+            found = made.open()
+            if found is not None:
+                return found
+        raise CoreError(
+            "A result that was just stored is gone: another process cleared the cache. Start again."
+        )
 
     def job(
         self, key: Mapping[str, Any], title: str, work: Callable[[Report], Any], lane: Lane

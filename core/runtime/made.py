@@ -80,7 +80,7 @@ def artefact(
         store: Where.
         kind: Its kind.
         key: Its content key.
-        read: Reads it from its folder; None if it cannot be read, so that it is made again.
+        read: Reads it from its folder; None if it cannot: it is set aside and made again.
         write: Writes it into an empty folder.
         make: Makes it.
         title: What making it is called.
@@ -90,7 +90,10 @@ def artefact(
 
     def opened() -> T | None:
         folder = store.open(kind, key)
-        return None if folder is None else read(folder)
+        found = None if folder is None else read(folder)
+        if folder is not None and found is None:
+            store.reject(folder)
+        return found
 
     def kept(report: Report) -> T:
         made = make(report)

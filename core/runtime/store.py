@@ -227,10 +227,14 @@ class Store:
             return f"its record cannot be read ({type(error).__name__})"
         return None
 
-    def _set_aside(self, folder: Path, fault: str) -> None:
+    def reject(self, folder: Path) -> None:
+        """Set an artefact aside whose files are whole, but make no sense to their reader."""
+        self._set_aside(folder, "its content cannot be read", whole=True)
+
+    def _set_aside(self, folder: Path, fault: str, *, whole: bool = False) -> None:
         with self._mutex, clear_disk_errors(self.root):
             # Another process may have set it aside meanwhile, and even made it again.
-            if not folder.is_dir() or self._fault(folder) is None:
+            if not folder.is_dir() or (self._fault(folder) is None and not whole):
                 return
             aside = self.root / "damaged"
             aside.mkdir(exist_ok=True)

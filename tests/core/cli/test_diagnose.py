@@ -90,8 +90,8 @@ def test_a_second_diagnosis_costs_nothing_and_needs_no_states(diagnose, run):
     assert lines[-1].startswith("Rule: a model's whole 95 % interval")
     assert [row.split()[0] for row in table_rows(out, *TESTS)] == list(TESTS)
     assert all(row.count("[") >= 6 for row in table_rows(out, "gradient", "dimensional"))
-    assert [row.split()[0] for row in table_rows(out, "embedding", "0", "1", "2")] == [
-        "embedding",
+    assert [row.split()[0] for row in table_rows(out, "emb", "0", "1", "2")] == [
+        "emb",
         "0",
         "1",
         "2",
@@ -187,7 +187,7 @@ def test_a_layer_without_differences_is_told_and_the_others_are_measured(diagnos
     _, last = out.split("\n\n\n")
     assert value_of(last, "states").startswith("pooling last, centred")
     assert "At the embedding output the last state is the same for every text" in last
-    embedding, first = (table_rows(last, name)[0].split() for name in ("embedding", "0"))
+    embedding, first = (table_rows(last, name)[0].split() for name in ("emb", "0"))
     assert embedding[1:] == ["–"] * 4
     assert sum("[" in cell for cell in first) >= 3
     record = json.loads(diagnose("--pooling", "both", "--no-control", "--json")[1])

@@ -109,7 +109,7 @@ def test_a_second_ctrl_c_leaves_at_once_while_the_step_is_still_going(run, monke
 
     def stubborn(desk):
         def work(_):
-            jobs.extend(desk.bench.runner.jobs())
+            jobs.extend(desk.work.runner.jobs())
             _thread.interrupt_main()
             assert told.wait(10)
             _thread.interrupt_main()

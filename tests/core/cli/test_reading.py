@@ -40,8 +40,8 @@ def test_maps_tell_the_trust_of_every_layer_beside_chance(run, model, actions, m
     assert (status, err) == (0, "")
     assert value_of(out, "maps") == "3-D PCA, pooling mean, standardised"
     rows = [line.split() for line in out.splitlines() if line.strip()]
-    table = {row[0]: row[1:] for row in rows if row[0] in ("embedding", "0", "1", "2")}
-    assert list(table) == ["embedding", "0", "1", "2"]
+    table = {row[0]: row[1:] for row in rows if row[0] in ("emb", "0", "1", "2")}
+    assert list(table) == ["emb", "0", "1", "2"]
     for trust, null, kept, chance, shown in table.values():
         assert (null, chance) == ("0.500", f"{10 / (ROWS - 1):.3f}")
         assert 0.5 < float(trust) <= 1

@@ -198,7 +198,7 @@ def test_a_sweep_killed_again_and_again_ends_with_the_same_table(
 
     for attempt in itertools.count():
         watched = partial(impatient, patience=0.1 * 3**attempt)
-        desk = Desk(desk_at(tmp_path / "cache").bench, watched)
+        desk = Desk(desk_at(tmp_path / "cache").work, watched)
         monkeypatch.setattr(resumable.Journal, "add", add if attempt else killed)
         with contextlib.suppress(KeyboardInterrupt):
             list(sweep(desk, read_list(models), asked(actions), out))
@@ -287,7 +287,7 @@ def test_the_command_writes_the_table(whole, actions, models, monkeypatch, tmp_p
 
 def test_the_leaderboard_holds_each_run_once_with_its_control_and_labels(whole, models, actions):
     root, _, _ = whole
-    store = desk_at(root / "cache").bench.store
+    store = desk_at(root / "cache").work.store
     digest = pq.read_table(root / "table.parquet").to_pylist()[0]["items_digest"]
     board = leaderboard_rows.leaderboard(store, digest)
     assert list(board.columns) == list(leaderboard_rows.COLUMNS)

@@ -71,7 +71,7 @@ def test_the_heat_map_frames_the_layers_that_are_shown(study, profile):
     (frame,) = figure.layout.shapes
     assert (frame.x0, frame.y0) == (0.5, 2.5)
     assert "A layer 2, D layer 0" in figure.data[0].customdata[3][1]
-    assert "n/a" in figure.data[0].customdata[0][0]
+    assert "CKA –" in figure.data[0].customdata[0][0]
     assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 1)
     assert figure.layout.xaxis.title.text == "layer of D"
 

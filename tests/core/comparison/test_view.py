@@ -23,7 +23,6 @@ from core.comparison.view import (
     moved_colouring,
     moved_sentence,
     overlap_table,
-    signed,
     sure_sentence,
     unsure_sentence,
 )
@@ -32,6 +31,7 @@ from core.maps.projection import Trust
 from core.measures.result import NOTHING, TESTS
 from core.statistics.bootstrap import Estimate
 from core.statistics.similarity import Cka, Overlap
+from core.wording import interval
 
 
 def difference(test, value=0.0, level="noise"):
@@ -101,9 +101,8 @@ def test_tests_that_cannot_be_computed_are_not_counted():
 def test_a_difference_that_shuffled_labels_give_too_is_none():
     found = four(structural=(-0.3, "labels"))
     assert headline(found).startswith("No difference beyond noise")
-    assert f"clusters {signed(found[2].difference)} ({VERDICTS['labels']})" in unsure_sentence(
-        found
-    )
+    difference = interval(found[2].difference, signed=True)
+    assert f"clusters {difference} ({VERDICTS['labels']})" in unsure_sentence(found)
 
 
 def test_likeness_stands_beside_random_pairings(made):

@@ -60,7 +60,7 @@ def test_every_layer_and_baseline_has_its_headlines(diagnosed):
     lines = lines_of(diagnosed)
     assert row_of(lines, "1").split().count("beyond") == 4
     assert row_of(lines, "0").split().count("0.300") == 4
-    assert row_of(lines, "embedding").split().count("chance") == 4
+    assert row_of(lines, "emb").split().count("chance") == 4
     assert "beyond" not in row_of(lines, "word", "counts")
 
 

@@ -40,15 +40,20 @@ def test_numbers_are_short_and_have_a_true_minus():
         "0.31",
         "−0.50",
         "0.00",
-        "n/a",
+        "–",
     ]
     assert interval(Estimate(0.5, 0.25, 0.75)) == "0.50 [0.25, 0.75]"
     assert interval(Estimate(3.0, np.nan, np.nan)) == "3.00"
     assert interval(NOTHING) == "not computable"
+    assert interval(NOTHING, 3) == "–"
+    assert interval(Estimate(0.5, -0.25, 0.75), signed=True) == "+0.50 [−0.25, +0.75]"
     assert interval(Estimate(0.029, 0.02, 0.039)) == "0.029 [0.020, 0.039]"
     assert in_parts(Estimate(0.029, 0.02, 0.1)) == ("0.03", "[0.02, 0.10]")
-    assert in_parts(NOTHING) == ("n/a", "")
-    assert [layer_name(one) for one in (EMBEDDING, 0, 17)] == ["emb", "0", "17"]
+    assert in_parts(NOTHING) == ("–", "")
+    layers = (EMBEDDING, 0, 17)
+    assert [layer_name(one) for one in layers] == ["emb", "0", "17"]
+    told = [layer_name(one, long=True) for one in layers]
+    assert told == ["embedding", "layer 0", "layer 17"]
 
 
 @pytest.mark.parametrize(

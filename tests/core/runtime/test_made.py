@@ -96,6 +96,37 @@ def test_a_damaged_artefact_is_set_aside_and_made_again(store, damage):
     assert made == [1, 1]
 
 
+def test_what_its_reader_makes_no_sense_of_is_set_aside_and_made_again(store):
+    made = []
+    counted(store, made=made).get()
+    one = replace_reader(store, made)
+    assert one.open() is None
+    assert not one.has()
+    assert "its content cannot be read" in store.notices[-1]
+    assert one.get() == [1, 2]
+    assert made == [1, 1]
+    assert counted(store).open() == (1, 2)
+
+
+def replace_reader(store, made):
+    """Return the same list, whose first reading fails."""
+    tries = []
+
+    def read(folder):
+        tries.append(folder)
+        return None if len(tries) == 1 else (1, 2)
+
+    one = counted(store, made=made)
+    return artefact(
+        store,
+        one.kind,
+        one.key,
+        read=read,
+        write=write_json("numbers.json", list),
+        make=one.make,
+    )
+
+
 def test_what_fails_while_it_is_made_is_not_kept(store):
     made = []
     with pytest.raises(CoreError, match="cannot count"):
