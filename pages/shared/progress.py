@@ -76,8 +76,8 @@ def making(made: Made[Any], note: str = "", *, unasked: bool = False) -> bool:
     """
     runner, asked = workbench().runner, st.session_state.setdefault(_ASKED, set())
     job = runner.of(made)
-    stopped = job is not None and job.state in ("failed", "cancelled")
-    if not stopped and (unasked or made.name in asked):
+    # Not while a job runs, even one that is stopping, nor after one that ended badly.
+    if (job is None or job.state == "done") and (unasked or made.name in asked):
         job = runner.ensure(made)
     if job is not None and job.active:
         asked.add(made.name)  # whoever began it: what follows goes on here

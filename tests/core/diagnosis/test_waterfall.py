@@ -30,7 +30,7 @@ from core.measures.cohort import cohort_of
 from core.measures.result import TESTS
 from core.models.card import ModelCard
 from core.models.open_models import ModelSpec, describe, open_model
-from core.runtime.progress import Cancelled
+from core.runtime.progress import Cancelled, silent
 from core.runtime.store import Store
 
 DRAWS = 20
@@ -104,8 +104,8 @@ def made_readings(store, rows, change=None):
     return studies
 
 
-def measured(store, studies, draws=DRAWS, **options):
-    return waterfall(store, *studies, draws=draws, **options).get()
+def measured(store, studies, draws=DRAWS, report=silent, **options):
+    return waterfall(store, *studies, draws=draws, **options).get(report)
 
 
 def assert_same(one, other):

@@ -105,13 +105,13 @@ def test_a_model_that_has_read_nothing_is_offered_the_reading(open_page, model_t
 def test_a_failed_measuring_says_why_and_can_be_tried_again(
     open_read, work, complaints, monkeypatch
 ):
-    from core import CoreError, workbench
+    from core import CoreError
 
     def broken(*_: Any) -> Any:
         raise CoreError("The disk is full. Free some space.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(workbench, "diagnose", broken)
+        patch.setattr("core.diagnosis.diagnosis.each", broken)
         app = open_read("diagnosis")
         button(app, "Run the four tests").click().run()
         work.runner.jobs()[0].wait(WITHIN)
@@ -123,18 +123,16 @@ def test_a_failed_measuring_says_why_and_can_be_tried_again(
 def test_cancel_is_heard_at_once_and_the_measuring_can_be_taken_up(
     open_read, work, complaints, monkeypatch
 ):
-    from core import workbench
-
-    def endless(*arguments: Any) -> Any:
+    def endless(_make: Any, _pieces: Any, _count: Any, report: Any, _note: Any) -> Any:
         while True:
-            arguments[-1](1, 2, "measuring")
+            report(1, 2, "measuring")
             time.sleep(0.02)
             if held.is_set():
                 free.wait(WITHIN)
 
     held, free = threading.Event(), threading.Event()
     with monkeypatch.context() as patch:
-        patch.setattr(workbench, "diagnose", endless)
+        patch.setattr("core.diagnosis.diagnosis.each", endless)
         app = open_read("diagnosis")
         button(app, "Run the four tests").click().run()
         held.set()  # the present step takes its time

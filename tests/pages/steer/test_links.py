@@ -92,12 +92,10 @@ def test_on_its_own_machine_a_link_shows_the_run_and_writes_nothing(open_steer, 
 def test_a_link_carries_the_papers_reading(
     open_read, open_page, work, complaints, elsewhere, model_text, read
 ):
-    study = work.study
     open_read("data")  # puts the cache into place
     items = work.items(read.set_name)
-    work.runner.ensure(
-        reading(work, study(items, ModelSpec.parse(model_text), PRESETS["paper"]))
-    ).wait(WITHIN)
+    study = study_of(work, items, ModelSpec.parse(model_text), PRESETS["paper"])
+    work.runner.ensure(reading(work, study)).wait(WITHIN)
     query = {"model": model_text, "set": read.set_name, "tokens": "4", "samples": "1"}
     app = opened(open_page, work, {**query, "preset": "paper", "care-harm": "40"})
     app = write(app, work)
