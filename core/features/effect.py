@@ -118,15 +118,7 @@ def kept_effect(
     spec: EffectSpec,
     make: Callable[[Report], Effect],
 ) -> Made[Effect]:
-    """Return what a latent causes.
-
-    Args:
-        store: Where results are kept.
-        study: Items and model.
-        dictionary: A dictionary of the model.
-        spec: What is tried.
-        make: Tries it.
-    """
+    """Return what a latent causes."""
     key = {
         "format": _FORMAT,
         **study.plan.base_key(),

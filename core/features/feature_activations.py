@@ -109,14 +109,7 @@ class FeatureActivations:
 def kept_activations(
     store: Store, plan: Plan, dictionary: Dictionary, make: Callable[[Report], FeatureActivations]
 ) -> Made[FeatureActivations]:
-    """Return a set's codes.
-
-    Args:
-        store: Where they are kept.
-        plan: What is read.
-        dictionary: What takes it apart.
-        make: Reads them.
-    """
+    """Return a set's codes."""
     return artefact(
         store,
         "codes",

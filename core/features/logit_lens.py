@@ -76,15 +76,7 @@ def kept_lens(
     latents: Sequence[int],
     make: Callable[[Report], LogitLens],
 ) -> Made[LogitLens]:
-    """Return the words of some latents.
-
-    Args:
-        store: Where they are kept.
-        dictionary: Whose latents.
-        identity: Content identity of the model.
-        latents: Which, each once; order does not matter.
-        make: Looks them up.
-    """
+    """Return the words of some latents."""
     key = {
         "format": _FORMAT,
         "model": identity,

@@ -109,15 +109,7 @@ def kept_latents(
     spec: FeatureSpec,
     make: Callable[[Report], LatentScores],
 ) -> Made[LatentScores]:
-    """Return a dictionary's latents, judged.
-
-    Args:
-        store: Where results lie.
-        study: Who read what.
-        dictionary: The dictionary.
-        spec: How to judge.
-        make: Judges them.
-    """
+    """Return a dictionary's latents, judged."""
     return artefact(
         store,
         "latents",

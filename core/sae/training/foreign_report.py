@@ -46,14 +46,7 @@ class ForeignReport:
 def kept_report(
     store: Store, study: Study, dictionary: Dictionary, make: Callable[[Report], ForeignReport]
 ) -> Made[ForeignReport]:
-    """Return what a dictionary is worth on a set's held-out actions.
-
-    Args:
-        store: Where reports are kept.
-        study: The set and the model.
-        dictionary: Any dictionary of the model.
-        make: Measures it.
-    """
+    """Return what a dictionary is worth on a set's held-out actions."""
     card = study.card
     key = {
         "format": _FORMAT,

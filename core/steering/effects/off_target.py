@@ -113,16 +113,7 @@ def kept_off_target(
     positions: Positions,
     make: Callable[[Report], OffTarget],
 ) -> Made[OffTarget]:
-    """Return a leakage matrix.
-
-    Args:
-        store: Where matrices are kept.
-        study: Items and model.
-        layer: Which layer is steered.
-        strength: How far, in residual norms.
-        positions: Which tokens are moved.
-        make: Measures it.
-    """
+    """Return a leakage matrix."""
     return artefact(
         store,
         "dose",

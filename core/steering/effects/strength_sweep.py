@@ -370,14 +370,7 @@ def asked_key(study: Study, asked: Mapping[str, Any]) -> Mapping[str, Any]:
 def kept_sweep(
     store: Store, study: Study, spec: SweepSpec, make: Callable[[Report], StrengthSweep]
 ) -> Made[StrengthSweep]:
-    """Return a dose.
-
-    Args:
-        store: Where doses are kept.
-        study: Items and model.
-        spec: Which direction.
-        make: Measures it.
-    """
+    """Return a dose."""
     return artefact(
         store,
         "dose",
