@@ -51,9 +51,19 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker begin with the browser tests, so that a second server is seldom started."""
-    folder = Path(__file__).parent / "browser"
-    items.sort(key=lambda item: folder not in item.path.parents)
+    """Let one worker begin with the browser and the packaged model, which take longest.
+
+    So a second server is seldom started, that model seldom opened twice, and what is left for the
+    end, when workers take tests over from each other, is short.
+    """
+    browser = Path(__file__).parent / "browser"
+
+    def turn(item: pytest.Item) -> int:
+        if browser in item.path.parents:
+            return 0
+        return 1 if item.get_closest_marker("gemma") else 2
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(autouse=True, scope="session")
