@@ -75,10 +75,10 @@ def test_the_papers_preset_keeps_punctuation_and_every_token():
 
 @pytest.mark.parametrize("filler", [" ", ".", ". "])
 def test_a_megabyte_of_blanks_or_dots_is_stripped_in_no_time(filler):
-    begin = time.perf_counter()
+    begin = time.thread_time()  # a busy machine is not to blame
     text = filler * 500_000 + "x" + filler * 500_000
     assert ReadSpec().prompt(text) == filler * 500_000 + "x is morally"
-    assert time.perf_counter() - begin < 2
+    assert time.thread_time() - begin < 2
 
 
 @pytest.mark.parametrize("template", ["is morally", "{action} and {action}", "", "{Action}"])

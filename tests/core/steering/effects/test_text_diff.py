@@ -112,9 +112,9 @@ def test_heat_along_a_direction_of_no_layer_is_refused(llama):
 def test_long_and_repetitive_texts_are_compared_at_once():
     """A text has at most 400 tokens; the worst case must not hold a page up."""
     plain, steered = "a b " * 200, "b a c " * 133
-    begin = time.perf_counter()
+    begin = time.thread_time()  # a busy machine is not to blame
     left, right = differing(plain, steered)
-    assert time.perf_counter() - begin < 5
+    assert time.thread_time() - begin < 5
     assert "".join(piece.text for piece in left) == plain
     assert "".join(piece.text for piece in right) == steered
 
