@@ -103,7 +103,7 @@ def add_command(top: Any, add: AddCommand) -> None:
 
     Args:
         top: Where commands are added.
-        add: Adds one, as for ``saecommands``.
+        add: Adds one, as for ``cli.dictionary``.
     """
     told = "take the items apart by a dictionary and tell which latents are moral"
     one = add(top, "features", features, told, "packaged --dimension care", "")

@@ -45,7 +45,7 @@ class Question:
     """Dose in units of each model's residual norm; 0: nothing is steered."""
 
     which: str
-    """Which held-out actions are asked beside the prompt: one of ``steerview.ASKED``."""
+    """Which held-out actions are asked beside the prompt: one of ``effects.controls.ASKED``."""
 
     decoding: Decoding = field(default_factory=lambda: Decoding(tokens=30, samples=1))
     """How texts are written."""

@@ -240,7 +240,7 @@ def pole_heatmap(grid: Mapping[str, Sequence[Measurement]]) -> go.Figure:
     """Draw the figures of the ten poles: 0 or chance is the middle of the scale, 1 its end.
 
     Args:
-        grid: As ``diagnosisview.pole_grid`` returns it. Where nothing can be computed, the cell is
+        grid: As ``view.pole_grid`` returns it. Where nothing can be computed, the cell is
             empty and says so.
     """
     columns = list(grid)
@@ -267,7 +267,7 @@ def cosine_heatmap(cosine: NDArray[np.floating]) -> go.Figure:
     """Draw the cosines of the ten centres; the opposed pairs are framed.
 
     Args:
-        cosine: As ``diagnosisview.cosine_grid`` returns it, shape ``(10, 10, 3)``.
+        cosine: As ``view.cosine_grid`` returns it, shape ``(10, 10, 3)``.
     """
     values = cosine[:, :, 0]
     text = [[_cell(value) for value in row] for row in values]

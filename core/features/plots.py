@@ -82,7 +82,7 @@ def latents_figure(table: pd.DataFrame, chosen: int | None = None) -> go.Figure:
     """Draw latents by how often they are on and how well they tell members from other texts.
 
     Args:
-        table: As ``featureview.latents`` returns it; its latents travel as customdata.
+        table: As ``view.latents`` returns it; its latents travel as customdata.
         chosen: A latent to ring.
     """
     figure = go.Figure()

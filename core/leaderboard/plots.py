@@ -31,7 +31,7 @@ def standings_figure(rows: pd.DataFrame, test: Test) -> go.Figure:
     """Draw one test: a row per model with interval, its chance band and its controls.
 
     Args:
-        rows: As ``boardview.measured_so`` returns them.
+        rows: As ``view.measured_so`` returns them.
         test: Which test.
     """
     known = of_test(rows, test).dropna(subset=["value"]).iloc[::-1]

@@ -23,7 +23,7 @@ def settings(board: pd.DataFrame) -> list[str]:
     """Return how runs were measured, the plain way first, then the most frequent.
 
     Args:
-        board: As ``standings.leaderboard`` returns it.
+        board: As ``leaderboard_rows.leaderboard`` returns it.
     """
     if board.empty:
         return []
@@ -39,7 +39,7 @@ def measured_so(board: pd.DataFrame, setting: str, group: Group) -> pd.DataFrame
     """Return the rows measured in one way, with their ``group``; NaN where nothing is known.
 
     Args:
-        board: As ``standings.leaderboard`` returns it.
+        board: As ``leaderboard_rows.leaderboard`` returns it.
         setting: One of ``settings``.
         group: By what models are grouped.
     """

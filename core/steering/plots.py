@@ -42,7 +42,7 @@ def answer_figure(table: pd.DataFrame) -> go.Figure:
     """Draw read-outs before and after, a line each, the text above it.
 
     Args:
-        table: As ``steerview.answer_table`` returns it.
+        table: As ``view.answer_table`` returns it.
     """
     rows = table.iloc[::-1].reset_index(drop=True)
     place, texts = np.arange(len(rows)), rows["text"]
@@ -227,7 +227,7 @@ def landing_figure(table: pd.DataFrame) -> go.Figure:
     """Draw how close the texts are to the ten centres, plain and steered, as percentiles.
 
     Args:
-        table: As ``steerview.landing_table`` returns it.
+        table: As ``view.landing_table`` returns it.
     """
     rows = table.iloc[::-1].reset_index(drop=True)
     colours = [

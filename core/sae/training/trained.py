@@ -1,6 +1,6 @@
 """Dictionaries of a model that were trained here, with how they came about and their report.
 
-Where dictionaries lie, and those that come from elsewhere: ``dictionaryshelf``.
+Where dictionaries lie, and those that come from elsewhere: ``sae.shelf``.
 """
 
 import json
