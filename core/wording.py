@@ -77,7 +77,7 @@ def interval(figure: Estimate, places: int | None = None, *, signed: bool = Fals
     Args:
         figure: Value and interval.
         places: Decimals; None: two, three where figure and interval are small.
-        signed: Write a plus before what is above 0, too.
+        signed: Write a plus before a value above 0, too.
     """
     if np.isnan(figure.value):
         return "not computable" if places is None else "–"
@@ -90,8 +90,10 @@ def in_parts(
     """Return a figure and its interval in brackets, each by itself; as ``interval`` writes them."""
     if places is None:
         places = 2 if np.isnan(figure.value) or np.nanmax(np.abs(figure)) >= _SMALL else 3
-    value, low, high = (number(one, places, signed=signed) for one in figure)
-    return value, "" if np.isnan(figure.low) else f"[{low}, {high}]"
+    low, high = number(figure.low, places), number(figure.high, places)
+    return number(figure.value, places, signed=signed), "" if np.isnan(
+        figure.low
+    ) else f"[{low}, {high}]"
 
 
 def gigabytes(size: int) -> str:

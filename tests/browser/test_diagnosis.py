@@ -40,7 +40,7 @@ def diagnosed(prepared):
     items = work.items(prepared.few["set"])
     study = study_of(work, items, ModelSpec.parse(prepared.model), ReadSpec())
     copy = untrained(work, study)
-    work.runner.ensure(reading(work, copy)).wait(120)
+    reading(work, copy).get()
     for one in (study, copy):
         four_tests(work.store, one, DiagnosisSpec()).get()
     return prepared.few

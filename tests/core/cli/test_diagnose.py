@@ -16,6 +16,8 @@ from core.foundations import FOUNDATIONS
 from core.measures.result import TESTS
 from core.models.open_models import Shelf
 from core.runtime.store import Store
+from core.statistics.bootstrap import Estimate
+from core.wording import interval
 from tests.core.cli.commands import call, no_weights, value_of
 
 FEW = ("--draws", 20, "--shuffles", 20)
@@ -285,9 +287,8 @@ def test_the_waterfall_in_json_ends_at_the_scorecards_figure(repair, run):
     shown = next(line for line in repair()[1].splitlines() if line.startswith("Own text left"))
     own = next(step for step in found["gradient"] if step["step"].startswith("Own text left"))
     assert own["layer"] is None
-    assert (
-        f"each pole's highest  {own['figure']:.3f} [{own['low']:.3f}, {own['high']:.3f}]" in shown
-    )
+    figure = Estimate(own["figure"], own["low"], own["high"])
+    assert f"each pole's highest  {interval(figure, 3)}" in shown
 
 
 @pytest.mark.slow

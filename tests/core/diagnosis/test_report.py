@@ -40,8 +40,8 @@ def test_the_scorecard_has_a_row_per_test_with_every_control(diagnosed):
     assert [row.split()[0] for row in rows] == list(TESTS)
     gradient = " ".join(row_of(rows, "gradient", "typicality", "1").split())
     assert gradient == (
-        "gradient typicality 1 0.600 [0.550, 0.650] 0.000 [-0.030, 0.030] 0.100 [0.050, 0.150] "
-        "0.100 [0.050, 0.150] 0.040 [-0.010, 0.090] 0.050 [0.000, 0.100] 0.000 [-0.019, 0.019] "
+        "gradient typicality 1 0.600 [0.550, 0.650] 0.000 [−0.030, 0.030] 0.100 [0.050, 0.150] "
+        "0.100 [0.050, 0.150] 0.040 [−0.010, 0.090] 0.050 [0.000, 0.100] 0.000 [−0.019, 0.019] "
         "structure beyond all controls"
     )
 

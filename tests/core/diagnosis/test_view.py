@@ -46,7 +46,7 @@ def test_numbers_are_short_and_have_a_true_minus():
     assert interval(Estimate(3.0, np.nan, np.nan)) == "3.00"
     assert interval(NOTHING) == "not computable"
     assert interval(NOTHING, 3) == "–"
-    assert interval(Estimate(0.5, -0.25, 0.75), signed=True) == "+0.50 [−0.25, +0.75]"
+    assert interval(Estimate(0.5, -0.25, 0.75), signed=True) == "+0.50 [−0.25, 0.75]"
     assert interval(Estimate(0.029, 0.02, 0.039)) == "0.029 [0.020, 0.039]"
     assert in_parts(Estimate(0.029, 0.02, 0.1)) == ("0.03", "[0.02, 0.10]")
     assert in_parts(NOTHING) == ("–", "")

@@ -127,7 +127,7 @@ def test_what_may_be_said_names_push_and_sign_apart():
     rows = check_table(dose((-0.2, 0.2)))
     assert rows["counts"].tolist() == ["no", "yes"]
     assert rows["beats random"].tolist() == ["70% (55% to 82%)", "98% (87% to 100%)"]
-    assert rows["effect"].tolist() == ["+1.20 (+1.10 to +1.30)", "+0.20 (+0.10 to +0.30)"]
+    assert rows["effect"].tolist() == ["+1.20 [1.10, 1.30]", "+0.20 [0.10, 0.30]"]
     assert check_table(dose((0.0, 0.2)))["counts"].tolist() == ["no"]
 
 
