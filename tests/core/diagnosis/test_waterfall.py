@@ -28,10 +28,10 @@ from core.layers import EMBEDDING
 from core.measures import paper_probe, paper_tests
 from core.measures.cohort import cohort_of
 from core.measures.result import TESTS
-from core.models.card import ModelCard
 from core.models.open_models import ModelSpec, describe, open_model
 from core.runtime.progress import Cancelled, silent
 from core.runtime.store import Store
+from tests.core.models.madecards import made_card
 
 DRAWS = 20
 WIDTH = 12
@@ -73,25 +73,7 @@ def both(items, card):
 
 def made_readings(store, rows, change=None):
     """Return two readings of a model that is not there: noise, after ``change(states, layer)``."""
-    card = ModelCard(
-        spec=ModelSpec("folder", "/made", device="cpu"),
-        identity="folder:made",
-        name="made",
-        architecture="MadeForCausalLM",
-        n_layers=2,
-        d_model=WIDTH,
-        vocabulary=10,
-        n_parameters=10,
-        weight_bytes=40,
-        needed_bytes=40,
-        free_bytes=100,
-        total_bytes=100,
-        device="cpu",
-        dtype="float32",
-        reason="it is made up",
-        licence="none",
-        folder=None,
-    )
+    card = made_card(layers=2, width=WIDTH)
     studies = both(write_rows(store, rows), card)
     for number, study in enumerate(studies):
         for layer in study.plan.layers:

@@ -15,12 +15,7 @@ from core.steering.directions import DirectionError, direction_bytes, moral_dire
 from core.steering.edits import resolve
 from core.steering.generation import write
 from core.steering.recipes import Recipe, Term
-from tests.core.steering.steeringsets import made_direction, opened, read_by
-
-
-@pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
+from tests.core.steering.steeringsets import made_direction, read_by
 
 
 def vector(seed=0, width=32):

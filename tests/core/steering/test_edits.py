@@ -27,17 +27,11 @@ from tests.core.steering.steeringsets import (
     balanced_rows,
     made_direction,
     made_edit,
-    opened,
     read_by,
     read_table,
 )
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -41,11 +41,6 @@ for line in sys.stdin:
 
 
 @pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
 def repeat(tmp_path_factory):
     """Return a function that runs the script in a folder and returns what it prints."""
     host = subprocess.Popen(

@@ -12,25 +12,10 @@ from core.activations.decoding import Decoding, choose
 from core.steering import generation
 from core.steering.generation import prompt_ids, write
 from core.steering.recipes import MOST_PROMPT, RecipeError
-from tests.core.steering.steeringsets import made_edit, opened
+from tests.core.steering.steeringsets import made_edit
 
 PROMPT = "Lying to a friend is morally"
 GREEDY = Decoding(tokens=24, temperature=0.0, samples=1)
-
-
-@pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def gpt2(tiny_gpt2_folder, tmp_path_factory):
-    return opened(tiny_gpt2_folder, tmp_path_factory)
-
-
-@pytest.fixture(params=["llama", "gpt2"])
-def model(request):
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

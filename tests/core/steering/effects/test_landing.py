@@ -14,11 +14,6 @@ TEXTS = ("helping an old friend", "Stealing from a shop!")
 
 
 @pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
 def placed(llama, tmp_path_factory):
     return read_by(llama, tmp_path_factory)
 

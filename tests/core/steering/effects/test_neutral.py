@@ -8,22 +8,7 @@ from core.steering.effects import neutral
 from core.steering.effects.neutral import neutral_cost
 from core.steering.effects.strength_sweep import SAFE_KL, safe_range
 from tests.core.activations.test_traces_steering import hook_logits
-from tests.core.steering.steeringsets import made_edit, opened, plain_logits
-
-
-@pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def gpt2(tiny_gpt2_folder, tmp_path_factory):
-    return opened(tiny_gpt2_folder, tmp_path_factory)
-
-
-@pytest.fixture(params=["llama", "gpt2"])
-def model(request):
-    return request.getfixturevalue(request.param)
+from tests.core.steering.steeringsets import made_edit, plain_logits
 
 
 def by_hand(model, edits=(), first=0):

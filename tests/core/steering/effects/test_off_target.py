@@ -15,12 +15,7 @@ from core.steering.directions import DirectionError, moral_direction, random_dir
 from core.steering.effects.off_target import measure_off_target
 from core.steering.effects.readout import read_out
 from core.steering.effects.strength_sweep import held_out, one_edit
-from tests.core.steering.steeringsets import balanced_rows, opened, read_by
-
-
-@pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
+from tests.core.steering.steeringsets import balanced_rows, read_by
 
 
 @pytest.fixture(scope="module")

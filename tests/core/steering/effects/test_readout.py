@@ -19,25 +19,10 @@ from core.steering.effects.readout import (
     steered_logits,
 )
 from tests.core.activations.test_traces_steering import hook_logits
-from tests.core.steering.steeringsets import TEXTS, made_edit, opened, plain_logits
+from tests.core.steering.steeringsets import TEXTS, made_edit, plain_logits
 
 SHARING = (("right", "good", "friend"), ("wrong", "good", "lie"))
 PROMPTS = [f"{text} is morally" for text in TEXTS[:9]] + ["Lying", "Help " * 30]
-
-
-@pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def gpt2(tiny_gpt2_folder, tmp_path_factory):
-    return opened(tiny_gpt2_folder, tmp_path_factory)
-
-
-@pytest.fixture(params=["llama", "gpt2"])
-def model(request):
-    return request.getfixturevalue(request.param)
 
 
 def by_hand(model, prompt, logits=None):

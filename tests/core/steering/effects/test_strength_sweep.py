@@ -27,24 +27,9 @@ from core.steering.effects.strength_sweep import (
     sense_of,
 )
 from core.steering.view import dose_sentence
-from tests.core.steering.steeringsets import balanced_rows, opened, read_by, read_table
+from tests.core.steering.steeringsets import balanced_rows, read_by, read_table
 
 NOTHING = Estimate(np.nan, np.nan, np.nan)
-
-
-@pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def gpt2(tiny_gpt2_folder, tmp_path_factory):
-    return opened(tiny_gpt2_folder, tmp_path_factory)
-
-
-@pytest.fixture(params=["llama", "gpt2"])
-def model(request):
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")

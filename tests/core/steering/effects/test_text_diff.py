@@ -11,19 +11,9 @@ import torch
 from core import CoreError
 from core.activations.traces import token_states
 from core.steering.effects.text_diff import differing, perplexity, project_tokens, repetition
-from tests.core.steering.steeringsets import made_direction, opened, plain_logits
+from tests.core.steering.steeringsets import made_direction, plain_logits
 
 IDS = [5, 9, 40, 41, 7, 100]
-
-
-@pytest.fixture(scope="module")
-def llama(tiny_llama_folder, tmp_path_factory):
-    return opened(tiny_llama_folder, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def gpt2(tiny_gpt2_folder, tmp_path_factory):
-    return opened(tiny_gpt2_folder, tmp_path_factory)
 
 
 @pytest.mark.parametrize(
