@@ -12,7 +12,7 @@ from core.comparison.jobs import Found
 from core.comparison.sides import LETTERS, side_names
 from core.maps import plots as maps_plots
 from core.maps import view as maps_view
-from core.maps.view import Colouring, Picture, ViewSpec
+from core.maps.view import Colouring, Picture
 from pages.compare import paint as compare_paint
 from pages.compare.choice import Choice
 from pages.shared import bench, frame, maps, pictures, selection
@@ -29,7 +29,7 @@ def show(set_name: str, found: Found, choice: Choice) -> list[Any]:
     items = bench.items(set_name)
     look = maps.Look(
         items,
-        pictures.facts(set_name, None, ViewSpec()),
+        pictures.facts(set_name, None, None),
         maps_view.colouring(items, "foundation", None),
         selection.chosen(items),
         np.zeros(len(items), bool),

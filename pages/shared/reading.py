@@ -30,7 +30,7 @@ def seen(study: Study | None, spec: ViewSpec) -> LayerCloseness | None:
     """Return the layer's reading, None while the model has not read the items."""
     if study is None or not reading(workbench(), study).has():
         return None
-    return pictures.reading(study, spec)
+    return pictures.closeness(study, spec)
 
 
 def panel(study: Study) -> bool:

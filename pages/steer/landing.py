@@ -59,7 +59,7 @@ def show(study: Study, run: Run, set_name: str) -> None:
 
 
 def _map(study: Study, spec: ViewSpec, places: "np.ndarray | None", set_name: str) -> None:
-    seen = pictures.reading(study, spec)
+    seen = pictures.closeness(study, spec)
     picture = pictures.model_picture(study, spec)
     colours = maps_view.colouring(study.items, "foundation", seen)
     st.markdown(f"**{study.card.name} · layer {spec.layer}**")

@@ -13,7 +13,7 @@ from pages.steer import pair, results
 
 def show(study: Study, run: Run, axis: str) -> None:
     """Draw a run's texts, each token tinted."""
-    plain, steered = results.heats(study, run, axis)
+    plain, steered = results.projections(study, run, axis)
     for left, right in zip_longest(plain, steered):
         pair.show(_lit(left), _lit(right))
     towards, _, away = axis.partition("-")
