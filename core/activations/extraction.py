@@ -150,6 +150,10 @@ def make_plan(card: "ModelCard", texts: Sequence[str], spec: ReadSpec) -> Plan:
     )
 
 
+class LostStatesError(CoreError):
+    """States that were stored are gone, or were damaged and set aside."""
+
+
 @dataclass(frozen=True)
 class States:
     """Stored states of a plan, opened layer by layer and never all at once."""
@@ -164,11 +168,11 @@ class States:
         """Return one array, a row per different prompt, shape ``(n_prompts, d_model)``, read-only.
 
         Raises:
-            CoreError: The array is not stored, or was damaged and set aside.
+            LostStatesError: The array is not stored, or was damaged and set aside.
         """
         stored = self.store.open_array("acts", self.plan.key(layer, pooling))
         if stored is None:
-            raise CoreError(
+            raise LostStatesError(
                 f"The states of layer {layer} ({pooling}) are not stored any more. "
                 "Read the model again; layers that are still there are kept."
             )

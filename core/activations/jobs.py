@@ -4,7 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from core.activations.extraction import Edits, States, check_model, load_or_extract, open_states
+from core.activations.extraction import (
+    Edits,
+    LostStatesError,
+    States,
+    check_model,
+    load_or_extract,
+    open_states,
+)
 from core.activations.prompts import ReadSpec
 from core.activations.study import Study, open_study
 from core.dataset.items import Items
@@ -48,6 +55,8 @@ def reading(
     plan, spec = study.plan, study.card.spec
 
     def read(report: Report) -> States:
+        if plan.steered is not None and edits is None:
+            raise ValueError("plain states would be kept under the name of steered ones")
         # Opening the packaged model for the first time takes as long as reading a small set.
         opening = 0.02 if work.shelf.is_open(spec) else 0.5
         return load_or_extract(
@@ -67,6 +76,26 @@ def reading(
         title=f"Reading {len(plan.prompts):,} texts with {study.card.name}",
         lane="model",
     )
+
+
+def with_states(read: Made[States], then: Callable[[Report], T]) -> Callable[[Report], T]:
+    """Return work on states, before which those that prove to be lost are read again.
+
+    A damaged array is noticed only when it is opened, in the middle of the work.
+
+    Args:
+        read: The reading of a study.
+        then: What is made of its states.
+    """
+
+    def make(report: Report) -> T:
+        try:
+            return then(report)
+        except LostStatesError:
+            read.make(report)  # what is still stored is not read again
+            return then(report)
+
+    return make
 
 
 def with_model(

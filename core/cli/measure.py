@@ -41,7 +41,10 @@ def measure(
             f"{study.card.name} has no layer {lost[0]}. Its layers are 0 to "
             f"{study.card.n_layers - 1}, and {EMBEDDING} for the embedding output."
         )
-    return desk.make(jobs.measured(desk.work, study, pooling, scaling, chosen))
+    found = desk.make(jobs.measured(desk.work, study, pooling, scaling, chosen))
+    if not found.findings:  # an empty table would look like a result
+        raise CoreError(" ".join(dict.fromkeys(found.problems.values())))
+    return found
 
 
 # --- the four tests ---

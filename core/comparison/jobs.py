@@ -1,7 +1,7 @@
 """A comparison as jobs of one workbench: read, diagnose, draw, compare; each piece made once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -100,8 +100,8 @@ def reading(work: Workbench, study: Study) -> Made[States]:
 
 def diagnosis(work: Workbench, side: Side, spec: CompareSpec) -> Made[Diagnosis]:
     """Return a side's four tests."""
-    tests = diagnosis_jobs.diagnosis(work, side.study, spec.diagnosis(side))
-    return replace(tests, needs=(reading(work, side.study),))
+    states = reading(work, side.study)
+    return diagnosis_jobs.diagnosis(work, side.study, spec.diagnosis(side), states)
 
 
 def unread(work: Workbench, sides: Sequence[Side]) -> list[Study]:

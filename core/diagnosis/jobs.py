@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core import CoreError
-from core.activations.jobs import reading, untrained
+from core.activations.extraction import LostStatesError, States
+from core.activations.jobs import reading, untrained, with_states
 from core.activations.prompts import Pooling
 from core.activations.study import Study, has_picture, open_study
 from core.diagnosis import leaderboard_rows
@@ -50,7 +51,7 @@ def measured(
             report(number, len(chosen), f"measuring layers · {number} of {len(chosen)}")
             try:
                 found.findings[layer] = evidence(store, study, layer, pooling, scaling)
-            except CacheError:
+            except (CacheError, LostStatesError):
                 raise
             except CoreError as problem:
                 found.problems[layer] = str(problem)
@@ -67,23 +68,32 @@ def measured(
         },
         has=has,
         open=lambda: make(silent) if has() else None,
-        make=make,
+        make=with_states(read, make),
         title=f"Measuring {len(chosen)} layers of {study.card.name}",
         needs=(read,),
     )
 
 
-def diagnosis(work: Workbench, study: Study, spec: DiagnosisSpec) -> Made[Diagnosis]:
-    """Return the four tests of a study; once made, it has its place on the leaderboard."""
-    tests = four_tests(work.store, study, spec)
+def diagnosis(
+    work: Workbench, study: Study, spec: DiagnosisSpec, states: Made[States] | None = None
+) -> Made[Diagnosis]:
+    """Return the four tests of a study; once made, it has its place on the leaderboard.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model.
+        spec: How it is measured.
+        states: How a steered study is read; None: the plain reading.
+    """
+    tests, read = four_tests(work.store, study, spec), states or reading(work, study)
 
     def make(report: Report) -> Diagnosis:
-        found = tests.make(report)
+        found = with_states(read, tests.make)(report)
         if study.plan.steered is None:  # a steered self is no model of the leaderboard
             keep_standing(work, study, spec)
         return found
 
-    return replace(tests, make=make, needs=(reading(work, study),))
+    return replace(tests, make=make, needs=(read,))
 
 
 def keep_standing(work: Workbench, study: Study, spec: DiagnosisSpec) -> None:

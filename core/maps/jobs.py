@@ -1,6 +1,6 @@
 """Maps as jobs of one workbench: every layer's picture, and a sentence of one's own."""
 
-from core.activations.jobs import reading
+from core.activations.jobs import reading, with_states
 from core.activations.prompts import Pooling
 from core.activations.study import Study, has_picture
 from core.maps.layouts import model_layout
@@ -44,7 +44,7 @@ def layouts(
         drawn[study.anchor].key,
         has=lambda: not missing(),
         open=lambda: None if missing() else True,
-        make=draw,
+        make=with_states(read, draw),
         title=f"Drawing the {spec.dims}-D {spec.method.upper()} maps of {study.card.name}",
         needs=(read,),
     )

@@ -2,12 +2,13 @@
 
 import shutil
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from core import CoreError
-from core.activations.extraction import open_states
+from core.activations.extraction import Steered, open_states
 from core.activations.jobs import reading, study_of, untrained, with_model
 from core.activations.prompts import ReadSpec
 from core.activations.study import layer_states
@@ -152,3 +153,9 @@ def test_states_are_those_of_the_study_after_a_restart(bench, few_study):
     items = again.items(few_study.items.digest)
     same = study_of(again, items, few_study.card.spec, ReadSpec())
     np.testing.assert_array_equal(layer_states(again.store, same, *chosen).states, before)
+
+
+def test_steered_states_are_not_read_without_their_edits(bench, few_study):
+    plan = replace(few_study.plan, steered=Steered("d" * 64, "word"))
+    with pytest.raises(ValueError, match="under the name of steered ones"):
+        reading(bench, replace(few_study, plan=plan)).make(silent)

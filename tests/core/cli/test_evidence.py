@@ -88,3 +88,10 @@ def test_a_csv_that_cannot_be_written_is_one_sentence(run, model, actions, tmp_p
         2,
         f"{path} cannot be written: No such file or directory. Name another file.\n",
     )
+
+
+def test_where_nothing_was_measured_the_command_fails_with_the_reason(run, model, actions):
+    asked = ("evidence", model, "--items", actions, "--pooling", "last", "--layer", -1)
+    status, out, err = run(*asked)
+    assert (status, out) == (2, "")
+    assert "the last state is the same for every text" in err

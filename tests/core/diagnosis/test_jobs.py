@@ -147,3 +147,28 @@ def test_a_waterfall_is_the_same_however_the_study_was_read_but_for_its_template
 @pytest.mark.parametrize("choice", [{"draws": 20}, {"seed": 1}])
 def test_a_waterfall_with_other_draws_is_another(bench, few_study, choice):
     assert repaired(bench, few_study, **choice).name != repaired(bench, few_study).name
+
+
+# States that are lost ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["flipped", "deleted"])
+def test_states_that_prove_to_be_lost_are_read_again_in_the_same_job(bench, few_study, damage):
+    finish(bench, reading(bench, few_study))
+    kept = reading(bench, few_study).open().prompt_states(1, "mean").copy()
+    path = bench.store.folder("acts", few_study.plan.key(1, "mean")) / "array.safetensors"
+    if damage == "flipped":
+        content = bytearray(path.read_bytes())
+        content[-3] ^= 255
+        path.write_bytes(content)
+        bench = type(bench).at(bench.store.root)  # what this process has hashed it trusts
+    else:
+        path.unlink()
+    made = measured(bench, few_study, "mean", "standardised")
+    assert reading(bench, few_study).has()  # nobody has looked into it yet
+    finish(bench, made)
+    assert not made.open().problems
+    assert len(made.open().findings) == len(few_study.plan.layers)
+    assert bench.store.notices
+    np.testing.assert_array_equal(reading(bench, few_study).open().prompt_states(1, "mean"), kept)
+    finish(bench, diagnosis(bench, few_study, FEW))
