@@ -345,6 +345,34 @@ def list_cache(desk: Desk) -> Lines:
             yield f"Besides, {folder}/ holds {bytes_text(size)}: {meaning}."
 
 
+def verify_cache(desk: Desk) -> Lines:
+    """Hash every file of the cache anew; what is damaged is set aside, to be made again.
+
+    Raises:
+        CoreError: Something was damaged.
+    """
+    store = desk.work.store
+    known = store.artefacts()
+
+    def check(report: Report) -> list[str]:
+        found = []
+        for done, one in enumerate(known):
+            report(done, len(known), f"checking files · {done:,} of {len(known):,}")
+            fault = store.verify(one)
+            if fault:
+                found.append(f"{one.kind} {one.digest[:SHOWN_DIGITS]}: {fault}")
+        return found
+
+    key = {"verify": str(store.root), "artefacts": [one.digest for one in known]}
+    damaged: list[str] = desk.job(key, "Checking the cache", check, "data")
+    if damaged:
+        raise CoreError(
+            f"{len(damaged):,} of {len(known):,} artefacts were damaged. They are set aside in "
+            f"damaged/ and made again when they are needed: {'; '.join(damaged)}."
+        )
+    yield f"All {len(known):,} artefacts are as they were written."
+
+
 def _kinds(store: Store) -> dict[str, list[int]]:
     """Return the size of every artefact by kind, the largest kind first."""
     sizes: dict[str, list[int]] = {}

@@ -147,6 +147,8 @@ def _diagnosed(
 
 
 def _cache(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    if args.action == "verify":
+        return basic.verify_cache(desk)
     if args.clear is not None:
         return basic.clear_cache(desk, args.clear)
     return basic.list_cache(desk)
@@ -322,4 +324,6 @@ def _add_diagnose(add: Any) -> None:
 
 def _add_cache(add: Any) -> None:
     cache = _add(add, "cache", _cache, "tell what is stored, or remove one kind", "--clear layout")
+    verifies = "'verify' hashes every file anew and sets aside what is damaged"
+    cache.add_argument("action", nargs="?", choices=("verify",), help=verifies)
     cache.add_argument("--clear", metavar="KIND", help="remove all that is stored of this kind")

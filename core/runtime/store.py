@@ -39,7 +39,8 @@ FORMAT: Final = 1
 ARRAY_FILE: Final = "array.safetensors"
 TABLE_FILE: Final = "table.parquet"
 KEY_FILE: Final = "key.json"
-#: Payloads up to this size are hashed at their first opening in a process; larger ones are sized.
+#: Payloads up to this size are hashed at their first opening in a process; larger ones once for
+#: each time they were written, which is remembered in the store.
 HASHED_BYTES: Final = 64 * 2**20
 #: An unfinished folder older than this belongs to no living writer.
 LEFTOVER_SECONDS: Final = 86_400
@@ -208,7 +209,8 @@ class Store:
         self._set_aside(folder, fault)
         return None
 
-    def _fault(self, folder: Path) -> str | None:
+    def _fault(self, folder: Path, *, anew: bool = False) -> str | None:
+        """Say what is wrong with an artefact; ``anew``: whatever was checked before."""
         try:
             record = json.loads((folder / KEY_FILE).read_text())
             for name, facts in record["files"].items():
@@ -216,9 +218,11 @@ class Store:
                 if path.stat().st_size != facts["bytes"]:
                     return f"{name} has {path.stat().st_size} bytes instead of {facts['bytes']}"
                 seen = f"{path}:{path.stat().st_mtime_ns}"
-                if facts["bytes"] > HASHED_BYTES or seen in self._checked:
+                if seen in self._checked and not anew:
                     continue
-                if file_sha256(path) != facts["sha256"]:
+                remembered = facts["bytes"] > HASHED_BYTES and folder.parent.name != _KIND
+                found = self._remembered(path) if remembered and not anew else file_sha256(path)
+                if found != facts["sha256"]:
                     return f"{name} has changed since it was written"
                 self._checked.add(seen)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -226,6 +230,25 @@ class Store:
                 raise
             return f"its record cannot be read ({type(error).__name__})"
         return None
+
+    def _remembered(self, path: Path) -> str:
+        try:
+            return content_sha256(self, path)
+        except CacheError:  # nothing can be written here, so nothing is remembered
+            return file_sha256(path)
+
+    def verify(self, artefact: Artefact) -> str:
+        """Hash every file of an artefact anew; set it aside if it is damaged.
+
+        Returns:
+            What is wrong with it; empty if it is whole.
+        """
+        folder = self.root / artefact.kind / artefact.digest
+        with clear_disk_errors(self.root):
+            fault = self._fault(folder, anew=True) or ""
+        if fault:
+            self._set_aside(folder, fault, whole=True)
+        return fault
 
     def reject(self, folder: Path) -> None:
         """Set an artefact aside whose files are whole, but make no sense to their reader."""

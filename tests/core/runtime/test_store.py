@@ -20,7 +20,15 @@ from safetensors.numpy import load_file
 
 from core.runtime import store as runtime_store
 from core.runtime.arrays import create_array_file, map_array_file, to_float32, to_stored
-from core.runtime.store import ARRAY_FILE, KEY_FILE, CacheError, Store, default_root, fingerprint
+from core.runtime.store import (
+    ARRAY_FILE,
+    KEY_FILE,
+    CacheError,
+    Store,
+    default_root,
+    file_sha256,
+    fingerprint,
+)
 
 KEY = {"model": "m", "layer": 3, "texts": ["a", "ü"]}
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4) * 1.5
@@ -287,6 +295,51 @@ def test_of_a_file_too_large_to_be_hashed_a_wrong_size_is_still_noticed(store, m
     cut_short(store.folder("acts", KEY) / ARRAY_FILE)
     assert store.open("acts", KEY) is None
     assert "bytes instead of" in store.notices[0]
+
+
+def test_a_large_file_is_hashed_once_for_each_time_it_was_written(store, monkeypatch):
+    monkeypatch.setattr(runtime_store, "HASHED_BYTES", 10)
+    store.save_array("acts", KEY, VALUES)
+    path = store.folder("acts", KEY) / ARRAY_FILE
+    hashed = []
+
+    def spy(one):
+        hashed.append(one)
+        return file_sha256(one)
+
+    monkeypatch.setattr(runtime_store, "file_sha256", spy)
+    for _ in range(2):
+        assert Store(store.root).open_array("acts", KEY) is not None
+    assert hashed.count(path.resolve()) == 1
+    flip_a_byte(path)
+    again = Store(store.root)
+    assert again.open_array("acts", KEY) is None
+    assert "has changed since it was written" in again.notices[0]
+
+
+def test_a_large_file_in_a_cache_that_cannot_be_written_is_still_checked(store, monkeypatch):
+    monkeypatch.setattr(runtime_store, "HASHED_BYTES", 10)
+    store.save_array("acts", KEY, VALUES)
+
+    def refuse(*_):
+        raise CacheError("The cache folder cannot be written.")
+
+    monkeypatch.setattr(runtime_store, "content_sha256", refuse)
+    assert store.open_array("acts", KEY) is not None
+
+
+def test_verifying_hashes_anew_and_sets_aside_what_is_damaged(store):
+    store.save_array("acts", KEY, VALUES)
+    assert store.open_array("acts", KEY) is not None
+    [whole] = store.artefacts()
+    assert store.verify(whole) == ""
+    path = store.folder("acts", KEY) / ARRAY_FILE
+    times = path.stat()
+    flip_a_byte(path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a failing disk would
+    assert store.open("acts", KEY) is not None  # it was checked before
+    assert "has changed since it was written" in store.verify(whole)
+    assert not store.has("acts", KEY)
 
 
 def test_a_damaged_table_is_made_again(store):
