@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import frame, routes, sidebar
+from pages.shared import address, frame, routes, sidebar
 
 # A file of ours: named icons and emoji would be fetched from another machine.
 ICON = Path(__file__).resolve().parent / "icon.png"
@@ -12,5 +12,6 @@ ICON = Path(__file__).resolve().parent / "icon.png"
 st.set_page_config(page_title="Moralscope", page_icon=ICON, layout="wide")
 page = st.navigation(routes.sections())
 frame.style()
-sidebar.show()
-page.run()
+with address.visit(page.url_path):
+    sidebar.show()
+    page.run()

@@ -104,6 +104,24 @@ def test_choices_of_the_map_hold_while_pages_change(screen, prepared):
     expect(screen.page.get_by_role("combobox", name="Colour")).to_have_value("Pole")
 
 
+@pytest.mark.parametrize(
+    ("here", "there"), [("map", "Diagnosis"), ("diagnosis", "Map"), ("map", "Compare")]
+)
+@pytest.mark.parametrize("layer", [None, "2"])
+def test_the_layer_holds_on_the_first_change_of_page(screen, prepared, here, there, layer):
+    screen.open(here, **prepared.few, **({} if layer is None else {"layer": layer}))
+    slider = screen.page.get_by_role("slider", name="Layer").first
+    expect(slider).to_have_attribute("aria-valuetext", layer or "1")
+    go(screen, there)
+    screen.page.wait_for_timeout(1000)  # the browser tells what its widgets hold: a second run
+    screen.settle()
+    expect(slider).to_have_attribute("aria-valuetext", layer or "1")
+    assert screen.query().get("layer") == layer
+    if there != "Diagnosis":  # it names its layer once it is measured
+        title = screen.page.get_by_test_id("stMain").get_by_text(re.compile(r"llama · layer \d$"))
+        expect(title.first).to_contain_text(f"layer {layer or 1}")
+
+
 def test_the_way_back_leads_to_the_page_before(screen, prepared):
     screen.open("map", **prepared.few)
     go(screen, "Data")

@@ -1,6 +1,7 @@
 """Every page: it opens, it survives any address, and its choices hold on the others."""
 
 import re
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -108,6 +109,42 @@ def test_choices_of_the_sidebar_hold_on_every_page(open_read, model_text):
     assert app.selectbox(key="model").value == model_text
     assert app.text_input(key="template").value == "{action} is plainly"
     assert app.query_params["template"] == "{action} is plainly"
+
+
+#: A setting that pages share: its kind of widget, a value that is not the first one, the pages.
+SHARED: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "layer": ("select_slider", "2", ("map", "diagnosis", "compare")),
+    "pooling": ("selectbox", "last", ("map", "diagnosis", "compare")),
+    "scaling": ("selectbox", "raw", ("map", "compare")),
+}
+PAIRS = sorted({pair for _, _, pages in SHARED.values() for pair in permutations(pages, 2)})
+
+
+@pytest.mark.parametrize(("here", "there"), PAIRS)
+def test_what_is_set_on_one_page_is_the_same_on_the_next(open_read, complaints, here, there):
+    app = open_read(here)
+    held = {key: one for key, one in SHARED.items() if {here, there} <= set(one[2])}
+    for key, (kind, value, _) in held.items():
+        getattr(app, kind)(key=key).set_value(value).run()
+    app.switch_page(f"../{there}/page.py").run()
+    for key, (kind, _, _) in held.items():  # else a browser would begin with the first option
+        assert getattr(app, kind)(key=key).proto.set_value, key
+    for _ in range(2):
+        assert complaints(app) == []
+        for key, (kind, value, _) in held.items():
+            assert (key, getattr(app, kind)(key=key).value) == (key, value)
+            assert app.query_params[key] in (value, [value])
+        app.run()
+
+
+@pytest.mark.parametrize(("here", "there"), PAIRS)
+def test_the_layer_that_a_page_begins_with_is_that_of_the_next(open_read, here, there):
+    app = open_read(here)
+    first = app.select_slider(key="layer").value
+    app.switch_page(f"../{there}/page.py").run()
+    assert app.select_slider(key="layer").value == first == "1"
+    assert app.select_slider(key="layer").proto.set_value
+    assert "layer" not in app.query_params
 
 
 @pytest.mark.parametrize("page", ["data", "map"])
