@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from core.dataset.columns import ColumnMapping, Kind, parse_foundations, shape_of, wanted_columns
 from core.dataset.files import opened
+from core.dataset.records import BLANKS, trimmed
 from core.dataset.rows import (
     BadLines,
     TableError,
     TableFile,
     connection,
     identifier,
+    line_of,
     literal,
     load_raw,
 )
@@ -139,9 +141,13 @@ def read_annotations(
         if bad.lines and not skip_bad_rows:
             raise TableError(_bad_lines(table, bad))
         report(0.6, 1.0, "Filtering")
-        _type_cells(con, wanted, kind)
+        _type_cells(con, table, wanted, kind)
         dropped = {BAD_LINE: bad.lines} | _drop(con, kind)
-        dropped[BAD_VALUE] = _check_values(con, table, wanted, kind, skip_bad_rows=skip_bad_rows)
+        checks = _checks(wanted, kind)
+        if skip_bad_rows:
+            dropped[BAD_VALUE] = _take_out(con, checks)
+        else:
+            _refuse_values(con, table, wanted, checks, quoted=bad.quoted)
         report(0.8, 1.0, "Building the moral vectors")
         flat = _flatten(con, wanted, kind, id_prefix)
         return Annotations(
@@ -168,11 +174,14 @@ def _count(con: "duckdb.DuckDBPyConnection", table: str) -> int:
     return int(con.sql(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
 
-def _type_cells(con: "duckdb.DuckDBPyConnection", wanted: dict[str, str], kind: Kind) -> None:
+def _type_cells(
+    con: "duckdb.DuckDBPyConnection", table: TableFile, wanted: dict[str, str], kind: Kind
+) -> None:
     """Create ``cells``: missing cells as NULL, foundations parsed, numbers cast where possible."""
     absent = ", ".join(literal(cell) for cell in _MISSING_CELLS)
     # In a person's own table a blank cell is an oversight; the paper's filter keeps it.
-    blank = "" if kind == "official" else " OR trim({0}) = ''"
+    visible = literal(f"[^{BLANKS}]")
+    blank = "" if kind == "official" else f" OR NOT regexp_matches({{0}}, {visible})"
     cleaned = ", ".join(
         f"CASE WHEN {name} IN ({absent}){blank.format(name)} THEN NULL ELSE {name} END AS {name}"
         for name in map(identifier, wanted)
@@ -180,7 +189,10 @@ def _type_cells(con: "duckdb.DuckDBPyConnection", wanted: dict[str, str], kind: 
     con.execute(f"CREATE TEMP TABLE cleaned AS SELECT row, {cleaned} FROM raw")
     _parse_cells(con, [name for name in ("foundations", "drawn_for") if name in wanted])
     numbers = [name for name in wanted if name in _NUMBERS]
-    casts = "".join(f", TRY_CAST(cleaned.{name} AS DOUBLE) AS {name}_n" for name in numbers)
+    casts = "".join(
+        f", TRY_CAST({_plain_number(f'cleaned.{name}', table)} AS DOUBLE) AS {name}_n"
+        for name in numbers
+    )
     drawn = "drawn_for" if "drawn_for" in wanted else "NULL"
     con.execute(
         f"CREATE TEMP TABLE cells AS SELECT cleaned.*{casts}, listed.axes, listed.unknown, "
@@ -188,6 +200,18 @@ def _type_cells(con: "duckdb.DuckDBPyConnection", wanted: dict[str, str], kind: 
         f"LEFT JOIN parsed listed ON listed.cell = cleaned.foundations "
         f"LEFT JOIN parsed drawn ON drawn.cell = {drawn}"
     )
+
+
+def _plain_number(cell: str, table: TableFile) -> str:
+    """SQL of a number as spreadsheets write it, without quotes, blanks and decimal comma.
+
+    Between commas a decimal comma could as well part two cells or thousands, so it stays there.
+    """
+    edges = rf"""^[{BLANKS}="']+|[{BLANKS}"']+$"""
+    bare = f"replace(regexp_replace({cell}, {literal(edges)}, '', 'g'), '\u2212', '-')"
+    if table.delimiter in ("", ","):
+        return bare
+    return f"regexp_replace({bare}, '^([+-]?[0-9]*),([0-9]+)$', '\\1.\\2')"
 
 
 _NUMBERS: Final = ("judgement", "agreement", "score", "virtue", "vice", "flagged", "workers")
@@ -271,34 +295,44 @@ def _checks(wanted: dict[str, str], kind: Kind) -> list[_Check]:
     ]
 
 
-def _check_values(
+def _take_out(con: "duckdb.DuckDBPyConnection", checks: Sequence[_Check]) -> int:
+    """Take out the rows that hold what is not allowed; return how many."""
+    before = _count(con, "cells")
+    broken = " OR ".join(f"coalesce({check.broken}, false)" for check in checks)
+    con.execute(f"DELETE FROM cells WHERE {broken}")
+    return before - _count(con, "cells")
+
+
+def _refuse_values(
     con: "duckdb.DuckDBPyConnection",
     table: TableFile,
     wanted: dict[str, str],
-    kind: Kind,
+    checks: Sequence[_Check],
     *,
-    skip_bad_rows: bool,
-) -> int:
-    """Refuse, or take out, the rows that hold what is not allowed; return how many went out."""
-    checks = _checks(wanted, kind)
-    if skip_bad_rows:
-        before = _count(con, "cells")
-        broken = " OR ".join(f"coalesce({check.broken}, false)" for check in checks)
-        con.execute(f"DELETE FROM cells WHERE {broken}")
-        return before - _count(con, "cells")
+    quoted: bool,
+) -> None:
+    """Refuse a table of which a row holds what is not allowed, with the first such row."""
     for check in checks:
-        count, row, value = con.sql(
-            f"SELECT count(*), min(row), arg_min(coalesce(left({check.field}, 60), ''), row) "
-            f"FROM cells WHERE {check.broken}"
+        count, row = con.sql(
+            f"SELECT count(*), min(row) FROM cells WHERE {check.broken}"
         ).fetchall()[0]
-        if count:
-            held = "1 value that is" if count == 1 else f"{count:,} values that are"
-            raise TableError(
-                f"Column {wanted[check.field]!r} of {table.shown} holds {held} not allowed, the "
-                f"first in row {row:,}: {value!r}. Allowed is {check.allowed}. Mend it, or read "
-                "the table with bad rows skipped."
-            )
-    return 0
+        if not count:
+            continue
+        # From ``raw``: a word that counts as missing is shown as it was typed.
+        value = con.sql(
+            f"SELECT coalesce(left({check.field}, 60), '') FROM raw WHERE row = {row}"
+        ).fetchall()[0][0]
+        held = "1 value that is" if count == 1 else f"{count:,} values that are"
+        line = line_of(table, row, quoted=quoted)
+        notes = [f"line {line:,}"] if line else []
+        if trimmed(value) and trimmed(value) in _MISSING_CELLS:
+            notes.append("a word that counts as missing")
+        raise TableError(
+            f"Column {wanted[check.field]!r} of {table.shown} holds {held} not allowed, the "
+            f"first in row {row:,}: {value!r}"
+            + (f" ({', '.join(notes)})" if notes else "")
+            + f". Allowed is {check.allowed}. Mend it, or read the table with bad rows skipped."
+        )
 
 
 def _parts(wanted: dict[str, str], kind: Kind) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from core.dataset.files import opened
+from core.dataset.records import BLANKS
 from core.dataset.rows import TableError, TableFile
 from core.foundations import FOUNDATIONS
 
@@ -273,6 +274,11 @@ _NAMES: Final = (
 )
 
 
+#: What may stand around a foundation's name, and between its two poles.
+_AROUND: Final = re.compile(rf"""^[{BLANKS}"'\[\]()]+|[{BLANKS}"'\[\]()]+$""")
+_BETWEEN: Final = re.compile(rf"[{BLANKS}_/\u2010-\u2015\u2212-]+")
+
+
 def parse_foundations(cell: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the foundations in a cell (sorted indices, no repeats) and the parts not understood.
 
@@ -281,8 +287,8 @@ def parse_foundations(cell: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """
     known, unknown = set(), []
     for part in re.split(r"[|,;]", cell):
-        plain = part.strip(" \t\"'[]()")
-        name = re.sub(r"[\s_/\u2010-\u2015-]+", "-", plain.casefold())
+        plain = _AROUND.sub("", part)
+        name = _BETWEEN.sub("-", plain.casefold())
         if name in _NAMES:
             known.add(_NAMES[name])
         elif plain:

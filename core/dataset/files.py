@@ -6,16 +6,18 @@ reads the rows.
 
 import codecs
 import contextlib
-import csv
 import json
+import re
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from core.dataset.rows import TableError, TableFile, connection, json_fault, literal
+from core.dataset.records import records, trimmed
+from core.dataset.rows import TableError, TableFile, connection, json_fault, json_object, literal
 from core.runtime.store import clear_disk_errors
 
 #: Uncompressed bytes accepted from a zip; the official table has 0.15 GB.
@@ -31,6 +33,9 @@ _CHUNK: Final = 2**20
 _ACCEPTED: Final = "Possible are TSV, CSV, Parquet, JSON Lines, and a zip with one .tsv file."
 #: Characters of a path that a message repeats.
 _SHOWN_PATH: Final = 120
+_UTF16: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+#: The first line by which spreadsheets tell each other what stands between cells.
+_SEPARATOR_LINE: Final = re.compile(r'"?sep=([\t,;|])"?', re.IGNORECASE)
 
 
 @contextlib.contextmanager
@@ -57,7 +62,7 @@ def opened(path: Path, workspace: Path | None = None) -> Iterator[TableFile]:
         if magic == b"PAR1":
             yield _parquet_file(_plain_name(source, Path(folder)), shown)
         else:
-            _refuse_known_binary(magic, shown)
+            source = _utf8(source, shown, Path(folder))
             yield _text_file(_clean_text(source, shown, Path(folder)), shown)
 
 
@@ -89,11 +94,28 @@ def check_file(path: Path) -> None:
         raise TableError(f"{path.name} is empty. {_ACCEPTED}")
 
 
-def _refuse_known_binary(magic: bytes, shown: str) -> None:
-    if magic[:2] == b"\x1f\x8b":
+def _utf8(source: Path, shown: str, folder: Path) -> Path:
+    """Return the file, or its copy in UTF-8 where its mark says UTF-16, as spreadsheets write."""
+    with source.open("rb") as file:
+        magic = file.read(2)
+    if magic == b"\x1f\x8b":
         raise TableError(f"{shown} is gzip-compressed. Unpack it first, then name the table.")
-    if magic[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        raise TableError(f"{shown} is written in UTF-16. Save it as UTF-8 and try again.")
+    if magic not in _UTF16:
+        return source
+    target = folder / "utf8.txt"
+    decoder = codecs.getincrementaldecoder(_UTF16[magic])()
+    with clear_disk_errors(folder), source.open("rb") as file, target.open("wb") as copy:
+        file.seek(len(magic))
+        try:
+            while block := file.read(_CHUNK):
+                copy.write(decoder.decode(block).encode())
+            decoder.decode(b"", final=True)
+        except UnicodeError as error:
+            raise TableError(
+                f"{shown} begins as UTF-16, but is damaged or cut short. Save it as UTF-8 and try "
+                "again."
+            ) from error
+    return target
 
 
 def _unpack(path: Path, folder: Path) -> tuple[Path, str]:
@@ -151,18 +173,35 @@ def _copy_capped(source: Any, target: Path, member: zipfile.ZipInfo, shown: str)
 
 
 def _clean_text(source: Path, shown: str, folder: Path) -> Path:
-    """Refuse what is not UTF-8 text; copy a file whose name or line ends DuckDB would misread."""
+    """Refuse what is not UTF-8 text; copy a file whose name or line ends DuckDB would misread.
+
+    Where line ends are mixed, a lone CR ends a record of a CSV file as the standard has it; in a
+    table with tabs, whose cells are not quoted, it is a stray sign in a text, and in JSON a blank.
+    """
     with source.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        file.seek(0)
         mixed = _scan_text(file, shown)
-    if not mixed:
+    # Behind a mark, DuckDB loses every row of a file whose skipped first line is quoted.
+    marked = head.startswith(codecs.BOM_UTF8)
+    if not mixed and not marked:
         return _plain_name(source, folder)
+    first = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    stray = mixed and (
+        first.startswith(b"{") or b"\t" in re.split(rb"[\r\n]", first, maxsplit=1)[0]
+    )
     target = folder / "table.txt"
     with clear_disk_errors(folder), source.open("rb") as file, target.open("wb") as copy:
-        held = b""
+        file.seek(len(codecs.BOM_UTF8) if marked else 0)
+        held, quotes = b"", 0
         while block := held + file.read(_CHUNK):
             held = b"\r" if block.endswith(b"\r") and block != held else b""
-            ends = block[: len(block) - len(held)].replace(b"\r\n", b"\n")
-            copy.write(ends.replace(b"\r", b" "))
+            pieces = block[: len(block) - len(held)].replace(b"\r\n", b"\n").split(b"\r")
+            for piece in pieces[:-1]:
+                quotes += piece.count(b'"')
+                copy.write(piece + (b" " if stray or quotes % 2 else b"\n"))
+            quotes += pieces[-1].count(b'"')
+            copy.write(pieces[-1])
     return target
 
 
@@ -220,41 +259,58 @@ def _text_file(path: Path, shown: str) -> TableFile:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
-    if not text.strip():
+    if not trimmed(text):
         raise TableError(f"{shown} is empty. {_ACCEPTED}")
+    complete = len(head) < HEAD_BYTES
     if text.lstrip().startswith("{"):
-        return _jsonl_file(path, shown, text, complete=len(head) < HEAD_BYTES)
+        return _jsonl_file(path, shown, text, complete=complete)
     if text.lstrip().startswith("["):
         raise TableError(f"{shown} is one JSON list. Write one object per line (JSON Lines).")
-    line = text.lstrip("\r\n").splitlines()[0]
-    delimiter = max("\t,;", key=line.count)
-    rows = _split_head(text, delimiter, complete=len(head) < HEAD_BYTES)
-    columns = tuple(cell.strip() for cell in rows[0]) if rows else ()
+    return _delimited_file(path, shown, text.encode(), complete=complete)
+
+
+def _delimited_file(path: Path, shown: str, head: bytes, *, complete: bool) -> TableFile:
+    """Find the delimiter, the header and the first rows; DuckDB reads the rest by these."""
+    stated, skipped = _stated_delimiter(head)
+    delimiter = stated or max("\t,;", key=lambda sign: len(_header(head, sign, 0)[0]))
+    header, line = _header(head, delimiter, skipped)
+    columns = tuple(trimmed(cell) for cell in header)
     if len(columns) < 2:
         raise TableError(
-            f"{shown} has only one column ({line[:60]!r}). Its cells must be separated by tabs, "
-            f"commas or semicolons, and its first line must name the columns. {_ACCEPTED}"
+            f"{shown} has only one column ({header[0][:60]!r}). Its cells must be separated by "
+            "tabs, commas or semicolons, and its first line must name the columns. "
+            f"{_ACCEPTED}"
         )
     _check_names(columns, shown)
-    fitting = [row for row in rows[1:] if len(row) == len(columns)][:PREVIEW_ROWS]
-    preview = tuple(dict(zip(columns, row, strict=True)) for row in fitting)
-    return TableFile(path, shown, "text", delimiter, columns, preview)
+    first = list(islice(_rows(head, delimiter, line), 100 + 1))
+    if not complete and len(first) <= 100:
+        first = first[:-1]  # the head was cut inside this record
+    fitting = [row for row in first if len(row) == len(columns) and any(map(trimmed, row))]
+    preview = tuple(dict(zip(columns, row, strict=True)) for row in fitting[:PREVIEW_ROWS])
+    return TableFile(path, shown, "text", delimiter, columns, preview, line - 1)
 
 
-def _split_head(text: str, delimiter: str, *, complete: bool) -> list[list[str]]:
-    """Split the first lines into cells; the last line may be cut off, then it is left out."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not complete and len(lines) > 1:
-        lines.pop()
-    if delimiter == "\t":
-        return [[unquoted(cell) for cell in line.split("\t")] for line in lines[:100]]
-    rows = []
-    with contextlib.suppress(csv.Error):
-        for row in csv.reader(lines, delimiter=delimiter):
-            rows.append(row)
-            if len(rows) > 100:
-                break
-    return rows
+def _stated_delimiter(head: bytes) -> tuple[str, int]:
+    """Return what a first line such as ``sep=;`` states, and how many lines that takes."""
+    line = re.split(rb"[\r\n]", head, maxsplit=1)[0].decode()
+    # The stated sign may be a tab, a blank, so nothing is trimmed away here.
+    found = _SEPARATOR_LINE.fullmatch(line)
+    return (found[1], 1) if found else ("", 0)
+
+
+def _header(head: bytes, delimiter: str, skipped: int) -> tuple[tuple[str, ...], int]:
+    """Return the cells of the first line that is not empty, and its number."""
+    for record in records(head, delimiter, quoted=True):
+        if record.line > skipped and any(map(trimmed, record.cells)):
+            return record.cells, record.line
+    return ("",), 1
+
+
+def _rows(head: bytes, delimiter: str, header_line: int) -> Iterator[list[str]]:
+    quoted = delimiter != "\t"
+    for record in records(head, delimiter, quoted=quoted):
+        if record.line > header_line and not record.empty:
+            yield [cell if quoted else unquoted(cell) for cell in record.cells]
 
 
 def unquoted(cell: str) -> str:
@@ -274,19 +330,26 @@ def _check_names(columns: tuple[str, ...], shown: str) -> None:
 def _jsonl_file(path: Path, shown: str, text: str, *, complete: bool) -> TableFile:
     columns: dict[str, None] = {}
     preview = []
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = text.split("\n")  # the one line end of JSON Lines; U+2028 may stand inside a string
     for number, line in enumerate(lines[:200], start=1):
+        if not trimmed(line):
+            continue
         try:
-            record = json.loads(line)
+            record = json_object(line)
         except ValueError as error:
             if number == len(lines) > 1 and not complete:
                 break  # the head was cut inside this line
             raise TableError(json_fault(shown, number, str(error))) from error
-        if not isinstance(record, dict):
-            raise TableError(json_fault(shown, number, "no object"))
         columns.update(dict.fromkeys(record))
-        preview.append({name: str(value) for name, value in record.items()})
+        preview.append({name: _json_cell(value) for name, value in record.items()})
     return TableFile(path, shown, "jsonl", "", tuple(columns), tuple(preview[:PREVIEW_ROWS]))
+
+
+def _json_cell(value: object) -> str:
+    """Return a value as the rows will hold it: a text as it is, ``null`` as an empty cell."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _parquet_file(path: Path, shown: str) -> TableFile:

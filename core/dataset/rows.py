@@ -5,9 +5,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from core import CoreError
+from core.dataset.records import BLANKS, line_of_record, line_of_row, trimmed
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,13 +37,16 @@ class TableFile:
     """How the rows are written."""
 
     delimiter: str
-    """Between cells of a ``text`` table: tab, comma or semicolon; empty otherwise."""
+    """Between cells of a ``text`` table, such as a comma; empty otherwise."""
 
     columns: tuple[str, ...]
     """Column names in the file's order."""
 
     preview: tuple[dict[str, str], ...]
     """The first rows, column -> cell as text."""
+
+    skipped: int = 0
+    """Lines before the header of a ``text`` table."""
 
 
 class BadLines(NamedTuple):
@@ -52,10 +56,13 @@ class BadLines(NamedTuple):
     """How many."""
 
     first: int
-    """Line number of the first one, the header is line 1; 0 where there is none."""
+    """Line of the file where the first one begins, from 1; 0 where there is none."""
 
     fault: str
     """What is wrong with the first one, in words; empty where there is none."""
+
+    quoted: bool = False
+    """Whether quotes held cells together when the rows were read."""
 
 
 @contextlib.contextmanager
@@ -117,9 +124,10 @@ def load_raw(
     except duckdb.Error as error:
         if table.format == "jsonl":
             _find_bad_json(table)
+        fault = str(error).splitlines()[0].replace(str(table.path), table.shown)[:160]
         raise TableError(
-            f"{table.shown} cannot be read to its end ({str(error).splitlines()[0][:160]}). "
-            "Write the file again, or use TSV or CSV instead."
+            f"{table.shown} cannot be read to its end ({fault}). Write the file again, or use TSV "
+            "or CSV instead."
         ) from error
     return BadLines(0, 0, "")
 
@@ -141,13 +149,16 @@ def _create_raw(
     source: str,
     columns: Mapping[str, str],
     wanted: Mapping[str, str],
+    empty: str = "false",
 ) -> None:
+    """Create ``raw`` without the rows for which the SQL ``empty`` is true; they count as rows."""
     chosen = ", ".join(
         f"CAST({columns.get(name, 'NULL')} AS VARCHAR) AS {identifier(name)}" for name in wanted
     )
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE raw AS SELECT row_number() OVER () AS row, {chosen} "
-        f"FROM {source}"
+        f"CREATE OR REPLACE TEMP TABLE raw AS SELECT * EXCLUDE (empty_row) FROM (SELECT "
+        f"row_number() OVER () AS row, {chosen}, {empty} AS empty_row FROM {source}) "
+        "WHERE NOT empty_row"
     )
 
 
@@ -159,24 +170,32 @@ def _load_text(
     Line by line (``quote=''``) keeps every text with stray quotes whole; quoted cells are freed of
     their quotes afterwards, so both ways of writing a TSV give the same texts.
     """
-    if table.delimiter != "\t":
-        return _read_csv(con, table, wanted, quote='"')
-    bad = _read_csv(con, table, wanted, quote="")
-    if bad.lines:
-        quoted = _read_csv(con, table, wanted, quote='"')
-        bad = _read_csv(con, table, wanted, quote="") if quoted.lines else quoted
-    return bad
+    ways = ('"',) if table.delimiter != "\t" else ("", '"')
+    full = len(table.columns)
+    named = max(place for place, name in enumerate(table.columns, start=1) if name)
+    bad = BadLines(0, 0, "")
+    # Spreadsheets leave unnamed columns behind, and drop their separators in some of the rows.
+    for width in dict.fromkeys((full, max(named, 2))):
+        for quote in ways:
+            bad = _read_csv(con, table, wanted, quote, width)
+            if not bad.lines:
+                return bad
+    return _read_csv(con, table, wanted, ways[0], full) if len(ways) > 1 or named < full else bad
 
 
 def _read_csv(
-    con: "duckdb.DuckDBPyConnection", table: TableFile, wanted: Mapping[str, str], quote: str
+    con: "duckdb.DuckDBPyConnection",
+    table: TableFile,
+    wanted: Mapping[str, str],
+    quote: str,
+    width: int,
 ) -> BadLines:
     # The columns are named by place: names in files may be empty or differ by case only.
-    types = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(table.columns)))
+    types = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(width))
     source = (
         f"read_csv({literal(str(table.path))}, delim={literal(table.delimiter)}, "
         f"quote={literal(quote)}, escape={literal(quote)}, header=true, auto_detect=false, "
-        f"columns={{{types}}}, max_line_size={MAX_LINE}, store_rejects=true)"
+        f"columns={{{types}}}, max_line_size={MAX_LINE}, skip={table.skipped}, store_rejects=true)"
     )
     con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
     columns = {
@@ -184,15 +203,21 @@ def _read_csv(
         for name, column in wanted.items()
         if column
     }
-    _create_raw(con, source, columns, wanted)
+    cells = ", ".join(f"c{place}" for place in range(width))
+    empty = f"NOT regexp_matches(concat({cells}), {literal(f'[^{BLANKS}]')})"
+    _create_raw(con, source, columns, wanted, empty)
     count, first, kind = con.sql(
         "SELECT count(DISTINCT line), min(line), arg_min(error_type, line) FROM reject_errors"
     ).fetchall()[0]
-    return BadLines(count, first or 0, _FAULTS.get(str(kind), "it cannot be split into cells"))
+    if not count:
+        return BadLines(0, 0, "", bool(quote))
+    # DuckDB counts records, which is another number behind a line end inside a quoted cell.
+    line = line_of_record(table.path, table.delimiter, first, quoted=bool(quote))
+    fault = _FAULTS.get(str(kind), "it cannot be split into cells")
+    return BadLines(count, line, fault, bool(quote))
 
 
 _FAULTS: Final[dict[str, str]] = {
-    "None": "",
     "MISSING COLUMNS": "it has too few cells",
     "TOO MANY COLUMNS": "it has too many cells",
     "UNQUOTED VALUE": "a quote in it is not closed",
@@ -213,15 +238,62 @@ def _cell(column: str, quote: str) -> str:
     )
 
 
+def json_object(line: str) -> dict[str, Any]:
+    """Return the object that a line of JSON Lines holds.
+
+    Raises:
+        ValueError: It is none by the standard, or one that cannot be read unambiguously.
+    """
+    try:
+        record = json.loads(line, object_pairs_hook=_unambiguous)
+        line.encode()
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half of a two-part sign") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(record, dict):
+        raise ValueError("no object")  # noqa: TRY004 - as for every other line that does not fit
+    return record
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"it names {twice[0]!r} twice")
+    return dict(pairs)
+
+
 def _find_bad_json(table: TableFile) -> None:
     """Raise for the first line that is no JSON object, if there is one."""
-    with table.path.open(encoding="utf-8-sig") as file:
+    for number, line in _json_lines(table.path):
+        try:
+            json_object(line)
+        except ValueError as error:
+            raise TableError(json_fault(table.shown, number, str(error))) from error
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that hold something, with their numbers."""
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
         for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise TableError(json_fault(table.shown, number, str(error))) from error
-            if not isinstance(record, dict):
-                raise TableError(json_fault(table.shown, number, "no object"))
+            if trimmed(line):
+                yield number, line
+
+
+def line_of(table: TableFile, row: int, *, quoted: bool) -> int:
+    """Return the line of the file on which a row begins, from 1; 0 where there are no lines.
+
+    Args:
+        table: The file.
+        row: As numbered in ``raw``.
+        quoted: Whether quotes held cells together when the rows were read.
+    """
+    if table.format == "text":
+        return line_of_row(table.path, table.delimiter, row, table.skipped, quoted=quoted)
+    if table.format == "jsonl":
+        for place, (number, _) in enumerate(_json_lines(table.path), start=1):
+            if place == row:
+                return number
+    return 0

@@ -1,6 +1,7 @@
 """Tables: what is accepted, what it becomes, and the one sentence said about everything else."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -317,7 +318,7 @@ GOOD = "helping,care,1,3\n"
         ("a.tsv", b" \n \n", "a.tsv is empty"),
         ("a.tsv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "holds NUL bytes"),
         ("a.csv", HEAD.encode() + b"caf\xe9,care,1,3\n", "not UTF-8 text .near byte 4"),
-        ("a.csv", "\ufeffx".encode("utf-16-le"), "UTF-16"),
+        ("a.csv", "\ufeffx".encode("utf-16-le")[:-1], "UTF-16, but is damaged"),
         ("a.csv", b"\x1f\x8b\x08\0abc", "gzip"),
         ("a.csv", b"no table\nat all\n", "only one column"),
         ("a.csv", b"action,action,judgement\n", "two columns named 'action'"),
@@ -347,6 +348,129 @@ def test_what_is_wrong_with_a_file_is_said_in_a_sentence(tmp_path, name, content
     assert "\n" not in message
     assert len(message) < 450
     assert "Error:" not in message
+
+
+def test_json_lines_end_at_a_line_feed_and_nowhere_else(tmp_path):
+    said = "one\u2028two\u0085three\x7ffour"
+    lines = [json.dumps({**OWN[0], "action": said}, ensure_ascii=False), json.dumps(OWN[1])]
+    path = _text(tmp_path / "a.jsonl", "\ufeff" + "\n\n".join(lines))
+    assert read_annotations(path).table["text"].to_pylist()[0] == said
+    assert [row["action"] for row in inspect_table(path).preview] == [said, OWN[1]["action"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('{"action": "a", "action": "b"}', "names 'action' twice"),
+        ('{"action": "\\ud800"}', "half of a two-part sign"),
+        ('{"action": 1} {"action": 2}', "Extra data"),
+        ('{"a": ' + "[" * 5000 + "}", "nested too deeply|Expecting value"),
+    ],
+)
+def test_a_line_of_json_that_is_no_one_object_is_named(tmp_path, line, fault):
+    good = json.dumps(OWN[0])
+    for head in (2, 300):  # within what is looked at first, and behind it
+        text = f"{good}\n\n" + f"{good}\n" * head + line + "\n"
+        with pytest.raises(TableError, match=rf"Line {head + 3} of a\.jsonl.*({fault})") as caught:
+            read_annotations(_text(tmp_path / "a.jsonl", text))
+        assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("sign", ["\x0b", "\x0c", "\x1c", "\u0085", "\u2028", "\u2029"])
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_only_cr_and_lf_end_a_record(tmp_path, sign, delimiter):
+    head = ["action", "foundation", f"note of{sign}it", "judgement"]
+    lines = [head, [f"a{sign}b", "care", "x", "1"], ["c d", "care", "y", "-2"]]
+    path = _text(tmp_path / "a.csv", "\n".join(delimiter.join(line) for line in lines))
+    shape = inspect_table(path)
+    assert shape.columns == tuple(head)
+    assert [row["action"] for row in shape.preview] == [f"a{sign}b", "c d"]
+    assert read_annotations(path).table["text"].to_pylist() == [f"a{sign}b", "c d"]
+
+
+def test_a_lone_cr_ends_a_record_of_csv_but_not_inside_quotes(tmp_path):
+    path = _bytes(
+        tmp_path / "a.csv", HEAD.encode() + b'a,care,1,3\r"b\rc",care,2,3\r\nd,care,0,3\n'
+    )
+    assert read_annotations(path).table["text"].to_pylist() == ["a", "b c", "d"]
+
+
+@pytest.mark.parametrize("word", ["NA", "None", "null", "n/a", "NaN"])
+def test_a_word_that_counts_as_missing_is_shown_as_typed(tmp_path, word):
+    path = _text(tmp_path / "a.csv", f"{HEAD}{GOOD}{word},care,1,3\n")
+    said = rf"row 2: '{word}' \(line 3, a word that counts as missing\)"
+    with pytest.raises(TableError, match=said):
+        read_annotations(path)
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u200b", "\u3000", "\ufeff", "\u2060 \u2003", "\x0b"])
+def test_blank_is_what_a_person_sees_as_blank(tmp_path, blank):
+    path = _text(tmp_path / "a.csv", f"{HEAD}{GOOD}{blank},care,1,3\n")
+    with pytest.raises(TableError, match=r"row 2: .* \(line 3\)\. Allowed is a cell that is not"):
+        read_annotations(path)
+    around = f"{HEAD}a b,{blank}care{blank},{blank}1{blank},{blank}\n{blank},,{blank},\n"
+    table = read_annotations(_text(path, around)).table
+    assert table.select(["text", "foundation", "judgement", "agreement"]).to_pylist() == [
+        {"text": "a b", "foundation": 0, "judgement": 1.0, "agreement": 4.0}
+    ]
+    with pytest.raises(TableError, match="is empty"):
+        read_annotations(_text(path, blank * 3))
+
+
+SHEET = "action;foundation;judgement;agreement\r\nbeing kind;care;1,5;3,0\r\nlying;harm;-2;4\r\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.encode(),
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: ("\ufeff" + text).encode("utf-16-be"),
+        lambda text: b"sep=;\r\n" + text.encode(),
+        lambda text: b'\xef\xbb\xbf"sep=;"\r\n' + text.encode(),
+        lambda text: b"\n\n" + text.encode(),
+        lambda text: text.replace(";", "\t").encode(),
+        lambda text: b"sep=|\n" + text.replace(";", "|").encode(),
+        lambda text: re.sub(r"[^;\r\n]+", r'"\g<0>"', text).encode(),
+        lambda text: text.replace("\r\n", ";;\r\n").encode() + b";;;;;\r\n" * 3,
+        lambda text: text.replace("\r\n", ";;\r\n", 1).encode() + b"\r\n;;;;;\r\n",
+        lambda text: text.replace("-2;", '="-2";').encode(),
+        lambda text: text.replace("-2;", "\u22122;").encode(),
+        lambda text: b"\xef\xbb\xbf" + text.replace("\r\n", "\r").replace(";", "\t").encode(),
+    ],
+    ids=["plain", "mark", "utf-16", "utf-16 big", "sep", "quoted sep", "blank first", "tabs", "bar",
+         "quoted", "empty columns", "dropped separators", "formula", "minus", "old line ends"],
+)  # fmt: skip
+def test_habits_of_spreadsheets_are_understood(tmp_path, change):
+    read = read_annotations(_bytes(tmp_path / "a.csv", change(SHEET)))
+    assert (read.rows, read.kept, read.dropped) == (2, 2, {})
+    assert read.table["text"].to_pylist() == ["being kind", "lying"]
+    assert read.table["judgement"].to_pylist() == [1.5, -2.0]
+    assert read.table["agreement"].to_pylist() == [3.0, 4.0]
+
+
+def test_a_note_in_an_unnamed_column_is_no_fault(tmp_path):
+    path = _text(tmp_path / "a.csv", "action,foundation,judgement,,\na,care,1,see below,\n")
+    assert read_annotations(path).kept == 1
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_line_named_is_the_files_own_behind_quoted_line_ends(tmp_path, delimiter, end):
+    def table(*rows: tuple[str, ...]) -> Path:
+        lines = [("action", "foundation", "judgement"), ('"a\nb"', "care", "1"), ("",), *rows]
+        text = end.join(delimiter.join(line) for line in lines)
+        return _bytes(tmp_path / "a.csv", text.encode())
+
+    with pytest.raises(TableError, match=r"row 2: '9' \(line 5\)"):
+        read_annotations(table(("c", "care", "9")))
+    if delimiter != "\t":  # a TSV with a ragged line is read without quotes
+        with pytest.raises(TableError, match="the first is line 5: it has too few cells"):
+            read_annotations(table(("c", "care")))
+    path = _text(tmp_path / "a.jsonl", "\n".join(["", json.dumps(OWN[0] | {"judgement": 7})]))
+    with pytest.raises(TableError, match=r"row 1: '7' \(line 2\)"):
+        read_annotations(path)
 
 
 def test_a_bad_line_deep_in_json_lines_is_found(tmp_path):
