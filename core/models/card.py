@@ -304,18 +304,14 @@ def _from_header(
 
 def _architecture(kind: str, name: str) -> str:
     """Return the class in transformers for llama.cpp's name of an architecture."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
-
     refuse_recurrent(kind, name)
-    spelled = kind.replace("-", "_")
-    aliases = (f"{spelled}_text", spelled, spelled.replace("moe", "_moe"))
-    found = next((CAUSAL[alias] for alias in aliases if alias in CAUSAL), None)
+    found = gguf.causal_class(kind)
     if found is None:
         raise ModelError(
             f"{name} is {kind}, not a causal language model. Choose one that predicts the next "
             "token."
         )
-    return str(found)
+    return found
 
 
 def _find_folder(spec: ModelSpec, store: Store, report: Report) -> _Found:

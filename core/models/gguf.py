@@ -9,6 +9,7 @@ original by transformers' fast reader: 15 s, and every byte of the saved files i
 import contextlib
 import json
 import shutil
+import struct
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from core.models.folder import RECURRENT
 from core.models.gguf_header import (
     GgufError,
     GgufHeader,
@@ -42,6 +44,21 @@ _FLOAT32_BYTES: Final = 4
 _TOKENIZER_NOISE: Final = ("tokenizer_class", "backend", "is_local", "local_files_only")
 _NAMED_TOKENIZERS: Final = ("gemma", "qwen2", "qwen3")
 _MESSAGE_CHARACTERS: Final = 300
+#: Names in transformers' table of GGUF architectures that files spell in another way.
+_LLAMA_CPP_NAMES: Final = {
+    "qwen2_moe": "qwen2moe",
+    "qwen3_moe": "qwen3moe",
+    "gpt_oss": "gpt-oss",
+    "minimax_m2": "minimax-m2",
+}
+#: Names in that table that no file states as its architecture: other sections of its metadata,
+#: and what transformers makes of a file that calls itself llama or t5.
+_NO_ARCHITECTURES: Final = frozenset({"general", "tokenizer", "mistral", "umt5"})
+#: What transformers raises over a file whose entries or tensors do not fit each other.
+_CONVERTER_FAULTS: Final = (
+    ValueError, NotImplementedError, LookupError, RuntimeError, OSError, TypeError, AttributeError,
+    ArithmeticError, AssertionError, struct.error,
+)  # fmt: skip
 #: Guards the borrowed progress bar of transformers' loader.
 _BAR_LOCK: Final = threading.Lock()
 
@@ -201,10 +218,11 @@ def _convert(source: Path, work: Path, target: Path, report: Report) -> None:
         model, model_type = _load_model(source, header, work, part(report, 0.1, 0.6))
         report(0.6, 1.0, "Building the tokenizer")
         tokenizer = _load_tokenizer(source, model_type)
-    except (ValueError, NotImplementedError, KeyError, RuntimeError, OSError) as error:
+    except _CONVERTER_FAULTS as error:
+        reason = str(error).replace(f"{source.parent}/", "").replace(f"{work}/", "")
         raise GgufError(
-            f"transformers cannot convert this {header.architecture} GGUF: "
-            f"{str(error)[:_MESSAGE_CHARACTERS]}. Fetch it again, or use the original folder."
+            f"transformers cannot convert this {header.architecture[:40]} GGUF: "
+            f"{reason[:_MESSAGE_CHARACTERS]}. Fetch it again, or use the original folder."
         ) from error
     report(0.75, 1.0, "Writing the weights")
     with quiet():
@@ -219,21 +237,32 @@ def check_architecture(header: GgufHeader) -> None:
     Raises:
         GgufError: Its architecture is not supported, or it carries no tokenizer.
     """
-    from transformers.integrations.gguf import is_gguf_arch_supported
+    from transformers.integrations.gguf import GGUF_ARCHS
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
     name = header.architecture
-    if name not in GGUF_SUPPORTED_ARCHITECTURES and not is_gguf_arch_supported(name):
+    known = {_LLAMA_CPP_NAMES.get(one, one) for one in (*GGUF_SUPPORTED_ARCHITECTURES, *GGUF_ARCHS)}
+    known -= _NO_ARCHITECTURES
+    if name not in known:
+        possible = sorted(one for one in known if one not in RECURRENT and causal_class(one))
         raise GgufError(
-            f"GGUF files of architecture {name!r} cannot be converted. Possible: "
-            f"{', '.join(sorted(GGUF_SUPPORTED_ARCHITECTURES))}. Use the model's original "
-            "safetensors folder instead."
+            f"GGUF files of architecture {name[:40]!r} cannot be converted. Possible: "
+            f"{', '.join(possible)}. Use the model's original safetensors folder instead."
         )
     if not header.vocabulary:
         raise GgufError(
             "This GGUF carries no tokenizer (no tokenizer.ggml.tokens). Use a file made by "
             "llama.cpp's convert_hf_to_gguf.py, or the model's original folder."
         )
+
+
+def causal_class(kind: str) -> str | None:
+    """Return the class in transformers for llama.cpp's name of an architecture, if it has one."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+
+    spelled = kind.replace("-", "_")
+    aliases = (f"{spelled}_text", spelled, spelled.replace("moe", "_moe"))
+    return next((str(CAUSAL[alias]) for alias in aliases if alias in CAUSAL), None)
 
 
 def _check_room(header: GgufHeader, target: Path) -> None:

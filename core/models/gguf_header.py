@@ -6,6 +6,7 @@ Gemma's 262,144 tokens; here an array is skipped over, which takes 0.1 s.
 """
 
 import mmap
+import re
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -22,6 +23,34 @@ _FORMATS: Final = {
 }  # fmt: skip
 _UINT32: Final = 4
 _COPY_BYTES: Final = 2**20
+#: Bytes to which tensors may be aligned; the format's default is 32.
+_MOST_ALIGNED: Final = 2**20
+_AGAIN: Final = "Fetch it again and compare its SHA-256 with the publisher's."
+_PART_NAME: Final = re.compile(r"(.+)-\d{5}-of-\d{5}\.gguf")
+#: ``general.type`` of files that go beside a model, in words.
+_OTHER_TYPES: Final = {
+    "adapter": "an adapter (LoRA) that changes a model",
+    "mmproj": "the encoder of pictures or sounds that goes beside a model (mmproj)",
+    "imatrix": "the importance matrix from which a model was quantised",
+    "vocab": "a vocabulary alone",
+}
+#: ``general.architecture`` of what is made with ggml besides language models, in words.
+_OTHER_ARCHITECTURES: Final = (
+    {"clip": "the encoder of pictures or sounds that goes beside a model (mmproj)"}
+    | {"controlvector": "a control vector that steers a model"}
+    | dict.fromkeys(("whisper", "parakeet"), "a recogniser of speech")
+    | dict.fromkeys(("wavtokenizer-dec", "snac", "mimi", "dac"), "a coder of sound")
+    | dict.fromkeys(
+        ("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2",
+         "jina-bert-v3", "eurobert", "gemma-embedding", "t5encoder"),
+        "an encoder, which makes one vector of a text and cannot predict the next token",
+    )
+    | dict.fromkeys(
+        ("flux", "sd1", "sd3", "sdxl", "aura", "hidream", "lumina2", "cosmos", "ltxv",
+         "hyvid", "wan", "qwen_image", "pig"),
+        "a model that draws pictures",
+    )
+)  # fmt: skip
 _SCALAR_BITS: Final = {0: 32, 1: 16, 30: 16}  # ggml types that hold plain floats: F32, F16, BF16
 
 
@@ -95,13 +124,28 @@ class GgufHeader:
         field = self.fields.get("tokenizer.ggml.tokens")
         return int(field.value) if field else 0
 
+    def stated(self, name: str) -> Any:
+        """Return a single entry; None if it is absent or a list."""
+        field = self.fields.get(name)
+        return None if field is None or field.is_array else field.value
+
     def number(self, name: str) -> int:
         """Return an entry of the architecture's own section, such as ``block_count``; 0 if absent.
 
         Some architectures give one value per layer; then the number of layers comes back.
+
+        Raises:
+            GgufError: The entry is no whole number.
         """
         field = self.fields.get(f"{self.architecture}.{name}")
-        return int(field.value) if field else 0
+        if field is None:
+            return 0
+        if not isinstance(field.value, int):
+            raise GgufError(
+                f"This GGUF is damaged: it states {str(field.value)[:40]!r} as "
+                f"{self.architecture[:40]}.{name}, which is no whole number. {_AGAIN}"
+            )
+        return field.value
 
 
 class _Cursor:
@@ -152,29 +196,31 @@ def read_header(path: Path) -> GgufHeader:
     """Read metadata and tensor table; the file may end after them.
 
     Raises:
-        GgufError: The file is missing, no GGUF file, of another version, or ends too early.
+        GgufError: The file is missing, no GGUF file, of another version, ends too early, or is a
+            part of a split file or something else than a language model.
     """
     if not path.is_file():
         raise GgufError(f"There is no file {path}. Give the path of a .gguf file.")
     with path.open("rb") as file:
         start = file.read(24)
         if start[:4] != b"GGUF":
-            raise GgufError(f"{path} is not a GGUF file (it does not begin with 'GGUF').")
+            raise GgufError(f"{path.name} is not a GGUF file (it does not begin with 'GGUF').")
         version = int.from_bytes(start[4:8], "little")
         if version not in (2, 3):
             raise GgufError(
-                f"{path} is GGUF version {version} or big endian; versions 2 and 3, little endian, "
-                "can be read. Convert it with a current llama.cpp."
+                f"{path.name} is GGUF version {version} or big endian; versions 2 and 3, little "
+                "endian, can be read. Convert it with a current llama.cpp."
             )
         try:
             n_tensors, n_fields = struct.unpack("<QQ", start[8:])
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                return _read(_Cursor(view, 24), n_fields, n_tensors)
+                header = _read(_Cursor(view, 24), n_fields, n_tensors)
         except (struct.error, KeyError, UnicodeDecodeError, OverflowError) as error:
             raise GgufError(
-                f"{path} is cut short or damaged: its head cannot be read ({error}). "
-                "Fetch it again and compare its SHA-256 with the publisher's."
+                f"{path.name} is cut short or damaged: its head cannot be read ({error}). {_AGAIN}"
             ) from error
+    _check_kind(path, header)
+    return header
 
 
 def _read(cursor: _Cursor, n_fields: int, n_tensors: int) -> GgufHeader:
@@ -182,9 +228,40 @@ def _read(cursor: _Cursor, n_fields: int, n_tensors: int) -> GgufHeader:
     table = cursor.at
     tensors = tuple(cursor.tensor() for _ in range(n_tensors))
     end = cursor.at
-    fields["general.architecture"]  # a KeyError here is reported like any other damage
     alignment = _alignment(fields)
     return GgufHeader(fields, tensors, (table, end), -(-end // alignment) * alignment)
+
+
+def _check_kind(path: Path, header: GgufHeader) -> None:
+    """Refuse what is a sound GGUF file, but by what it says of itself no whole language model."""
+    parts = header.stated("split.count")
+    if isinstance(parts, int) and parts > 1:
+        raise GgufError(_split(path, header.stated("split.no"), parts))
+    architecture = header.stated("general.architecture")
+    kind = str(header.stated("general.type") or "model")
+    what = _OTHER_TYPES.get(kind) or _OTHER_ARCHITECTURES.get(str(architecture))
+    if what is None and architecture is None:
+        what = "nothing that names its architecture (it has no general.architecture)"
+    if what is None and not header.tensors:
+        what = "a vocabulary alone (it has no tensors)"
+    if what is not None:
+        raise GgufError(
+            f"{path.name} holds {what}, not a language model. Name the .gguf file of the language "
+            "model itself."
+        )
+
+
+def _split(path: Path, number: Any, parts: int) -> str:
+    """Return the sentence for one part of a split file, with what joins them."""
+    found = _PART_NAME.fullmatch(path.name)
+    stem = found[1] if found else path.stem
+    names = [f"{stem}-{part:05}-of-{parts:05}.gguf" for part in (1, min(parts, 99_999))]
+    which = f"part {number + 1} of {parts}" if isinstance(number, int) else f"one of {parts} parts"
+    return (
+        f"{path.name} is {which} of a split GGUF, which is read as a whole only. Lay all parts "
+        f"({names[0]} to {names[1]}) beside each other, join them with llama.cpp's "
+        f"'llama-gguf-split --merge {names[0]} {stem}.gguf', and name {stem}.gguf."
+    )
 
 
 def _alignment(fields: dict[str, Field]) -> int:
@@ -192,7 +269,7 @@ def _alignment(fields: dict[str, Field]) -> int:
     field = fields.get("general.alignment")
     if field is None:
         return 32  # the format's default
-    if not isinstance(field.value, int) or field.value < 1:
+    if not isinstance(field.value, int) or not 1 <= field.value <= _MOST_ALIGNED:
         raise struct.error(f"general.alignment is {field.value!r}")
     return field.value
 
@@ -215,8 +292,8 @@ def check_length(path: Path, header: GgufHeader) -> None:
     )
     if size < needed:
         raise GgufError(
-            f"{path} is cut short: it has {size:,} bytes, its tensors need at least {needed:,}. "
-            "Fetch it again and compare its SHA-256 with the publisher's."
+            f"{path.name} is cut short: it has {size:,} bytes, its tensors need at least "
+            f"{needed:,}. {_AGAIN}"
         )
 
 

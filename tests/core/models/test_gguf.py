@@ -60,8 +60,17 @@ def _write_tokenizer(writer: Any, folder: Path) -> None:
     writer.add_add_bos_token(value=True)
 
 
-def write_gguf(folder: Path, path: Path, *, without: str = "", architecture: str = "llama") -> Path:
-    """Write the tiny Llama as llama.cpp would; ``without`` leaves out one tensor or "tokenizer"."""
+def write_gguf(
+    folder: Path,
+    path: Path,
+    *,
+    without: str = "",
+    architecture: str = "llama",
+    add: dict[str, Any] | None = None,
+    only: int | None = None,
+) -> Path:
+    """Write the tiny Llama as llama.cpp would; ``without`` leaves out one tensor or "tokenizer",
+    ``add`` states more in its head, ``only`` so many tensors are written."""
     from gguf import GGUFWriter
     from safetensors.numpy import load_file
 
@@ -77,7 +86,10 @@ def write_gguf(folder: Path, path: Path, *, without: str = "", architecture: str
     writer.add_license("mit")
     if without != "tokenizer":
         _write_tokenizer(writer, folder)
-    for name, weight in load_file(folder / "model.safetensors").items():
+    for name, value in (add or {}).items():
+        writer.kv_data[0].pop(name, None)
+        writer.add_string(name, value) if isinstance(value, str) else writer.add_uint16(name, value)
+    for name, weight in list(load_file(folder / "model.safetensors").items())[:only]:
         heads = {"q_proj": 4, "k_proj": 2}.get(name.split(".")[-2])
         if name != without:
             writer.add_tensor(
@@ -160,7 +172,7 @@ def test_tensors_cut_short_are_refused_before_anything_is_loaded(tiny_gguf, tmp_
         (b"PK\x03\x04" + bytes(100), "is not a GGUF file"),
         (b"GGUF\x01\x00\x00\x00" + bytes(100), "version 1"),
         (b"GGUF\x00\x00\x00\x03" + bytes(100), "big endian"),
-        (b"GGUF\x03\x00\x00\x00" + bytes(16), "its head cannot be read"),
+        (b"GGUF\x03\x00\x00\x00" + bytes(16), "holds nothing that names its architecture"),
         (b"GGUF\x03\x00\x00\x00" + b"\xff" * 200, "its head cannot be read"),
     ],
 )
@@ -269,7 +281,16 @@ def test_nothing_is_printed(tiny_gguf, store, capfd):
     [
         ({"without": "model.layers.1.mlp.up_proj.weight"}, r"lacks 1 weights, such as .*up_proj"),
         ({"without": "tokenizer"}, "carries no tokenizer"),
-        ({"architecture": "wavtokenizer-dec"}, "'wavtokenizer-dec' cannot be converted. Possible"),
+        ({"architecture": "rwkv7"}, "'rwkv7' cannot be converted. Possible"),
+        ({"architecture": "general"}, "'general' cannot be converted. Possible"),
+        ({"architecture": "clip"}, r"x\.gguf holds the encoder of pictures or sounds"),
+        ({"architecture": "whisper"}, "holds a recogniser of speech, not a language model"),
+        ({"architecture": "nomic-bert"}, "holds an encoder"),
+        ({"add": {"general.type": "adapter"}}, "holds an adapter"),
+        ({"add": {"general.type": "imatrix"}}, "holds the importance matrix"),
+        ({"only": 0}, "holds a vocabulary alone"),
+        ({"add": {"split.no": 1, "split.count": 3}}, "part 2 of 3 of a split GGUF"),
+        ({"add": {"llama.block_count": "many"}}, "'many' as llama.block_count, which is no whole"),
         ({"architecture": "mamba"}, "recurrent model"),
         ({"architecture": "t5"}, "not a causal language model"),
     ],
@@ -282,6 +303,37 @@ def test_a_gguf_that_is_no_whole_language_model_is_refused(
     with pytest.raises(Exception, match=reason) as refusal:
         open_model(describe(spec, store), store)
     assert refusal.type.__name__ in ("GgufError", "ModelError")
+    assert str(tmp_path) not in str(refusal.value)
+
+
+def test_a_part_is_told_how_it_is_joined(tiny_llama_folder, tmp_path):
+    path = tmp_path / "kind-00002-of-00003.gguf"
+    write_gguf(tiny_llama_folder, path, add={"split.no": 1, "split.count": 3})
+    command = "'llama-gguf-split --merge kind-00001-of-00003.gguf kind.gguf'"
+    with pytest.raises(GgufError, match=f"{command}, and name kind.gguf") as refusal:
+        read_header(path)
+    assert "etch" not in str(refusal.value)
+    write_gguf(tiny_llama_folder, path, add={"split.no": 0, "split.count": 1})  # one part is all
+    assert read_header(path).architecture == "llama"
+
+
+@pytest.mark.parametrize("name", ["qwen2moe", "qwen3moe", "gpt-oss", "minimax-m2", "qwen35"])
+def test_architectures_are_known_as_files_spell_them(name, tiny_llama_folder, tmp_path):
+    path = write_gguf(tiny_llama_folder, tmp_path / "x.gguf", architecture=name)
+    gguf.check_architecture(read_header(path))
+
+
+def test_the_architectures_named_as_possible_are_those_that_pass(tiny_llama_folder, tmp_path):
+    path = write_gguf(tiny_llama_folder, tmp_path / "x.gguf", architecture="rwkv7")
+    with pytest.raises(GgufError, match="Possible: ") as refusal:
+        gguf.check_architecture(read_header(path))
+    possible = str(refusal.value).partition("Possible: ")[2].partition(". Use")[0].split(", ")
+    assert {"llama", "gemma3", "qwen3moe", "gpt-oss"} < set(possible)
+    assert not {"general", "tokenizer", "mamba", "t5", "deci", "qwen2_moe"} & set(possible)
+    for name in possible:
+        write_gguf(tiny_llama_folder, path, architecture=name)
+        gguf.check_architecture(read_header(path))
+        assert gguf.causal_class(name)
 
 
 def test_too_little_memory_is_told_with_the_numbers(tiny_gguf, store, monkeypatch):
