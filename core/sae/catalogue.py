@@ -51,7 +51,7 @@ class Published:
 
 _FILE: Final = Path(__file__).resolve().parents[1] / "data" / "sae-releases.toml"
 #: Layouts of SAELens's list that are read here; None is its own.
-_READ: Final = frozenset({None, "gemma_3", "qwen_scope"})
+_READ: Final = frozenset({None, "gemma_3", "qwen_scope", "dictionary_learning_1", "sparsify"})
 
 
 @cache

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import uuid4
 
 from core.sae.dictionary import Dictionary, DictionaryError
-from core.sae.layouts import OWN, UNTOLD, Hints, from_gemma_scope, from_qwen_scope, from_saelens
+from core.sae.layouts import (
+    OWN,
+    UNTOLD,
+    Hints,
+    from_dictionary_learning,
+    from_gemma_scope,
+    from_qwen_scope,
+    from_saelens,
+    from_sparsify,
+)
 from core.sae.weights import read_json, read_safetensors, read_torch_file
 
 if TYPE_CHECKING:
@@ -26,14 +35,20 @@ SAELENS_SCALER: Final = "activation_scaler.json"
 GEMMA_CONFIG: Final = "config.json"
 GEMMA_WEIGHTS: Final = "params.safetensors"
 QWEN_SUFFIX: Final = ".sae.pt"
+SPARSIFY_WEIGHTS: Final = "sae.safetensors"
+LEARNED_CONFIG: Final = "config.json"
+LEARNED_WEIGHTS: Final = "ae.pt"
 #: The files of each layout that lie in a folder, weights last.
 LAYOUTS: Final = (
     (SAELENS_CONFIG, SAELENS_SCALER, SAELENS_WEIGHTS),
     (GEMMA_CONFIG, GEMMA_WEIGHTS),
+    (SAELENS_CONFIG, SPARSIFY_WEIGHTS),
+    (LEARNED_CONFIG, LEARNED_WEIGHTS),
 )
 _READ: Final = (
-    f"Read are folders of SAELens ({SAELENS_CONFIG}, {SAELENS_WEIGHTS}) and Gemma Scope 2 "
-    f"({GEMMA_WEIGHTS}), and files of Qwen-Scope (layer12{QWEN_SUFFIX})."
+    f"Read are folders of SAELens ({SAELENS_CONFIG}, {SAELENS_WEIGHTS}), Gemma Scope 2 "
+    f"({GEMMA_WEIGHTS}), sparsify ({SAELENS_CONFIG}, {SPARSIFY_WEIGHTS}) and dictionary_learning "
+    f"({LEARNED_CONFIG}, {LEARNED_WEIGHTS}), and files of Qwen-Scope (layer12{QWEN_SUFFIX})."
 )
 _ARCHITECTURES: Final = {"relu": "standard", "topk": "topk", "jumprelu": "jumprelu"}
 _FORMAT: Final = "6.0.0"  # the first SAELens that reads this layout
@@ -54,17 +69,29 @@ def load_folder(path: Path, told: Hints = UNTOLD) -> Dictionary:
     if not path.exists():
         raise DictionaryError(f"There is no {path}. {_READ}")
     told = told if told.source else replace(told, source=f"folder:{path}")
-    if path.is_file() and path.name.endswith(".pt"):
+    if path.is_file() and path.name.endswith(".pt") and path.name != LEARNED_WEIGHTS:
         return from_qwen_scope(path.parts, read_torch_file(path), told)
     folder = path.parent if path.is_file() else path
+    if (folder / SPARSIFY_WEIGHTS).is_file() and not (folder / SAELENS_WEIGHTS).is_file():
+        described = _described(folder / SAELENS_CONFIG)
+        return from_sparsify(
+            folder.name, described, read_safetensors(folder / SPARSIFY_WEIGHTS), told
+        )
+    if (folder / LEARNED_WEIGHTS).is_file():
+        described = _described(folder / LEARNED_CONFIG)
+        weights = read_torch_file(folder / LEARNED_WEIGHTS)
+        return from_dictionary_learning(folder.parts, described, weights, told)
     if any((folder / name).is_file() for name in (SAELENS_CONFIG, SAELENS_WEIGHTS)):
         return _load_saelens(folder, told)
     if (folder / GEMMA_WEIGHTS).is_file():
-        config = folder / GEMMA_CONFIG
-        described = read_json(config) if config.is_file() else None
+        described = _described(folder / GEMMA_CONFIG)
         weights = read_safetensors(folder / GEMMA_WEIGHTS)
         return from_gemma_scope(folder.parts, described, weights, told)
     return load_folder(_only_qwen_file(folder), told)
+
+
+def _described(config: Path) -> dict[str, Any]:
+    return read_json(config) if config.is_file() else {}
 
 
 def _load_saelens(folder: Path, told: Hints) -> Dictionary:

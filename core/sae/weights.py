@@ -68,6 +68,8 @@ def read_safetensors(path: Path) -> dict[str, "torch.Tensor"]:
 def read_torch_file(path: Path) -> dict[str, "torch.Tensor"]:
     """Read a PyTorch archive that holds one dict of tensors, as float32 on the CPU.
 
+    A single whole number may be among them: some keep their ``k`` as a tensor.
+
     Only tensors are unpickled (``weights_only``); anything that could run code is refused.
 
     Raises:
@@ -116,7 +118,7 @@ def _as_float32(path: Path, tensors: Mapping[str, Any]) -> dict[str, "torch.Tens
 
     for name, tensor in tensors.items():
         plain = isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided
-        if not plain or not tensor.is_floating_point():
+        if not plain or not (tensor.is_floating_point() or _is_count(tensor)):
             raise DictionaryError(f"{path} is no dictionary: {name[:40]!r} is no tensor of floats.")
     # Numbers, not bytes stored: a tensor may repeat one number a million times.
     size = 4 * sum(tensor.numel() for tensor in tensors.values())
@@ -127,6 +129,10 @@ def _as_float32(path: Path, tensors: Mapping[str, Any]) -> dict[str, "torch.Tens
         name: tensor.detach().to(torch.float32, copy=True).contiguous()
         for name, tensor in tensors.items()
     }
+
+
+def _is_count(tensor: "torch.Tensor") -> bool:
+    return tensor.ndim == 0 and not tensor.is_complex() and not tensor.is_quantized
 
 
 def _too_large(path: Path, size: int) -> str:

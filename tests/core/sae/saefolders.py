@@ -85,3 +85,35 @@ def qwen_file(folder: Path, name="layer12.sae.pt", dtype=torch.float32):
     turned = {n: (t.T if n[0] == "W" else t).contiguous().to(dtype) for n, t in weights().items()}
     torch.save(turned, folder / name)
     return folder / name
+
+
+def sparsify_folder(folder: Path, tensors=None, **cfg):
+    """Write a folder as EleutherAI's sparsify does; None drops an entry or a tensor."""
+    w = weights()
+    known = {"encoder.weight": w["W_enc"].T, "encoder.bias": w["b_enc"], "W_dec": w["W_dec"]}
+    known |= {"b_dec": w["b_dec"], **(tensors or {})}
+    entries = {"activation": "topk", "expansion_factor": 3, "normalize_decoder": True}
+    entries |= {"num_latents": N_LATENTS, "k": K, "multi_topk": False, "skip_connection": False}
+    entries |= {"transcode": False, "d_in": D_MODEL, **cfg}
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {name: one for name, one in entries.items() if one is not None}
+    (folder / "cfg.json").write_text(json.dumps(kept))
+    written = {name: one.contiguous() for name, one in known.items() if one is not None}
+    save_file(written, folder / "sae.safetensors")
+    return folder
+
+
+def learned_folder(folder: Path, tensors=None, *, bias="bias", config=True, **trainer):
+    """Write a folder as dictionary_learning does; None drops an entry or a tensor."""
+    w = weights()
+    known = {"encoder.weight": w["W_enc"].T, "encoder.bias": w["b_enc"]}
+    known |= {"decoder.weight": w["W_dec"].T, bias: w["b_dec"], **(tensors or {})}
+    entries = {"dict_class": "AutoEncoder", "activation_dim": D_MODEL, "dict_size": N_LATENTS}
+    entries |= {"layer": 1, "lm_name": "tiny", "submodule_name": "resid_post_layer_1", **trainer}
+    folder.mkdir(parents=True, exist_ok=True)
+    if config:
+        kept = {name: one for name, one in entries.items() if one is not None}
+        (folder / "config.json").write_text(json.dumps({"trainer": kept, "buffer": {}}))
+    written = {name: one.contiguous() for name, one in known.items() if one is not None}
+    torch.save(written, folder / "ae.pt")
+    return folder

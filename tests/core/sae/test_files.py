@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -16,8 +17,10 @@ from tests.core.sae.saefolders import (
     N_LATENTS,
     K,
     gemma_folder,
+    learned_folder,
     qwen_file,
     saelens_folder,
+    sparsify_folder,
     states,
     threshold,
     weights,
@@ -275,6 +278,158 @@ def test_a_file_cut_short_is_damage(tmp_path, layout, share):
     file.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(DictionaryError, match="cut short"):
         load_folder(file)
+
+
+def by_hand(x, *, centred=True, k=None, threshold=-1.0):
+    """Encode and decode by the formulas of the papers, in numpy and without this project."""
+    w = {name: tensor.numpy().astype(np.float64) for name, tensor in weights().items()}
+    x = x.numpy().astype(np.float64)
+    codes = np.maximum((x - w["b_dec"] if centred else x) @ w["W_enc"] + w["b_enc"], 0)
+    codes[codes <= threshold] = 0
+    if k is not None:
+        for row in codes:
+            row[np.argsort(-row)[k:]] = 0
+    return codes, codes @ w["W_dec"] + w["b_dec"]
+
+
+def agrees_by_hand(one, **rule):
+    x = states()
+    codes, back = by_hand(x, **rule)
+    np.testing.assert_allclose(one.encode(x).numpy(), codes, atol=1e-4)
+    np.testing.assert_allclose(one.decode(one.encode(x)).numpy(), back, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({}, {}),
+        ({"dict_class": None}, {}),
+        ({"bias": "decoder.bias", "dict_class": "AutoEncoderNew"}, {"centred": False}),
+        (
+            {"bias": "b_dec", "dict_class": "AutoEncoderTopK",
+             "tensors": {"k": torch.tensor(K, dtype=torch.int), "threshold": torch.tensor(9.0)}},
+            {"k": K},
+        ),
+        ({"bias": "b_dec", "dict_class": "AutoEncoderTopK", "k": str(K)}, {"k": K}),
+        (
+            {"bias": "b_dec", "dict_class": "BatchTopKSAE",
+             "tensors": {"k": torch.tensor(K), "threshold": torch.tensor(2.5)}},
+            {"threshold": 2.5},
+        ),
+    ],
+    ids=["relu", "no class", "new", "topk", "k as text", "batchtopk"],
+)  # fmt: skip
+def test_dictionary_learning_computes_what_its_classes_say(tmp_path, change, rule):
+    folder = learned_folder(tmp_path / "trainer_0", **change)
+    one = load_folder(folder)
+    agrees_by_hand(one, **rule)
+    assert (one.info.layer, one.info.model_name) == (1, "tiny")
+    assert load_folder(folder / "ae.pt").digest == one.digest
+    assert load_folder(save_folder(one, tmp_path / "ours")).digest == one.digest
+
+
+def test_dictionary_learning_says_its_place_in_the_description_or_the_path(tmp_path):
+    def layer(path, **change):
+        return load_folder(learned_folder(tmp_path / path, **change)).info.layer
+
+    untold = {"submodule_name": None, "layer": None}
+    assert layer("a/resid_out_layer3/10_32768", **untold) == 3
+    assert layer("b/resid_post_layer_2/trainer_1", config=False) == 2
+    assert layer("b/resid_post_layer_2_checkpoints/trainer_1_step_8", config=False) == 2
+    assert layer("c", submodule_name="resid_pre_layer_3", layer="3") == 2
+    for path, change, words in [
+        (
+            "d/mlp_out_layer3",
+            untold,
+            "'mlp_out_layer3', which is not the output of a decoder layer",
+        ),
+        ("e", {"submodule_name": "attn_out_layer_1"}, "not the output of a decoder layer"),
+        ("f", {"submodule_name": None}, '"submodule_name": "resid_post_layer_1" to "trainer"'),
+        ("g", {"layer": 5}, "states layer 5 and the place 'resid_post_layer_1'"),
+        ("h", {"submodule_name": "resid_pre_layer_0", "layer": 0}, "not the output of a decoder"),
+    ]:
+        with pytest.raises(DictionaryError, match=words):
+            layer(path, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dict_class": "GatedAutoEncoder"}, "of the class 'GatedAutoEncoder', and holds bias"),
+        ({"dict_class": "JumpReluAutoEncoder"}, "class 'JumpReluAutoEncoder'"),
+        ({"bias": "b_dec", "dict_class": None}, "of a class its config.json omits"),
+        ({"bias": "b_dec", "dict_class": "AutoEncoder"}, "Read are AutoEncoder, "),
+        ({"bias": "b_dec", "dict_class": "AutoEncoderTopK"}, "does not say how many latents"),
+        ({"bias": "b_dec", "dict_class": "BatchTopKSAE"}, "threshold is missing"),
+        (
+            {
+                "bias": "b_dec",
+                "dict_class": "BatchTopKSAE",
+                "tensors": {"threshold": torch.tensor(-1.0)},
+            },
+            "states no threshold that was reached",
+        ),
+        ({"tensors": {"r_mag": torch.zeros(3)}}, "holds r_mag"),
+        ({"tensors": {"decoder.weight": None}}, "lacks decoder.weight"),
+        ({"activation_dim": 99}, "states a width of 99"),
+    ],
+)
+def test_dictionary_learning_of_another_kind_is_named(tmp_path, change, words):
+    with pytest.raises(DictionaryError, match=words) as refusal:
+        load_folder(learned_folder(tmp_path / "trainer_0", **change))
+    assert "hub" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("folder", ["layers.1", "h.1"])
+def test_sparsify_computes_topk_over_states_without_the_decoders_bias(tmp_path, folder):
+    one = load_folder(sparsify_folder(tmp_path / folder))
+    agrees_by_hand(one, k=K)
+    assert (one.info.layer, one.info.k) == (1, K)
+    named = sparsify_folder(tmp_path / "mine", hook_name="layers.1", activation="TopK", k=str(K))
+    assert load_folder(named / "sae.safetensors").digest == one.digest
+    old = sparsify_folder(
+        tmp_path / "old" / folder, activation=None, num_latents=None, signed=False, d_in="12"
+    )
+    assert load_folder(old).digest == one.digest
+
+
+@pytest.mark.parametrize(
+    ("folder", "change", "words"),
+    [
+        ("layers.1", {"transcode": True}, "is a transcoder"),
+        ("layers.1", {"tensors": {"W_skip": torch.ones(D_MODEL, D_MODEL)}}, "is a transcoder"),
+        ("layers.1", {"activation": "groupmax"}, "with 'groupmax', a rule that is not read"),
+        ("layers.1", {"signed": "true"}, "with 'signed', a rule"),
+        ("layers.1", {"k": None}, "does not say how many latents are on"),
+        ("layers.1", {"d_in": 13}, "states a width of 13"),
+        ("layers.1", {"tensors": {"W_dec": None}}, "lacks W_dec"),
+        ("layers.1.mlp", {}, "not the output of a decoder layer"),
+        ("mine", {}, "does not say its layer: sparsify names the folder"),
+    ],
+)
+def test_sparsify_of_another_kind_is_named(tmp_path, folder, change, words):
+    with pytest.raises(DictionaryError, match=words) as refusal:
+        load_folder(sparsify_folder(tmp_path / folder, **change))
+    assert "incomplete" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("plain", "other"),
+    [
+        ({"architecture": "topk", "k": K}, {"architecture": "TopK", "k": str(K)}),
+        ({"architecture": "topk", "k": K}, {"architecture": "top_k", "k": float(K)}),
+        ({"d_in": D_MODEL}, {"d_in": str(D_MODEL), "d_sae": float(N_LATENTS)}),
+        ({"apply_b_dec_to_input": False}, {"apply_b_dec_to_input": "False"}),
+        ({"architecture": "standard"}, {"architecture": "Standard", "activation_fn": "ReLU"}),
+        ({"normalize_activations": "none"}, {"normalize_activations": "None"}),
+    ],
+)
+def test_the_same_in_another_spelling_is_the_same(tmp_path, plain, other):
+    one, two = (
+        load_folder(saelens_folder(tmp_path / name, **cfg))
+        for name, cfg in (("a", plain), ("b", other))
+    )
+    assert one.digest == two.digest
 
 
 def test_gemma_folders_of_other_places_are_refused(tmp_path):
