@@ -1,4 +1,4 @@
-"""Every nnsight trace of the project, and nothing else.
+"""Every nnsight trace of the project but the one that proves a model, and nothing else.
 
 nnsight compiles the source of a trace once per file and line and keeps it for the life of the
 process, so traces live together in one rarely edited module. Each runs under the model's lock,

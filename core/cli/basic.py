@@ -25,6 +25,7 @@ from core.maps.jobs import layouts
 from core.maps.layouts import model_layout
 from core.maps.projection import LayoutSpec
 from core.models.open_models import ModelCard, ModelSpec, describe
+from core.models.states_check import check_told
 from core.runtime.made import Lane, Made
 from core.runtime.progress import Report
 from core.runtime.runner import Job
@@ -205,6 +206,7 @@ def describe_model(desk: Desk, spec: ModelSpec) -> Lines:
             "device": card.device,
             "dtype": card.dtype,
             "reason": card.reason,
+            "states": check_told(desk.work.store, card),
             "licence": card.licence,
             "folder": str(card.folder or "none yet: it is fetched or converted at the first read"),
         }

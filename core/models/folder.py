@@ -31,6 +31,8 @@ SINGLE_FILE: Final = "model.safetensors"
 RECURRENT: Final = frozenset(
     {"mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma", "xlstm"}
 )
+#: Their layers give (tokens, texts, width), where everything here expects texts first.
+TIME_FIRST: Final = frozenset({"xlnet"})
 _HEAD_LIMIT: Final = 100_000_000  # bytes; the format allows no larger head
 _LICENCE_LINE: Final = re.compile(r"^license:\s*['\"]?([^'\"\n]+)", re.MULTILINE)
 
@@ -123,7 +125,7 @@ def read_shape(config: "PretrainedConfig", name: str) -> Shape:
         name: Of the model, for messages.
 
     Raises:
-        ModelError: It is not, or it is recurrent.
+        ModelError: It is not, or its layers cannot be read.
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
@@ -144,8 +146,13 @@ def refuse_recurrent(kind: str, name: str) -> None:
     """Refuse an architecture whose layers cannot be read.
 
     Raises:
-        ModelError: It is recurrent.
+        ModelError: It is recurrent, or its layers put the tokens before the texts.
     """
+    if kind in TIME_FIRST:
+        raise ModelError(
+            f"{name} is of a kind ({kind}) whose layers put tokens before texts, which cannot be "
+            "read here. Choose another architecture."
+        )
     if kind in RECURRENT:
         raise ModelError(
             f"{name} is a recurrent model ({kind}); its layers do not form a readable residual "

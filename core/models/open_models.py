@@ -5,7 +5,7 @@ process. torch, transformers and nnsight are imported inside functions: they tak
 """
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +13,14 @@ from core.models import gguf, hub, remote_host
 from core.models.card import PACKED, ModelCard, describe
 from core.models.devices import release, room, torch_dtype
 from core.models.gguf_header import GgufError
+from core.models.opened import OpenModel
 from core.models.spec import KNOWN, KnownModel, ModelError, ModelSpec, SpecError
+from core.models.states_check import kept_check
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store
 from core.wording import gigabytes
 
 if TYPE_CHECKING:
-    from nnsight import TransformersModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = [
@@ -40,32 +41,6 @@ __all__ = [
 _WAIT_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True, eq=False)
-class OpenModel:
-    """A model ready to run. Hold ``lock`` around every forward pass, traced or plain."""
-
-    card: ModelCard
-    """What was known before opening, with the folder it was opened from."""
-
-    lm: "TransformersModel"
-    """nnsight wrapper around ``module``; traces start here."""
-
-    module: "PreTrainedModel"
-    """The transformers model, in eval mode, no parameter wants a gradient."""
-
-    tokenizer: "PreTrainedTokenizerBase"
-    """Pads on the left (nnsight sets it) and always has a pad token."""
-
-    layers: str
-    """Dotted path of the decoder layers, as ``lm.get`` takes it: ``model.layers``."""
-
-    embedding: str
-    """Dotted path of layer 0: its ``.input`` is the embedding output, shape (batch, token, d)."""
-
-    lock: "threading.RLock"
-    """Guards ``module`` in this process: neither nnsight nor plain forwards stand two threads."""
-
-
 def open_model(card: ModelCard, store: Store, report: Report = silent) -> OpenModel:
     """Load the weights of a described model; convert or download them first if need be.
 
@@ -73,8 +48,12 @@ def open_model(card: ModelCard, store: Store, report: Report = silent) -> OpenMo
     that is put back afterwards, so the same seed gives the same weights on every device. A thread
     that draws from torch's global generator at the same moment would disturb them.
 
+    Before a model is handed out for the first time, ``states_check`` proves that its states can be
+    read; of one that runs remotely nothing is proven.
+
     Raises:
-        ModelError: It no longer fits into memory, is incomplete, or cannot be downloaded.
+        ModelError: It no longer fits into memory, is incomplete, cannot be downloaded, or its
+            states are not what is read from its layers.
         GgufError: The GGUF file or its packages cannot be used.
         Cancelled: The report asked to stop.
     """
@@ -91,8 +70,11 @@ def open_model(card: ModelCard, store: Store, report: Report = silent) -> OpenMo
     report(0.85, 1.0, f"Loading the weights of {card.name}")
     seed = card.spec.untrained_seed
     module = _load(card, folder) if seed is None else _draw(card, folder, seed)
+    model = _wrap(replace(card, folder=folder), module, tokenizer)
+    report(0.95, 1.0, f"Checking the states of {card.name} against transformers")
+    kept_check(store, model.card, model).get()
     report(1.0, 1.0, f"{card.name} is open")
-    return _wrap(replace(card, folder=folder), module, tokenizer)
+    return model
 
 
 def _fetch(card: ModelCard, store: Store, report: Report) -> Path:

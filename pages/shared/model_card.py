@@ -5,6 +5,8 @@ import streamlit as st
 from core import CoreError
 from core.activations.study import Study
 from core.models.gguf import packaged_licence
+from core.models.states_check import check_told
+from pages.shared import bench
 
 
 def show(study: Study) -> None:
@@ -18,9 +20,10 @@ def show(study: Study) -> None:
             "Parameters": f"{card.n_parameters / 1e6:,.0f} M",
             "Memory": f"about {card.needed_bytes / 1e9:.1f} of {card.free_bytes / 1e9:.1f} GB free",
             "Runs on": f"{card.device}, {card.dtype}: {card.reason}",
+            "States": check_told(bench.workbench().store, card),
             "Licence": card.licence,
         }
-        st.markdown("\n".join(f"- **{name}** {text}" for name, text in facts.items()))
+        st.markdown("\n".join(f"- **{name}** {text}" for name, text in facts.items() if text))
         if card.spec.source == "packaged":
             _terms()
 

@@ -36,6 +36,11 @@ def test_every_chart_and_table_has_a_name(open_read, page):
     assert all(len(table.proto.alt) > 10 for table in app.dataframe)
 
 
+def test_the_model_card_tells_that_states_were_checked(open_read):
+    told = [one.value for one in open_read("map").markdown]
+    assert any("**States** checked against transformers: " in text for text in told)
+
+
 HARMLESS = [
     {"layer": "999"},
     {"layer": "-7"},

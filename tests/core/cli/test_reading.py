@@ -14,6 +14,13 @@ def test_a_model_is_described_without_its_weights(run, model, monkeypatch):
     assert value_of(out, "width") == "32"
     assert value_of(out, "identity").startswith("folder:")
     assert "free: fits" in value_of(out, "memory")
+    assert "\nstates " not in out
+
+
+def test_a_model_that_has_read_is_described_with_the_proof_of_its_states(run, model, actions):
+    run("read", model, "--items", actions)
+    _, out, _ = run("describe", model)
+    assert value_of(out, "states").startswith("checked against transformers: ")
 
 
 def test_reading_a_second_time_costs_nothing_and_says_so(run, model, actions, monkeypatch):

@@ -1,0 +1,290 @@
+"""Proof, when a model is opened, that the states read from its layers are the model's own.
+
+Where a layer's output is taken, how a batch is padded and which positions it is given suit most
+architectures, not all: what they do not suit would be read without an error, and wrongly. So two
+short texts are read in one padded batch, as everything is read, and each by itself by transformers.
+
+The trace here is the only one outside ``activations.traces``, which models cannot import.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from core.models.card import ModelCard
+from core.models.opened import OpenModel
+from core.models.spec import ModelError
+from core.runtime.made import Made, artefact, read_json, write_json
+from core.runtime.store import Store, library_version
+
+if TYPE_CHECKING:
+    import torch
+
+_FORMAT: Final = 1
+#: Two texts, and to how many tokens each is brought.
+_TEXTS: Final = (("to help someone who asked for it", 11), ("to lie", 4))
+#: Largest difference of a state, relative to its length. In float32, kernels for another shape of
+#: batch differ by about 1e-6. Sixteen bits keep two or three digits and every layer rounds anew.
+#: What is read wrongly differs by about its own length.
+_BOUNDS: Final = {"float32": 1e-4, "bfloat16": 0.1}
+_SHOWN_ERROR: Final = 200  # characters
+
+
+class _Alone(NamedTuple):
+    """What a model gives for one text by itself, each ``(tokens, d_model)``, float32 on the CPU."""
+
+    states: "list[torch.Tensor]"
+    """As transformers reports them; the last is after the final norm."""
+
+    last: "torch.Tensor"
+    """Output of the last layer, proven to be what the final norm reads."""
+
+
+def kept_check(store: Store, card: ModelCard, model: OpenModel | None = None) -> Made[float]:
+    """Return the largest difference between states read here and transformers' own.
+
+    Args:
+        store: Where it is kept, by the model's content and how it computes.
+        card: The model.
+        model: The same, open; needed to make it.
+    """
+
+    def make(_: object) -> float:
+        if model is None:
+            raise ValueError("states are checked on an open model")
+        return check_states(model)
+
+    key = {
+        "format": _FORMAT,
+        "model": card.identity,
+        "compute": f"{card.device} {card.dtype}",
+        "versions": {name: library_version(name) for name in ("torch", "transformers", "nnsight")},
+    }
+    return artefact(
+        store,
+        "states-check",
+        key,
+        read=read_json("check.json", lambda record: float(record["difference"])),
+        write=write_json("check.json", lambda difference: {"difference": difference}),
+        make=make,
+        lane="model",
+    )
+
+
+def check_told(store: Store, card: ModelCard) -> str:
+    """Say how the states compare with transformers' own; empty if this model was not opened yet."""
+    difference = None if card.packed or card.spec.remote else kept_check(store, card).open()
+    if difference is None:
+        return ""
+    told = f"{difference:.0e}".replace("e-0", "e-") if difference else "no difference"
+    return f"checked against transformers: {told}"
+
+
+def check_states(model: OpenModel) -> float:
+    """Return the largest relative difference between states read here and transformers' own.
+
+    Batches are padded on either side: readings pad on the right, steering's read-outs on the left.
+
+    Raises:
+        ModelError: They differ, are not finite, or cannot be read.
+    """
+    texts = [_tokens(model, text, length) for text, length in _TEXTS]
+    alone = [_read_alone(model, ids) for ids in texts]
+    found = 0.0
+    for left in (False, True):
+        read, mask = _read_together(model, texts, left=left)
+        for layer, states in enumerate(read, start=-1):
+            _check_shape(model, states, layer, mask)
+            for row, one in enumerate(alone):
+                own = one.last if layer == len(read) - 2 else one.states[layer + 1]
+                difference = _difference(model, states[row][mask[row].bool()], own)
+                _check_size(model, difference, layer)
+                found = max(found, difference)
+    return found
+
+
+def _tokens(model: OpenModel, text: str, length: int) -> list[int]:
+    """Return so many tokens of a text; what a tokenizer makes too short is repeated."""
+    tokenizer: Any = model.tokenizer
+    ids = list(tokenizer([text])["input_ids"][0]) or [0]
+    return (ids * length)[:length]
+
+
+def _read_alone(model: OpenModel, ids: list[int]) -> _Alone:
+    """Read one text as transformers does, and find the last layer's output in it."""
+    import torch
+
+    layers: Any = model.module.get_submodule(model.layers)
+    outside = [
+        module
+        for path, module in model.module.named_modules()
+        if path and not f"{path}.".startswith(f"{model.layers}.")
+    ]
+    passed: list[tuple[list[Any], Any]] = []  # what each module outside the layers read and gave
+    ended: list[Any] = []
+
+    def note(_: Any, args: Any, named: Any, output: Any) -> None:
+        passed.append(([*args, *named.values()], _first(output)))
+
+    hooks = [one.register_forward_hook(note, with_kwargs=True) for one in outside]
+    hooks.append(layers[-1].register_forward_hook(lambda *told: ended.append(_first(told[-1]))))
+    try:
+        with model.lock, torch.no_grad():
+            given = model.module(
+                torch.tensor([ids], device=model.module.device),
+                output_hidden_states=True,
+                use_cache=False,
+            ).hidden_states
+    except Exception as error:
+        raise _unreadable(model, f"transformers fails on a short text: {_said(error)}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    _check_reported(model, given, ended, len(ids))
+    if not _leads_to(ended[0], given[-1], passed):
+        raise _unreadable(model, "what its last layer gives is not what its final norm reads")
+    return _Alone([one[0].float().cpu() for one in given], ended[0][0].float().cpu())
+
+
+def _check_reported(
+    model: OpenModel, given: "Sequence[torch.Tensor] | None", ended: list[Any], tokens: int
+) -> None:
+    """Refuse a model that reports other states than one after each layer, or not finite ones."""
+    count = model.card.n_layers
+    if given is None or len(given) != count + 1 or len(ended) != 1:
+        raise _unreadable(
+            model, f"transformers does not report one state after each of its {count} layers"
+        )
+    for layer, states in enumerate((*given[:-1], ended[0]), start=-1):
+        if tuple(states.shape) != (1, tokens, model.card.d_model):
+            raise _unreadable(
+                model,
+                f"{_named(layer)} gives numbers of shape {tuple(states.shape)} for one text of "
+                f"{tokens} tokens, not {(1, tokens, model.card.d_model)}",
+            )
+        if not states.isfinite().all():
+            raise ModelError(
+                f"States of {model.card.name} are not finite numbers: {_named(layer)}, in a short "
+                f"text. {not_finite_advice(model.card)}"
+            )
+
+
+def not_finite_advice(card: ModelCard) -> str:
+    """Say what to do about states that are not finite, by the number format in use."""
+    if card.dtype != "float32":
+        return (
+            f"{card.dtype} may be too coarse for this model: read it with dtype=float32. If that "
+            "changes nothing, its weights are damaged: fetch it again."
+        )
+    return (
+        "It runs in float32 already, so its weights themselves hold NaN or infinite numbers: fetch "
+        "the model again, or ask who trained it."
+    )
+
+
+def _leads_to(
+    ended: "torch.Tensor", reported: "torch.Tensor", passed: list[tuple[list[Any], Any]]
+) -> bool:
+    """Tell whether the last layer's output is reported itself, or after one module (the norm)."""
+    if _same(ended, reported):
+        return True
+    return any(
+        _same(given, reported) and any(_same(one, ended) for one in read) for read, given in passed
+    )
+
+
+def _same(one: Any, other: "torch.Tensor") -> bool:
+    import torch
+
+    return (
+        isinstance(one, torch.Tensor)
+        and one.shape == other.shape
+        and torch.equal(one.to(other.device), other)
+    )
+
+
+def _first(output: Any) -> Any:
+    return output[0] if isinstance(output, tuple) else output
+
+
+def _read_together(
+    model: OpenModel, texts: Sequence[list[int]], *, left: bool
+) -> "tuple[list[torch.Tensor], torch.Tensor]":
+    """Read texts in one padded batch, as ``activations.prompts.collate`` makes it.
+
+    Returns:
+        What layer 0 reads and what each layer gives, float32 on the CPU; the mask of real tokens.
+    """
+    import torch
+
+    width = max(map(len, texts))
+    ids = torch.full((len(texts), width), int(model.tokenizer.pad_token_id or 0))
+    mask = torch.zeros_like(ids)
+    for row, tokens in enumerate(texts):
+        where = slice(width - len(tokens), width) if left else slice(0, len(tokens))
+        ids[row, where] = torch.tensor(tokens)
+        mask[row, where] = 1
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    batch = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+    layers = model.lm.get(model.layers)
+    saved: list[Any] = []
+    try:
+        with model.lock, torch.no_grad():
+            with model.lm.trace(batch) as tracer:  # pragma: no cover - runs under nnsight's frame
+                saved.append(layers[0].input)
+                for layer in layers:
+                    saved.append(layer.output)
+                tracer.stop()
+    except Exception as error:
+        raise _unreadable(model, f"two texts in one padded batch end in {_said(error)}") from error
+    return [_first(one).float().cpu() for one in saved], mask
+
+
+def _check_shape(
+    model: OpenModel, states: "torch.Tensor", layer: int, mask: "torch.Tensor"
+) -> None:
+    expected = (*mask.shape, model.card.d_model)
+    if tuple(states.shape) != expected:
+        raise _unreadable(
+            model,
+            f"{_named(layer)} gives numbers of shape {tuple(states.shape)} for {expected[0]} texts "
+            f"of {expected[1]} tokens, not {expected}",
+        )
+
+
+def _difference(model: OpenModel, read: "torch.Tensor", own: "torch.Tensor") -> float:
+    """Return how far a text's states lie from the model's own, relative to their lengths.
+
+    Of float32 the worst token counts. In sixteen bits a mixture of experts may send a token
+    elsewhere because of the last bit, so there it is the middle one: a mistake hits all tokens.
+    """
+    lengths = own.norm(dim=1).clamp(min=1e-30)
+    each = (read - own).norm(dim=1) / lengths
+    return float(each.max() if model.card.dtype == "float32" else each.median())
+
+
+def _check_size(model: OpenModel, difference: float, layer: int) -> None:
+    bound = _BOUNDS[model.card.dtype]
+    if not difference <= bound:  # NaN is refused, too
+        raise _unreadable(
+            model,
+            f"in a padded batch {_named(layer)} lies {difference:.1g} times its own length from "
+            f"that of the text alone ({bound:g} is allowed in {model.card.dtype}); positions or "
+            "layers work otherwise here",
+        )
+
+
+def _named(layer: int) -> str:
+    return "the embedding output" if layer < 0 else f"layer {layer}"
+
+
+def _said(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"[:_SHOWN_ERROR]
+
+
+def _unreadable(model: OpenModel, why: str) -> ModelError:
+    card = model.card
+    return ModelError(
+        f"The states of {card.name} ({card.architecture}) cannot be read here: {why}. Choose "
+        "another architecture."
+    )
