@@ -155,10 +155,11 @@ def _check_reported(
             model, f"transformers does not report one state after each of its {count} layers"
         )
     for layer, states in enumerate((*given[:-1], ended[0]), start=-1):
-        if tuple(states.shape) != (1, tokens, model.card.d_model):
+        shape = getattr(states, "shape", ())  # a few architectures give lists
+        if tuple(shape) != (1, tokens, model.card.d_model):
             raise _unreadable(
                 model,
-                f"{_named(layer)} gives numbers of shape {tuple(states.shape)} for one text of "
+                f"{_named(layer)} gives a {type(states).__name__} {tuple(shape)} for one text of "
                 f"{tokens} tokens, not {(1, tokens, model.card.d_model)}",
             )
         if not states.isfinite().all():
@@ -234,9 +235,10 @@ def _read_together(
                 for layer in layers:
                     saved.append(layer.output)
                 tracer.stop()
+            read = [_first(one).float().cpu() for one in saved]
     except Exception as error:
         raise _unreadable(model, f"two texts in one padded batch end in {_said(error)}") from error
-    return [_first(one).float().cpu() for one in saved], mask
+    return read, mask
 
 
 def _check_shape(
@@ -246,7 +248,7 @@ def _check_shape(
     if tuple(states.shape) != expected:
         raise _unreadable(
             model,
-            f"{_named(layer)} gives numbers of shape {tuple(states.shape)} for {expected[0]} texts "
+            f"{_named(layer)} gives a Tensor {tuple(states.shape)} for {expected[0]} texts "
             f"of {expected[1]} tokens, not {expected}",
         )
 

@@ -88,7 +88,7 @@ def test_layers_that_put_tokens_before_texts_are_refused(save, store, monkeypatc
     with pytest.raises(ModelError, match="put tokens before texts"):
         describe(spec, store)
     monkeypatch.setattr(folders, "TIME_FIRST", frozenset())
-    with pytest.raises(ModelError, match=r"of shape \(11, 1, 32\) for one text of 11 tokens"):
+    with pytest.raises(ModelError, match=r"a Tensor \(11, 1, 32\) for one text of 11 tokens"):
         opened(spec, store)
 
 
