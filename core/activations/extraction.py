@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -27,7 +28,8 @@ from core.activations.prompts import (
     pooling_masks,
 )
 from core.activations.traces import pooled_states
-from core.layers import EMBEDDING
+from core.layers import EMBEDDING, layer_name
+from core.models.states_check import not_finite_advice
 from core.runtime.arrays import create_array_file, map_array_file, to_float32, to_stored
 from core.runtime.progress import Report, silent
 from core.runtime.resumable import Journal, only_one
@@ -46,6 +48,7 @@ Edits = Callable[["torch.Tensor"], Mapping[int, Callable[["torch.Tensor"], "torc
 TOKEN_BUDGET: Final = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 
 _FORMAT: Final = 1
+_SHOWN_TEXT: Final = 80  # characters of a text in a message
 
 
 class Steered(NamedTuple):
@@ -269,7 +272,7 @@ def load_or_extract(
     Raises:
         ValueError: The plan is steered and there are no edits, or the other way round.
         CacheError: The disk is full or cannot be written.
-        CoreError: The model has changed since the plan was made.
+        CoreError: The model has changed since the plan was made, or a state is NaN or infinite.
         Cancelled: The person cancelled; batches done so far stay.
     """
     if (edits is None) != (plan.steered is None):
@@ -371,6 +374,7 @@ def _fill(
             )
             some = [encoded[row] for row in rows]
             states = read_batch(some, _noted(report, finished, len(encoded)))
+            _check_finite(plan, states, rows)
             for (layer, pooling), array in arrays.items():
                 entry = states[layer - EMBEDDING, plan.spec.poolings.index(pooling)]
                 array[rows] = to_stored(entry, plan.spec.dtype)
@@ -378,6 +382,33 @@ def _fill(
             read += len(rows)
         finished += len(rows)
     report(finished, len(encoded), "storing what was read")
+
+
+def _check_finite(plan: Plan, states: NDArray[np.float32], rows: Sequence[int]) -> None:
+    """Refuse states that are no numbers before they are kept, with the first layer and a text.
+
+    Args:
+        plan: What is read.
+        states: Shape ``(n_layers + 1, n_poolings, batch, d_model)``.
+        rows: Which prompts the batch holds.
+
+    Raises:
+        CoreError: One is NaN or infinite.
+    """
+    broken = ~np.isfinite(states).all(axis=(1, 3))
+    if not broken.any():
+        return
+    entry, place = (int(one[0]) for one in np.nonzero(broken))
+    text = shorten(plan.prompts[rows[place]], _SHOWN_TEXT, placeholder=" …")
+    where = f"{layer_name(entry + EMBEDDING, long=True)}, in the text {text!r}"
+    if plan.steered is not None:
+        raise CoreError(
+            f"Steered like this, states are no longer finite numbers: {where}. Choose a smaller "
+            "strength, or a later layer."
+        )
+    raise CoreError(
+        f"States are not finite numbers: {where}. {not_finite_advice(plan.compute.split()[-1])}"
+    )
 
 
 def _noted(report: Report, finished: int, total: int) -> Report:

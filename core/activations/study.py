@@ -18,6 +18,7 @@ from core.dataset.items import Items
 from core.dataset.labels import Labels, labels_of, typical_members
 from core.layers import EMBEDDING
 from core.models.open_models import ModelCard
+from core.models.states_check import not_finite_advice
 from core.runtime.store import Store
 from core.statistics.scaling import Scaler, Scaling, fit_scaler
 
@@ -111,8 +112,8 @@ def layer_states(
     where = "the embedding output" if layer == EMBEDDING else f"layer {layer}"
     if not np.isfinite(raw).all():
         raise CoreError(
-            f"The states of {where} hold numbers that are not finite. Read the model again with "
-            "dtype float32, or choose another layer."
+            f"The states of {where} hold numbers that are not finite. Choose another layer. "
+            f"{not_finite_advice(study.card.dtype)}"
         )
     if np.ptp(raw, axis=0).max() == 0:
         raise CoreError(

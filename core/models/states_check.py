@@ -165,15 +165,15 @@ def _check_reported(
         if not states.isfinite().all():
             raise ModelError(
                 f"States of {model.card.name} are not finite numbers: {_named(layer)}, in a short "
-                f"text. {not_finite_advice(model.card)}"
+                f"text. {not_finite_advice(model.card.dtype)}"
             )
 
 
-def not_finite_advice(card: ModelCard) -> str:
+def not_finite_advice(dtype: str) -> str:
     """Say what to do about states that are not finite, by the number format in use."""
-    if card.dtype != "float32":
+    if dtype != "float32":
         return (
-            f"{card.dtype} may be too coarse for this model: read it with dtype=float32. If that "
+            f"{dtype} may be too coarse for this model: read it with dtype=float32. If that "
             "changes nothing, its weights are damaged: fetch it again."
         )
     return (

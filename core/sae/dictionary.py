@@ -270,7 +270,8 @@ def sparse_codes(dictionary: Dictionary, states: NDArray[np.float32]) -> "csr_ar
             if not np.isfinite(part).all():
                 raise DictionaryError(
                     "Some states are not finite numbers, so no latent can be read from them. Read "
-                    "the texts again with dtype float32."
+                    "the texts with dtype=float32; if they were, the model's weights hold NaN: "
+                    "fetch it again."
                 )
             parts.append(csr_array(dictionary.encode(torch.from_numpy(part)).cpu().numpy()))
     if not parts:

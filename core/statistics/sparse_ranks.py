@@ -71,7 +71,8 @@ class SortedCodes(NamedTuple):
         if not np.isfinite(table.data).all():
             raise CoreError(
                 "Some activations are not finite numbers, so latents cannot be ranked. Read the "
-                "texts again with dtype float32."
+                "texts with dtype=float32; if they were, the model's weights hold NaN: fetch it "
+                "again."
             )
         if (table.data < 0).any():
             raise ValueError("activations of a sparse autoencoder are never below 0")

@@ -355,7 +355,8 @@ def _moments(states: TokenStates, *, scaled: bool) -> tuple[torch.Tensor, torch.
     mean = sum(block.sum(axis=0) for block in blocks) / len(which)
     if not np.isfinite(mean).all():
         raise TrainingError(
-            "Some states are not finite numbers. Read the texts with dtype float32."
+            "Some states are not finite numbers. Read the texts with dtype=float32; if they were, "
+            "the model's weights hold NaN: fetch it again."
         )
     spread = sum(np.square(block - mean).sum() for block in blocks) / len(which)
     if spread == 0:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -578,6 +579,23 @@ def test_threads_that_read_sentences_at_once_get_their_own(llama):
         thread.join()
     for row in range(6):
         np.testing.assert_array_equal(found[row], expected[row])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_state_that_is_no_number_is_noticed_with_its_layer_and_text(dtype, copy_spec, store):
+    model = open_model(describe(replace(copy_spec, dtype=dtype), store), store)
+    [[*_, letter]] = encode(model, ["Z"], 8)
+    with torch.no_grad():
+        model.module.get_input_embeddings().weight[letter, 3] = float("nan")
+    texts = ["to lie", "to help", "a walk with Zed"]
+    with pytest.raises(
+        CoreError, match=r"not finite numbers: embedding, in the text 'a walk with Zed is"
+    ) as no:
+        extract(store, model, texts)
+    assert ("with dtype=float32" in str(no.value)) == (dtype == "bfloat16")
+    assert ("weights themselves hold NaN" in str(no.value)) == (dtype == "float32")
+    assert open_states(store, make_plan(model.card, texts, ALL)) is None
+    extract(store, model, texts[:2])
 
 
 # Killed and crowded -----------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def test_states_that_are_not_finite_are_a_clear_sentence(store, items, bad):
     states = some_states(open_study(items, CARD, READ).plan.prompts, 4)
     states[3, 2] = bad
     made = study_of(store, items, {2: states})
-    with pytest.raises(CoreError, match=r"layer 2 .*not finite.*float32"):
+    with pytest.raises(CoreError, match=r"layer 2 .*not finite.*runs in float32 already"):
         layer_states(store, made, 2, *STANDARD)
     assert not has_picture(store, made, 2, "mean")
     assert has_picture(store, made, 0, "mean")

@@ -55,7 +55,7 @@ def test_no_text_and_no_activation_give_empty_ranks():
 
 def test_activations_that_are_not_finite_are_refused(dense):
     dense[3, 2] = np.nan
-    with pytest.raises(CoreError, match=r"not finite numbers.*dtype float32"):
+    with pytest.raises(CoreError, match=r"not finite numbers.*dtype=float32"):
         SortedCodes.of(csr_array(dense))
 
 
