@@ -5,6 +5,7 @@ Reads ``config.json``, the heads of the safetensors files and file names; nothin
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -31,6 +32,8 @@ SINGLE_FILE: Final = "model.safetensors"
 RECURRENT: Final = frozenset(
     {"mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma", "xlstm"}
 )
+#: Beside weights it means that these are not what the folder is about.
+ADAPTER_FILE: Final = "adapter_config.json"
 #: Their layers give (tokens, texts, width), where everything here expects texts first.
 TIME_FIRST: Final = frozenset({"xlnet"})
 _HEAD_LIMIT: Final = 100_000_000  # bytes; the format allows no larger head
@@ -69,13 +72,14 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that cannot hold a Hugging Face model.
 
     Raises:
-        ModelError: It is not there, has no configuration or no tokenizer.
+        ModelError: It is not there, holds an adapter, has no configuration or no tokenizer.
     """
     if not folder.is_dir():
         raise ModelError(
             f"There is no folder {folder}. Give one that holds config.json, a tokenizer and "
             "*.safetensors."
         )
+    refuse_adapter(str(folder), [path.name for path in folder.iterdir()])
     if not (folder / "config.json").is_file():
         ggufs = sorted(path.name for path in folder.glob("*.gguf"))
         hint = f" It holds {ggufs[0]}: ask for gguf:{folder / ggufs[0]}." if ggufs else ""
@@ -84,6 +88,21 @@ def check_folder(folder: Path) -> None:
         raise ModelError(
             f"{folder} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}). Save it there with "
             "tokenizer.save_pretrained(folder)."
+        )
+
+
+def refuse_adapter(name: str, present: Sequence[str]) -> None:
+    """Refuse weights beside an adapter: they would be read without it, as if they were tuned.
+
+    Raises:
+        ModelError: There is one among the files.
+    """
+    if ADAPTER_FILE in present:
+        raise ModelError(
+            f"{name} holds an adapter ({ADAPTER_FILE}, such as LoRA), which is not applied here. "
+            "Merge it first: PeftModel.from_pretrained(base, adapter).merge_and_unload()."
+            "save_pretrained(new), then ask for folder:new; for the base alone, take the adapter's "
+            "files out."
         )
 
 

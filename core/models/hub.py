@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from core.models.folder import INDEX_FILE, SINGLE_FILE, TOKENIZER_FILES, refuse_weights
+from core.models.folder import (
+    INDEX_FILE,
+    SINGLE_FILE,
+    TOKENIZER_FILES,
+    refuse_adapter,
+    refuse_weights,
+)
 from core.models.spec import ModelError, ModelSpec
 from core.runtime.progress import Report
 
@@ -122,6 +128,7 @@ def _refusal(spec: ModelSpec, error: Exception) -> str | None:
 
 def _needed(spec: ModelSpec, names: list[str], *, weights: bool) -> tuple[str, ...]:
     """Choose the files to download from those a release has, and refuse what cannot be opened."""
+    refuse_adapter(spec.location, names)
     if "config.json" not in names:
         raise ModelError(
             f"{spec.location} has no config.json on the hub. GGUF repositories: download the file "

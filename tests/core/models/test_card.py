@@ -125,6 +125,16 @@ def test_what_is_no_readable_language_model_is_refused(change, reason, copy_spec
     assert reason in refusal(spec, store)
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_weights_beside_an_adapter_are_not_read_without_it(alone, copy_spec, store):
+    folder = Path(copy_spec.location)
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    if alone:
+        (folder / "config.json").unlink()
+    assert "Merge it first: PeftModel" in refusal(copy_spec, store)
+    assert "holds an adapter" in refusal(copy_spec.untrained(), store)
+
+
 def test_a_broken_configuration_is_refused(copy_spec, store):
     folder, spec = Path(copy_spec.location), copy_spec
     (folder / "config.json").write_text("{")

@@ -158,6 +158,11 @@ def test_an_untrained_control_downloads_no_weights(downloaded, store, monkeypatc
         (["config.json", "tokenizer.json"], "has no weights"),
         (["config.json", "model.safetensors"], "no tokenizer on the hub"),
         (["model.gguf"], "gguf:/path/to/it"),
+        (["adapter_config.json", "adapter_model.safetensors"], "merge_and_unload"),
+        (
+            ["config.json", "tokenizer.json", "model.safetensors", "adapter_config.json"],
+            "holds an adapter (adapter_config.json, such as LoRA), which is not applied here",
+        ),
     ],
 )
 def test_a_hub_model_that_cannot_be_opened_is_refused_before_the_download(
