@@ -32,6 +32,7 @@ SINGLE_FILE: Final = "model.safetensors"
 RECURRENT: Final = frozenset(
     {"mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma", "xlstm"}
 )
+_POINTER: Final = b"version https://git-lfs.github.com/spec/"
 #: Beside weights it means that these are not what the folder is about.
 ADAPTER_FILE: Final = "adapter_config.json"
 #: Their layers give (tokens, texts, width), where everything here expects texts first.
@@ -72,7 +73,8 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that cannot hold a Hugging Face model.
 
     Raises:
-        ModelError: It is not there, holds an adapter, has no configuration or no tokenizer.
+        ModelError: It is not there, holds an adapter or pointers to files, has no configuration or
+            no tokenizer.
     """
     if not folder.is_dir():
         raise ModelError(
@@ -80,6 +82,7 @@ def check_folder(folder: Path) -> None:
             "*.safetensors."
         )
     refuse_adapter(str(folder), [path.name for path in folder.iterdir()])
+    _refuse_pointers(folder)
     if not (folder / "config.json").is_file():
         ggufs = sorted(path.name for path in folder.glob("*.gguf"))
         hint = f" It holds {ggufs[0]}: ask for gguf:{folder / ggufs[0]}." if ggufs else ""
@@ -103,6 +106,22 @@ def refuse_adapter(name: str, present: Sequence[str]) -> None:
             "Merge it first: PeftModel.from_pretrained(base, adapter).merge_and_unload()."
             "save_pretrained(new), then ask for folder:new; for the base alone, take the adapter's "
             "files out."
+        )
+
+
+def _refuse_pointers(folder: Path) -> None:
+    """Refuse a clone whose large files are still what Git LFS puts in their place."""
+    names = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".safetensors", ".model", ".txt") and path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(_POINTER)) == _POINTER:
+                    names.append(path.name)
+    if names:
+        others = f" and {len(names) - 1} more" if names[1:] else ""
+        raise ModelError(
+            f"In {folder}, {names[0]}{others} holds a Git LFS pointer, not the file itself. Fetch "
+            "it there with: git lfs pull."
         )
 
 
@@ -183,11 +202,12 @@ def read_weights(folder: Path) -> Weights:
     """Find the safetensors files and count their numbers from their heads.
 
     Raises:
-        ModelError: There are none, only pickled ones, one of them is missing or cut short.
+        ModelError: There are none, only pickled ones, one of them is missing or cut short, or the
+            index cannot be read.
     """
     index = folder / INDEX_FILE
     if index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = _indexed(index)
     elif (folder / SINGLE_FILE).is_file():
         names = [SINGLE_FILE]
     else:
@@ -200,6 +220,17 @@ def read_weights(folder: Path) -> Weights:
         )
     files = tuple(folder / name for name in names)
     return Weights(files, sum(_count(path) for path in files))
+
+
+def _indexed(index: Path) -> list[str]:
+    """Return the names of the weight files that an index lists."""
+    try:
+        stated = json.loads(index.read_text(encoding="utf-8"))
+        return sorted({str(name) for name in stated["weight_map"].values()})
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{index} does not list weight files as JSON. Copy or download it again."
+        ) from error
 
 
 def refuse_weights(name: str, present: list[str]) -> NoReturn:

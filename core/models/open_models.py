@@ -5,6 +5,7 @@ process. torch, transformers and nnsight are imported inside functions: they tak
 """
 
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -113,11 +114,18 @@ def _open_tokenizer(card: ModelCard, folder: Path) -> "PreTrainedTokenizerBase":
             )
         except (ValueError, OSError, KeyError, ImportError) as error:
             raise ModelError(f"The tokenizer in {folder} cannot be opened: {error}") from error
+    _settle_padding(card, tokenizer, folder)
+    return tokenizer
+
+
+def _settle_padding(card: ModelCard, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
+    """Give a tokenizer a pad token that the model has a row for; padding is masked, any will do."""
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ModelError(f"The tokenizer in {folder} has neither a pad nor an end token.")
         tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+    if int(tokenizer.pad_token_id) >= card.vocabulary:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(0)
 
 
 def _load(card: ModelCard, folder: Path) -> "PreTrainedModel":
@@ -134,9 +142,11 @@ def _load(card: ModelCard, folder: Path) -> "PreTrainedModel":
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told below, with their names
             )
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         raise ModelError(f"The weights of {card.name} in {folder} do not load: {error}") from error
+    _refuse_mismatched(card, folder, info["mismatched_keys"])
     missing = sorted(info["missing_keys"])
     if missing:  # transformers would leave them random
         raise ModelError(
@@ -144,6 +154,20 @@ def _load(card: ModelCard, folder: Path) -> "PreTrainedModel":
             f"{missing[0]}. Copy or download the folder again."
         )
     return _at_rest(card, module)
+
+
+def _refuse_mismatched(card: ModelCard, folder: Path, found: Iterable[tuple[Any, ...]]) -> None:
+    """Refuse weights of other sizes than the configuration says; they would be left random."""
+    wrong = sorted((str(name), tuple(stored), tuple(wanted)) for name, stored, wanted in found)
+    if not wrong:
+        return
+    name, stored, wanted = wrong[0]
+    others = f", and {len(wrong) - 1} more differ" if wrong[1:] else ""
+    raise ModelError(
+        f"The weights of {card.name} do not fit its configuration: {name} is "
+        f"{' × '.join(map(str, stored))} in the file and {' × '.join(map(str, wanted))} by "
+        f"{folder / 'config.json'}{others}. Correct config.json, or copy the model again."
+    )
 
 
 def _device_map(card: ModelCard) -> Any:

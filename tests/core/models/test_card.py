@@ -135,6 +135,35 @@ def test_weights_beside_an_adapter_are_not_read_without_it(alone, copy_spec, sto
     assert "holds an adapter" in refusal(copy_spec.untrained(), store)
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["model.safetensors.index.json"], "model.safetensors.index.json holds"),
+        (["model.safetensors", "tokenizer.json"], "model.safetensors and 1 more holds"),
+    ],
+)
+def test_a_clone_without_its_large_files_says_how_to_fetch_them(names, told, copy_spec, store):
+    for name in names:
+        (Path(copy_spec.location) / name).write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
+        )
+    message = refusal(copy_spec, store)
+    assert told in message
+    assert "git lfs pull" in message
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"weight_map": 3}'])
+def test_an_index_that_lists_nothing_is_refused(content, copy_spec, store):
+    (Path(copy_spec.location) / "model.safetensors.index.json").write_text(content)
+    assert "does not list weight files" in refusal(copy_spec, store)
+
+
+def test_weights_of_another_size_than_configured_are_named_with_both(copy_spec, store):
+    edit_config(Path(copy_spec.location), vocab_size=400)
+    with pytest.raises(ModelError, match=r"lm_head.weight is 300 × 32 in the file and 400 × 32"):
+        opened(copy_spec, store)
+
+
 def test_a_broken_configuration_is_refused(copy_spec, store):
     folder, spec = Path(copy_spec.location), copy_spec
     (folder / "config.json").write_text("{")

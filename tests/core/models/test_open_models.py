@@ -72,6 +72,22 @@ def test_a_missing_pad_token_becomes_the_end_token(gpt2_spec, store):
     assert tokenizer.pad_token == tokenizer.eos_token == "</s>"
 
 
+def test_a_pad_token_that_the_model_has_no_row_for_is_replaced(copy_spec, store):
+    from transformers import AutoTokenizer
+
+    from core.activations.extraction import read_texts
+    from core.activations.prompts import ReadSpec
+
+    expected = read_texts(opened(copy_spec, store), TEXTS, ReadSpec())
+    tokenizer = AutoTokenizer.from_pretrained(copy_spec.location)
+    tokenizer.add_special_tokens({"pad_token": "<new pad>"})
+    assert tokenizer.pad_token_id == len(tokenizer) - 1
+    tokenizer.save_pretrained(copy_spec.location)
+    model = opened(copy_spec, store)
+    assert model.tokenizer.pad_token_id < model.card.vocabulary
+    assert (read_texts(model, TEXTS, ReadSpec()) == expected).all()
+
+
 def test_bfloat16_weights_are_bfloat16(llama_spec, store):
     import torch
 
