@@ -50,10 +50,12 @@ def opened(path: Path, workspace: Path | None = None) -> Iterator[TableFile]:
         TableError: The file is missing, unreadable, empty, no table, or not safe to unpack.
     """
     check_file(path)
-    if workspace is not None:
-        with clear_disk_errors(workspace):
-            workspace.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".table-", dir=workspace) as folder:
+    with contextlib.ExitStack() as stack:
+        with contextlib.nullcontext() if workspace is None else clear_disk_errors(workspace):
+            if workspace is not None:
+                workspace.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(prefix=".table-", dir=workspace)
+        folder = stack.enter_context(made)
         source, shown = path, path.name
         with path.open("rb") as file:
             magic = file.read(4)

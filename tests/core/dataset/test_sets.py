@@ -1,6 +1,7 @@
 """Items: vectors recomputed in plain Python, splits, the diagnosis sample, and the store."""
 
 import csv
+import errno
 import hashlib
 import random
 import subprocess
@@ -19,7 +20,7 @@ from core.dataset.sets import ItemSpec, builtin, load_or_read, open_set, stored_
 from core.dataset.splits import diagnosis_rows, split_of, strata, text_group
 from core.foundations import FOUNDATIONS, GRADES
 from core.runtime.progress import Cancelled
-from core.runtime.store import Store
+from core.runtime.store import CacheError, Store
 
 REPO = Path(__file__).resolve().parents[3]
 SAMPLE = REPO.parent / "shared" / "social-chemistry-sample" / "sample.tsv"
@@ -308,6 +309,17 @@ def test_a_table_of_which_nothing_stays_says_why(store, tmp_path):
         read(store, path, skip_bad_rows=True)
     with pytest.raises(CoreError, match="No table was named"):
         load_or_read(store, ItemSpec("file"))
+
+
+def test_a_cache_that_cannot_be_written_is_told_in_a_sentence(store, tmp_path, monkeypatch):
+    path = table(tmp_path / "a.tsv", made_rows(30))
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", "/somewhere/cache/.table-x")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(CacheError, match=r"cannot be written\. Give this user write access"):
+        load_or_read(store, ItemSpec("file", path))
 
 
 def test_cancelling_leaves_nothing_behind(store, tmp_path):
