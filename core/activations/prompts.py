@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from core import CoreError
+from core.models.tokenizers import text_ids
 from core.runtime.arrays import StoredDtype
 
 if TYPE_CHECKING:
@@ -75,12 +76,14 @@ PRESETS: Final = {
 
 
 def encode(model: "OpenModel", prompts: Sequence[str], max_tokens: int) -> list[list[int]]:
-    """Tokenise prompts as the model's tokenizer does; of a long one the middle is left out.
+    """Tokenise prompts as the model's tokenizer does, but without tokens that it appends.
+
+    Of a long one the middle is left out.
 
     Raises:
         CoreError: A prompt has no token: an empty text, a template that adds nothing, no BOS.
     """
-    encoded: list[list[int]] = model.tokenizer(list(prompts))["input_ids"]
+    encoded = text_ids(model.tokenizer, list(prompts))
     if not all(encoded):
         raise CoreError(
             f"With this template an empty text gives no token to {model.card.name}. Use a template "

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,7 @@ from core.models.folder import (
 )
 from core.models.gguf_header import GgufHeader, check_length, read_header
 from core.models.spec import ModelError, ModelSpec
+from core.models.tokenizers import ENDS_OFF, ends_mark
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store, content_sha256, fingerprint, library_version
 from core.runtime.torch_device import Device
@@ -47,7 +48,8 @@ class ModelCard:
     identity: str
     """Content identity: ``gguf:<sha256>``, ``hub:owner/name@<commit>``, ``folder:<sha256>``,
     ``untrained:<sha256>``, ``remote:owner/name@<commit>`` or ``pack:<sha256>``; the same content
-    anywhere has the same identity."""
+    anywhere has the same identity. ``;ends-off`` behind it: tokens that the tokenizer puts behind
+    every text are taken off."""
 
     name: str
     """Short name for people, as ``ModelSpec.label``."""
@@ -284,7 +286,9 @@ def _find_gguf(spec: ModelSpec, store: Store, report: Report) -> _Found:
     check_length(path, header)
     stated = header.fields.get("general.license")
     licence = f"{stated.value} (stated in the file)" if stated else _GGUF_LICENCE
-    return _from_header(spec, store, header, content_sha256(store, path, report), licence)
+    found = _from_header(spec, store, header, content_sha256(store, path, report), licence)
+    ends = header.fields.get("tokenizer.ggml.add_eos_token")
+    return replace(found, identity=f"{found.identity}{ENDS_OFF}") if ends and ends.value else found
 
 
 def _from_header(
@@ -326,11 +330,11 @@ def _find_folder(spec: ModelSpec, store: Store, report: Report) -> _Found:
         weights = read_weights(folder)
         files, count = [*files, *weights.files], weights.n_parameters
     digest = folder_digest(store, folder, files, report)
-    return _Found(f"folder:{digest}", shape, count, licence_of(folder), folder)
+    identity = f"folder:{digest}{ends_mark(store, folder, report)}"
+    return _Found(identity, shape, count, licence_of(folder), folder)
 
 
 def _find_hub(spec: ModelSpec, store: Store, report: Report) -> _Found:
-    del store
     report(0, 1, f"Asking the hub for {spec.location}")
     elsewhere = _is_control(spec) or spec.remote  # no weights of the hub's come here
     release = hub.find_release(spec, weights=not elsewhere)
@@ -341,6 +345,7 @@ def _find_hub(spec: ModelSpec, store: Store, report: Report) -> _Found:
         count = _count_hub(config, release.folder, control=elsewhere)
     # A server does not tell the commit it holds: this is the one that the hub names now.
     identity = f"{'remote' if spec.remote else 'hub'}:{spec.location}@{release.commit}"
+    identity += ends_mark(store, hub.download_tokenizer(spec, release), report)
     return _Found(identity, shape, count, release.licence, release.folder, release.commit)
 
 

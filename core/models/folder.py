@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 TOKENIZER_FILES: Final = (
     "tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json", "vocab.txt",
 )  # fmt: skip
-_TOKENIZER_EXTRAS: Final = (
+#: What belongs to a tokenizer beside it.
+TOKENIZER_EXTRAS: Final = (
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt",
     "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
@@ -293,7 +294,7 @@ def count_from_config(config: "PretrainedConfig") -> int:
 
 def tokenizer_files(folder: Path) -> list[Path]:
     """List the files that make the folder's tokenizer, in name order."""
-    names = [*TOKENIZER_FILES, *_TOKENIZER_EXTRAS]
+    names = [*TOKENIZER_FILES, *TOKENIZER_EXTRAS]
     return sorted(folder / name for name in names if (folder / name).is_file())
 
 

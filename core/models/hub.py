@@ -13,12 +13,13 @@ from typing import Final
 from core.models.folder import (
     INDEX_FILE,
     SINGLE_FILE,
+    TOKENIZER_EXTRAS,
     TOKENIZER_FILES,
     refuse_adapter,
     refuse_weights,
 )
 from core.models.spec import ModelError, ModelSpec
-from core.runtime.progress import Report
+from core.runtime.progress import Report, silent
 
 #: What is downloaded beside the weights.
 _SMALL: Final = (
@@ -211,7 +212,20 @@ def download_config(spec: ModelSpec, release: Release) -> Path:
     Raises:
         ModelError: Access is refused, or the network broke.
     """
+    return _download_some(spec, release, ("config.json",))
+
+
+def download_tokenizer(spec: ModelSpec, release: Release) -> Path:
+    """Return the folder with the release's tokenizer, downloading nothing else.
+
+    Raises:
+        ModelError: Access is refused, or the network broke.
+    """
+    names = (*TOKENIZER_FILES, *TOKENIZER_EXTRAS)
+    return _download_some(spec, release, tuple(one for one in release.files if one in names))
+
+
+def _download_some(spec: ModelSpec, release: Release, files: tuple[str, ...]) -> Path:
     if release.folder is not None:
         return release.folder
-    only = Release(release.commit, ("config.json",), None, "", None)
-    return download(spec, only, lambda *_: None)
+    return download(spec, Release(release.commit, files, None, "", None), silent)

@@ -17,6 +17,7 @@ from core.models.gguf_header import GgufError
 from core.models.opened import OpenModel
 from core.models.spec import KNOWN, KnownModel, ModelError, ModelSpec, SpecError
 from core.models.states_check import kept_check
+from core.models.tokenizers import open_tokenizer
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store
 from core.wording import gigabytes
@@ -102,18 +103,8 @@ def _check_free(card: ModelCard) -> None:
 
 
 def _open_tokenizer(card: ModelCard, folder: Path) -> "PreTrainedTokenizerBase":
-    from transformers import AutoTokenizer
-
-    tokenizer: PreTrainedTokenizerBase
-    if card.spec.source in ("packaged", "gguf"):
-        tokenizer = gguf.open_tokenizer(folder)
-    else:
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-        except (ValueError, OSError, KeyError, ImportError) as error:
-            raise ModelError(f"The tokenizer in {folder} cannot be opened: {error}") from error
+    converted = card.spec.source in ("packaged", "gguf")
+    tokenizer = gguf.open_tokenizer(folder) if converted else open_tokenizer(folder)
     _settle_padding(card, tokenizer, folder)
     return tokenizer
 

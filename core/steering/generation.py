@@ -16,6 +16,7 @@ from core import CoreError
 from core.activations.decoding import Decoding, choose, end_tokens, next_inputs
 from core.activations.prompts import collate
 from core.activations.traces import step_logits
+from core.models.tokenizers import text_ids
 from core.steering.edits import Firings, LayerEdit, Steering
 from core.steering.recipes import MOST_PROMPT, Positions, RecipeError
 
@@ -65,8 +66,10 @@ def prompt_ids(model: "OpenModel", prompt: str, *, chat: bool) -> list[int]:
     """
     text = _checked(prompt)
     tokenizer: Any = model.tokenizer
-    words, special = (_in_chat(model, text), False) if chat else (text, True)
-    ids = list(tokenizer([words], add_special_tokens=special)["input_ids"][0])
+    if chat:
+        ids = list(tokenizer([_in_chat(model, text)], add_special_tokens=False)["input_ids"][0])
+    else:  # without the end that some tokenizers append: the text goes on
+        [ids] = text_ids(tokenizer, [text])
     if not ids:
         raise RecipeError(f"{model.card.name} reads no token in this prompt. Type a few words.")
     return ids

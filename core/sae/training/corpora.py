@@ -17,6 +17,7 @@ import numpy as np
 from core import CoreError
 from core.activations.prompts import ReadSpec
 from core.dataset.items import Items
+from core.models.tokenizers import text_ids
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store, file_sha256, fingerprint
 from core.sae.training.sampled_text import sampled_documents
@@ -389,11 +390,9 @@ def _checked(path: Path) -> Path:
 def _tokens(model: "OpenModel", texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
-    tokenizer: Any = model.tokenizer
-    return [list(row) for row in tokenizer(list(texts))["input_ids"]]
+    return text_ids(model.tokenizer, list(texts))
 
 
 def _prefix(model: "OpenModel") -> list[int]:
     """Return what the tokenizer puts before every text, such as BOS."""
-    tokenizer: Any = model.tokenizer
-    return list(tokenizer([""])["input_ids"][0])
+    return text_ids(model.tokenizer, [""])[0]
