@@ -39,7 +39,7 @@ text = PROMPT
 if CHAT:
     said = [{{"role": "user", "content": PROMPT}}]
     text = tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
-ids = tokenizer(text, return_tensors="pt", add_special_tokens=not CHAT)["input_ids"]
+ids = tokenizer(text, return_tensors="pt", add_special_tokens=not CHAT)["input_ids"]{cut}
 start = ids.shape[1]
 
 {change}
@@ -141,7 +141,7 @@ def _plain(line: str) -> str:
 
 
 def bundle_bytes(
-    run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[int]
+    run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[int], *, behind: int = 0
 ) -> bytes:
     """Return a run's script with what it needs and the run itself, as a zip file.
 
@@ -149,7 +149,7 @@ def bundle_bytes(
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("repeat.py", script(run, edits, model, layers, ends))
+        packed.writestr("repeat.py", script(run, edits, model, layers, ends, behind=behind))
         packed.writestr("run.json", run_json(run))
         for edit in edits:
             if edit.dictionary is not None:
@@ -171,7 +171,9 @@ def _files(edit: LayerEdit) -> list[str]:
     return [f"{number}-{edit.layer}.safetensors" for number in range(len(edit.directions))]
 
 
-def script(run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[int]) -> str:
+def script(
+    run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[int], *, behind: int = 0
+) -> str:
     """Return a short script that repeats a run's steered text without Moralscope.
 
     Args:
@@ -180,6 +182,7 @@ def script(run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[
         model: Folder or hub id of the model.
         layers: Dotted path of the decoder layers.
         ends: Tokens that end a text.
+        behind: How many tokens the tokenizer appends to every text; a prompt is read without them.
     """
     clamps = any(edit.dictionary is not None for edit in edits)
     named = {
@@ -204,4 +207,7 @@ def script(run: Run, edits: list[LayerEdit], model: str, layers: str, ends: set[
         chat=run.recipe.decoding.chat,
         layers=layers,
         ends=sorted(ends),
+        cut=f"[:, :-{behind}]  # less what it appends"
+        if behind and not run.recipe.decoding.chat
+        else "",
     )

@@ -8,6 +8,7 @@ from core.activations.decoding import end_tokens
 from core.activations.extraction import check_model
 from core.activations.prompts import Pooling
 from core.activations.study import Study, states_of
+from core.models.tokenizers import appended
 from core.runtime.progress import Report, part
 from core.runtime.runner import Job
 from core.statistics.scaling import Scaling
@@ -189,4 +190,5 @@ def bundle(work: Workbench, study: Study, run: Run) -> bytes:
     edits = resolve(work.store, study, run.recipe)
     model = work.shelf.get(study.card.spec)
     folder = str(model.card.folder or study.card.name)
-    return bundle_bytes(run, edits, folder, model.layers, end_tokens(model))
+    behind = len(appended(model.tokenizer))
+    return bundle_bytes(run, edits, folder, model.layers, end_tokens(model), behind=behind)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from core.activations.decoding import Decoding, end_tokens
+from core.models.tokenizers import appended
 from core.sae.files import load_folder
 from core.steering.directions import Direction
 from core.steering.edits import LayerEdit
@@ -151,7 +152,8 @@ def assert_repeats(repeat, model, folder, run, edits, tmp_path):
     """Write a run's text, let its script write it again, and compare."""
     recipe = run.recipe
     last = list(write(model, run.prompt, edits, recipe.positions, recipe.decoding))[-1]
-    packed = bundle_bytes(run, edits, str(folder), model.layers, end_tokens(model))
+    behind = len(appended(model.tokenizer))
+    packed = bundle_bytes(run, edits, str(folder), model.layers, end_tokens(model), behind=behind)
     with zipfile.ZipFile(io.BytesIO(packed)) as bundle:
         bundle.extractall(tmp_path)
     assert repeat(tmp_path).removesuffix("\n") == last.steered[0]
@@ -179,6 +181,24 @@ def test_the_script_of_a_chat_writes_the_same_text(
     run = replace(run, recipe=replace(run.recipe, decoding=decoding))
     edits = [made_edit((3.0,), layer=1)]
     assert_repeats(repeat, opened(folder, tmp_path_factory), folder, run, edits, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_script_of_a_tokenizer_that_appends_an_end_writes_the_same_text(
+    tiny_llama_folder, tmp_path, tmp_path_factory, repeat
+):
+    from tokenizers import processors
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "ending"
+    shutil.copytree(tiny_llama_folder, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        "<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    tokenizer.save_pretrained(folder)
+    edits = [made_edit((3.0,), layer=1)]
+    assert_repeats(repeat, opened(folder, tmp_path_factory), folder, made_run(), edits, tmp_path)
 
 
 def test_the_bundle_holds_script_directions_and_run():
