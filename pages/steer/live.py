@@ -10,16 +10,21 @@ from core.steering.effects.strength_sweep import SweepSpec
 from pages.shared import frame
 from pages.shared.address import bound
 from pages.shared.bench import opened, workbench
-from pages.steer import presets, readout, recipe
+from pages.steer import presets, readout, recipe, stamp
 from pages.steer import sliders as steer_sliders
 from pages.steer.choice import AXES, Choice
 
 
 @st.fragment
-def show(study: Study, choice: Choice) -> None:
+def show(study: Study, choice: Choice, told: Any) -> None:
     """Draw prompt and sliders, and beside them what the model would say next.
 
     The answer to the person's own prompt is sent first, then the controls, then the rest.
+
+    Args:
+        study: Items and model.
+        choice: Where and how.
+        told: Where the texts below say what wrote them.
     """
     recipe.bind(study)
     left, right = st.columns([1, 1.1], gap="large")
@@ -33,6 +38,7 @@ def show(study: Study, choice: Choice) -> None:
     with sliders:
         st.markdown("**Steer towards**", help="In per cent of the layer's residual norm.")
         steer_sliders.show(study, _doses(study, choice))
+    stamp.show(told, study, choice)
     with right, frame.told():
         for _ in stages:
             pass

@@ -25,8 +25,13 @@ with opened_study(
         with frame.told():
             restore.take(study)
         choice = steer_choice.ask(study)
-        live.show(study, choice)
-        run = texts.show(study, choice)
+        sliders, below = st.container(), st.container()
+        with below:
+            told = texts.begin()
+        with sliders:
+            live.show(study, choice, told)
+        with below:
+            run = texts.show(study, choice, told)
         if run is not None:
             with frame.told():
                 landing.show(study, run, set_name)

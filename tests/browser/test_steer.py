@@ -18,6 +18,18 @@ _SCROLL = """() => [document.scrollingElement, document.querySelector('[data-tes
     .map(one => one.scrollWidth - one.clientWidth)"""
 
 
+#: Notes every moment at which Write could be clicked beside a Stop of a text that is written.
+_WATCH = """() => {
+    window.beside = 0;
+    const offered = key => document.querySelector(`.st-key-${key} button:not(:disabled)`);
+    new MutationObserver(() => {  // a Stop that is about to go does no harm
+        const stop = offered('stop');
+        window.beside += offered('write') && stop && !stop.closest('[data-stale=true]') ? 1 : 0;
+    }).observe(document.body, {subtree: true, childList: true, attributes: true});
+}"""
+_FADED = "one => Number(getComputedStyle(one).opacity) < 0.6"
+
+
 def after(screen: Any, before: str = "") -> str:
     """Wait until the read-out is another one, and return it."""
     screen.page.wait_for_function(_CHANGED, arg=before)
@@ -55,6 +67,29 @@ def test_two_people_write_and_neither_sees_the_others_text(new_screen, prepared)
         texts.append(screen.page.locator(".ms-text").all_inner_texts())
         expect(screen.page.get_by_role("heading", name="Where do the texts land?")).to_be_visible()
     assert texts[0] != texts[1]
+
+
+def test_texts_of_other_controls_are_marked_and_write_is_not_beside_stop(screen, prepared):
+    screen.open("steer", **prepared.few, **{"care-harm": "30", "tokens": "200", "samples": "8"})
+    after(screen)
+    screen.settle()
+    screen.page.evaluate(_WATCH)
+    screen.page.get_by_role("button", name="Write", exact=True).click()
+    screen.page.get_by_role("button", name="Stop", exact=True).wait_for()
+    expect(screen.page.get_by_role("button", name="Write", exact=True)).to_be_disabled()
+    expect(screen.text("the edit ran")).to_be_visible()
+    screen.settle()
+    assert screen.page.evaluate("window.beside") == 0
+    expect(screen.text("Written with care-harm +30%")).to_be_visible()
+    past, text = screen.text("The controls say something else now"), screen.page.locator(".ms-text")
+    expect(past).to_have_count(0)
+    assert not text.first.evaluate(_FADED)
+    slider = screen.key("care-harm").get_by_role("slider")
+    slider.press("ArrowRight")
+    expect(past).to_be_visible()
+    assert text.first.evaluate(_FADED)
+    slider.press("ArrowLeft")
+    expect(past).to_have_count(0)
 
 
 def test_stop_stops_and_the_next_run_works(screen, prepared):

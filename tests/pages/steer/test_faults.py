@@ -68,6 +68,24 @@ def test_stop_keeps_the_texts_so_far_marked(open_steer, complaints, work, slow):
     assert not runs(work.store)[0].stopped
 
 
+def test_write_is_not_offered_while_it_writes_and_a_late_click_does_nothing(
+    open_steer, complaints, work, slow
+):
+    app = open_steer(**{**LONG, "tokens": "20"})
+    write_button = app.button(key="write")
+    assert not write_button.disabled
+    job = started(app)
+    write_button.click().run()  # a browser may still show it for a moment
+    assert job_of(app) is job
+    assert app.button(key="write").disabled
+    settle(work)
+    app.run().run()
+    assert complaints(app) == []
+    (run,) = runs(work.store)
+    assert not run.stopped
+    assert not app.button(key="write").disabled
+
+
 def test_stop_during_the_first_token_is_said_and_the_next_run_works(
     open_steer, complaints, work, monkeypatch
 ):

@@ -49,6 +49,28 @@ def test_a_run_is_kept_with_its_recipe_and_can_be_reopened(open_steer, complaint
     assert (same.plain, same.steered) == (run.plain, run.steered)
 
 
+def test_texts_say_what_wrote_them_and_whether_the_controls_say_something_else(open_steer, work):
+    past = "The controls say something else now"
+    app = open_steer(**{"care-harm": "40", "also": "0-1", "at": "2"})
+    assert "Written with" not in words(app)
+    app = write(app, work)
+    assert "Written with care-harm +40% · after layer 0-2 · 4 tokens" in words(app)
+    assert past not in words(app)
+    changes = (
+        (app.slider, "care-harm", 20, 40),
+        (app.select_slider, "at", 1, 2),
+        (app.text_area, "prompt", "He", app.session_state["prompt"]),
+        (app.number_input, "seed", 5, 0),
+        (app.text_input, "also", "1, 0", "0-1"),
+    )
+    for kind, key, other, same in changes:
+        kind(key=key).set_value(other).run()
+        assert (past in words(app)) == (key != "also"), key
+        assert "Written with care-harm +40%" in words(app)
+        kind(key=key).set_value(same).run()
+        assert past not in words(app), key
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
