@@ -244,7 +244,8 @@ def ask_all(work: Workbench, sides: Sequence[Side], question: Question) -> Job:
             told[letter] = asked[name]
         return told
 
-    return work.runner.submit(ask_key(sides, question), "Asking every model the same", do)
+    title = "Asking every model the same"
+    return work.runner.submit(ask_key(sides, question), title, do, urgent=True)
 
 
 def ask_key(sides: Sequence[Side], question: Question) -> str:

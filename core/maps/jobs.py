@@ -69,4 +69,4 @@ def sentence(work: Workbench, study: Study, text: str, pooling: Pooling, scaling
         model = work.shelf.get(study.card.spec, report)
         return place_sentence(work.store, study, model, text, pooling, scaling)
 
-    return work.runner.submit(key, "Reading your sentence", place)
+    return work.runner.submit(key, "Reading your sentence", place, urgent=True)

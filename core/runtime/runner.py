@@ -1,7 +1,8 @@
 """Long work beside the screen: started once, watched by many, cancelled by anyone, heard of after.
 
 A job lives in the process, not in a page: it survives page changes, reruns and closed tabs. Jobs of
-one lane run one after the other (the lane ``model`` owns the model); lanes run side by side.
+one lane run one after the other (the lane ``model`` owns the model); lanes run side by side. An
+answer that a person waits for goes before other work that waits; what runs is not interrupted.
 """
 
 import logging
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final, Literal
 
 from core import CoreError
@@ -20,6 +22,9 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 #: Finished jobs that are remembered.
 KEPT: Final = 50
+
+#: A job's turn: urgent ones first, then in the order of asking, so that no two turns are equal.
+_Turn = tuple[bool, int, "Job", Callable[[Report], Any]]
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +41,9 @@ class Job:
 
     lane: Lane
     """Jobs of one lane wait for each other."""
+
+    urgent: bool = False
+    """Whether it goes before jobs of its lane that are not, as an answer to a person does."""
 
     state: State = "queued"
     """Where it stands."""
@@ -128,7 +136,8 @@ class Runner:
     def __init__(self) -> None:
         """Start no thread until a lane has work."""
         self._jobs: dict[str, Job] = {}
-        self._queues: dict[Lane, queue.Queue[tuple[Job, Callable[[Report], Any]]]] = {}
+        self._queues: dict[Lane, queue.PriorityQueue[_Turn]] = {}
+        self._numbers = count()
         self._mutex = threading.Lock()
 
     def submit(
@@ -139,6 +148,7 @@ class Runner:
         lane: Lane = "model",
         *,
         live: Any = None,
+        urgent: bool = False,
     ) -> Job:
         """Queue some work, or return the job that already does it.
 
@@ -148,21 +158,22 @@ class Runner:
             work: Called with a report; what it returns becomes ``result``.
             lane: Which jobs it waits for.
             live: What the work fills while it runs; a job that is joined keeps its own.
+            urgent: Whether it goes before work of its lane that waits and is not.
         """
         with self._mutex:
             present = self._jobs.get(key)
             if present is not None and present.active and not present._stop.is_set():
                 return present
-            job = Job(key, title, lane, live=live)
+            job = Job(key, title, lane, urgent, live=live)
             self._jobs.pop(key, None)
             self._jobs[key] = job
             self._forget()
             if lane not in self._queues:
-                self._queues[lane] = queue.Queue()
+                self._queues[lane] = queue.PriorityQueue()
                 threading.Thread(
                     target=self._serve, args=(self._queues[lane],), name=f"lane-{lane}", daemon=True
                 ).start()
-            self._queues[lane].put((job, work))
+            self._queues[lane].put((not urgent, next(self._numbers), job, work))
         return job
 
     def ensure(self, made: Made[Any]) -> Job | None:
@@ -195,12 +206,14 @@ class Runner:
         with self._mutex:
             return list(self._jobs.values())[::-1]
 
-    def ahead(self, job: Job) -> int:
-        """Return how many active jobs of its lane a queued job waits for."""
+    def ahead(self, job: Job) -> list[Job]:
+        """Return the active jobs of its lane that a queued job waits for, the running one first."""
         if job.state != "queued":
-            return 0
+            return []
         same = [other for other in self.jobs()[::-1] if other.lane == job.lane and other.active]
-        return same.index(job) if job in same else 0
+        # A stable sort: those of one kind stay in the order of asking.
+        same.sort(key=lambda other: (other.state == "queued", not other.urgent))
+        return same[: same.index(job)] if job in same else []
 
     def _forget(self) -> None:
         ended = [key for key, job in self._jobs.items() if not job.active]
@@ -208,9 +221,10 @@ class Runner:
             del self._jobs[key]
 
     @staticmethod
-    def _serve(waiting: "queue.Queue[tuple[Job, Callable[[Report], Any]]]") -> None:
+    def _serve(waiting: "queue.PriorityQueue[_Turn]") -> None:
         while True:
-            _run(*waiting.get())  # no name here: an idle lane must not hold what a job worked on
+            # No name here: an idle lane must not hold what a job worked on.
+            _run(*waiting.get()[2:])
 
 
 def _chain(made: Made[Any]) -> Iterator[str]:

@@ -39,7 +39,7 @@ def open_model(work: Workbench, study: Study) -> Job | None:
     if work.shelf.is_open(study.card.spec):
         return None
     do = partial(_open_model, work, study)
-    return work.runner.submit(open_key(study), f"Opening {study.card.name}", do)
+    return work.runner.submit(open_key(study), f"Opening {study.card.name}", do, urgent=True)
 
 
 def _open_model(work: Workbench, study: Study, report: Report) -> None:
@@ -102,7 +102,8 @@ def write(work: Workbench, study: Study, live: Live, owner: str) -> Job:
         model = work.shelf.get(study.card.spec, part(report, 0.0, 0.01))
         return write_run(work.store, study, model, live, report)
 
-    return work.runner.submit(write_key(owner), "Writing plain and steered texts", do, live=live)
+    title = "Writing plain and steered texts"
+    return work.runner.submit(write_key(owner), title, do, live=live, urgent=True)
 
 
 def has_chat(work: Workbench, study: Study) -> bool:

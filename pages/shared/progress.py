@@ -18,8 +18,7 @@ def watch(key: str) -> None:
     job = workbench().runner.get(key)
     if job is None or not job.active:
         st.rerun()
-    waiting = workbench().runner.ahead(job)
-    note = f"waiting for {waiting} other job(s)" if job.state == "queued" and waiting else job.note
+    note = waits_for(job) or job.note
     left = "" if job.left is None else f" · about {_span(job.left)} left"
     st.progress(job.fraction, text=f"**{job.title}**  \n{note}{left}")
     stopping = f"stopping-{key}"
@@ -33,6 +32,17 @@ def watch(key: str) -> None:
         on_click=_stop,
         args=(job, stopping),
     )
+
+
+def waits_for(job: Job) -> str:
+    """Say what a queued job waits for and about how long; nothing if it has its turn."""
+    ahead = workbench().runner.ahead(job)
+    if not ahead:
+        return ""
+    first, *others = ahead
+    left = "" if first.left is None else f", about {_span(first.left)} left"
+    more = f", then {len(others)} more" if others else ""
+    return f"waiting for “{first.title}”{left}{more}"
 
 
 def _stop(job: Job, stopping: str) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 
 from core.runtime.runner import Job
-from pages.shared.bench import workbench
+from pages.shared import progress
 from pages.steer import pair, writer
 
 #: Seconds between two looks at a text that is being written, and at most before its first token.
@@ -25,7 +25,7 @@ def watch() -> None:
     if now is None or not now.active:
         st.rerun()
     if now.state == "queued":
-        st.caption(f"Waiting for {workbench().runner.ahead(now)} other job(s) of the model.")
+        st.caption(progress.waits_for(now) or "Begins.")
     else:
         st.progress(now.fraction, text=now.note)
     so_far(now)

@@ -173,17 +173,38 @@ def test_lanes_run_beside_each_other(runner):
     assert {ended(job).state for job in made} == {"done"}
 
 
-def test_a_job_says_how_many_it_waits_for(runner, busy, gate):
+def test_a_job_says_what_it_waits_for(runner, busy, gate):
     elsewhere = Gate()
     other = runner.submit("other lane", "Elsewhere", elsewhere, lane="data")
     first = runner.submit("first", "First", lambda report: None)
     second = runner.submit("second", "Second", lambda report: None)
     assert elsewhere.begun.wait(SOON)
-    assert [runner.ahead(job) for job in (busy, other, first, second)] == [0, 0, 1, 2]
+    waits = [runner.ahead(job) for job in (busy, other, first, second)]
+    assert waits == [[], [], [busy], [busy, first]]
     gate.open.set()
     elsewhere.open.set()
     ended(second)
-    assert [runner.ahead(job) for job in (busy, first, second)] == [0, 0, 0]
+    assert [runner.ahead(job) for job in (busy, first, second)] == [[], [], []]
+
+
+def test_urgent_work_goes_before_other_work_of_its_lane_that_waits(runner, busy, gate):
+    order = []
+
+    def ask(name, **how):
+        return runner.submit(name, name, lambda report: order.append(name), **how)
+
+    slow, slower = ask("slow"), ask("slower")
+    answer, text = ask("answer", urgent=True), ask("text", urgent=True)
+    elsewhere = ended(ask("elsewhere", urgent=True, lane="data"))
+    assert runner.ahead(answer) == [busy]
+    assert runner.ahead(text) == [busy, answer]
+    assert runner.ahead(slower) == [busy, answer, text, slow]
+    assert busy.active  # what runs is not interrupted
+    gate.open.set()
+    for job in (slow, slower, answer, text):
+        ended(job)
+    assert order == ["elsewhere", "answer", "text", "slow", "slower"]
+    assert elsewhere.state == busy.state == "done"
 
 
 # Cancel -----------------------------------------------------------------------------------------
@@ -214,7 +235,7 @@ def test_cancelled_work_that_waits_says_so_at_once_and_is_not_waited_for(runner,
     waiting.cancel()
     assert waiting.state == "cancelled"
     assert busy.active
-    assert runner.ahead(after) == 1
+    assert runner.ahead(after) == [busy]
     gate.open.set()
     ended(after)
     assert waiting.state == "cancelled"

@@ -111,7 +111,7 @@ def test_stop_while_it_waits_leaves_nothing_and_says_so(open_steer, complaints, 
     app = open_steer(**LONG)
     hold = work.runner.submit("hold", "holding", lambda report: wait_for(report))
     app.button(key="write").click().run()
-    assert "Waiting for 1 other job" in words(app)
+    assert "waiting for “holding”" in words(app)
     app.button(key="stop").click().run()
     hold.cancel()
     settle(work)
