@@ -6,7 +6,7 @@ float32, one memory-mapped array per layer and pooling under its content key.
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -266,7 +266,7 @@ def load_or_extract(
         store: Where states are kept.
         plan: What to read.
         open_model: Called only if something has to be read.
-        report: Told the number of prompts read.
+        report: Told how far it is, in tokens with their padding; its note counts prompts.
         edits: What is done while a steered plan is read.
 
     Raises:
@@ -319,7 +319,7 @@ def _extract(
     with clear_disk_errors(store.root):
         folder.mkdir(parents=True, exist_ok=True)
         arrays = _open_partial(folder, plan, missing)
-        cut = batches([len(ids) for ids in encoded], budget)
+        cut = list(batches([len(ids) for ids in encoded], budget))
         read = partial(_read_batch, model, plan, edits)
         _fill(plan, read, encoded, cut, arrays, Journal(folder / "batches.txt"), report)
         arrays.clear()
@@ -359,21 +359,25 @@ def _fill(
     plan: Plan,
     read_batch: Callable[[Sequence[list[int]], Report], NDArray[np.float32]],
     encoded: Sequence[list[int]],
-    cut: Iterable[list[int]],
+    cut: Sequence[list[int]],
     arrays: dict[tuple[int, Pooling], NDArray[Any]],
     journal: Journal,
     report: Report,
 ) -> None:
-    """Run every batch that the journal does not name yet; a line is written after its rows are."""
-    finished, read, began = 0, 0, time.monotonic()
-    for number, rows in enumerate(cut):
+    """Run every batch that the journal does not name yet; a line is written after its rows are.
+
+    What is done is told in tokens, not in texts: short texts come first, and the time left would
+    be taken from their pace.
+    """
+    costs = [len(rows) * max(len(encoded[row]) for row in rows) for rows in cut]
+    whole = sum(costs)
+    finished, done, read, began = 0, 0, 0, time.monotonic()
+    for number, (rows, cost) in enumerate(zip(cut, costs, strict=True)):
         if not journal.has(number):
             rate = f" · {read / (time.monotonic() - began):.0f} per second" if read else ""
-            report(
-                finished, len(encoded), f"reading texts · {finished:,} of {len(encoded):,}{rate}"
-            )
+            report(done, whole, f"reading texts · {finished:,} of {len(encoded):,}{rate}")
             some = [encoded[row] for row in rows]
-            states = read_batch(some, _noted(report, finished, len(encoded)))
+            states = read_batch(some, _noted(report, done, whole))
             _check_finite(plan, states, rows)
             for (layer, pooling), array in arrays.items():
                 entry = states[layer - EMBEDDING, plan.spec.poolings.index(pooling)]
@@ -381,7 +385,8 @@ def _fill(
             journal.add(number)
             read += len(rows)
         finished += len(rows)
-    report(finished, len(encoded), "storing what was read")
+        done += cost
+    report(done, whole, "storing what was read")
 
 
 def _check_finite(plan: Plan, states: NDArray[np.float32], rows: Sequence[int]) -> None:
@@ -411,9 +416,9 @@ def _check_finite(plan: Plan, states: NDArray[np.float32], rows: Sequence[int]) 
     )
 
 
-def _noted(report: Report, finished: int, total: int) -> Report:
+def _noted(report: Report, done: int, whole: int) -> Report:
     """Return a report that tells what happens within a batch, the whole standing still."""
-    return lambda _, __, note: report(finished, total, f"reading texts {note}")
+    return lambda _, __, note: report(done, whole, f"reading texts {note}")
 
 
 def _publish(

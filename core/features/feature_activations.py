@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -232,8 +233,11 @@ def _encoded(
     encoded = encode(model, plan.prompts, plan.spec.max_tokens)
     budget = TOKEN_BUDGET.get(model.card.device, TOKEN_BUDGET["cpu"])
     placed, pad, done = dictionary.to(model.module.device), model.tokenizer.pad_token_id or 0, 0
-    for rows in batches([len(ids) for ids in encoded], budget):
-        report(done, len(encoded), f"taking texts apart · {done:,} of {len(encoded):,}")
+    cut = list(batches([len(ids) for ids in encoded], budget))
+    # In tokens, not in texts: short texts come first, and the rest would seem to take as long.
+    costs = [len(rows) * max(len(encoded[row]) for row in rows) for rows in cut]
+    for before, rows in zip(accumulate(costs, initial=0), cut, strict=False):
+        report(before, sum(costs), f"taking texts apart · {done:,} of {len(encoded):,}")
         some = [encoded[row] for row in rows]
         batch = collate(some, pad)
         batch = {name: one.to(model.module.device) for name, one in batch.items()}

@@ -28,11 +28,13 @@ from core.activations.extraction import (
     read_prompts,
     read_texts,
 )
-from core.activations.prompts import ReadSpec, encode
+from core.activations.prompts import ReadSpec, batches, encode
 from core.layers import EMBEDDING
 from core.models.open_models import ModelError, ModelSpec, OpenModel, describe, open_model
+from core.runtime import runner
 from core.runtime.arrays import to_float32, to_stored
 from core.runtime.progress import Cancelled
+from core.runtime.runner import Job
 from core.runtime.store import CacheError, Store
 
 ROOT = Path(__file__).parents[3]
@@ -400,16 +402,56 @@ def test_an_empty_text_that_gives_no_token_stops_before_anything_is_written(stor
 # Progress, cancel, disk -------------------------------------------------------------------------
 
 
-def test_progress_counts_every_text_up_to_the_last(store, llama):
+def costs_of(model):
+    """Return tokens with padding, and texts, of each batch."""
+    prompts = make_plan(model.card, TEXTS, ALL).prompts
+    lengths = [len(ids) for ids in encode(model, prompts, ALL.max_tokens)]
+    cut = batches(lengths, extraction.TOKEN_BUDGET["cpu"])
+    return [(len(rows) * max(lengths[row] for row in rows), len(rows)) for rows in cut]
+
+
+def test_progress_goes_up_to_the_last_token_and_its_note_counts_every_text(store, llama):
     seen = []
     extract(store, llama, report=lambda done, total, note: seen.append((done, total, note)))
     done = [entry[0] for entry in seen]
-    assert done[0] == 0
-    assert done[-1] == 64
-    assert done == sorted(done)
-    assert {entry[1] for entry in seen} == {64}
+    costs = [cost for cost, _ in costs_of(llama)]
+    assert done == [0, *itertools.accumulate(costs)]
+    assert {entry[1] for entry in seen} == {sum(costs)}
     assert len(seen) > 10
+    assert seen[0][2] == "reading texts · 0 of 64"
     assert "per second" in seen[-2][2]
+    assert f"{64 - costs_of(llama)[-1][1]} of 64" in seen[-2][2]
+
+
+def test_the_time_left_is_right_within_half_after_the_first_fifth(store, llama, monkeypatch):
+    """Texts of very unlike length, the short ones first; a clock that runs with the work."""
+
+    class Clock:
+        now = 100.0
+
+        def monotonic(self):
+            return self.now
+
+    clock, job, said = Clock(), Job("k", "Reading", "model", state="running", started=100.0), []
+    monkeypatch.setattr(runner, "time", clock)
+    monkeypatch.setattr(extraction, "TOKEN_BUDGET", {"cpu": 256})
+    texts = [*some_texts(300), *("lying to a friend " * n for n in range(10, 60))]
+
+    def read(model, encoded, *rest):
+        clock.now += 0.3 + len(encoded) * max(map(len, encoded)) / 100
+        shape = (llama.card.n_layers + 1, len(ALL.poolings), len(encoded), llama.card.d_model)
+        return np.zeros(shape, np.float32)
+
+    def report(*told):
+        job._report(*told)
+        said.append((clock.now, job.left))
+
+    monkeypatch.setattr(extraction, "read_prompts", read)
+    extract(store, llama, texts, report=report)
+    whole = clock.now - 100
+    late = [(clock.now - now, left) for now, left in said[:-1] if now - 100 > whole / 5]
+    assert len(late) > 20
+    assert all(1 / 1.5 < left / true < 1.5 for true, left in late)
 
 
 def cancel_at(batch):
@@ -442,8 +484,8 @@ def test_progress_of_a_resumed_run_begins_where_the_first_stopped(store, llama, 
         extract(store, llama, report=cancel_at(5))
     seen = []
     extract(store, llama, report=lambda done, total, note: seen.append(done))
-    assert seen[0] == sum(counted[:5])
-    assert seen[-1] == 64
+    assert seen[0] == sum(cost for cost, _ in costs_of(llama)[:5])
+    assert seen[-1] == sum(cost for cost, _ in costs_of(llama))
 
 
 def test_a_resumed_run_cuts_the_batches_it_began_with_or_begins_anew(
