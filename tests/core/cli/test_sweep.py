@@ -197,7 +197,7 @@ def test_a_sweep_killed_again_and_again_ends_with_the_same_table(
         add(journal, number)
 
     for attempt in itertools.count():
-        watched = partial(impatient, patience=0.1 * 3**attempt)
+        watched = partial(impatient, patience=0.02 * 3**attempt)
         desk = Desk(desk_at(tmp_path / "cache").work, watched)
         monkeypatch.setattr(resumable.Journal, "add", add if attempt else killed)
         with contextlib.suppress(KeyboardInterrupt):
