@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from core.dataset.records import records, trimmed
-from core.dataset.rows import TableError, TableFile, connection, json_fault, json_object, literal
+from core.dataset.rows import (
+    NO_TEXT,
+    TableError,
+    TableFile,
+    connection,
+    json_fault,
+    json_object,
+    literal,
+)
 from core.runtime.store import clear_disk_errors
 
 #: Uncompressed bytes accepted from a zip; the official table has 0.15 GB.
@@ -364,7 +372,7 @@ def _parquet_file(path: Path, shown: str) -> TableFile:
             )
             columns = tuple(query.columns)
             rows = query.fetchall()
-        except duckdb.Error as error:
+        except (duckdb.Error, *NO_TEXT) as error:
             raise TableError(
                 f"{shown} is a damaged Parquet file. Write it again, or use CSV instead."
             ) from error

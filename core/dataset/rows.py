@@ -17,6 +17,8 @@ Format = Literal["text", "jsonl", "parquet"]
 
 #: Bytes of one line; longer ones are bad lines, so that one cell cannot fill the memory.
 MAX_LINE: Final = 4 * 2**20
+#: What DuckDB's bindings raise over names and cells of a damaged Parquet file that are no UTF-8.
+NO_TEXT: Final = (RuntimeError, UnicodeError)
 
 
 class TableError(CoreError):
@@ -121,7 +123,7 @@ def load_raw(
         source = _source(table, wanted)
         columns = {name: identifier(column) for name, column in wanted.items() if column}
         _create_raw(con, source, columns, wanted)
-    except duckdb.Error as error:
+    except (duckdb.Error, *NO_TEXT) as error:
         if table.format == "jsonl":
             _find_bad_json(table)
         fault = str(error).splitlines()[0].replace(str(table.path), table.shown)[:160]

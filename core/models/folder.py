@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from core.models.spec import ModelError
+from core.models.spec import ModelError, clear_library_errors
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store, content_sha256, fingerprint
 
@@ -150,10 +150,8 @@ def read_config(folder: Path) -> "PretrainedConfig":
             f"The installed transformers knows no architecture {model_type!r} ({path}). Update "
             "transformers, or choose another model."
         )
-    try:
+    with clear_library_errors(f"transformers cannot use {path}"):
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise ModelError(f"transformers cannot use {path}: {error}") from error
 
 
 def read_shape(config: "PretrainedConfig", name: str) -> Shape:
@@ -170,7 +168,8 @@ def read_shape(config: "PretrainedConfig", name: str) -> Shape:
 
     kind = str(config.model_type)
     refuse_recurrent(kind, name)
-    stated = list(config.architectures or [])
+    named = config.architectures or []
+    stated = [str(one) for one in named] if isinstance(named, list) else [str(named)]
     causal = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
     if causal is None or (stated and causal not in stated):
         raise ModelError(
@@ -178,7 +177,18 @@ def read_shape(config: "PretrainedConfig", name: str) -> Shape:
             f"predicts the next token{f' ({causal})' if causal else ''}."
         )
     text = config.get_text_config(decoder=True)
-    return Shape(str(causal), text.num_hidden_layers, text.hidden_size, text.vocab_size)
+    names = ("num_hidden_layers", "hidden_size", "vocab_size")
+    return Shape(str(causal), *(_size(text, one, name) for one in names))
+
+
+def _size(config: "PretrainedConfig", entry: str, name: str) -> int:
+    size = getattr(config, entry, None)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ModelError(
+            f"{name} states {str(size)[:40]!r} as its {entry}, which must be a whole number above "
+            "0. Mend its config.json, or copy it again."
+        )
+    return size
 
 
 def refuse_recurrent(kind: str, name: str) -> None:
@@ -261,16 +271,19 @@ def _count(path: Path) -> int:
             raise ModelError(f"{path} is not a safetensors file. Copy or download it again.")
         try:
             head: dict[str, Any] = json.loads(file.read(length))
-        except ValueError as error:
+            entries = [entry for name, entry in head.items() if name != "__metadata__"]
+            end = max((int(entry["data_offsets"][1]) for entry in entries), default=0)
+            count = sum(prod(map(int, entry["shape"])) for entry in entries)
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
             raise ModelError(f"{path} has a damaged head. Copy or download it again.") from error
-    entries = [entry for name, entry in head.items() if name != "__metadata__"]
-    end = max((entry["data_offsets"][1] for entry in entries), default=0)
+    if end < 0 or not 0 <= count <= 8 * end:  # the smallest numbers there are have one bit
+        raise ModelError(f"{path} has a damaged head. Copy or download it again.")
     if size < 8 + length + end:
         raise ModelError(
             f"{path} is cut short: {size:,} of {8 + length + end:,} bytes. Copy or download it "
             "again."
         )
-    return sum(prod(entry["shape"]) for entry in entries)
+    return count
 
 
 def count_from_config(config: "PretrainedConfig") -> int:
@@ -282,13 +295,9 @@ def count_from_config(config: "PretrainedConfig") -> int:
     import torch
     from transformers import AutoModelForCausalLM
 
-    try:
+    with clear_library_errors(f"transformers cannot build a {config.model_type} model"):
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (ValueError, TypeError, ImportError, AttributeError) as error:
-        raise ModelError(
-            f"transformers cannot build a {config.model_type} model: {error}"
-        ) from error
     return sum(parameter.numel() for parameter in model.parameters())
 
 

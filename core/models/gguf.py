@@ -9,7 +9,6 @@ original by transformers' fast reader: 15 s, and every byte of the saved files i
 import contextlib
 import json
 import shutil
-import struct
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -27,6 +26,7 @@ from core.models.gguf_header import (
     read_header,
     write_without_vocabulary,
 )
+from core.models.spec import clear_library_errors
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store, content_sha256, file_sha256
 
@@ -43,7 +43,6 @@ _WAIT_SECONDS: Final = 0.5
 _FLOAT32_BYTES: Final = 4
 _TOKENIZER_NOISE: Final = ("tokenizer_class", "backend", "is_local", "local_files_only")
 _NAMED_TOKENIZERS: Final = ("gemma", "qwen2", "qwen3")
-_MESSAGE_CHARACTERS: Final = 300
 #: Names in transformers' table of GGUF architectures that files spell in another way.
 _LLAMA_CPP_NAMES: Final = {
     "qwen2_moe": "qwen2moe",
@@ -54,11 +53,6 @@ _LLAMA_CPP_NAMES: Final = {
 #: Names in that table that no file states as its architecture: other sections of its metadata,
 #: and what transformers makes of a file that calls itself llama or t5.
 _NO_ARCHITECTURES: Final = frozenset({"general", "tokenizer", "mistral", "umt5"})
-#: What transformers raises over a file whose entries or tensors do not fit each other.
-_CONVERTER_FAULTS: Final = (
-    ValueError, NotImplementedError, LookupError, RuntimeError, OSError, TypeError, AttributeError,
-    ArithmeticError, AssertionError, struct.error,
-)  # fmt: skip
 #: Guards the borrowed progress bar of transformers' loader.
 _BAR_LOCK: Final = threading.Lock()
 
@@ -214,16 +208,11 @@ def _convert(source: Path, work: Path, target: Path, report: Report) -> None:
     check_length(source, header)
     _check_room(header, target)
     report(0.03, 1.0, "Loading torch and transformers")
-    try:
+    failure = f"transformers cannot convert this {header.architecture[:40]} GGUF"
+    with clear_library_errors(failure, "Fetch it again, or use the original folder.", GgufError):
         model, model_type = _load_model(source, header, work, part(report, 0.1, 0.6))
         report(0.6, 1.0, "Building the tokenizer")
         tokenizer = _load_tokenizer(source, model_type)
-    except _CONVERTER_FAULTS as error:
-        reason = str(error).replace(f"{source.parent}/", "").replace(f"{work}/", "")
-        raise GgufError(
-            f"transformers cannot convert this {header.architecture[:40]} GGUF: "
-            f"{reason[:_MESSAGE_CHARACTERS]}. Fetch it again, or use the original folder."
-        ) from error
     report(0.75, 1.0, "Writing the weights")
     with quiet():
         model.save_pretrained(target)

@@ -15,7 +15,14 @@ from core.models.card import PACKED, ModelCard, describe
 from core.models.devices import release, room, torch_dtype
 from core.models.gguf_header import GgufError
 from core.models.opened import OpenModel
-from core.models.spec import KNOWN, KnownModel, ModelError, ModelSpec, SpecError
+from core.models.spec import (
+    KNOWN,
+    KnownModel,
+    ModelError,
+    ModelSpec,
+    SpecError,
+    clear_library_errors,
+)
 from core.models.states_check import kept_check
 from core.models.tokenizers import open_tokenizer
 from core.runtime.progress import Report, part, silent
@@ -123,20 +130,17 @@ def _load(card: ModelCard, folder: Path) -> "PreTrainedModel":
     """Load the weights straight onto their device, in their number format."""
     from transformers import AutoModelForCausalLM
 
-    try:
-        with gguf.quiet():
-            module, info = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=torch_dtype(card.dtype),
-                device_map=_device_map(card),
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # told below, with their names
-            )
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        raise ModelError(f"The weights of {card.name} in {folder} do not load: {error}") from error
+    with clear_library_errors(f"The weights of {card.name} in {folder} do not load"), gguf.quiet():
+        module, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch_dtype(card.dtype),
+            device_map=_device_map(card),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below, with their names
+        )
     _refuse_mismatched(card, folder, info["mismatched_keys"])
     missing = sorted(info["missing_keys"])
     if missing:  # transformers would leave them random
@@ -177,9 +181,10 @@ def _draw(card: ModelCard, folder: Path, seed: int) -> "PreTrainedModel":
     config = read_config(folder)
     with torch.random.fork_rng(devices=[]):  # the CPU's generator only: no other is drawn from
         torch.default_generator.manual_seed(seed)
-        module = AutoModelForCausalLM.from_config(
-            config, dtype=torch.float32, trust_remote_code=False
-        )
+        with clear_library_errors(f"transformers cannot build a {config.model_type} model"):
+            module = AutoModelForCausalLM.from_config(
+                config, dtype=torch.float32, trust_remote_code=False
+            )
     module = module.to(torch_dtype(card.dtype))
     if card.spec.spread:
         from accelerate import dispatch_model, infer_auto_device_map

@@ -1,13 +1,15 @@
 """What to load: a frozen ``ModelSpec`` with a text form for URLs and the command line."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from core import CoreError
+from core.runtime.progress import Cancelled
 
 Source = Literal["packaged", "hub", "folder", "gguf", "pack"]
 DtypeChoice = Literal["auto", "float32", "bfloat16"]
@@ -20,11 +22,41 @@ FORMS: Final = (
 _REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PACK: Final = re.compile(r"[A-Za-z0-9_-]{1,60}\.[0-9a-f]{12}")
 _REVISION: Final = re.compile(r"[\w.-]+(/[\w.-]+)*")
+_REASON_CHARACTERS: Final = 300  # of a library's own message
 _SEED_LIMIT: Final = 2**63  # torch.manual_seed takes a signed 64-bit number
 
 
 class ModelError(CoreError):
     """A model cannot be found, or cannot be used here."""
+
+
+@contextmanager
+def clear_library_errors(
+    sentence: str, advice: str = "", kind: type[CoreError] = ModelError
+) -> Iterator[None]:
+    """Say in a sentence what a library makes of files that a person gave.
+
+    Damaged or self-made files make transformers, tokenizers and safetensors raise whatever they
+    please, down to a plain ``Exception``; which one says nothing about the file.
+
+    Args:
+        sentence: What could not be done, without its full stop; the library's reason follows.
+        advice: What to do, after that reason.
+        kind: What to raise.
+
+    Raises:
+        CoreError: Of that kind: the library failed in any way.
+    """
+    try:
+        yield
+    except (CoreError, Cancelled, MemoryError):
+        raise
+    except BaseException as error:
+        # tokenizers is written in Rust, whose panics come as no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:_REASON_CHARACTERS] or type(error).__name__
+        raise kind(f"{sentence}: {reason}{advice and f'. {advice}'}") from error
 
 
 class SpecError(ModelError):

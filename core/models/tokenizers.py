@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.models.folder import folder_digest, tokenizer_files
-from core.models.spec import ModelError
+from core.models.spec import clear_library_errors
 from core.runtime.made import artefact, read_json, write_json
 from core.runtime.progress import Report
 from core.runtime.store import Store, library_version
@@ -29,12 +29,10 @@ def open_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
-    try:
+    with clear_library_errors(f"The tokenizer in {folder} cannot be opened"):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    except (ValueError, OSError, KeyError, ImportError) as error:
-        raise ModelError(f"The tokenizer in {folder} cannot be opened: {error}") from error
     return tokenizer
 
 

@@ -255,3 +255,36 @@ def test_the_packaged_model_opens_with_its_measures(gemma):
     assert "Gemma Terms of Use" in card.licence
     assert gemma.tokenizer("hi there")["input_ids"] == [2, 2202, 993]
     assert gemma.tokenizer.padding_side == "left"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("config.json", {"vocab_size": -4}, "vocab_size"),
+        ("config.json", {"hidden_act": 7}, "transformers cannot use"),
+        ("config.json", {"architectures": 5}, "is 5, not a causal language model"),
+        ("tokenizer_config.json", {"eos_token": 3}, "tokenizer .* cannot be opened"),
+        ("tokenizer.json", {"added_tokens": [{"id": 1e308}]}, "tokenizer .* cannot be opened"),
+    ],
+)
+def test_entries_of_the_wrong_type_are_told(copy_spec, store, file, change, words):
+    path = Path(copy_spec.location) / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ModelError, match=words):
+        open_model(describe(copy_spec, store), store)
+
+
+@pytest.mark.parametrize(
+    "entry", [5, {}, {"data_offsets": 1}, {"shape": [10**400]}, {"shape": [-1]}]
+)
+def test_a_head_of_weights_that_makes_no_sense_is_damage(copy_spec, store, entry):
+    path = Path(copy_spec.location) / "model.safetensors"
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    head = json.loads(data[8 : 8 + length])
+    known = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    head = {"only": known | entry if isinstance(entry, dict) and entry else entry}
+    raw = json.dumps(head).encode()
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + data[8 + length :])
+    with pytest.raises(ModelError, match="damaged head"):
+        describe(copy_spec, store)

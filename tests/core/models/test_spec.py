@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from core import CoreError
 from core.models.open_models import KNOWN, ModelSpec, SpecError
+from core.models.spec import ModelError, clear_library_errors
+from core.runtime.progress import Cancelled
 
 
 @pytest.mark.parametrize(
@@ -71,3 +74,22 @@ def test_the_picker_offers_the_packaged_model_first_and_each_model_once():
     assert KNOWN[0].spec == ModelSpec()
     assert len({entry.spec for entry in KNOWN}) == len(KNOWN)
     assert all(entry.note for entry in KNOWN)
+
+
+class PanicException(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("fault", [Exception("a\n b"), TypeError("a  b"), PanicException("a b")])
+def test_whatever_a_library_raises_over_files_becomes_a_sentence(fault):
+    with pytest.raises(ModelError, match=r"^It cannot be read: a b\. Copy it again\.$"):
+        with clear_library_errors("It cannot be read", "Copy it again."):
+            raise fault
+
+
+@pytest.mark.parametrize("fault", [Cancelled(), KeyboardInterrupt(), MemoryError(), CoreError("x")])
+def test_what_is_no_fault_of_a_library_passes_through(fault):
+    with pytest.raises(type(fault)) as caught:
+        with clear_library_errors("It cannot be read"):
+            raise fault
+    assert caught.value is fault
