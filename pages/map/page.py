@@ -16,10 +16,12 @@ from pages.shared import (
 )
 from pages.shared.opening import opened_study
 
+_FLAT = "Drag a box on either map: the rest turns grey on both. Esc clears the selection."
+_DEEP = "Drag to turn a map. To select with a box, choose 2-D."
+
 with opened_study(
     "Map",
-    "Left, how people grade actions; right, how one layer of the model lays out the same actions. "
-    "Drag a box on either map: the rest turns grey on both.",
+    "Left, how people grade actions; right, how one layer of the model lays out the same actions.",
 ) as (set_name, study):
     items = bench.items(set_name)
     maps_view.check_size(items)
@@ -40,6 +42,7 @@ with opened_study(
         marked,
     )
     frame.legend(look.colours)
+    st.caption(_FLAT if spec.dims == 2 else _DEEP)
     left, right = st.columns(2)
     with left, frame.told():
         people = pictures.human_picture(set_name, spec)

@@ -15,6 +15,9 @@ _STYLE: Final = """<style>
 .ms-safe b {position: absolute; left: calc(50% - 1px); top: -3px; width: 2px; height: 11px;
   background: currentColor; opacity: .55}
 .ms-safe i {position: absolute; top: 0; height: 5px; border-radius: 3px}
+/* Heard, not seen: the button shows its icon alone. */
+[class*=st-key-zero-] button p {position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); white-space: nowrap}
 </style>"""
 
 
@@ -42,7 +45,7 @@ def show(axis: str, label: str, dose: StrengthSweep | None = None) -> None:
         args=(axis, box),
     )
     row.button(
-        "",
+        f"{label} to zero",
         key=f"zero-{axis}",
         icon=":material/restart_alt:",
         help="To zero",

@@ -21,7 +21,7 @@ def show(study: Study, doses: Mapping[str, StrengthSweep]) -> None:
     presets.doses()
     for axis in FOUNDATIONS:
         virtue, vice = axis.split("-")
-        slider.show(axis, f"{vice} ← → **{virtue}**", doses.get(axis))
+        slider.show(axis, f"{vice} ← → {virtue}", doses.get(axis))
     if any(st.session_state[pole] for pole in DIMENSIONS):
         st.session_state["poles"] = True
     more = st.expander(

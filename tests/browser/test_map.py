@@ -129,6 +129,21 @@ def test_a_second_box_replaces_the_first_and_clear_takes_it_away(few_map):
     assert shown(few_map) == total
 
 
+def test_escape_clears_the_selection_and_a_box_is_offered_where_there_is_one(few_map):
+    total = few_map.lit("chart-people")
+    select_some(few_map)
+    few_map.page.keyboard.press("Escape")
+    expect(few_map.page).not_to_have_url(re.compile("sel="))
+    few_map.settle()
+    for key in MAPS:
+        await_lit(few_map, key, lambda lit: lit == total)
+    expect(few_map.text("Drag a box")).to_be_visible()
+    few_map.page.get_by_role("radio", name="3-D").click()
+    few_map.await_query(dims="3")
+    expect(few_map.text("choose 2-D")).to_be_visible()
+    expect(few_map.text("Drag a box")).to_have_count(0)
+
+
 def test_the_layer_moves_by_keyboard(few_map):
     slider(few_map).press("ArrowRight")
     few_map.await_query(layer="2")

@@ -45,7 +45,9 @@ def test_a_deep_link_a_slider_and_the_read_out(screen, prepared):
     slider.press("ArrowRight")
     screen.await_query(**{"care-harm": "21", "at": "1"})
     second = after(screen, first)
-    screen.key("zero-care-harm").get_by_role("button").click()
+    to_zero = screen.page.get_by_role("button", name="harm ← → care to zero", exact=True)
+    assert to_zero.bounding_box()["width"] < 60  # its icon is seen, its name is heard
+    to_zero.click()
     expect(screen.text("Nothing is steered")).to_be_visible()
     assert "care-harm" not in screen.query()
     after(screen, second)
