@@ -37,10 +37,15 @@ def open_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 
 def appended(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Return the tokens that a tokenizer puts behind every text."""
+    """Return the tokens that a tokenizer puts behind every text.
+
+    Raises:
+        ModelError: It cannot read a letter.
+    """
     call: Any = tokenizer
-    bare = list(call(["a"], add_special_tokens=False)["input_ids"][0])
-    whole = list(call(["a"])["input_ids"][0])
+    with clear_library_errors("The tokenizer cannot read a text", "Copy or download it again."):
+        bare = list(call(["a"], add_special_tokens=False)["input_ids"][0])
+        whole = list(call(["a"])["input_ids"][0])
     for start in range(len(whole) - len(bare), -1, -1):
         if bare and whole[start : start + len(bare)] == bare:
             return whole[start + len(bare) :]
