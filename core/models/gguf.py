@@ -365,14 +365,16 @@ def open_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars off the screen."""
+    """Keep transformers' progress bars and reports off the screen: what matters we tell ourselves."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
 

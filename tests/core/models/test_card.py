@@ -158,10 +158,11 @@ def test_an_index_that_lists_nothing_is_refused(content, copy_spec, store):
     assert "does not list weight files" in refusal(copy_spec, store)
 
 
-def test_weights_of_another_size_than_configured_are_named_with_both(copy_spec, store):
+def test_weights_of_another_size_than_configured_are_named_with_both(copy_spec, store, caplog):
     edit_config(Path(copy_spec.location), vocab_size=400)
     with pytest.raises(ModelError, match=r"lm_head.weight is 300 × 32 in the file and 400 × 32"):
         opened(copy_spec, store)
+    assert "LOAD REPORT" not in caplog.text  # the sentence says it
 
 
 def test_a_broken_configuration_is_refused(copy_spec, store):
