@@ -365,7 +365,7 @@ def open_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and reports off the screen: what matters we tell ourselves."""
+    """Keep transformers' bars and reports off the screen: what matters we tell ourselves."""
     from transformers.utils import logging
 
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
