@@ -7,7 +7,8 @@ short texts are read in one padded batch, as everything is read, and each by its
 The trace here is the only one outside ``activations.traces``, which models cannot import.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from core.models.card import ModelCard
@@ -128,14 +129,12 @@ def _read_alone(model: OpenModel, ids: list[int]) -> _Alone:
     hooks = [one.register_forward_hook(note, with_kwargs=True) for one in outside]
     hooks.append(layers[-1].register_forward_hook(lambda *told: ended.append(_first(told[-1]))))
     try:
-        with model.lock, torch.no_grad():
+        with _refusing(model, "transformers fails on a short text:"), model.lock, torch.no_grad():
             given = model.module(
                 torch.tensor([ids], device=model.module.device),
                 output_hidden_states=True,
                 use_cache=False,
             ).hidden_states
-    except Exception as error:
-        raise _unreadable(model, f"transformers fails on a short text: {_said(error)}") from error
     finally:
         for hook in hooks:
             hook.remove()
@@ -228,16 +227,13 @@ def _read_together(
     batch = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
     layers = model.lm.get(model.layers)
     saved: list[Any] = []
-    try:
-        with model.lock, torch.no_grad():
-            with model.lm.trace(batch) as tracer:  # pragma: no cover - runs under nnsight's frame
-                saved.append(layers[0].input)
-                for layer in layers:
-                    saved.append(layer.output)
-                tracer.stop()
-            read = [_first(one).float().cpu() for one in saved]
-    except Exception as error:
-        raise _unreadable(model, f"two texts in one padded batch end in {_said(error)}") from error
+    with _refusing(model, "two texts in one padded batch end in"), model.lock, torch.no_grad():
+        with model.lm.trace(batch) as tracer:  # pragma: no cover - runs under nnsight's frame
+            saved.append(layers[0].input)
+            for layer in layers:
+                saved.append(layer.output)
+            tracer.stop()
+        read = [_first(one).float().cpu() for one in saved]
     return read, mask
 
 
@@ -277,6 +273,25 @@ def _check_size(model: OpenModel, difference: float, layer: int) -> None:
 
 def _named(layer: int) -> str:
     return "the embedding output" if layer < 0 else f"layer {layer}"
+
+
+@contextmanager
+def _refusing(model: OpenModel, what: str) -> Iterator[None]:
+    """Refuse a model that fails on a short text; a device that is full now says nothing about it.
+
+    Architectures that do not suit fail in any way there is, so nothing narrower can be caught.
+    """
+    import torch
+
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise ModelError(
+            f"There is no memory left to read a short text with {model.card.name}. Close other "
+            "programs or models, and try again."
+        ) from error
+    except Exception as error:
+        raise _unreadable(model, f"{what} {_said(error)}") from error
 
 
 def _said(error: Exception) -> str:

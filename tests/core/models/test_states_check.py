@@ -2,6 +2,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from core.models import folder as folders
 from core.models import states_check
@@ -120,3 +121,15 @@ def test_nan_in_the_weights_is_named_with_its_layer(dtype, advice, copy_spec, st
 @pytest.mark.gemma
 def test_states_of_the_packaged_model_are_transformers_own(gemma):
     assert states_check.check_states(gemma) < 1e-5
+
+
+def test_a_device_that_is_full_does_not_speak_against_the_architecture(llama_spec, store):
+    model = open_model(describe(llama_spec, store), store)
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.module.forward = full
+    with pytest.raises(ModelError, match="no memory left") as caught:
+        states_check.check_states(model)
+    assert "architecture" not in str(caught.value)
