@@ -2,7 +2,11 @@
 
 The default is ``{action} is morally`` (arXiv 2603.15615) with final punctuation stripped. The first
 token is left out of the mean: it is an attention sink whose norm swamps the rest (Gemma 3 270M:
-88,000 against 7,000).
+88,000 against 7,000). So it is where the tokenizer adds no BOS and the first token is a word: in
+most models the sink is the first token, whatever it is. Where it is none, leaving it out costs
+little (Gemma read without BOS, layer 9: typicality .23 without the first word, .22 with it; R² .051
+and .048), while a sink in the mean writes the text's length over everything else (|r| of the first
+component with it: .93).
 """
 
 import re

@@ -25,7 +25,7 @@ from core.maps.jobs import layouts
 from core.maps.layouts import model_layout
 from core.maps.projection import LayoutSpec
 from core.models.open_models import ModelCard, ModelSpec, describe
-from core.models.states_check import check_told
+from core.models.states_check import check_told, first_token_told
 from core.runtime.made import Lane, Made
 from core.runtime.progress import Report
 from core.runtime.runner import Job
@@ -207,6 +207,7 @@ def describe_model(desk: Desk, spec: ModelSpec) -> Lines:
             "dtype": card.dtype,
             "reason": card.reason,
             "states": check_told(desk.work.store, card),
+            "first token": first_token_told(desk.work.store, card),
             "licence": card.licence,
             "folder": str(card.folder or "none yet: it is fetched or converted at the first read"),
         }

@@ -3,6 +3,7 @@
 Where a layer's output is taken, how a batch is padded and which positions it is given suit most
 architectures, not all: what they do not suit would be read without an error, and wrongly. So two
 short texts are read in one padded batch, as everything is read, and each by itself by transformers.
+On the way it is noted what the first token is and how long its state, for that one is left out.
 
 The trace here is the only one outside ``activations.traces``, which models cannot import.
 """
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from core.models.card import ModelCard
 from core.models.opened import OpenModel
 from core.models.spec import ModelError
+from core.models.tokenizers import prepended
 from core.runtime.made import Made, artefact, read_json, write_json
 from core.runtime.store import Store, library_version
 
 if TYPE_CHECKING:
     import torch
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 #: Two texts, and to how many tokens each is brought.
 _TEXTS: Final = (("to help someone who asked for it", 11), ("to lie", 4))
 #: Largest difference of a state, relative to its length. In float32, kernels for another shape of
@@ -28,6 +30,20 @@ _TEXTS: Final = (("to help someone who asked for it", 11), ("to lie", 4))
 #: What is read wrongly differs by about its own length.
 _BOUNDS: Final = {"float32": 1e-4, "bfloat16": 0.1}
 _SHOWN_ERROR: Final = 200  # characters
+
+
+class Checked(NamedTuple):
+    """What was found on two short texts when a model was opened."""
+
+    difference: float
+    """Largest difference of a state from transformers' own, relative to its length."""
+
+    leading: str
+    """The tokens that the tokenizer puts before every text, such as ``<bos>``; empty: none."""
+
+    times: float
+    """Length of the first token's state by that of the text's other tokens' (median), in the layer
+    where it is longest. Above about 10 it is an attention sink."""
 
 
 class _Alone(NamedTuple):
@@ -40,8 +56,8 @@ class _Alone(NamedTuple):
     """Output of the last layer, proven to be what the final norm reads."""
 
 
-def kept_check(store: Store, card: ModelCard, model: OpenModel | None = None) -> Made[float]:
-    """Return the largest difference between states read here and transformers' own.
+def kept_check(store: Store, card: ModelCard, model: OpenModel | None = None) -> Made[Checked]:
+    """Return how states read here compare with transformers' own, and what the first token is.
 
     Args:
         store: Where it is kept, by the model's content and how it computes.
@@ -49,7 +65,7 @@ def kept_check(store: Store, card: ModelCard, model: OpenModel | None = None) ->
         model: The same, open; needed to make it.
     """
 
-    def make(_: object) -> float:
+    def make(_: object) -> Checked:
         if model is None:
             raise ValueError("states are checked on an open model")
         return check_states(model)
@@ -64,8 +80,8 @@ def kept_check(store: Store, card: ModelCard, model: OpenModel | None = None) ->
         store,
         "states-check",
         key,
-        read=read_json("check.json", lambda record: float(record["difference"])),
-        write=write_json("check.json", lambda difference: {"difference": difference}),
+        read=read_json("check.json", lambda record: Checked(**record)),
+        write=write_json("check.json", lambda checked: checked._asdict()),
         make=make,
         lane="model",
     )
@@ -73,15 +89,37 @@ def kept_check(store: Store, card: ModelCard, model: OpenModel | None = None) ->
 
 def check_told(store: Store, card: ModelCard) -> str:
     """Say how the states compare with transformers' own; empty if this model was not opened yet."""
-    difference = None if card.packed or card.spec.remote else kept_check(store, card).open()
-    if difference is None:
+    checked = _kept(store, card)
+    if checked is None:
         return ""
-    told = f"{difference:.0e}".replace("e-0", "e-") if difference else "no difference"
+    told = "no difference"
+    if checked.difference:
+        told = f"{checked.difference:.0e}".replace("e-0", "e-")
     return f"checked against transformers: {told}"
 
 
-def check_states(model: OpenModel) -> float:
-    """Return the largest relative difference between states read here and transformers' own.
+def first_token_told(store: Store, card: ModelCard) -> str:
+    """Say which token is left out of "mean", and why; empty if this model was not opened yet."""
+    checked = _kept(store, card)
+    if checked is None:
+        return ""
+    sink = f"its state is up to {checked.times:.0f} times as long as the others'"
+    if checked.leading:
+        return (
+            f"{checked.leading}, which the tokenizer puts first, is left out of the mean ({sink})"
+        )
+    return (
+        "the tokenizer puts none of its own first, so the first token of a word is left out of the "
+        f"mean ({sink}); the preset paper keeps it"
+    )
+
+
+def _kept(store: Store, card: ModelCard) -> Checked | None:
+    return None if card.packed or card.spec.remote else kept_check(store, card).open()
+
+
+def check_states(model: OpenModel) -> Checked:
+    """Compare states read here with transformers' own, and look at the first token.
 
     Batches are padded on either side: readings pad on the right, steering's read-outs on the left.
 
@@ -100,7 +138,14 @@ def check_states(model: OpenModel) -> float:
                 difference = _difference(model, states[row][mask[row].bool()], own)
                 _check_size(model, difference, layer)
                 found = max(found, difference)
-    return found
+    tokenizer: Any = model.tokenizer
+    leading = "".join(tokenizer.convert_ids_to_tokens(prepended(tokenizer)))
+    return Checked(found, leading, max(_first_by_others(states) for states in alone[0].states))
+
+
+def _first_by_others(states: "torch.Tensor") -> float:
+    lengths = states.norm(dim=1)
+    return float(lengths[0] / lengths[1:].median().clamp(min=1e-30))
 
 
 def _tokens(model: OpenModel, text: str, length: int) -> list[int]:

@@ -42,14 +42,23 @@ def appended(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     Raises:
         ModelError: It cannot read a letter.
     """
+    return _around(tokenizer)[1]
+
+
+def prepended(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Return the tokens that a tokenizer puts before every text, such as BOS; errors as above."""
+    return _around(tokenizer)[0]
+
+
+def _around(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
     call: Any = tokenizer
     with clear_library_errors("The tokenizer cannot read a text", "Copy or download it again."):
         bare = list(call(["a"], add_special_tokens=False)["input_ids"][0])
         whole = list(call(["a"])["input_ids"][0])
     for start in range(len(whole) - len(bare), -1, -1):
         if bare and whole[start : start + len(bare)] == bare:
-            return whole[start + len(bare) :]
-    return []  # it cuts texts differently where it adds tokens: nothing can be told apart
+            return whole[:start], whole[start + len(bare) :]
+    return [], []  # it cuts texts differently where it adds tokens: nothing can be told apart
 
 
 def text_ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:

@@ -9,8 +9,10 @@ from core.activations.study import Study
 from core.layers import EMBEDDING, layer_name
 from core.maps.placing import AXES
 from core.maps.view import COLOURS, Colour, MapMethod, ViewSpec
+from core.models.states_check import first_token_told
 from core.statistics.scaling import Scaling
 from pages.shared.address import bound
+from pages.shared.bench import workbench
 
 _METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}
 POOLINGS: dict[str, str] = {
@@ -101,11 +103,13 @@ def layer_of(name: str) -> int:
 def pooling_box(column: Any, study: Study) -> Pooling:
     """Draw the box and return the pooling."""
     poolings = list(study.plan.spec.poolings)
+    first = first_token_told(workbench().store, study.card)
     chosen: Pooling = column.selectbox(
         "State of a text",
         poolings,
         format_func=POOLINGS.__getitem__,
-        help="Mean over its tokens (the first one, an attention sink, left out) or the last token.",
+        help="Mean over its tokens (the first one, an attention sink, left out) or the last token."
+        + (f" Here {first}." if first else ""),
         **bound("pooling", poolings[0], poolings),
     )
     return chosen

@@ -5,7 +5,7 @@ import streamlit as st
 from core import CoreError
 from core.activations.study import Study
 from core.models.gguf import packaged_licence
-from core.models.states_check import check_told
+from core.models.states_check import check_told, first_token_told
 from pages.shared import bench
 
 
@@ -21,6 +21,7 @@ def show(study: Study) -> None:
             "Memory": f"about {card.needed_bytes / 1e9:.1f} of {card.free_bytes / 1e9:.1f} GB free",
             "Runs on": f"{card.device}, {card.dtype}: {card.reason}",
             "States": check_told(bench.workbench().store, card),
+            "First token": first_token_told(bench.workbench().store, card),
             "Licence": card.licence,
         }
         st.markdown("\n".join(f"- **{name}** {text}" for name, text in facts.items() if text))

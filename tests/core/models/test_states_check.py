@@ -7,7 +7,7 @@ import torch
 from core.models import folder as folders
 from core.models import states_check
 from core.models.open_models import ModelError, ModelSpec, describe, open_model
-from core.models.states_check import check_told, kept_check
+from core.models.states_check import check_told, first_token_told, kept_check
 
 
 def opened(spec, store):
@@ -60,8 +60,26 @@ def test_states_of_tiny_models_are_transformers_own(fixture, dtype, seed, reques
     card = describe(spec, store)
     assert check_told(store, card) == ""
     open_model(card, store)
-    assert kept_check(store, card).open() < (1e-5 if dtype == "float32" else 0.1)
+    assert kept_check(store, card).open().difference < (1e-5 if dtype == "float32" else 0.1)
     assert check_told(store, card).startswith("checked against transformers: ")
+
+
+def test_which_token_is_left_out_of_the_mean_is_told(llama_spec, gpt2_spec, store):
+    told = []
+    for spec in (llama_spec, gpt2_spec):
+        card = describe(spec, store)
+        assert first_token_told(store, card) == ""
+        open_model(card, store)
+        told.append(first_token_told(store, card))
+    assert told[0].startswith("<s>, which the tokenizer puts first, is left out of the mean (its ")
+    assert told[1].startswith("the tokenizer puts none of its own first, so the first token of a ")
+
+
+@pytest.mark.gemma
+def test_the_first_token_of_gemma_is_a_sink(gemma):
+    found = states_check.check_states(gemma)
+    assert found.leading == "<bos>"
+    assert found.times > 10
 
 
 def test_a_model_is_checked_once_for_each_number_format(llama_spec, store, monkeypatch):
@@ -120,7 +138,7 @@ def test_nan_in_the_weights_is_named_with_its_layer(dtype, advice, copy_spec, st
 
 @pytest.mark.gemma
 def test_states_of_the_packaged_model_are_transformers_own(gemma):
-    assert states_check.check_states(gemma) < 1e-5
+    assert states_check.check_states(gemma).difference < 1e-5
 
 
 def test_a_device_that_is_full_does_not_speak_against_the_architecture(llama_spec, store):
