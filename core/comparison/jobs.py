@@ -42,7 +42,7 @@ class CompareSpec:
     scaling: Scaling = "standardised"
     """What is taken off the states of maps, similarities and items."""
 
-    tests: Scaling = "centred"
+    tests: Scaling = "standardised"
     """What is taken off the states of the four tests."""
 
     layout: LayoutSpec = field(default_factory=LayoutSpec)

@@ -41,7 +41,7 @@ VERDICTS: Final = {
 _WORDS: Final = {2: "two", 3: "three"}
 #: Short names of the tests, as in a list.
 NAMES: Final[dict[Test, str]] = {
-    "categorical": "opposition",
+    "categorical": "excess opposition",
     "gradient": "typicality",
     "structural": "clusters",
     "dimensional": "linear probe",

@@ -35,7 +35,7 @@ BASELINES: Final[tuple[Baseline, ...]] = ("words", "length")
 #: Words of the bag; more than enough for short actions, few enough to be whitened.
 _MOST_WORDS: Final = 2048
 #: Raised whenever the same spec would give other figures.
-FORMAT: Final = 4
+FORMAT: Final = 5
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DiagnosisSpec:
     pooling: Pooling = "mean"
     """Which pooled state."""
 
-    scaling: Scaling = "centred"
+    scaling: Scaling = "standardised"
     """What is taken off the states; the probe standardises its coordinates in any case."""
 
     draws: int = DRAWS

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.activations.study import Study
+from core.diagnosis.diagnosis import FORMAT as DIAGNOSIS_FORMAT
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests
 from core.diagnosis.receipt import figures_sha256
 from core.diagnosis.verdicts import CONTROLS, Score, scorecard
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KIND: Final = "standing"
-#: Raised whenever the same diagnosis would give other rows.
-FORMAT: Final = 1
+#: Raised whenever the same diagnosis would give other rows, or their figures mean something else.
+FORMAT: Final = 2
 #: What is said of a test that no layer can compute.
 NOWHERE: Final = "not computable at any layer"
 
@@ -103,7 +104,12 @@ def table(records: Sequence[dict[str, Any]]) -> "pa.Table":
 def run_of(study: Study, spec: DiagnosisSpec) -> str:
     """Return what names a run: model, versions, texts and settings, 16 hex digits."""
     return fingerprint(
-        {**study.plan.base_key(), "items": study.items.digest, "diagnosis": asdict(spec)}
+        {
+            **study.plan.base_key(),
+            "items": study.items.digest,
+            "diagnosis": asdict(spec),
+            "format": DIAGNOSIS_FORMAT,
+        }
     )[:16]
 
 
@@ -230,6 +236,16 @@ def _files(store: Store) -> tuple[list[Path], list[float]]:
     kept = [one for one in store.artefacts(KIND) if one.key.get("format") == FORMAT]
     files = [store.root / KIND / one.digest / TABLE_FILE for one in kept]
     return files, [one.made for one in kept]
+
+
+def earlier(store: Store) -> int:
+    """Return how many kept runs were measured by an earlier version: their figures differ in kind.
+
+    They stay on disk and are not put beside the present ones.
+    """
+    now = {one.key["run"] for one in store.artefacts(KIND) if one.key.get("format") == FORMAT}
+    kept = {one.key.get("run") for one in store.artefacts(KIND)}
+    return len(kept - now)
 
 
 def write(records: Iterable[dict[str, Any]], path: Path) -> None:

@@ -28,7 +28,7 @@ from core.wording import interval, number
 
 #: Titles of the curves, with the figure's range.
 TITLES: Final[dict[Test, str]] = {
-    "categorical": "Opposition of virtue and vice (−1 to 1)",
+    "categorical": "Excess opposition of virtue and vice (0 to 2)",
     "gradient": "Typicality: rank correlation (−1 to 1)",
     "structural": "Clusters against 15 classes: ARI (at most 1)",
     "dimensional": "Linear probe: R² on unseen texts (at most 1)",

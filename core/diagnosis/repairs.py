@@ -16,7 +16,15 @@ from core.activations.study import Study, has_picture, states_of
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests, second_half, word_states
 from core.foundations import DIMENSIONS
 from core.layers import EMBEDDING
-from core.measures import clusters, gradients, opposition, paper_probe, paper_tests, probes
+from core.measures import (
+    clusters,
+    excess_opposition,
+    gradients,
+    opposition,
+    paper_probe,
+    paper_tests,
+    probes,
+)
 from core.measures.cohort import Cohort
 from core.measures.geometry import closeness
 from core.measures.result import ALL, Measured, Test
@@ -122,6 +130,11 @@ REPAIRS: Final = {
     "paper": ("The paper's procedure", "first token in the mean, highest layer, no control"),
     "first": ("First token left out", "an attention sink, many times as long as the rest"),
     "strip": ("Final punctuation stripped", "“lying. is morally” is no sentence"),
+    "topic": (
+        "Beyond the topic",
+        "what both poles share draws the raw opposition to −1, and noise back to 0: 0 is now “the "
+        "poles coincide”, 1 unrelated, 2 opposed",
+    ),
     "even": ("Every coordinate counts", "a few coordinates own every cosine: standardised"),
     "own": ("Own text left out of the centre", "a member is always near a centre it is part of"),
     "neutral": ("Neutral actions left out", "they belong to no pole: no grade of it is missing"),
@@ -142,6 +155,7 @@ def chain(test: Test) -> Iterator[tuple[str, _Make]]:
         for key, how in (("paper", _PAPER), ("first", _FIRST_OUT), ("strip", _STRIPPED)):
             yield key, partial(_opposition, how=how)
         yield "even", partial(_opposition, how=_EVEN)
+        yield "topic", _excess
     elif test == "gradient":
         for key, how in (("paper", _PAPER), ("first", _FIRST_OUT), ("strip", _STRIPPED)):
             yield key, partial(_gradient, how=how, left_out=False, neutrals=True)
@@ -192,8 +206,16 @@ def _opposition(desk: RepairContext, how: How) -> Drawn:
     best = _highest(apart)
     if best is None:
         return _nothing(desk)
-    found = opposition.measure(desk.states(how, best), desk.cohort)
+    found = opposition.raw(desk.states(how, best), desk.cohort)
     return Drawn(found.headline.observed.value, _filled(found.draws, desk), best)
+
+
+def _excess(desk: RepairContext) -> Drawn:
+    """Return the highest layer's excess opposition."""
+    scored = desk.over(
+        lambda layer: excess_opposition.measure(desk.states(_EVEN, layer), desk.cohort)
+    )
+    return _best(scored, desk)
 
 
 def _filled(draws: NDArray[np.floating], desk: RepairContext) -> Floats:

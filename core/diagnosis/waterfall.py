@@ -24,7 +24,7 @@ from core.runtime.store import Store, library_version
 from core.statistics.bootstrap import Estimate
 
 #: Raised whenever the same items and states would give other figures.
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 class Step(NamedTuple):

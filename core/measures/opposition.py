@@ -3,30 +3,42 @@
 Opposition is minus the cosine of the two centres of a foundation: 1 opposed, 0 unrelated (as in
 people's vectors, where the poles are separate axes), -1 the same direction (arXiv 2603.15615,
 categorical indifference; there the cosine itself is reported). Noise in a centre draws every cosine
-to 0; what it would be without is estimated from the centres' reliability.
+to 0; what it would be without is estimated from the centres' reliability. As the topic that both
+poles share draws it to -1, noise raises it, so the headline is another: the excess opposition.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.measures import excess_opposition
 from core.measures.centroids import draw_blocks, resampled_centres, shuffled_centres, to_device
 from core.measures.cohort import Cohort
+from core.measures.excess_opposition import FEWEST_TEXTS, LEAST_RELIABLE
 from core.measures.result import ALL, NOTHING, Measured, Measurement, band, estimate, recentred
 
 if TYPE_CHECKING:
     import torch
 
-#: A centre of fewer texts says nothing about its category.
-FEWEST_TEXTS: Final = 3
-#: Centres less reliable than this are not corrected: dividing by nearly nothing tells nothing.
-LEAST_RELIABLE: Final = 0.3
-
 
 def measure(states: NDArray[np.float32], cohort: Cohort) -> Measured:
-    """Measure the opposition of virtue and vice at one layer.
+    """Measure what sets virtue and vice apart at one layer.
+
+    Args:
+        states: Scaled states, shape ``(n, d)``.
+        cohort: Labels of the rows.
+
+    Returns:
+        The figures of ``excess_opposition.measure``, the headline first, then those of ``raw``.
+    """
+    beyond, plain = excess_opposition.measure(states, cohort), raw(states, cohort)
+    return Measured((*beyond.figures, *plain.figures), beyond.draws, beyond.null)
+
+
+def raw(states: NDArray[np.float32], cohort: Cohort) -> Measured:
+    """Measure the raw opposition of virtue and vice, the paper's figure, at one layer.
 
     Args:
         states: Scaled states, shape ``(n, d)``.

@@ -28,7 +28,7 @@ _LATER: Final[dict[str, tuple[str, Sequence[str]]]] = {
     "drawn": ("pca", list(METHODS)),
     "paint": ("foundation", list(PAINTS)),
     "tests_at": ("best", list(PLACES)),
-    "states": ("centred", get_args(Scaling)),
+    "states": ("standardised", get_args(Scaling)),
 }
 
 

@@ -30,7 +30,7 @@ def ask(study: Study) -> Choice:
     row = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
     layer = controls.layer_slider(row[0], study)
     pooling = controls.pooling_box(row[1], study)
-    scaling = controls.scaling_box(row[2], "states", "centred")
+    scaling = controls.scaling_box(row[2], "states")
     part = row[3].selectbox(
         "What is drawn",
         PARTS,

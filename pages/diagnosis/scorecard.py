@@ -18,8 +18,8 @@ from pages.diagnosis import results
 _TESTS: Final[dict[Test, tuple[str, str]]] = {
     "categorical": (
         "Does it keep virtue and vice apart?",
-        "Opposition of their centres: 1 opposed, 0 unrelated (as in people's labels), −1 the same "
-        "direction.",
+        "Opposition of their centres in excess of that of one point: 0 the same point, 1 unrelated "
+        "(as in people's labels), 2 opposed. Noise only lowers it.",
     ),
     "gradient": (
         "Does it grade as people do?",

@@ -17,7 +17,7 @@ from pages.shared import progress
 from pages.shared.bench import opened, workbench
 
 _TITLES: Final[dict[Test, str]] = {
-    "categorical": "Categorical · opposition of virtue and vice",
+    "categorical": "Categorical · opposition of virtue and vice, then in excess of the topic",
     "gradient": "Gradient · typicality correlation",
     "structural": "Structural · agreement with 15 classes",
     "dimensional": "Dimensional · R² of a linear probe",
@@ -70,7 +70,7 @@ def _chart(test: Test, found: Mapping[Test, list[Step]]) -> Any:
 def _offer(study: Study, made: Made[Any]) -> None:
     row = st.container(horizontal=True, vertical_alignment="center")
     row.caption(
-        f"The model reads the {len(study.items):,} items once more, as the paper does; then 29 "
+        f"The model reads the {len(study.items):,} items once more, as the paper does; then 30 "
         "steps are measured. A few minutes for thousands of texts on two cores."
     )
     progress.offer(row, made, "Measure it", key="waterfall-start")

@@ -13,6 +13,7 @@ with frame.told():
     items = bench.items(set_name)
     frame.provenance_note(set_name)
     board = table.board(items, set_name)
+    table.told_of_earlier()
     if board.empty:
         table.nothing(set_name)
     else:

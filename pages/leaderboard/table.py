@@ -46,6 +46,17 @@ def board(items: Items, set_name: str) -> pd.DataFrame:
     return leaderboard_rows.leaderboard(workbench().store, items.digest)
 
 
+def told_of_earlier() -> None:
+    """Say that runs of an earlier version are kept and not shown, if there are any."""
+    count = leaderboard_rows.earlier(workbench().store)
+    if count:
+        st.caption(
+            f"{count} {'run' if count == 1 else 'runs'} of an earlier version "
+            f"{'is' if count == 1 else 'are'} kept but not shown: what its tests called opposition "
+            "rewarded noise. Diagnose again to put the model here; what it read is still there."
+        )
+
+
 def nothing(set_name: str) -> None:
     """Say that no model was diagnosed on this set, and how that is done."""
     with st.container(border=True):

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -299,6 +300,21 @@ def test_the_leaderboard_holds_each_run_once_with_its_control_and_labels(whole, 
     assert own["untrained"].notna().sum() == own["value"].notna().sum()
     assert own["family"].tolist() == ["Llama"] * 4
     assert own["test"].tolist() == list(TESTS)
+
+
+def test_runs_of_an_earlier_version_are_counted_and_not_shown(whole, tmp_path):
+    root, _, _ = whole
+    shutil.copytree(root / "cache", tmp_path / "cache")
+    store = desk_at(tmp_path / "cache").work.store
+    assert leaderboard_rows.earlier(store) == 0
+    kept = next(iter(store.artefacts(leaderboard_rows.KIND)))
+    digest = pq.read_table(root / "table.parquet").to_pylist()[0]["items_digest"]
+    before = leaderboard_rows.leaderboard(store, digest)
+    rows = before.head(1).to_dict("records")
+    key = {**kept.key, "format": 1, "run": "0" * 16}
+    store.save_table(leaderboard_rows.KIND, key, leaderboard_rows.table(rows))
+    assert leaderboard_rows.earlier(store) == 1
+    assert len(leaderboard_rows.leaderboard(store, digest)) == len(before)
 
 
 def test_a_leaderboard_of_nothing_is_empty(store):

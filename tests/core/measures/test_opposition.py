@@ -8,8 +8,8 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.measures import opposition
 from core.measures.cohort import Cohort
 from core.measures.geometry import centred
-from core.measures.opposition import cosine_matrix, measure
-from core.measures.result import ALL, HEADLINES
+from core.measures.opposition import cosine_matrix, raw
+from core.measures.result import ALL
 from core.statistics.bootstrap import Estimate
 
 OWN, CORRECTED = "opposition", "corrected opposition"
@@ -78,11 +78,11 @@ def plain_opposition(states, cohort, taker, foundation):
 def test_the_figures_are_those_of_a_plain_loop(texts):
     cohort = made_cohort(220, texts=texts, shuffles=5)
     states = planted(cohort, 0.5)
-    found, rows = measure(states, cohort), np.arange(220)
+    found, rows = raw(states, cohort), np.arange(220)
     own = [plain_opposition(states, cohort, rows, foundation) for foundation in range(5)]
     for value, part in zip(own, FOUNDATIONS, strict=True):
         assert figures_of(found)[part].observed.value == pytest.approx(value, abs=1e-6)
-    assert found.headline.name == HEADLINES["categorical"]
+    assert found.headline.name == OWN
     assert found.headline.observed.value == pytest.approx(np.mean(own), abs=1e-6)
     matrix = cosine_matrix(states, cohort)
     for one in range(10):
@@ -101,7 +101,7 @@ def test_the_null_is_a_plain_loop_over_shuffled_labels(texts):
     cohort = made_cohort(220, texts=texts, shuffles=5)
     states = planted(cohort, 0.5)
     states[:, 0] *= 50
-    null = measure(states, cohort).null
+    null = raw(states, cohort).null
     for shuffle in range(5):
         taker = cohort.takers[shuffle]
         own = [plain_opposition(states, cohort, taker, foundation) for foundation in range(5)]
@@ -139,7 +139,7 @@ def test_a_resample_without_any_text_of_a_centre_is_nothing():
     np.testing.assert_array_equal(np.isnan(drawn[:, 0, 1]), empty)
     np.testing.assert_array_equal(np.isnan(drawn[:, 1, 0]), empty)
     assert np.isfinite(drawn[:, 1, 1]).all()
-    assert np.isfinite(figures_of(measure(states, cohort))["care-harm"].observed).all()
+    assert np.isfinite(figures_of(raw(states, cohort))["care-harm"].observed).all()
 
 
 # Reliability ------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_a_resample_without_any_text_of_a_centre_is_nothing():
 def test_reliability_is_what_random_halves_stepped_up_tend_to(texts):
     cohort = made_cohort(400, texts=texts, typical=1.0)
     states = planted(cohort, 0.3, strength=0.6)
-    found = figures_of(measure(states, cohort), "reliability")
+    found = figures_of(raw(states, cohort), "reliability")
     rng = np.random.default_rng(0)
     for column, part in enumerate(DIMENSIONS):
         rows = np.flatnonzero(cohort.members[:, column])
@@ -171,7 +171,7 @@ def test_pure_noise_has_no_reliability_on_average_and_is_not_corrected():
     values, corrected = [], []
     for seed in range(20):
         cohort = made_cohort(300, seed)
-        found = measure(noise(cohort, 64, seed), cohort)
+        found = raw(noise(cohort, 64, seed), cohort)
         values += [one.observed.value for one in figures_of(found, "reliability").values()]
         corrected += [one.observed.value for one in figures_of(found, CORRECTED).values()]
     assert abs(np.mean(values)) < 0.1  # below 0: the mean of all rows is taken off
@@ -183,7 +183,7 @@ def test_the_corrected_opposition_is_nearer_to_the_truth():
         own, corrected = [], []
         for seed in range(15):
             cohort = made_cohort(400, seed, poles=2)
-            found = measure(planted(cohort, opposed, 0.4, 32, seed), cohort)
+            found = raw(planted(cohort, opposed, 0.4, 32, seed), cohort)
             own.append(found.headline.observed.value)
             corrected.append(figures_of(found, CORRECTED)[ALL].observed.value)
         assert np.mean(corrected) == pytest.approx(opposed, abs=0.08)
@@ -195,9 +195,9 @@ def test_the_corrected_opposition_is_nearer_to_the_truth():
 
 def test_planted_opposition_stands_out_and_its_absence_does_not():
     cohort = made_cohort(400, draws=200, shuffles=200)
-    opposed = measure(planted(cohort, 0.8), cohort).headline
+    opposed = raw(planted(cohort, 0.8), cohort).headline
     assert opposed.observed.low > max(0.4, opposed.shuffled.high)
-    alike = measure(planted(cohort, -0.8), cohort).headline
+    alike = raw(planted(cohort, -0.8), cohort).headline
     assert alike.observed.high < -0.4
     assert alike.shuffled.high < -0.4  # what both poles share is the topic, and stays
 
@@ -208,7 +208,7 @@ def test_shuffled_labels_lie_in_their_band_as_often_as_it_says():
         cohort = made_cohort(150, seed, texts=110, shuffles=200)
         topic = np.random.default_rng(seed).normal(size=(5, 16))[cohort.foundation]
         states = (noise(cohort, 16, seed) + topic).astype(np.float32)
-        whole = measure(states, cohort).headline
+        whole = raw(states, cohort).headline
         inside += whole.shuffled.low <= whole.observed.value <= whole.shuffled.high
     assert inside >= 51  # 57 expected; fewer than 51 once in 500 runs
 
@@ -223,7 +223,7 @@ def test_the_interval_covers_what_repeated_studies_find_on_average(n, width, str
     for seed in range(300):
         cohort = made_cohort(n, seed, draws=300 if seed < 100 else 0)
         states = centred(planted(cohort, opposed, strength, width, seed))
-        found = measure(states, cohort).headline.observed
+        found = raw(states, cohort).headline.observed
         values.append(found.value)
         covers.append(found)
     truth = np.mean(values)
@@ -239,9 +239,9 @@ def test_rotation_and_scale_of_the_states_change_nothing():
     cohort = made_cohort(200, texts=150, draws=30, shuffles=30)
     states = planted(cohort, 0.5)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(24, 24)))[0]
-    first = measure(states, cohort)
+    first = raw(states, cohort)
     for other in (states @ turn.astype(np.float32), 1000 * states):
-        again = measure(other.astype(np.float32), cohort)
+        again = raw(other.astype(np.float32), cohort)
         np.testing.assert_allclose(values_of(again), values_of(first), atol=1e-4)
         np.testing.assert_allclose(again.null, first.null, atol=1e-4)
         np.testing.assert_allclose(again.draws, first.draws, atol=1e-4)
@@ -252,14 +252,14 @@ def test_the_order_of_the_rows_does_not_matter():
     states, order = planted(cohort, 0.5), np.random.default_rng(0).permutation(200)
     labels = Labels(*(column[order] for column in cohort.labels))
     mixed = of_labels(labels, cohort.foundation[order], draws=30)
-    first, again = measure(states, cohort), measure(states[order], mixed)
+    first, again = raw(states, cohort), raw(states[order], mixed)
     np.testing.assert_allclose(values_of(again), values_of(first), atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_figures_to_the_last_bit():
     cohort = made_cohort(300, draws=50, shuffles=50)
     states = planted(cohort, 0.5)
-    first, again = measure(states, cohort), measure(states, cohort)
+    first, again = raw(states, cohort), raw(states, cohort)
     np.testing.assert_array_equal(values_of(first), values_of(again))
     np.testing.assert_array_equal(first.null, again.null)
     np.testing.assert_array_equal(first.draws, again.draws)
@@ -275,7 +275,7 @@ def nothing(estimate: Estimate):
 def test_a_pole_without_rows_is_nothing_and_the_others_stay():
     cohort = made_cohort(300, draws=20, shuffles=20)
     kept = cohort.labels.dimension != 3
-    found = measure(planted(cohort, 0.5)[kept], cohort.take(kept))
+    found = raw(planted(cohort, 0.5)[kept], cohort.take(kept))
     for name, part in [
         (OWN, "fairness-cheating"),
         (CORRECTED, "fairness-cheating"),
@@ -296,7 +296,7 @@ def test_too_few_texts_are_nothing(kept):
     rows = [np.flatnonzero(cohort.labels.dimension == column)[:kept] for column in range(10)]
     neutral = np.flatnonzero(cohort.labels.dimension < 0)
     few = cohort.take(np.isin(np.arange(300), np.concatenate([*rows, neutral])))
-    found = measure(noise(few), few)
+    found = raw(noise(few), few)
     assert all(nothing(one.observed) and nothing(one.shuffled) for one in found.figures)
     assert len(found.draws) == len(found.null) == 0
 
@@ -305,7 +305,7 @@ def test_many_rows_of_one_text_are_no_interval():
     foundation = np.repeat(np.arange(5), 40)
     labels = Labels(2 * foundation + np.arange(200) % 2, np.ones(200), foundation)
     cohort = of_labels(labels, foundation, 20, 20)
-    found = measure(np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32), cohort)
+    found = raw(np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32), cohort)
     assert all(nothing(one.observed) for one in found.figures)
 
 
@@ -316,21 +316,21 @@ def test_contradicting_rows_of_one_text_do_not_crash():
     dimension[1::2] ^= 1
     labels = Labels(dimension, np.ones(120), np.repeat(np.arange(60), 2))
     cohort = of_labels(labels, foundation, 20, 20)
-    found = measure(noise(cohort), cohort)
+    found = raw(noise(cohort), cohort)
     assert found.headline.observed.value == pytest.approx(-1)  # both poles are the same texts
 
 
 @pytest.mark.parametrize("states", [np.zeros((300, 8)), np.zeros((300, 1))])
 def test_states_without_length_are_nothing(states):
     cohort = made_cohort(300, draws=20, shuffles=20)
-    found = measure(states.astype(np.float32), cohort)
+    found = raw(states.astype(np.float32), cohort)
     assert all(nothing(one.observed) for one in found.figures)
 
 
 @pytest.mark.parametrize("width", [1, 2, 900])
 def test_any_width_will_do(width):
     cohort = made_cohort(100, draws=20, shuffles=20)
-    found = measure(noise(cohort, width), cohort)
+    found = raw(noise(cohort, width), cohort)
     assert all(
         abs(one.observed.value) <= 1 + 1e-9
         for one in found.figures
@@ -341,6 +341,6 @@ def test_any_width_will_do(width):
 
 def test_without_draws_and_shuffles_there_is_a_figure_alone():
     cohort = made_cohort(200)
-    found = measure(planted(cohort, 0.5), cohort).headline
+    found = raw(planted(cohort, 0.5), cohort).headline
     assert np.isfinite(found.observed.value)
     assert np.isnan([found.observed.low, found.observed.high, *found.shuffled]).all()

@@ -123,7 +123,7 @@ def test_charts_and_table_show_the_stored_steps(
     assert complaints(app) == []
     found = repaired(*studied(measured, read, model_text)).open()
     (table,) = steps(app)
-    assert len(table) == sum(map(len, found.values())) == 29
+    assert len(table) == sum(map(len, found.values())) == 30
     for test, key in zip(TESTS, CHARTS, strict=True):
         shown = charts(app)[key]
         bars, points = json.loads(shown.proto.spec)["data"]
