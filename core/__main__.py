@@ -14,7 +14,7 @@ from typing import Final
 from core import CoreError
 from core.cli.basic import Desk
 from core.cli.parser import parser
-from core.cli.progress_line import watch
+from core.cli.progress_line import say, watch
 from core.workbench import Workbench
 
 #: Exit statuses: what a person can mend; Ctrl-C and a closed pipe, as shells count them.
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.words = sys.argv[1:] if argv is None else list(argv)
     _forgive_characters()
     try:
-        for line in args.run(Desk(Workbench.at(), watch), args):
+        for line in args.run(Desk(Workbench.at(), watch, say), args):
             print(line, flush=True)
     except CoreError as error:
         print(error, file=sys.stderr)

@@ -15,6 +15,7 @@ from core import CoreError
 from core.activations.jobs import reading
 from core.activations.prompts import Pooling, ReadSpec
 from core.activations.study import Study, open_study
+from core.cli.table_columns import table_columns
 from core.dataset import archive
 from core.dataset import sets as dataset_sets
 from core.dataset.items import Items
@@ -55,6 +56,9 @@ class Desk:
 
     watch: Watch
     """How the person follows a job."""
+
+    tell: Callable[[str], None] = lambda _: None
+    """Says something beside the results: what was guessed."""
 
     def make(self, made: Made[T]) -> T:
         """Make something, and before it what it needs; return it, opened if it is kept.
@@ -117,9 +121,10 @@ def list_items(desk: Desk) -> Lines:
     yield from aligned(head, rows, left=(0, 1, 5, 6))
 
 
-def add_items(desk: Desk, spec: ItemSpec) -> Lines:
-    """Read a table into a stored set and tell what became of its rows."""
+def add_items(desk: Desk, spec: ItemSpec, guessed: Lines) -> Lines:
+    """Read a table into a stored set; tell what became of its rows, and what was guessed."""
     yield from _items_told(desk.watch(desk.work.add_items(spec)))
+    yield from guessed
 
 
 def fetch(desk: Desk) -> Lines:
@@ -175,7 +180,10 @@ def find_items(desk: Desk, name: str) -> Items:
             f"There is no set {name!r}. Name 'builtin', a digest of 8 or more digits from "
             "'python -m core items', or the path of a table."
         )
-    items: Items = desk.watch(desk.work.add_items(ItemSpec("file", path)))
+    mapping, told = table_columns(path)
+    items: Items = desk.watch(desk.work.add_items(ItemSpec("file", path, mapping=mapping)))
+    for line in told:
+        desk.tell(line)
     return items
 
 

@@ -1,8 +1,8 @@
 """Arguments of ``python -m core``: from words to specs, and which command they are for."""
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -10,7 +10,7 @@ from core import CoreError
 from core.activations.prompts import PRESETS, Pooling
 from core.cli import basic, compare_arguments, dictionary, features, many, measure
 from core.cli.basic import Desk, ReadRequest
-from core.dataset.columns import ColumnMapping, inspect_table
+from core.cli.table_columns import table_columns
 from core.dataset.sets import ItemSpec, Sample
 from core.diagnosis import evidence_report
 from core.diagnosis import report as diagnosis_report
@@ -18,13 +18,12 @@ from core.diagnosis.diagnosis import DiagnosisSpec
 from core.maps.projection import LayoutSpec, Method
 from core.models.spec import FORMS, ModelSpec
 from core.statistics.scaling import Scaling
+from core.wording import Lines
 from core.workbench import BUILTIN
 
 _MEANINGS: Final = (
     f"MODEL: {FORMS}\nSET: builtin · digest of a stored set (see 'items') · path of a table"
 )
-#: A chosen column takes the place of guessed ones.
-_INSTEAD: Final = {"score": ("judgement", "agreement"), "judgement": ("score",)}
 
 Command = Callable[[Desk, argparse.Namespace], Iterable[str]]
 
@@ -41,7 +40,8 @@ def _asked(args: argparse.Namespace) -> ReadRequest:
     return ReadRequest(model, args.items, read)
 
 
-def _item_spec(args: argparse.Namespace) -> ItemSpec:
+def _item_spec(args: argparse.Namespace) -> tuple[ItemSpec, Lines]:
+    """Return what is to be read, and lines on how its columns were guessed."""
     options: dict[str, Any] = {
         "name": args.name,
         "sample": args.sample,
@@ -50,24 +50,10 @@ def _item_spec(args: argparse.Namespace) -> ItemSpec:
     if args.file == BUILTIN:
         if args.map:
             raise CoreError("The built-in set has its own columns. Leave --map out.")
-        return ItemSpec(**options)
+        return ItemSpec(**options), iter(())
     path = Path(args.file).expanduser()
-    return ItemSpec("file", path, mapping=_mapping(path, args.map), **options)
-
-
-def _mapping(path: Path, pairs: Sequence[str]) -> ColumnMapping | None:
-    """Return the columns that were chosen, over those guessed; None if none was chosen."""
-    if not pairs:
-        return None
-    roles = [field.name for field in fields(ColumnMapping)]
-    chosen = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    if len(chosen) < len(pairs) or not set(chosen) <= set(roles):
-        raise CoreError(f"Write --map ROLE=COLUMN; a role is one of: {', '.join(roles)}.")
-    guessed = inspect_table(path).guessed
-    for role, others in _INSTEAD.items():
-        for other in others if role in chosen else ():
-            guessed.pop(other, None)
-    return ColumnMapping(**({"action": "", "foundations": ""} | guessed | chosen))
+    mapping, told = table_columns(path, args.map)
+    return ItemSpec("file", path, mapping=mapping, **options), told
 
 
 # --- commands ---
@@ -75,7 +61,7 @@ def _mapping(path: Path, pairs: Sequence[str]) -> ColumnMapping | None:
 
 def _items(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     if args.file is not None:
-        return basic.add_items(desk, _item_spec(args))
+        return basic.add_items(desk, *_item_spec(args))
     if args.name or args.map or args.skip_bad_rows or args.sample != "all":
         raise CoreError("Name the FILE that these options are for, or 'builtin'.")
     return basic.list_items(desk)
@@ -218,7 +204,7 @@ def _add_items(add: Any) -> None:
         action="extend",
         default=[],
         metavar="ROLE=COL",
-        help="which column holds what, where the names do not tell",
+        help="which column holds what, in place of what is guessed",
     )
     items.add_argument(
         "--skip-bad-rows", action="store_true", help="count bad rows instead of refusing the table"

@@ -64,6 +64,11 @@ def progress_text(job: Job) -> str:
     return " · ".join(parts)
 
 
+def say(text: str) -> None:
+    """Write a line beside the results."""
+    sys.stderr.write(f"{text}\n")
+
+
 def watch(job: Job) -> Any:
     """Show a job's progress on stderr until it ends, and return its result.
 

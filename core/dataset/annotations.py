@@ -2,6 +2,7 @@
 
 Filter and formula are those of arXiv 2603.15615: with a judgement J in -2..2 and an agreement A in
 0..4, virtue = max(0, J/2) A/4 and vice = max(0, -J/2) A/4, for every foundation of the annotation.
+A person's own table may give the signed product as a score, or as a pole and a grade.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from core.dataset.columns import ColumnMapping, Kind, parse_foundations, shape_of, wanted_columns
+from core.dataset.cells import MISSING_CELLS, POLE_WORDS, parse_foundations, parse_sign
+from core.dataset.columns import ColumnMapping, Kind, shape_of, wanted_columns
 from core.dataset.files import opened
 from core.dataset.records import BLANKS, trimmed
 from core.dataset.rows import (
@@ -40,30 +42,6 @@ MISSING: Final = "a needed cell is empty"
 NO_FOUNDATION: Final = "no known foundation"
 BAD_VALUE: Final = "a value that is not allowed"
 BAD_LINE: Final = "a line that does not fit the columns"
-
-#: Cells that pandas reads as missing, and with it the paper's filter.
-#: https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html, ``na_values``.
-_MISSING_CELLS: Final = (
-    "",
-    "#N/A",
-    "#N/A N/A",
-    "#NA",
-    "-1.#IND",
-    "-1.#QNAN",
-    "-NaN",
-    "-nan",
-    "1.#IND",
-    "1.#QNAN",
-    "<NA>",
-    "N/A",
-    "NA",
-    "NULL",
-    "NaN",
-    "None",
-    "n/a",
-    "nan",
-    "null",
-)
 
 
 @dataclass(frozen=True)
@@ -141,15 +119,15 @@ def read_annotations(
         if bad.lines and not skip_bad_rows:
             raise TableError(_bad_lines(table, bad))
         report(0.6, 1.0, "Filtering")
-        _type_cells(con, table, wanted, kind)
+        type_cells(con, table.delimiter, wanted, kind)
         dropped = {BAD_LINE: bad.lines} | _drop(con, kind)
-        checks = _checks(wanted, kind)
+        checks = value_checks(wanted, kind)
         if skip_bad_rows:
             dropped[BAD_VALUE] = _take_out(con, checks)
         else:
             _refuse_values(con, table, wanted, checks, quoted=bad.quoted)
         report(0.8, 1.0, "Building the moral vectors")
-        flat = _flatten(con, wanted, kind, id_prefix)
+        flat = flatten(con, wanted, kind, id_prefix)
         return Annotations(
             flat,
             kind,
@@ -174,11 +152,11 @@ def _count(con: "duckdb.DuckDBPyConnection", table: str) -> int:
     return int(con.sql(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
 
-def _type_cells(
-    con: "duckdb.DuckDBPyConnection", table: TableFile, wanted: dict[str, str], kind: Kind
+def type_cells(
+    con: "duckdb.DuckDBPyConnection", delimiter: str, wanted: dict[str, str], kind: Kind
 ) -> None:
-    """Create ``cells``: missing cells as NULL, foundations parsed, numbers cast where possible."""
-    absent = ", ".join(literal(cell) for cell in _MISSING_CELLS)
+    """Create ``cells`` from ``raw``: missing cells NULL, words parsed, numbers cast."""
+    absent = ", ".join(literal(cell) for cell in MISSING_CELLS)
     # In a person's own table a blank cell is an oversight; the paper's filter keeps it.
     visible = literal(f"[^{BLANKS}]")
     blank = "" if kind == "official" else f" OR NOT regexp_matches({{0}}, {visible})"
@@ -190,10 +168,13 @@ def _type_cells(
     _parse_cells(con, [name for name in ("foundations", "drawn_for") if name in wanted])
     numbers = [name for name in wanted if name in _NUMBERS]
     casts = "".join(
-        f", TRY_CAST({_plain_number(f'cleaned.{name}', table)} AS DOUBLE) AS {name}_n"
+        f", TRY_CAST({_plain_number(f'cleaned.{name}', delimiter)} AS DOUBLE) AS {name}_n"
         for name in numbers
     )
     drawn = "drawn_for" if "drawn_for" in wanted else "NULL"
+    if "pole" in wanted:
+        _parse_poles(con)
+        casts += ", (SELECT sign FROM signs WHERE signs.cell = cleaned.pole) AS pole_n"
     con.execute(
         f"CREATE TEMP TABLE cells AS SELECT cleaned.*{casts}, listed.axes, listed.unknown, "
         f"drawn.axes AS drawn_axes FROM cleaned "
@@ -202,19 +183,36 @@ def _type_cells(
     )
 
 
-def _plain_number(cell: str, table: TableFile) -> str:
+def _plain_number(cell: str, delimiter: str) -> str:
     """SQL of a number as spreadsheets write it, without quotes, blanks and decimal comma.
 
     Between commas a decimal comma could as well part two cells or thousands, so it stays there.
     """
     edges = rf"""^[{BLANKS}="']+|[{BLANKS}"']+$"""
     bare = f"replace(regexp_replace({cell}, {literal(edges)}, '', 'g'), '\u2212', '-')"
-    if table.delimiter in ("", ","):
+    if delimiter in ("", ","):
         return bare
     return f"regexp_replace({bare}, '^([+-]?[0-9]*),([0-9]+)$', '\\1.\\2')"
 
 
-_NUMBERS: Final = ("judgement", "agreement", "score", "virtue", "vice", "flagged", "workers")
+_NUMBERS: Final = (
+    *("judgement", "agreement", "score", "grade"),
+    *("virtue", "vice", "flagged", "workers"),
+)
+
+
+def _parse_poles(con: "duckdb.DuckDBPyConnection") -> None:
+    """Create ``signs``: every different pole cell once, with its sign; NULL where it is no pole."""
+    import pyarrow as pa
+
+    rows = con.sql("SELECT DISTINCT pole FROM cleaned WHERE pole NOT NULL").fetchall()
+    cells = [str(row[0]) for row in rows]
+    parsed_signs = pa.table(
+        {"cell": pa.array(cells, pa.string()), "sign": pa.array(map(parse_sign, cells), pa.int8())}
+    )
+    con.register("parsed_signs", parsed_signs)
+    con.execute("CREATE TEMP TABLE signs AS SELECT * FROM parsed_signs")
+    con.unregister("parsed_signs")
 
 
 def _parse_cells(con: "duckdb.DuckDBPyConnection", columns: Sequence[str]) -> None:
@@ -263,7 +261,8 @@ def _outside(name: str, low: int, high: int) -> str:
     return f"{name} NOT NULL AND ({name}_n IS NULL OR NOT {name}_n BETWEEN {low} AND {high})"
 
 
-def _checks(wanted: dict[str, str], kind: Kind) -> list[_Check]:
+def value_checks(wanted: dict[str, str], kind: Kind) -> list[_Check]:
+    """Return what the cells of a kind of table must not break, the first to be told first."""
     long = _Check(
         "action",
         f"length(action) > {MAX_ACTION} OR contains(action, chr(0))",
@@ -273,6 +272,8 @@ def _checks(wanted: dict[str, str], kind: Kind) -> list[_Check]:
         _Check("judgement", _outside("judgement", -2, 2), "a number from -2 to 2"),
         _Check("agreement", _outside("agreement", 0, 4), "a number from 0 to 4"),
         _Check("score", _outside("score", -1, 1), "a number from -1 to 1"),
+        _Check("pole", "pole NOT NULL AND pole_n IS NULL", POLE_WORDS),
+        _Check("grade", _outside("grade", 0, 1), "a number from 0 to 1"),
         _Check("virtue", _outside("virtue", 0, 1), "a number from 0 to 1"),
         _Check("vice", _outside("vice", 0, 1), "a number from 0 to 1"),
         _Check("vice", "virtue_n > 0 AND vice_n > 0", "0 where the virtue part is above 0"),
@@ -325,7 +326,7 @@ def _refuse_values(
         held = "1 value that is" if count == 1 else f"{count:,} values that are"
         line = line_of(table, row, quoted=quoted)
         notes = [f"line {line:,}"] if line else []
-        if trimmed(value) and trimmed(value) in _MISSING_CELLS:
+        if trimmed(value) and trimmed(value) in MISSING_CELLS:
             notes.append("a word that counts as missing")
         raise TableError(
             f"Column {wanted[check.field]!r} of {table.shown} holds {held} not allowed, the "
@@ -343,10 +344,12 @@ def _parts(wanted: dict[str, str], kind: Kind) -> tuple[str, str]:
     if "judgement" in wanted:
         agreement = "coalesce(agreement_n, 4)" if "agreement" in wanted else "4"
         signed = f"(judgement_n / 2) * ({agreement} / 4)"
+    elif "pole" in wanted:
+        signed = f"pole_n * {'grade_n' if 'grade' in wanted else '1'}"
     return f"greatest(0, {signed})", f"greatest(0, -({signed}))"
 
 
-def _flatten(
+def flatten(
     con: "duckdb.DuckDBPyConnection", wanted: dict[str, str], kind: Kind, id_prefix: str
 ) -> "pa.Table":
     """Return one row per annotation and foundation, with the ten-dimensional vector."""

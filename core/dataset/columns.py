@@ -1,18 +1,16 @@
 """Tables that people name or upload: which kind they are, and which column holds what.
 
 Three kinds are read: the official Social-Chemistry-101 table (also inside its zip), a table of
-moral vectors, and a person's own table of actions, foundations and judgements or scores.
+moral vectors, and a person's own table of actions, foundations and judgements, scores or poles.
 """
 
-import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal
 
 from core.dataset.files import opened
-from core.dataset.records import BLANKS
+from core.dataset.guess import SCALED_BY, WAYS, ColumnGuess, guess_columns
 from core.dataset.rows import TableError, TableFile
-from core.foundations import FOUNDATIONS
 
 Kind = Literal["official", "vectors", "own"]
 
@@ -62,38 +60,10 @@ VECTOR_NEEDS: Final = {
 }
 #: Foundation for which a row of a moral-vector table was drawn; without it a row counts for each.
 DRAWN_FOR: Final = "sampled_dimension"
+#: Rows that a page shows before a table is read.
+PREVIEW_ROWS: Final = 8
 #: From here on, a table with too few columns is a damaged official one rather than a person's own.
 _MANY_OFFICIAL: Final = 10
-
-_SYNONYMS: Final = {
-    "action": ("action", "actions", "text", "sentence", "behaviour", "behavior", "act", "prompt"),
-    "foundations": (
-        "foundations",
-        "foundation",
-        "rotmoralfoundations",
-        "moralfoundations",
-        "moralfoundation",
-        "category",
-        "categories",
-        "dimension",
-        "dimensions",
-        "domain",
-        "axis",
-    ),
-    "judgement": (
-        "judgement",
-        "judgment",
-        "actionmoraljudgment",
-        "actionmoraljudgement",
-        "moraljudgment",
-        "moraljudgement",
-        "label",
-        "verdict",
-    ),
-    "agreement": ("agreement", "agree", "actionagree", "consensus"),
-    "score": ("score", "rating", "moralscore", "signedscore", "valence"),
-    "identifier": ("id", "itemid", "annotation", "annotationid", "identifier", "key"),
-}
 
 
 @dataclass(frozen=True)
@@ -118,14 +88,26 @@ class ColumnMapping:
     identifier: str = ""
     """Column with the annotation's id; empty: the row's number."""
 
+    pole: str = ""
+    """Column with virtue or vice, in words or as 1 and -1, in place of judgement or score."""
+
+    grade: str = ""
+    """Column with how typical the action is of its pole, 0..1; empty: 1."""
+
     def __post_init__(self) -> None:
         if not (self.action and self.foundations):
             raise TableError("A table needs a column with the action and one with its foundations.")
-        if bool(self.judgement) == bool(self.score):
+        if sum(bool(getattr(self, way)) for way in WAYS) != 1:
             raise TableError(
-                "A table needs either a column with judgements from -2 to 2 or one with scores "
-                "from -1 to 1. Choose one of them."
+                "A table needs a column with judgements from -2 to 2, one with scores from -1 to "
+                "1, or one with poles (virtue, vice). Choose one of them."
             )
+        for way, scale in SCALED_BY.items():
+            if getattr(self, scale) and not getattr(self, way):
+                raise TableError(
+                    f"The {scale} goes with a {way}. Choose a column for the {way}, or none for "
+                    f"the {scale}."
+                )
 
     def used(self) -> dict[str, str]:
         """Return what is mapped: name in the code -> column of the table."""
@@ -152,11 +134,14 @@ class TableShape:
     mapping: ColumnMapping | None
     """Guessed for a person's own table; None where a column has to be chosen by hand."""
 
-    guessed: dict[str, str]
-    """What was recognised, even if it is not enough for a mapping: field -> column."""
+    guess: ColumnGuess
+    """What was recognised, even if it is not enough for a mapping, and why."""
 
     missing: tuple[str, ...]
     """What is still needed: columns of an official table, or fields of the mapping."""
+
+    delimiter: str
+    """Between cells of a text table; empty otherwise."""
 
 
 def inspect_table(path: Path) -> TableShape:
@@ -172,12 +157,13 @@ def inspect_table(path: Path) -> TableShape:
 def shape_of(table: TableFile) -> TableShape:
     """Return what is known about an opened table from its columns and first rows."""
     kind = _kind(table.columns)
-    guessed = guess_columns(table.columns)
-    mapping, missing = None, _missing(kind, table.columns, guessed)
+    guess = guess_columns(table.columns, table.sample)
+    mapping, missing = None, _missing(kind, table.columns, guess.columns)
     if kind == "own" and not missing:
-        mapping = ColumnMapping(**guessed)
+        mapping = ColumnMapping(**guess.columns)
+    preview = table.sample[:PREVIEW_ROWS]
     return TableShape(
-        table.shown, kind, table.columns, table.preview, mapping, guessed, tuple(missing)
+        table.shown, kind, table.columns, preview, mapping, guess, tuple(missing), table.delimiter
     )
 
 
@@ -191,32 +177,14 @@ def _kind(columns: tuple[str, ...]) -> Kind:
     return "own"
 
 
-def guess_columns(columns: tuple[str, ...]) -> dict[str, str]:
-    """Return which columns are recognised by name: field of the mapping -> column.
-
-    Case, blanks, hyphens and underscores do not matter; the first synonym in the list wins.
-    """
-    plain = {re.sub(r"[\W_]+", "", column.casefold()): column for column in reversed(columns)}
-    guessed = {}
-    for role, names in _SYNONYMS.items():
-        known = [plain[name] for name in names if name in plain]
-        if known:
-            guessed[role] = known[0]
-    if "judgement" in guessed:
-        guessed.pop("score", None)
-    elif "score" in guessed:
-        guessed.pop("agreement", None)
-    return guessed
-
-
 def _missing(kind: Kind, columns: tuple[str, ...], guessed: dict[str, str]) -> list[str]:
     if kind == "official":
         return [column for column in OFFICIAL_NEEDS.values() if column not in columns]
     if kind == "vectors":
         return []
     missing = [role for role in ("action", "foundations") if role not in guessed]
-    if not {"judgement", "score"} & set(guessed):
-        missing.append("judgement or score")
+    if not set(WAYS) & set(guessed):
+        missing.append(" or ".join(WAYS))
     return missing
 
 
@@ -244,8 +212,9 @@ def wanted_columns(shape: TableShape, mapping: ColumnMapping | None) -> dict[str
         return VECTOR_NEEDS | {"drawn_for": DRAWN_FOR if DRAWN_FOR in shape.columns else ""}
     if shape.mapping is None:
         raise TableError(
-            f"In {shape.name} no column was recognised for {_listed(shape.missing)}. Its columns "
-            f"are {_listed(shape.columns)}. Say which column holds what."
+            f"In {shape.name} no column was recognised for {_listed(shape.missing)}. "
+            f"{' '.join(shape.guess.open[role] for role in shape.missing)} Its columns are "
+            f"{_listed(shape.columns)}. Say which column holds what."
         )
     return shape.mapping.used()
 
@@ -263,34 +232,3 @@ def _present(shape: TableShape, wanted: dict[str, str]) -> dict[str, str]:
 def _listed(names: tuple[str, ...] | list[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:30])
     return shown + (f" and {len(names) - 30} more" if len(names) > 30 else "")
-
-
-#: One pole, one axis, or the older names of Moral Foundations Theory -> index into FOUNDATIONS.
-_NAMES: Final = (
-    {name: index for index, name in enumerate(FOUNDATIONS)}
-    | {pole: index for index, name in enumerate(FOUNDATIONS) for pole in name.split("-")}
-    | {"purity": FOUNDATIONS.index("sanctity-degradation")}
-    | {"ingroup": FOUNDATIONS.index("loyalty-betrayal")}
-)
-
-
-#: What may stand around a foundation's name, and between its two poles.
-_AROUND: Final = re.compile(rf"""^[{BLANKS}"'\[\]()]+|[{BLANKS}"'\[\]()]+$""")
-_BETWEEN: Final = re.compile(rf"[{BLANKS}_/\u2010-\u2015\u2212-]+")
-
-
-def parse_foundations(cell: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return the foundations in a cell (sorted indices, no repeats) and the parts not understood.
-
-    Parts are joined by a bar, comma or semicolon (also as a written list: ``["care", "harm"]``); a
-    part is an axis (``care-harm``, ``Care/Harm``, ``care_harm``) or one pole (``care``).
-    """
-    known, unknown = set(), []
-    for part in re.split(r"[|,;]", cell):
-        plain = _AROUND.sub("", part)
-        name = _BETWEEN.sub("-", plain.casefold())
-        if name in _NAMES:
-            known.add(_NAMES[name])
-        elif plain:
-            unknown.append(plain)
-    return tuple(sorted(known)), tuple(unknown)

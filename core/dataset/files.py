@@ -33,9 +33,9 @@ MAX_UNPACKED: Final = 2**30
 #: Uncompressed over compressed size accepted above ``RATIO_FROM`` bytes; the official zip has 5.3.
 MAX_RATIO: Final = 100
 RATIO_FROM: Final = 16 * 2**20
-#: Bytes read to recognise a table and to show its first rows.
+#: Bytes, and rows among them, read to recognise a table and what its columns hold.
 HEAD_BYTES: Final = 256 * 1024
-PREVIEW_ROWS: Final = 8
+SAMPLE_ROWS: Final = 1000
 
 _CHUNK: Final = 2**20
 _ACCEPTED: Final = "Possible are TSV, CSV, Parquet, JSON Lines, and a zip with one .tsv file."
@@ -292,12 +292,12 @@ def _delimited_file(path: Path, shown: str, head: bytes, *, complete: bool) -> T
             f"{_ACCEPTED}"
         )
     _check_names(columns, shown)
-    first = list(islice(_rows(head, delimiter, line), 100 + 1))
-    if not complete and len(first) <= 100:
+    first = list(islice(_rows(head, delimiter, line), SAMPLE_ROWS + 1))
+    if not complete and len(first) <= SAMPLE_ROWS:
         first = first[:-1]  # the head was cut inside this record
     fitting = [row for row in first if len(row) == len(columns) and any(map(trimmed, row))]
-    preview = tuple(dict(zip(columns, row, strict=True)) for row in fitting[:PREVIEW_ROWS])
-    return TableFile(path, shown, "text", delimiter, columns, preview, line - 1)
+    sample = tuple(dict(zip(columns, row, strict=True)) for row in fitting[:SAMPLE_ROWS])
+    return TableFile(path, shown, "text", delimiter, columns, sample, line - 1)
 
 
 def _stated_delimiter(head: bytes) -> tuple[str, int]:
@@ -339,9 +339,9 @@ def _check_names(columns: tuple[str, ...], shown: str) -> None:
 
 def _jsonl_file(path: Path, shown: str, text: str, *, complete: bool) -> TableFile:
     columns: dict[str, None] = {}
-    preview = []
+    sample = []
     lines = text.split("\n")  # the one line end of JSON Lines; U+2028 may stand inside a string
-    for number, line in enumerate(lines[:200], start=1):
+    for number, line in enumerate(lines[:SAMPLE_ROWS], start=1):
         if not trimmed(line):
             continue
         try:
@@ -351,8 +351,8 @@ def _jsonl_file(path: Path, shown: str, text: str, *, complete: bool) -> TableFi
                 break  # the head was cut inside this line
             raise TableError(json_fault(shown, number, str(error))) from error
         columns.update(dict.fromkeys(record))
-        preview.append({name: _json_cell(value) for name, value in record.items()})
-    return TableFile(path, shown, "jsonl", "", tuple(columns), tuple(preview[:PREVIEW_ROWS]))
+        sample.append({name: _json_cell(value) for name, value in record.items()})
+    return TableFile(path, shown, "jsonl", "", tuple(columns), tuple(sample))
 
 
 def _json_cell(value: object) -> str:
@@ -367,17 +367,15 @@ def _parquet_file(path: Path, shown: str) -> TableFile:
 
     with connection() as con:
         try:
-            query = con.sql(
-                f"SELECT * FROM read_parquet({literal(str(path))}) LIMIT {PREVIEW_ROWS}"
-            )
+            query = con.sql(f"SELECT * FROM read_parquet({literal(str(path))}) LIMIT {SAMPLE_ROWS}")
             columns = tuple(query.columns)
             rows = query.fetchall()
         except (duckdb.Error, *NO_TEXT) as error:
             raise TableError(
                 f"{shown} is a damaged Parquet file. Write it again, or use CSV instead."
             ) from error
-    preview = tuple(
+    sample = tuple(
         {name: "" if cell is None else str(cell) for name, cell in zip(columns, row, strict=True)}
         for row in rows
     )
-    return TableFile(path, shown, "parquet", "", columns, preview)
+    return TableFile(path, shown, "parquet", "", columns, sample)

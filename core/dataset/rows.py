@@ -44,8 +44,8 @@ class TableFile:
     columns: tuple[str, ...]
     """Column names in the file's order."""
 
-    preview: tuple[dict[str, str], ...]
-    """The first rows, column -> cell as text."""
+    sample: tuple[dict[str, str], ...]
+    """The first rows, up to ``SAMPLE_ROWS``, column -> cell as text."""
 
     skipped: int = 0
     """Lines before the header of a ``text`` table."""

@@ -70,7 +70,7 @@ class ItemSpec:
     """Shown to people; empty: the file's name. Not part of the content's identity."""
 
     mapping: ColumnMapping | None = None
-    """Which column holds what; None: guessed from the column names."""
+    """Which column holds what; None: guessed from the columns' names and values."""
 
     sample: Sample = "all"
     """``diagnosis`` draws the paper's stratified sample: up to 300 per grade, 150 typical."""
@@ -132,13 +132,19 @@ def _key(spec: ItemSpec) -> dict[str, Any]:
     key: dict[str, Any] = {
         "sha256": spec.sha256,
         "source": spec.source,
-        "mapping": asdict(spec.mapping) if spec.mapping else None,
+        "mapping": _mapping_key(spec.mapping) if spec.mapping else None,
         "filter": FILTER_VERSION,
         "sample": spec.sample,
         "split_seed": spec.split_seed,
         "skip_bad_rows": spec.skip_bad_rows,
     }
     return key | ({"sample_seed": spec.sample_seed} if spec.sample == "diagnosis" else {})
+
+
+def _mapping_key(mapping: ColumnMapping) -> dict[str, str]:
+    """Return the mapping without the roles added later where they are empty: keys stay as made."""
+    later = ("pole", "grade")
+    return {role: name for role, name in asdict(mapping).items() if name or role not in later}
 
 
 def _read(store: Store, spec: ItemSpec, report: Report) -> Items:

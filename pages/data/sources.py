@@ -58,8 +58,9 @@ def _start(spec: ItemSpec | None) -> None:
 def _upload() -> None:
     st.caption(
         "CSV, TSV, Parquet or JSONL with an action, its foundation(s), and a judgement −2 to 2 "
-        "(with agreement 0 to 4 if you have it) or a score from −1 to 1; a moral-vector table; or "
-        "the Social-Chemistry-101 TSV or zip. Up to 200 MB; it stays on this machine."
+        "(with agreement 0 to 4 if you have it), a score from −1 to 1, or a pole (virtue or vice, "
+        "with a grade 0 to 1 if you have it); a moral-vector table; or the Social-Chemistry-101 "
+        "TSV or zip. Up to 200 MB; it stays on this machine."
     )
     given = st.file_uploader(
         "Table",

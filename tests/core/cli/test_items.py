@@ -39,9 +39,27 @@ def test_columns_can_be_mapped_over_the_guessed_ones(run, tmp_path):
     _, mapped, _ = run("items", path, "--map", "score=pull")
     assert value_of(mapped, "rows read") == "2"
     assert value_of(guessed, "digest") != value_of(mapped, "digest")
-    path.write_text("what,foundation,verdict\nlie to me,harm,-1\n")
-    assert run("items", path)[0] == 2
+    path.write_text("what,who,foundation,verdict\nlie to me,all of us,harm,-2\n")
+    status, _, err = run("items", path)
+    assert status == 2
+    assert "'what' and 'who' each look like a text" in err
     assert run("items", path, "--map", "action=what")[0] == 0
+
+
+def test_what_was_guessed_is_told(run, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text("what,axis,side\nlie to me,care,vice\nhelp me,care,virtue\n")
+    status, out, err = run("items", path)
+    assert (status, err) == (0, "")
+    assert "Guessed   action = 'what', by its values\n" in out
+    assert "Guessed   foundations = 'axis', by its name\n" in out
+    assert "No column looks like a grade from 0 to 1; every text counts as 1.\n" in out
+    _, chosen, _ = run("items", path, "--map", "action=what", "foundations=axis", "pole=side")
+    assert "Guessed" not in chosen
+    assert value_of(chosen, "digest") == value_of(out, "digest")
+    status, out, err = run("read", "folder:/nowhere", "--items", path)
+    assert (status, out) == (2, "")
+    assert err.startswith("Guessed   "), "beside the results, which may be read by a program"
 
 
 def test_bad_rows_are_refused_or_counted(run, tmp_path):

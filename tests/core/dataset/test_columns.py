@@ -20,7 +20,8 @@ from core.dataset.annotations import (
     SEVERAL,
     read_annotations,
 )
-from core.dataset.columns import OFFICIAL_COLUMNS, ColumnMapping, inspect_table, parse_foundations
+from core.dataset.cells import parse_foundations
+from core.dataset.columns import OFFICIAL_COLUMNS, ColumnMapping, inspect_table
 from core.dataset.rows import TableError
 
 OWN = [
@@ -231,28 +232,30 @@ def test_a_zip_gives_what_the_table_inside_gives(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "mapping"),
     [
-        ("text,foundations,judgment,agree",
+        ("text,foundations,judgment,agree\nhelp,care,1,3",
          ColumnMapping("text", "foundations", "judgment", "agree")),
-        ("Sentence,Category,Label", ColumnMapping("Sentence", "Category", "Label")),
-        ("ID,Action,Moral Foundation,rating",
+        ("Sentence,Category,Label\nhelp,care,2\nlie,harm,-1",
+         ColumnMapping("Sentence", "Category", "Label")),
+        ("ID,Action,Moral Foundation,rating\na,help,care,.5\nb,lie,harm,-1",
          ColumnMapping("Action", "Moral Foundation", score="rating", identifier="ID")),
-        ("action,foundation,judgement,score", ColumnMapping("action", "foundation", "judgement")),
+        ("action,foundation,judgement,score\nx,x,x,x",
+         ColumnMapping("action", "foundation", "judgement")),
     ],
 )  # fmt: skip
 def test_columns_are_recognised_by_many_names(tmp_path, columns, mapping):
     path = tmp_path / "a.csv"
-    path.write_text(f"{columns}\n" + ",".join("x" for _ in columns.split(",")) + "\n")
+    path.write_text(f"{columns}\n")
     shape = inspect_table(path)
     assert (shape.kind, shape.mapping, shape.missing) == ("own", mapping, ())
 
 
 def test_an_unknown_column_leaves_the_choice_to_the_person(tmp_path):
-    rows = [{"what": "helping", "foundation": "care", "judgement": "2"}]
+    rows = [{"what": "1", "foundation": "care", "judgement": "2"}]
     path = write(tmp_path / "a.csv", rows)
     shape = inspect_table(path)
     assert shape.mapping is None
     assert shape.missing == ("action",)
-    assert shape.guessed == {"foundations": "foundation", "judgement": "judgement"}
+    assert shape.guess.columns == {"foundations": "foundation", "judgement": "judgement"}
     assert shape.preview == tuple(rows)
     with pytest.raises(TableError, match=r"no column was recognised for 'action'.*'what'"):
         read_annotations(path)

@@ -135,19 +135,71 @@ def test_a_set_stays_after_a_restart(open_page, open_data, work, good, complaint
     assert again.query_params["set"] == name
 
 
-def test_unknown_columns_are_offered_for_mapping(open_data, work, tmp_path, complaints):
+def chosen(app: Any) -> dict[str, str]:
+    """Return the boxes that are filled in: label -> column."""
+    boxes = [one for one in app.selectbox if (one.key or "").startswith("map-")]
+    return {one.label: one.value for one in boxes if one.value != "—"}
+
+
+def test_columns_without_names_are_filled_in_and_can_be_corrected(
+    open_data, work, tmp_path, complaints
+):
     path = write(tmp_path / "odd.csv", "spalte1,spalte2,spalte3,spalte4")
     app = open_data(path)
     assert complaints(app) == []
     assert list(table(app, "first rows").columns) == ["spalte1", "spalte2", "spalte3", "spalte4"]
-    press(app, "Read the table")
-    assert len(complaints(app)) == 1
-    assert "column" in complaints(app)[0]
-    for label, column in (("Action", 1), ("Foundations", 2), ("Judgement", 3), ("Agreement", 4)):
-        select(app, label).set_value(f"spalte{column}")
-    read(app.run(), work)
+    guess = {"Action": "spalte1", "Foundations": "spalte2", "Judgement": "spalte3"}
+    assert chosen(app) == guess
+    assert [one.value for one in app.caption].count("by its values") == len(guess)
+    assert any("No column looks like an agreement" in one.value for one in app.caption)
+    assert list(table(app, "becomes of each row")["grade"])[:3] == ["1", "0.5", "1"]
+    select(app, "Agreement").set_value("spalte4").run()
+    assert chosen(app) == guess | {"Agreement": "spalte4"}
+    assert not any("No column looks like" in one.value for one in app.caption)
+    assert list(table(app, "becomes of each row")["grade"])[:3] == ["1", "0.375", "1"]
+    read(app, work)
     assert complaints(app) == []
-    assert any(f"{len(ROWS)} items" in one.value for one in app.success)
+    press(app, "Use it now")
+    name = app.query_params["set"]
+    assert sorted(set(work.items(name).grade.tolist())) == [0, 0.375, 0.5, 0.75, 1]
+
+
+def test_poles_and_grades_are_filled_in_with_a_preview(open_data, tmp_path, work, complaints):
+    rows = [("to help a friend", "care", "good", 0.5), ("to lie to me", "cheating", "bad", 1)]
+    app = open_data(write(tmp_path / "odd.csv", "Sentence,MFT,Valence,Typicality", rows))
+    assert chosen(app) == {
+        "Action": "Sentence",
+        "Foundations": "MFT",
+        "Pole": "Valence",
+        "Grade": "Typicality",
+    }
+    shown = table(app, "becomes of each row")
+    assert list(shown["pole"]) == ["virtue", "vice"]
+    assert list(shown["grade"]) == ["0.5", "1"]
+    read(app, work)
+    assert complaints(app) == []
+    assert any("2 items" in one.value for one in app.success)
+
+
+def test_two_columns_that_compete_are_left_open(open_data, tmp_path, complaints):
+    rows = [("to help a friend", "my old friend", "care", 1), ("to lie", "to them", "harm", -2)]
+    app = open_data(write(tmp_path / "odd.csv", "what,whom,foundation,judgement", rows))
+    assert complaints(app) == []
+    assert "Action" not in chosen(app)
+    assert any("'what' and 'whom' each look like a text" in one.value for one in app.caption)
+    (button,) = [one for one in app.button if one.label == "Read the table"]
+    assert button.disabled
+    app = select(app, "Action").set_value("what").run()
+    assert list(table(app, "becomes of each row")["action"]) == [rows[0][0], rows[1][0]]
+    assert not any("each look like a text" in one.value for one in app.caption)
+
+
+def test_a_row_that_will_not_be_read_says_so_beforehand(open_data, tmp_path):
+    rows = [*ROWS[:2], ("singing", "care-harm", 9, 4)]
+    app = open_data(write(tmp_path / "odd.csv", "action,foundation,judgement,agreement", rows))
+    shown = table(app, "becomes of each row")
+    assert list(shown["pole"]) == ["virtue", "virtue", "not read"]
+    assert any("Row 3: 'judgement' holds '9'; allowed is" in one.value for one in app.caption)
 
 
 def test_known_columns_are_guessed(open_data, good):
