@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from core.sae.dictionary import DictionaryError
-from core.sae.layouts import Hints
+from core.sae.layouts.shared import Hints
 
 
 @dataclass(frozen=True)

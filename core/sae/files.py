@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import uuid4
 
 from core.sae.dictionary import Dictionary, DictionaryError
-from core.sae.layouts import (
-    OWN,
-    UNTOLD,
-    Hints,
-    from_dictionary_learning,
-    from_gemma_scope,
-    from_qwen_scope,
-    from_saelens,
-    from_sparsify,
-)
+from core.sae.layouts.dictionary_learning import from_dictionary_learning
+from core.sae.layouts.gemma_scope import from_gemma_scope
+from core.sae.layouts.qwen_scope import from_qwen_scope
+from core.sae.layouts.saelens import OWN, from_saelens
+from core.sae.layouts.shared import UNTOLD, Hints
+from core.sae.layouts.sparsify import from_sparsify
 from core.sae.weights import read_json, read_safetensors, read_torch_file
 
 if TYPE_CHECKING:

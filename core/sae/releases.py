@@ -13,7 +13,7 @@ from core.runtime.progress import Report, silent
 from core.sae.catalogue import Published, published
 from core.sae.dictionary import Dictionary, DictionaryError
 from core.sae.files import LAYOUTS, load_folder
-from core.sae.layouts import Hints
+from core.sae.layouts.shared import Hints
 
 DictionarySource = Literal["sae", "folder", "hub"]
 

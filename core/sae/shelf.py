@@ -13,7 +13,8 @@ from core.models.gguf import PACKAGED_SHA256
 from core.runtime.store import Store
 from core.sae.dictionary import Dictionary, DictionaryError, check_fits
 from core.sae.files import SAELENS_CONFIG, load_folder, save_folder
-from core.sae.layouts import OWN, Hints, layer_of
+from core.sae.layouts.saelens import OWN
+from core.sae.layouts.shared import Hints, layer_of
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard

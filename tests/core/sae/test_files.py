@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from core.sae.dictionary import Dictionary, DictionaryError, DictionaryInfo
 from core.sae.files import load_folder, save_folder
-from core.sae.layouts import Hints, layer_of
+from core.sae.layouts.shared import Hints, layer_of
 from tests.core.sae.saefolders import (
     D_MODEL,
     GEMMA_CONFIG,

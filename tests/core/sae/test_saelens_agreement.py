@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from core.sae.dictionary import Dictionary, DictionaryInfo
 from core.sae.files import load_folder, save_folder
-from core.sae.layouts import Hints
+from core.sae.layouts.shared import Hints
 from tests.core.sae.saefolders import (
     D_MODEL,
     GEMMA_CONFIG,
