@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core import CoreError
 from core.dataset.columns import ColumnMapping, inspect_table
-from core.dataset.guess import SCALED_BY, WAYS, ColumnGuess
+from core.dataset.guess import BY_NAME, SCALED_BY, WAYS, ColumnGuess
 from core.wording import Lines
 
 
@@ -43,10 +43,11 @@ def table_columns(path: Path, pairs: Sequence[str] = ()) -> tuple[ColumnMapping 
 
 
 def _told(guess: ColumnGuess, guessed: dict[str, str]) -> Lines:
+    if all(guess.reasons[role] == BY_NAME for role in guessed):
+        return  # the table says it plainly, and commands that were given it stay silent
     for role, column in guessed.items():
         yield f"Guessed   {role} = {column!r}, {guess.reasons[role]}"
     for role, why in guess.open.items():
         if role in SCALED_BY.values() and role not in guessed:
             yield f"          {why}"
-    if guessed:
-        yield "          Another column: python -m core items FILE --map ROLE=COLUMN"
+    yield "          Another column: python -m core items FILE --map ROLE=COLUMN"

@@ -17,7 +17,9 @@ WAYS: Final = ("judgement", "score", "pole")
 #: What may come with one of them: how far people agree, how typical the action is.
 SCALED_BY: Final = {"judgement": "agreement", "pole": "grade"}
 
+#: The reasons; the first alone is hardly a guess.
 BY_NAME: Final = "by its name"
+BY_BOTH: Final = "by its name and values"
 BY_VALUES: Final = "by its values"
 
 #: Role -> plain names that mean it, then names that often do and have to be borne out by values.
@@ -168,10 +170,10 @@ class _Guess:
         )
         fitting = [name for name in plain if not self.table[name] or _FITS[role](self.table[name])]
         if fitting:
-            return _Found(fitting, BY_NAME if len(plain) == 1 else f"{BY_NAME} and values", 0)
+            return _Found(fitting, BY_NAME if len(plain) == 1 else BY_BOTH, 0)
         likely = [name for name in likely if _borne_out(role, self.table[name])]
         if likely:
-            return _Found(likely, BY_NAME, 1)
+            return _Found(likely, BY_BOTH, 1)
         seen = [name for name in free if values and _shows(role, self.table[name])]
         if seen:
             return _Found(seen, BY_VALUES, 2)

@@ -52,7 +52,7 @@ def test_what_was_guessed_is_told(run, tmp_path):
     status, out, err = run("items", path)
     assert (status, err) == (0, "")
     assert "Guessed   action = 'what', by its values\n" in out
-    assert "Guessed   foundations = 'axis', by its name\n" in out
+    assert "Guessed   foundations = 'axis', by its name and values\n" in out
     assert "No column looks like a grade from 0 to 1; every text counts as 1.\n" in out
     _, chosen, _ = run("items", path, "--map", "action=what", "foundations=axis", "pole=side")
     assert "Guessed" not in chosen
@@ -60,6 +60,11 @@ def test_what_was_guessed_is_told(run, tmp_path):
     status, out, err = run("read", "folder:/nowhere", "--items", path)
     assert (status, out) == (2, "")
     assert err.startswith("Guessed   "), "beside the results, which may be read by a program"
+
+
+def test_plainly_named_columns_are_no_guess_to_tell(run, actions):
+    assert "Guessed" not in run("items", actions)[1]
+    assert run("read", "folder:/nowhere", "--items", actions)[2].startswith("There is no folder")
 
 
 def test_bad_rows_are_refused_or_counted(run, tmp_path):

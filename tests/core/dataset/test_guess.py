@@ -7,7 +7,7 @@ import pytest
 
 from core.dataset.annotations import read_annotations
 from core.dataset.columns import ColumnMapping, inspect_table
-from core.dataset.guess import BY_NAME, BY_VALUES, guess_columns
+from core.dataset.guess import BY_BOTH, BY_NAME, BY_VALUES, guess_columns
 from core.dataset.preview import read_first_rows
 from core.dataset.rows import TableError
 
@@ -38,7 +38,7 @@ def write(path: Path, text: str) -> Path:
 def test_the_text_is_known_by_many_names(name):
     guess = guessed(**{name: TEXTS}, note=("a b c", "d e f", "g h i", "k l m"))
     assert guess.columns["action"] == name
-    assert guess.reasons["action"] == BY_NAME
+    assert guess.reasons["action"] == (BY_NAME if name == "Action" else BY_BOTH)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,8 @@ def test_the_text_is_known_by_many_names(name):
 )
 def test_the_foundation_is_known_by_many_names(name):
     guess = guessed(text=TEXTS, **{name: FOUNDATIONS}, other=FOUNDATIONS)
-    assert (guess.columns["foundations"], guess.reasons["foundations"]) == (name, BY_NAME)
+    assert guess.columns["foundations"] == name
+    assert guess.reasons["foundations"].startswith(BY_NAME)
 
 
 @pytest.mark.parametrize("name", ["pole", "Valence", "label", "judgment", "Judgement", "Virtue"])
