@@ -5,7 +5,6 @@ from typing import Any
 import streamlit as st
 
 from core import layers
-from core.activations.study import Study
 from core.charts import config
 from core.diagnosis import plots as diagnosis_plots
 from core.diagnosis import view as diagnosis_view
@@ -25,8 +24,6 @@ _GROUPS = (
     "ARI and NMI: agreement of clusters with labels, HDBSCAN's noise counted as a cluster. "
     "Neighbour purity: share of nearest neighbours with the same label. Chance: labels shuffled."
 )
-#: What only this page has in its address.
-_HERE = ("states", "part", "figures")
 _PLAIN = {"displayModeBar": False, "scrollZoom": False}
 
 
@@ -35,7 +32,7 @@ def show(diagnosis: Diagnosis, choice: Choice, set_name: str) -> list[Any]:
     name = "The embedding" if choice.layer == EMBEDDING else f"Layer {choice.layer}"
     row = st.container(horizontal=True, vertical_alignment="center")
     row.subheader(f"{name} at a glance", anchor="layer")
-    _to_map(row, choice, diagnosis.study)
+    _to_map(row, choice)
     one = diagnosis.layers[choice.layer]
     if one.problem:
         st.info(one.problem, icon=":material/help:")
@@ -61,7 +58,7 @@ def _chart(key: str, figure: Any, alt: str) -> None:
     st.plotly_chart(figure, key=key, config=config(f"moralscope-{key}") | _PLAIN, alt=alt)
 
 
-def _to_map(place: Any, choice: Choice, study: Study) -> None:
+def _to_map(place: Any, choice: Choice) -> None:
     settings: dict[str, str] = {
         "layer": layers.layer_name(choice.layer),
         "scaling": choice.spec.scaling,
@@ -74,16 +71,7 @@ def _to_map(place: Any, choice: Choice, study: Study) -> None:
         on_click=routes.set_widgets,
         args=(settings,),
     ):
-        # One step in the browser's history: what the map would write there is written at once.
-        usual = {"layer": str(study.anchor), "scaling": "standardised"}
-        usual["pooling"] = study.plan.spec.poolings[0]
-        both = dict(st.query_params.items()) | settings
-        query = {
-            name: value
-            for name, value in both.items()
-            if name not in _HERE and value != usual.get(name)
-        }
-        st.switch_page(routes.page("map"), query_params=query)
+        routes.open_page("map")
 
 
 def _groups(one: Any) -> None:

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from pages.shared.address import is_told_anew
+
 #: Name in the session and in the address.
 _NAME = "latent"
 _ELSEWHERE = "latent-elsewhere"
@@ -34,7 +36,8 @@ def times_elsewhere() -> int:
 def begin(dictionary: str, n_latents: int, first: int | None) -> None:
     """Open the latent of the address, else the first of the table; anew for another dictionary."""
     before = st.session_state.get(_OF)
-    if before == dictionary and _NAME in st.session_state:
+    told = is_told_anew(_NAME)
+    if before == dictionary and _NAME in st.session_state and not told:
         return
     asked = st.query_params.get(_NAME, "") if before in (None, dictionary) else ""
     known = asked.isascii() and asked.isdigit() and int(asked) < n_latents

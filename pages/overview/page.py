@@ -13,11 +13,11 @@ st.html(
 )
 row = st.container(horizontal=True)
 if row.button("Open the moral map", type="primary", icon=":material/play_arrow:"):
-    st.switch_page(routes.page("map"))
+    routes.open_page("map")
 if row.button("Diagnose the model", icon=":material/stethoscope:"):
-    st.switch_page(routes.page("diagnosis"))
+    routes.open_page("diagnosis")
 if row.button("Steer it live", icon=":material/tune:"):
-    st.switch_page(routes.page("steer"))
+    routes.open_page("steer")
 st.caption(
     "The packaged model, Gemma 3 270M, reads 1,640 everyday actions in about a minute, on this "
     "machine. Nothing leaves it."

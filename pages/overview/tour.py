@@ -105,4 +105,4 @@ def _step(number: int) -> None:
         on_click=routes.set_widgets,
         args=({**_PLAIN, **settings},),
     ):
-        st.switch_page(routes.page(page))
+        routes.open_page(page)

@@ -13,6 +13,7 @@ from pages.shared.bench import items
 _STYLE = """
 <style>
   .block-container {padding-top: 2.6rem; padding-bottom: 3rem; max-width: 1500px}
+  div:has(> .st-key-one-entry) {display: none}
   .ms-legend {display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; font-size: .86rem; opacity: .9}
   .ms-legend i {display: inline-block; width: .7rem; height: .7rem; border-radius: 50%;
     margin-right: .35rem; vertical-align: -.05rem}

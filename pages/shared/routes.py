@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import streamlit as st
 
+from pages.shared import address
+
 _FOLDER: Final = Path(__file__).resolve().parents[1]
 #: Sections of the navigation, and in each the pages: folder (also the address), title, icon.
 _SECTIONS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
@@ -40,6 +42,11 @@ def _page(name: str, title: str, icon: str) -> Any:
         url_path=None if home else name,
         default=home,
     )
+
+
+def open_page(name: str) -> None:
+    """Go to a page by the name of its folder."""
+    address.leave(page(name))
 
 
 def set_widgets(settings: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.dataset.items import Items
 from core.runtime.selections import load_selection, save_selection
+from pages.shared.address import is_told_anew
 from pages.shared.bench import workbench
 
 _STATE = "selection"
@@ -15,7 +16,7 @@ _PARAM = "sel"
 
 def chosen(items: Items) -> NDArray[np.bool_]:
     """Return which items are selected, bool ``(n,)``; ids that the set lacks are ignored."""
-    if _STATE not in st.session_state:
+    if is_told_anew(_PARAM) or _STATE not in st.session_state:
         st.session_state[_STATE] = _from_url()
     elif st.session_state[_STATE] and _PARAM not in st.query_params:
         _to_url(st.session_state[_STATE])

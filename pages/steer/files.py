@@ -50,4 +50,4 @@ def _read_so(row: Any, run: Run) -> None:
         args=({"b": f"{RECIPE}{run.recipe.packed()}"},),
         help="On the Compare page: the model reads all actions, steered so, beside its plain self.",
     ):
-        st.switch_page(routes.page("compare"))
+        routes.open_page("compare")

@@ -122,17 +122,98 @@ def test_the_layer_holds_on_the_first_change_of_page(screen, prepared, here, the
         expect(title.first).to_contain_text(f"layer {layer or 1}")
 
 
-def test_the_way_back_leads_to_the_page_before(screen, prepared):
+def steps(screen: Any) -> int:
+    """Return how many entries the tab's history has."""
+    return int(screen.page.evaluate("history.length"))
+
+
+def drawn(screen: Any, key: str) -> Any:
+    """Return where the first points of a map are."""
+    screen.traces(key)
+    return screen.chart(key).evaluate("chart => Array.from(chart._fullData[0].x.slice(0, 3))")
+
+
+def check_map(screen: Any, layer: str, model: str, where: Any) -> None:
+    """Fail unless slider, title, picture and sidebar of a map say the same."""
+    slider = screen.page.get_by_role("slider", name="Layer").first
+    expect(slider).to_have_attribute("aria-valuetext", layer)
+    title = screen.page.get_by_test_id("stMain").get_by_text(re.compile(r"llama · layer \d$"))
+    expect(title.first).to_contain_text(f"layer {layer}")
+    expect(screen.page.get_by_role("combobox", name="Model")).to_have_value(model)
+    assert drawn(screen, "chart-model") == where
+
+
+def test_back_and_forward_bring_a_page_as_it_was_left(screen, prepared):
     screen.open("map", **prepared.few)
+    screen.traces("chart-model")
+    begin = steps(screen)
+    model = screen.page.get_by_role("combobox", name="Model").input_value()
+    screen.page.get_by_role("slider", name="Layer").first.press("ArrowRight")
+    screen.await_query(layer="2").settle()
+    screen.choose("Colour", "Pole")
+    screen.await_query(colour="pole").settle()
+    assert steps(screen) == begin  # settings replace
+    screen.page.wait_for_timeout(500)
+    left, second = dict(screen.query()), drawn(screen, "chart-model")
+
+    go(screen, "Compare")
+    expect(screen.page).to_have_url(re.compile("/compare"))
+    screen.page.get_by_role("slider", name="Layer").first.press("Home")
+    screen.await_query(layer="emb").settle()
     go(screen, "Data")
-    heading = screen.page.get_by_role("heading", name="Map", level=1)
-    for _ in range(4):  # each choice in the address may be a step of its own
-        screen.page.go_back()
-        screen.page.wait_for_timeout(300)
-        screen.settle()
-        if heading.is_visible():
-            break
-    expect(heading).to_be_visible()
+    expect(screen.page).to_have_url(re.compile("/data"))
+    screen.choose("Model", "Qwen3-0.6B")
+    screen.await_query(model="hub:Qwen/Qwen3-0.6B@main").settle()
+    assert steps(screen) == begin + 2  # pages push
+
+    screen.page.go_back()
+    expect(screen.page.get_by_role("heading", name="Compare", level=1)).to_be_visible()
+    layer = screen.page.get_by_role("slider", name="Layer").first
+    expect(layer).to_have_attribute("aria-valuetext", "emb")
+    expect(screen.page.get_by_role("combobox", name="Model")).to_have_value(model)
+    assert screen.settle().query()["layer"] == "emb"
+
+    screen.page.go_back()
+    expect(screen.page.get_by_role("heading", name="Map", level=1)).to_be_visible()
+    check_map(screen, "2", model, second)
+    expect(screen.page.get_by_role("combobox", name="Colour")).to_have_value("Pole")
+    screen.page.wait_for_timeout(1000)  # the browser tells what its widgets hold: a second run
+    check_map(screen.settle(), "2", model, second)
+    assert screen.query() == left
+
+    screen.page.go_forward()
+    expect(screen.page.get_by_role("heading", name="Compare", level=1)).to_be_visible()
+    expect(layer).to_have_attribute("aria-valuetext", "emb")
+    screen.page.go_forward()
+    expect(screen.page.get_by_role("heading", name="Data", level=1)).to_be_visible()
+    expect(screen.page.get_by_role("combobox", name="Model")).to_have_value("Qwen3-0.6B")
+    assert steps(screen) == begin + 2
+
+
+def test_two_pages_in_haste_leave_each_entry_its_own_address(screen, prepared):
+    screen.open("map", **prepared.few, colour="pole")
+    screen.traces("chart-model")
+    links = screen.page.get_by_test_id("stSidebarNav")
+    for name in ("Data", "Map", "Overview"):
+        links.get_by_role("link", name=name).click()
+    expect(screen.page.get_by_role("heading", name="Moralscope", level=1)).to_be_visible()
+    screen.settle().choose("Model", "Qwen3-0.6B")  # no address waits for a page any more
+    screen.await_query(model="hub:Qwen/Qwen3-0.6B@main")
+    assert "colour" not in screen.query()
+
+
+def test_a_button_to_another_page_is_one_step_and_back_undoes_it(screen, prepared):
+    screen.open("", **prepared.few)
+    begin = steps(screen)
+    screen.page.get_by_role("button", name="Open the moral map").click()
+    screen.traces("chart-model")
+    screen.await_query(**prepared.few).settle()
+    assert screen.query() == prepared.few
+    assert steps(screen) == begin + 1
+    screen.page.go_back()
+    expect(screen.page.get_by_role("heading", name="Moralscope", level=1)).to_be_visible()
+    screen.settle()
+    assert screen.query() == prepared.few
 
 
 def test_one_button_begins(screen, prepared):
