@@ -79,12 +79,12 @@ def ask(found: pd.DataFrame) -> Choice:
         GROUPS,
         format_func=str.capitalize,
         help="Family, size and training are what the list of a sweep says.",
-        **bound("by", "training", GROUPS),
+        **bound("group", "training", GROUPS),
     )
     how = row[2].selectbox(
         "Measured alike",
         ways,
         help="Only runs with the same template, pooling, scaling and draws may be compared.",
-        **bound("how", ways[0], ways),
+        **bound("alike", ways[0], ways),
     )
     return Choice(test, group, leaderboard_view.measured_so(found, how, group))

@@ -19,7 +19,7 @@ def show(study: Study, choice: Choice) -> None:
         "Direction",
         AXES,
         format_func=lambda one: one.replace("-", " – "),
-        **bound("dose", "care-harm", AXES),
+        **bound("sweep", "care-harm", AXES),
     )
     spec = SweepSpec(axis, choice.layers[0], choice.method, choice.pooling, choice.positions)
     made = steering_jobs.strength_sweep(workbench(), study, spec)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.pages.conftest import ROUTER
+
 PAGES = ["", "data", "map"]
 TITLES = {"": "Moralscope", "data": "Data", "map": "Map"}
 #: One clear sentence, perhaps with one of advice; not a dump.
@@ -150,6 +152,29 @@ def test_the_layer_that_a_page_begins_with_is_that_of_the_next(open_read, here, 
     assert app.select_slider(key="layer").value == first == "1"
     assert app.select_slider(key="layer").proto.set_value
     assert "layer" not in app.query_params
+
+
+def test_no_key_of_the_address_means_one_thing_here_and_another_there():
+    bound = re.compile(r"""bound\(\s*"([^"]+)\"""")
+    pages: dict[str, set[str]] = {}
+    for path in (ROUTER.parents[1]).rglob("*.py"):
+        for key in bound.findall(path.read_text(encoding="utf-8")):
+            pages.setdefault(key, set()).add(path.parent.name)
+    assert {key for key, some in pages.items() if len(some) > 1} == {"prompt"}  # one and the same
+
+
+@pytest.mark.parametrize(
+    "query", [{"by": "architecture"}, {"how": "means"}, {"group": "token"}, {"alike": "means"}]
+)
+def test_an_address_of_before_and_a_value_of_another_page_open_with_the_default(
+    open_read, complaints, query
+):
+    app = open_read("leaderboard", **query)
+    assert complaints(app) == []
+    app.switch_page("../steer/page.py").run()
+    assert complaints(app) == []
+    app = open_read("steer", dose="harm")
+    assert complaints(app) == []
 
 
 @pytest.mark.parametrize("page", ["data", "map"])

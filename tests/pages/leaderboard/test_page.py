@@ -40,7 +40,7 @@ def test_one_model_stands_on_the_leaderboard_with_table_and_files(diagnosed, ope
 
 
 def test_the_test_and_the_grouping_come_from_the_address(diagnosed, open_read):
-    app = open_read("leaderboard", test="structural", by="architecture")
+    app = open_read("leaderboard", test="structural", group="architecture")
     assert [box.value for box in app.main.selectbox][:2] == ["structural", "architecture"]
     assert app.dataframe[0].value["group"].tolist() == ["LlamaForCausalLM"]
 
