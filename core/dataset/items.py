@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.dataset.splits import split_of, text_group
 from core.foundations import DIMENSIONS
+from core.statistics.words import count_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -199,7 +200,7 @@ def item_table(flat: "pa.Table", split_seed: int) -> "pa.Table":
     unique, place = texts.dictionary.to_pylist(), texts.indices
     groups = [text_group(text) for text in unique]
     splits = [split_of(group, split_seed) for group in groups]
-    words = [min(len(text.split()), np.iinfo(np.int16).max) for text in unique]
+    words = [min(count_words(text), np.iinfo(np.int16).max) for text in unique]
     names = [
         name if count == 1 else f"{name}-{count}"
         for name, count in zip(base[order].tolist(), repeat.tolist(), strict=True)

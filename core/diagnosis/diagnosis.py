@@ -28,6 +28,7 @@ from core.runtime.workers import each, workers
 from core.statistics.bag_of_words import bag_of_words, sentence_length
 from core.statistics.bootstrap import Estimate
 from core.statistics.scaling import Scaling, fit_scaler
+from core.statistics.words import counting_key
 
 #: What is measured beside the layers: word counts and the length of the sentence.
 Baseline = Literal["words", "length"]
@@ -282,7 +283,8 @@ def _layer_keys(study: Study, spec: DiagnosisSpec, layer: int) -> tuple[dict[str
 def _baseline_keys(study: Study, spec: DiagnosisSpec, name: Baseline) -> tuple[dict[str, Any], ...]:
     # What a pack brought along stays its own, even where it names no model.
     own = {"pack": study.plan.model.split(":")[1]} if study.card.packed else {}
-    return _keys({"states": name, "prompts": study.plan.digest, **own}, study, spec)
+    counted = counting_key(study.plan.prompts)
+    return _keys({"states": name, "prompts": study.plan.digest, **counted, **own}, study, spec)
 
 
 def _keys(

@@ -21,6 +21,7 @@ from core.statistics.bag_of_words import bag_of_words
 from core.statistics.bootstrap import Estimate, bootstrap_correlation, chance
 from core.statistics.neighbours import label_agreement, nearest, texts_by_size
 from core.statistics.scaling import Scaling, fit_scaler
+from core.statistics.words import counting_key
 
 #: Neighbours that are asked for their labels.
 ASKED: Final = 10
@@ -28,7 +29,8 @@ ASKED: Final = 10
 #: How a verdict follows, in words for the page.
 RULE: Final = (
     "Rule: “beyond chance and word counts” only if the model's whole 95 % interval lies above the "
-    "shuffled band and above the interval of a bag of words on the same texts. An untrained model "
+    "shuffled band and above the interval of a bag of words on the same texts (runs of "
+    "characters where a script has no blanks). An untrained model "
     "sees the words too: compare with the control in the sidebar."
 )
 
@@ -110,7 +112,12 @@ def word_figures(store: Store, study: Study, scaling: Scaling) -> Made[Figures]:
     return _figures(
         store,
         study,
-        {"states": "bag of words", "scaling": scaling, "prompts": study.plan.digest},
+        {
+            "states": "bag of words",
+            "scaling": scaling,
+            "prompts": study.plan.digest,
+            **counting_key(study.plan.prompts),
+        },
         lambda: _word_states(study, scaling),
     )
 

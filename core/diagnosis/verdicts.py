@@ -28,10 +28,10 @@ CONTROLS: Final[dict[str, str]] = {
 RULE: Final = (
     "Rule: a model's whole 95 % interval must lie above the band of labels shuffled within each "
     "foundation (knowing the topic is not enough; else “not distinguishable from chance”) and "
-    "above the interval of each control: word counts, sentence length, the embedding layer, an "
-    "untrained copy (else “no better than …”). Only then: “structure beyond all controls”. The "
-    "layer is chosen on one half of the texts; figure, band and controls of the scorecard come "
-    "from the other half."
+    "above the interval of each control: word counts (runs of characters where a script has no "
+    "blanks), sentence length, the embedding layer, an untrained copy (else “no better than …”). "
+    "Only then: “structure beyond all controls”. The layer is chosen on one half of the texts; "
+    "figure, band and controls of the scorecard come from the other half."
 )
 
 

@@ -22,6 +22,7 @@ from core.runtime.made import Made, artefact, read_json, write_json
 from core.runtime.progress import Report, part
 from core.runtime.store import Store, library_version
 from core.statistics.bootstrap import Estimate
+from core.statistics.words import counting_key
 
 #: Raised whenever the same items and states would give other figures.
 _FORMAT: Final = 3
@@ -131,6 +132,7 @@ def _key(paper: Study, plain: Study, draws: int, seed: int) -> Mapping[str, Any]
         "paper": paper.plan.base_key(),
         "plain": plain.plan.base_key(),
         "items": plain.items.digest,
+        **counting_key(plain.plan.prompts),
         "draws": draws,
         "seed": seed,
         "versions": {name: library_version(name) for name in ("numpy", "scikit-learn", "torch")},

@@ -1,7 +1,8 @@
 """What words alone can do: the control beside every figure that a model gets.
 
 A bag of words knows no meaning beyond which words occur, and a length not even that. Structure that
-they show as well is no evidence that the model represents morality.
+they show as well is no evidence that the model represents morality. What a word is, where a script
+has no blanks, tells ``statistics.words``.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.statistics.words import count_words, terms
+
 
 def bag_of_words(texts: Sequence[str], *, max_words: int = 4096) -> NDArray[np.float32]:
-    """Return TF-IDF vectors over single words and pairs of words.
+    """Return TF-IDF vectors over single words and pairs of words (``words.terms``).
 
     Args:
         texts: At least one text.
@@ -24,11 +27,10 @@ def bag_of_words(texts: Sequence[str], *, max_words: int = 4096) -> NDArray[np.f
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2),
+        analyzer=terms,
         min_df=2 if len(texts) > 2 else 1,
         max_features=max_words,
         sublinear_tf=True,
-        token_pattern=r"(?u)\b\w+\b",
         dtype=np.float32,
     )
     try:
@@ -54,9 +56,9 @@ def sentence_length(texts: Sequence[str]) -> NDArray[np.float32]:
 
     Returns:
         Shape ``(n_texts, 24)``, in [0, 1]: ``LENGTH_STEPS`` soft steps for the number of words
-        (what blanks part), then for the number of characters (blanks at the ends left out).
+        (``words.count_words``), then for the number of characters (blanks at the ends left out).
     """
-    counts = np.array([(len(text.split()), len(text.strip())) for text in texts], np.float64)
+    counts = np.array([(count_words(text), len(text.strip())) for text in texts], np.float64)
     return np.hstack([_soft_steps(np.log1p(column)) for column in counts.T]).astype(np.float32)
 
 

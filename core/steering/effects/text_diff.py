@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.activations.prompts import collate
 from core.activations.traces import step_logits, token_states
+from core.statistics.words import WORD
 from core.steering.directions import Direction
 
 if TYPE_CHECKING:
     from core.models.open_models import OpenModel
 
 Mark = Literal["same", "only here"]
-_WORDS: Final = re.compile(r"\s+|\w+|[^\w\s]")
+_WORDS: Final = re.compile(rf"\s+|{WORD}|[^\w\s]")
 #: Words whose repetition is looked for: a run of three that was there before.
 _RUN: Final = 3
 
@@ -48,7 +49,10 @@ def differing(plain: str, steered: str) -> tuple[list[Piece], list[Piece]]:
 
 
 def repetition(text: str) -> float:
-    """Return the share of runs of three words that occurred before, in [0, 1]; NaN if too short."""
+    """Return the share of runs of three words that occurred before, in [0, 1]; NaN if too short.
+
+    Where a script has no blanks, characters count as words.
+    """
     words = [word.lower() for word in _WORDS.findall(text) if word.strip()]
     runs = [tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)]
     if not runs:

@@ -248,6 +248,23 @@ def test_word_counts_are_those_of_the_texts_as_they_were_read(store):
     assert words[0] != words[1]
 
 
+def test_chinese_texts_have_word_counts_that_beat_chance(store):
+    """No blank parts their words: counted between blanks, hardly two texts shared one."""
+    draw = random.Random(0)
+    verbs, things = {-2: "打伤", 2: "照顾"}, [["护士", "病人"], ["生意", "交易"]]
+    words = ["昨天", "早上", "晚上", "常常", "悄悄", "忽然", "一起", "然后", "终于"]
+    texts = {}
+    for _ in range(160):
+        number, judgement = draw.randrange(2), draw.choice([-2, 2])
+        text = "".join([*draw.sample(words, 4), verbs[judgement], draw.choice(things[number])])
+        texts[text] = (text, FOUNDATIONS[number], judgement, 4)
+    made = study_of(store, write_rows(store, texts.values()), bag)
+    foundation, pole = evidence.evidence(store, made, 0, "mean", "standardised")[:2]
+    for one in (foundation, pole):
+        assert one.words.low > one.shuffled.high
+        assert one.verdict == WORDS
+
+
 def measured_words(made, scaling):
     counts = bag(made)
     states = fit_scaler(counts, scaling).apply(counts)[made.plan.rows]

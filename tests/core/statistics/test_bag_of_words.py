@@ -1,7 +1,11 @@
 """The words-alone control: it sees which words occur, and nothing else."""
 
+import hashlib
+
 import numpy as np
 
+from core.activations.prompts import ReadSpec
+from core.dataset import sets
 from core.statistics.bag_of_words import LENGTH_STEPS, bag_of_words, sentence_length
 
 TEXTS = [
@@ -91,3 +95,19 @@ def test_texts_of_one_length_are_all_alike():
 def test_length_knows_no_words():
     first, second = sentence_length(["help a man", "harm a cat"])
     np.testing.assert_array_equal(first, second)
+
+
+def test_the_built_in_sets_counts_are_what_they_were(store):
+    """Their bytes, written down before scripts without blanks were counted by characters."""
+    prompts = sorted({ReadSpec().prompt(text) for text in sets.builtin(store).texts()})
+    assert [
+        hashlib.sha256(counts.tobytes()).hexdigest()[:16]
+        for counts in (bag_of_words(prompts), sentence_length(prompts))
+    ] == ["1c8ed0a67377e0cc", "6df912b5ab40b9b2"]
+
+
+def test_length_counts_characters_as_words_where_there_are_no_blanks():
+    words = sentence_length(["我帮朋友", "我帮朋友去学校", "a b c d", "a b c d e f g"])[
+        :, :LENGTH_STEPS
+    ]
+    np.testing.assert_array_equal(words[:2], words[2:])

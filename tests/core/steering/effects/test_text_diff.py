@@ -50,6 +50,13 @@ def test_repetition_is_the_share_of_runs_seen_before():
     assert math.isnan(repetition("two words"))
 
 
+def test_where_a_script_has_no_blanks_characters_are_compared():
+    left, right = differing("他帮了朋友", "他骗了朋友")
+    assert [piece.text for piece in left if piece.mark == "only here"] == ["帮"]
+    assert [piece.text for piece in right if piece.mark == "only here"] == ["骗"]
+    assert repetition("他说他说他说") == pytest.approx(1 - 2 / 4)
+
+
 def test_perplexity_is_that_of_a_plain_forward(llama):
     ids, start = IDS, 2
     logs = torch.log_softmax(plain_logits(llama, ids), dim=1)
@@ -111,7 +118,7 @@ def test_long_and_repetitive_texts_are_compared_at_once():
 
 def test_any_text_is_cut_and_joined_again():
     draw = random.Random(5)
-    letters = "ab \n\t.,_é模‮😀\u0301\x00'"
+    letters = "ab \n\t.,_é模พื่។‮😀\u0301\x00'"
     for _ in range(300):
         texts = ["".join(draw.choices(letters, k=draw.randint(0, 40))) for _ in range(2)]
         for text, pieces in zip(texts, differing(*texts), strict=True):
