@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from core import CoreError
 from core.activations import remote
+from core.activations.finite import check_finite
 from core.activations.prompts import (
     PaddingSide,
     Pooling,
@@ -28,8 +28,7 @@ from core.activations.prompts import (
     pooling_masks,
 )
 from core.activations.traces import pooled_states
-from core.layers import EMBEDDING, layer_name
-from core.models.states_check import not_finite_advice
+from core.layers import EMBEDDING
 from core.runtime.arrays import create_array_file, map_array_file, to_float32, to_stored
 from core.runtime.progress import Report, silent
 from core.runtime.resumable import Journal, only_one
@@ -48,7 +47,6 @@ Edits = Callable[["torch.Tensor"], Mapping[int, Callable[["torch.Tensor"], "torc
 TOKEN_BUDGET: Final = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 
 _FORMAT: Final = 1
-_SHOWN_TEXT: Final = 80  # characters of a text in a message
 
 
 class Steered(NamedTuple):
@@ -214,15 +212,22 @@ def read_prompts(
 
     Returns:
         Shape ``(n_layers + 1, n_poolings, batch, d_model)``; entry 0 is the embedding output.
+
+    Raises:
+        CoreError: A state is NaN or infinite.
     """
     pad = model.tokenizer.pad_token_id or 0
     batch = collate(encoded, pad, side)
     masks = pooling_masks(batch["attention_mask"], poolings)
     if model.card.spec.remote:
-        away: NDArray[np.float32] = remote.pooled_states(model, batch, masks, report).numpy()
-        return away
-    made = None if edits is None else edits(batch["attention_mask"].bool())
-    states: NDArray[np.float32] = pooled_states(model, batch, masks, made).numpy()
+        pooled = remote.pooled_states(model, batch, masks, report)
+    else:
+        made = None if edits is None else edits(batch["attention_mask"].bool())
+        pooled = pooled_states(model, batch, masks, made)
+    layers = range(EMBEDDING, model.card.n_layers)
+    finite = pooled.isfinite().all(dim=3).all(dim=1)
+    check_finite(model, finite, layers, encoded, steered=edits is not None)
+    states: NDArray[np.float32] = pooled.numpy()
     return states
 
 
@@ -231,6 +236,9 @@ def read_texts(model: "OpenModel", texts: Sequence[str], spec: ReadSpec) -> NDAr
 
     Returns:
         Shape ``(n_layers + 1, n_poolings, n_texts, d_model)``; entry 0 is the embedding output.
+
+    Raises:
+        CoreError: A text has no token, or a state is NaN or infinite.
     """
     encoded = encode(model, [spec.prompt(text) for text in texts], spec.max_tokens)
     return read_prompts(model, encoded, spec.poolings)
@@ -378,7 +386,6 @@ def _fill(
             report(done, whole, f"reading texts · {finished:,} of {len(encoded):,}{rate}")
             some = [encoded[row] for row in rows]
             states = read_batch(some, _noted(report, done, whole))
-            _check_finite(plan, states, rows)
             for (layer, pooling), array in arrays.items():
                 entry = states[layer - EMBEDDING, plan.spec.poolings.index(pooling)]
                 array[rows] = to_stored(entry, plan.spec.dtype)
@@ -387,33 +394,6 @@ def _fill(
         finished += len(rows)
         done += cost
     report(done, whole, "storing what was read")
-
-
-def _check_finite(plan: Plan, states: NDArray[np.float32], rows: Sequence[int]) -> None:
-    """Refuse states that are no numbers before they are kept, with the first layer and a text.
-
-    Args:
-        plan: What is read.
-        states: Shape ``(n_layers + 1, n_poolings, batch, d_model)``.
-        rows: Which prompts the batch holds.
-
-    Raises:
-        CoreError: One is NaN or infinite.
-    """
-    broken = ~np.isfinite(states).all(axis=(1, 3))
-    if not broken.any():
-        return
-    entry, place = (int(one[0]) for one in np.nonzero(broken))
-    text = shorten(plan.prompts[rows[place]], _SHOWN_TEXT, placeholder=" …")
-    where = f"{layer_name(entry + EMBEDDING, long=True)}, in the text {text!r}"
-    if plan.steered is not None:
-        raise CoreError(
-            f"Steered like this, states are no longer finite numbers: {where}. Choose a smaller "
-            "strength, or a later layer."
-        )
-    raise CoreError(
-        f"States are not finite numbers: {where}. {not_finite_advice(plan.compute.split()[-1])}"
-    )
 
 
 def _noted(report: Report, done: int, whole: int) -> Report:

@@ -8,6 +8,7 @@ because nnsight is not thread-safe, and without gradients, because grad mode is 
 from typing import TYPE_CHECKING, Any
 
 from core import CoreError
+from core.activations.finite import check_finite
 from core.activations.prompts import Pooling
 
 if TYPE_CHECKING:
@@ -246,6 +247,9 @@ def token_states(
         model: An open model.
         batch: ``input_ids``, ``attention_mask`` and ``position_ids``, each ``(batch, tokens)``.
         layer: Decoder layer.
+
+    Raises:
+        CoreError: A state is NaN or infinite; padding does not count.
     """
     import torch
 
@@ -258,4 +262,8 @@ def token_states(
             saved.append(hidden[0] if isinstance(hidden, tuple) else hidden)
             tracer.stop()
     result: torch.Tensor = saved[0].float().cpu()
+    real = batch["attention_mask"].bool().cpu()
+    finite = (result.isfinite().all(dim=2) | ~real).all(dim=1)[None]
+    texts = [ids[own].tolist() for ids, own in zip(batch["input_ids"].cpu(), real, strict=True)]
+    check_finite(model, finite, [layer], texts)
     return result

@@ -164,7 +164,8 @@ def read_activations(
         report: Told the number of prompts read.
 
     Raises:
-        DictionaryError: The dictionary belongs to another model, or states are not finite.
+        DictionaryError: The dictionary belongs to another model.
+        CoreError: A state is NaN or infinite.
         Cancelled: The person cancelled.
     """
     check_fits(dictionary, model.card)
@@ -201,8 +202,8 @@ def features_of_text(
         max_tokens: A longer text loses its middle.
 
     Raises:
-        DictionaryError: The dictionary belongs to another model, or states are not finite.
-        CoreError: The text is empty, or holds half a character.
+        DictionaryError: The dictionary belongs to another model.
+        CoreError: The text is empty, holds half a character, or a state is NaN or infinite.
     """
     check_fits(dictionary, model.card)
     if not text.strip():

@@ -77,11 +77,11 @@ def place_sentence(
         scaling: How states are scaled.
 
     Returns:
-        Cosines are NaN at layers where all texts have the same state, or one is not finite.
+        Cosines are NaN at layers where all texts have the same state.
 
     Raises:
-        CoreError: The items were not read, a layer's states are not stored any more, or the model
-            has changed since.
+        CoreError: The items were not read, a layer's states are not stored any more, the model has
+            changed since, or a state is NaN or infinite.
     """
     check_model(model, study.plan)
     which = study.plan.spec.poolings.index(pooling)

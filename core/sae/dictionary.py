@@ -251,13 +251,10 @@ def sparse_codes(dictionary: Dictionary, states: NDArray[np.float32]) -> "csr_ar
 
     Args:
         dictionary: The dictionary.
-        states: Shape ``(n, d_model)``.
+        states: Shape ``(n, d_model)``, finite.
 
     Returns:
         Float32, shape ``(n, n_latents)``, rows in the order of ``states``.
-
-    Raises:
-        DictionaryError: A state is not finite.
     """
     import torch
     from scipy.sparse import csr_array, vstack
@@ -267,12 +264,6 @@ def sparse_codes(dictionary: Dictionary, states: NDArray[np.float32]) -> "csr_ar
     with torch.no_grad():
         for start in range(0, len(states), block):
             part = np.ascontiguousarray(states[start : start + block])
-            if not np.isfinite(part).all():
-                raise DictionaryError(
-                    "Some states are not finite numbers, so no latent can be read from them. Read "
-                    "the texts with dtype=float32; if they were, the model's weights hold NaN: "
-                    "fetch it again."
-                )
             parts.append(csr_array(dictionary.encode(torch.from_numpy(part)).cpu().numpy()))
     if not parts:
         return csr_array((0, dictionary.n_latents), dtype=np.float32)

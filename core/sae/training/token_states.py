@@ -115,6 +115,7 @@ def read_tokens(
         report: Told the number of tokens read.
 
     Raises:
+        CoreError: A state is NaN or infinite.
         CacheError: The disk is full or cannot be written.
         Cancelled: The person cancelled; batches done so far stay.
     """

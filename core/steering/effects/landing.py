@@ -53,7 +53,8 @@ def land(
         scaling: How states are scaled.
 
     Raises:
-        CoreError: The items were not read, or the model has changed since.
+        CoreError: The items were not read, the model has changed since, or a state is NaN or
+            infinite.
     """
     check_model(model, study.plan)
     which = study.plan.spec.poolings.index(pooling)

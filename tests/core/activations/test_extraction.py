@@ -634,6 +634,9 @@ def test_a_state_that_is_no_number_is_noticed_with_its_layer_and_text(dtype, cop
         CoreError, match=r"not finite numbers: embedding, in the text 'a walk with Zed is"
     ) as no:
         extract(store, model, texts)
+    with pytest.raises(CoreError) as typed:
+        read_texts(model, texts[2:], ALL)
+    assert str(typed.value) == str(no.value)
     assert ("with dtype=float32" in str(no.value)) == (dtype == "bfloat16")
     assert ("weights themselves hold NaN" in str(no.value)) == (dtype == "float32")
     assert open_states(store, make_plan(model.card, texts, ALL)) is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from core import CoreError
 from core.activations.extraction import load_or_extract, open_states, read_prompts
 from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec, encode
@@ -113,6 +114,16 @@ def test_the_layers_above_are_those_of_hooks_by_hand(name, request):
     for layer, hidden in enumerate(seen):
         np.testing.assert_allclose(got[layer + 1, 0, 0], hidden[0, 1:].mean(0), atol=1e-4)
         np.testing.assert_allclose(got[layer + 1, 1, 0], hidden[0, -1], atol=1e-4)
+
+
+def test_states_that_steering_makes_infinite_are_told_as_such(llama):
+    [ids] = encode(llama, ["to lie"], 99)
+
+    def edits(_):
+        return {0: lambda hidden: hidden * torch.inf}
+
+    with pytest.raises(CoreError, match=r"Steered like this.*layer 0, in the text 'to lie'"):
+        read_prompts(llama, [ids], ("mean",), edits=edits)
 
 
 def test_strength_0_is_the_plain_study_and_an_edit_of_nothing_changes_no_byte(llama, both):

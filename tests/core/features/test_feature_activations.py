@@ -122,8 +122,11 @@ def test_states_that_are_not_finite_are_no_codes(read, model):
     kept = weights.detach().clone()
     try:
         weights.data[0, 0] = torch.inf
-        with pytest.raises(DictionaryError, match="not finite"):
+        said = r"not finite numbers: layer 1, in the text '.*weights themselves hold NaN"
+        with pytest.raises(CoreError, match=said):
             read_activations(study.plan, model, made)
+        with pytest.raises(CoreError, match=said.replace("'.*", "'to lie'.*")):
+            features_of_text(model, made, "to lie")
     finally:
         weights.data.copy_(kept)
     assert replace(made).digest == made.digest

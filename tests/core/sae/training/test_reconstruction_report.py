@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from core import CoreError
 from core.models.open_models import describe, open_model
 from core.sae.dictionary import Dictionary, DictionaryInfo
 from core.sae.training.corpora import Documents
@@ -15,7 +16,7 @@ from core.sae.training.reconstruction_report import (
     random_dictionary,
 )
 from core.sae.training.sampled_text import sampled_documents
-from core.sae.training.token_states import TokenStates, read_tokens
+from core.sae.training.token_states import TokenStates, read_tokens, states_key
 
 LAYER = 1
 
@@ -183,6 +184,17 @@ def test_token_states_go_on_where_they_were_stopped(store, tiny, documents, monk
     every = np.arange(len(whole))
     np.testing.assert_allclose(resumed.rows(every), other.rows(every), rtol=1 / 128)
     assert not list((store.root / "partial").iterdir())
+
+
+def test_token_states_that_are_no_numbers_are_refused_and_not_kept(store, tiny):
+    ids = tiny.tokenizer(["to lie to Zed"])["input_ids"][0]
+    letter = tiny.tokenizer(["Z"])["input_ids"][0][-1]
+    with torch.no_grad():
+        tiny.module.get_input_embeddings().weight[letter, 3] = float("inf")
+    documents = Documents(((1, 5, 6, 7), tuple(ids)), ("items", "items"))
+    with pytest.raises(CoreError, match=r"layer 1, in the text 'to lie to Zed'.*hold NaN"):
+        read_tokens(store, tiny, documents, LAYER)
+    assert store.open_array("tokens", states_key(tiny, documents, LAYER, "bfloat16")) is None
 
 
 def test_states_in_several_parts_are_one_table():
