@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from core import CoreError
-from core.models.tokenizers import text_ids
+from core.models.opened import text_ids
 from core.runtime.arrays import StoredDtype
 
 if TYPE_CHECKING:
@@ -85,9 +85,10 @@ def encode(model: "OpenModel", prompts: Sequence[str], max_tokens: int) -> list[
     Of a long one the middle is left out.
 
     Raises:
-        CoreError: A prompt has no token: an empty text, a template that adds nothing, no BOS.
+        CoreError: A prompt has no token: an empty text, a template that adds nothing, no BOS. Or
+            the tokenizer is larger than the model.
     """
-    encoded = text_ids(model.tokenizer, list(prompts))
+    encoded = text_ids(model, prompts)
     if not all(encoded):
         raise CoreError(
             f"With this template an empty text gives no token to {model.card.name}. Use a template "

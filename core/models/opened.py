@@ -1,14 +1,20 @@
 """A model that is open: what a trace, a forward pass or a reading needs of it."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, Final
 
 from core.models.card import ModelCard
+from core.models.spec import ModelError
+from core.models.tokenizers import appended
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_SHOWN_TEXT: Final = 80  # characters of a text in a message
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,3 +41,30 @@ class OpenModel:
 
     lock: "threading.RLock"
     """Guards ``module`` in this process: neither nnsight nor plain forwards stand two threads."""
+
+
+def text_ids(model: OpenModel, texts: Sequence[str], *, bare: bool = False) -> list[list[int]]:
+    """Tokenise texts, each with what the tokenizer puts before it and without what it appends.
+
+    Args:
+        model: An open model.
+        texts: Any texts.
+        bare: Without what the tokenizer puts before a text, too.
+
+    Raises:
+        ModelError: A token is none of the model's: it would end a GPU process.
+    """
+    call: Any = model.tokenizer
+    behind = 0 if bare else len(appended(model.tokenizer))
+    found = call(list(texts), add_special_tokens=not bare)["input_ids"] if texts else []
+    known = model.card.vocabulary
+    for text, ids in zip(texts, found, strict=True):
+        if max(ids, default=0) >= known:
+            token = next(one for one in ids if one >= known)
+            shown = shorten(text, _SHOWN_TEXT, placeholder=" …")
+            raise ModelError(
+                f"{model.card.name} has {known:,} tokens, but its tokenizer reads {shown!r} with "
+                f"number {token:,}, {call.convert_ids_to_tokens(token)!r}. Leave that out, or copy "
+                "the tokenizer that belongs to the model."
+            )
+    return [list(ids)[: len(ids) - behind] for ids in found]

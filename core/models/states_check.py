@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from core.models.card import ModelCard
-from core.models.opened import OpenModel
+from core.models.opened import OpenModel, text_ids
 from core.models.spec import ModelError
 from core.models.tokenizers import prepended
 from core.runtime.made import Made, artefact, read_json, write_json
@@ -150,8 +150,7 @@ def _first_by_others(states: "torch.Tensor") -> float:
 
 def _tokens(model: OpenModel, text: str, length: int) -> list[int]:
     """Return so many tokens of a text; what a tokenizer makes too short is repeated."""
-    tokenizer: Any = model.tokenizer
-    ids = list(tokenizer([text])["input_ids"][0]) or [0]
+    ids = text_ids(model, [text])[0] or [0]
     return (ids * length)[:length]
 
 

@@ -61,13 +61,6 @@ def _around(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]
     return [], []  # it cuts texts differently where it adds tokens: nothing can be told apart
 
 
-def text_ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:
-    """Tokenise texts, each with what the tokenizer puts before it and without what it appends."""
-    call: Any = tokenizer
-    behind = len(appended(tokenizer))
-    return [list(ids)[: len(ids) - behind] for ids in call(texts)["input_ids"]]
-
-
 def ends_mark(store: Store, folder: Path, report: Report) -> str:
     """Return what the identity of a folder's model ends with: ``ENDS_OFF``, or nothing.
 

@@ -16,7 +16,7 @@ from core import CoreError
 from core.activations.decoding import Decoding, choose, end_tokens, next_inputs
 from core.activations.prompts import collate
 from core.activations.traces import step_logits
-from core.models.tokenizers import text_ids
+from core.models.opened import text_ids
 from core.steering.edits import Firings, LayerEdit, Steering
 from core.steering.recipes import MOST_PROMPT, Positions, RecipeError
 
@@ -63,13 +63,11 @@ def prompt_ids(model: "OpenModel", prompt: str, *, chat: bool) -> list[int]:
 
     Raises:
         RecipeError: It is empty, too long, no text, or the model has no chat template.
+        ModelError: The tokenizer is larger than the model.
     """
     text = _checked(prompt)
-    tokenizer: Any = model.tokenizer
-    if chat:
-        ids = list(tokenizer([_in_chat(model, text)], add_special_tokens=False)["input_ids"][0])
-    else:  # without the end that some tokenizers append: the text goes on
-        [ids] = text_ids(tokenizer, [text])
+    # Without the end that some tokenizers append: the text goes on.
+    [ids] = text_ids(model, [_in_chat(model, text) if chat else text], bare=chat)
     if not ids:
         raise RecipeError(f"{model.card.name} reads no token in this prompt. Type a few words.")
     return ids

@@ -17,7 +17,7 @@ import numpy as np
 from core import CoreError
 from core.activations.prompts import ReadSpec
 from core.dataset.items import Items
-from core.models.tokenizers import text_ids
+from core.models.opened import text_ids
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store, file_sha256, fingerprint
 from core.sae.training.sampled_text import sampled_documents
@@ -262,9 +262,9 @@ def _epochs(
 ) -> Iterator[list[int]]:
     """Yield documents for ever: first each action alone as the study reads it, then joined."""
     rng = np.random.default_rng([spec.seed, 1])
-    alone = _tokens(model, [read.prompt(text) for text in texts])
+    alone = text_ids(model, [read.prompt(text) for text in texts])
     yield from (alone[row] for row in rng.permutation(len(alone)))
-    sizes = [len(ids) for ids in _tokens(model, [f"{text}. " for text in texts])]
+    sizes = [len(ids) for ids in text_ids(model, [f"{text}. " for text in texts])]
     while True:
         order = [int(row) for row in rng.permutation(len(texts))]
         yield from _documents(model, texts, sizes, order, spec.length)
@@ -282,7 +282,7 @@ def _documents(
             filled = 0
         groups[-1].append(texts[row])
         filled += sizes[row]
-    return _tokens(model, [". ".join(group) + "." for group in groups])
+    return text_ids(model, [". ".join(group) + "." for group in groups])
 
 
 def _until(documents: Iterator[list[int]], positions: int) -> Iterator[list[int]]:
@@ -318,9 +318,9 @@ def _judging(
 ) -> list[list[int]]:
     """Return every other test action alone and the rest joined, so that documents share nothing."""
     joined = texts[1::2]
-    sizes = [len(ids) for ids in _tokens(model, [f"{text}. " for text in joined])]
+    sizes = [len(ids) for ids in text_ids(model, [f"{text}. " for text in joined])]
     order = [int(row) for row in np.random.default_rng([spec.seed, 2]).permutation(len(joined))]
-    alone = _tokens(model, [read.prompt(text) for text in texts[::2]])
+    alone = text_ids(model, [read.prompt(text) for text in texts[::2]])
     return [*alone, *(_documents(model, joined, sizes, order, spec.length) if joined else [])]
 
 
@@ -352,7 +352,7 @@ def _starts(
 ) -> list[list[int]]:
     """Return beginnings: in turn nothing and an action."""
     chosen = np.random.default_rng(seed).choice(len(texts), size=count)
-    actions = _tokens(model, [f"{texts[row]}." for row in chosen])
+    actions = text_ids(model, [f"{texts[row]}." for row in chosen])
     blank = _prefix(model) or [int(model.tokenizer.eos_token_id)]
     return [action if number % 2 else blank for number, action in enumerate(actions)]
 
@@ -366,7 +366,7 @@ def _from_file(model: "OpenModel", spec: CorpusSpec) -> tuple[list[list[int]], l
         raise CorpusError(
             f"{path.name} is not UTF-8 text. Save it as UTF-8, or name a plain text file."
         ) from error
-    ids = model.tokenizer([text], add_special_tokens=False)["input_ids"][0][: spec.file_tokens]
+    ids = text_ids(model, [text], bare=True)[0][: spec.file_tokens]
     prefix = _prefix(model)
     step = spec.length - len(prefix)
     pieces = [[*prefix, *ids[start : start + step]] for start in range(0, len(ids), step)]
@@ -387,12 +387,6 @@ def _checked(path: Path) -> Path:
     return path
 
 
-def _tokens(model: "OpenModel", texts: Sequence[str]) -> list[list[int]]:
-    if not texts:
-        return []
-    return text_ids(model.tokenizer, list(texts))
-
-
 def _prefix(model: "OpenModel") -> list[int]:
     """Return what the tokenizer puts before every text, such as BOS."""
-    return text_ids(model.tokenizer, [""])[0]
+    return text_ids(model, [""])[0]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.activations.prompts import collate, encode
 from core.activations.traces import held_logits, resumed_logits, step_logits
+from core.models.opened import text_ids
 from core.steering.edits import Editor, LayerEdit, Steering
 from core.steering.recipes import Positions
 
@@ -53,15 +54,10 @@ class WordSets:
         Raises:
             CoreError: Nothing is left on a side: the tokenizer does not tell the words apart.
         """
-        tokenizer: Any = model.tokenizer
-        sides = [
-            {
-                tokenizer(f" {word}", add_special_tokens=False)["input_ids"][0]
-                for word in words
-                if word.strip()
-            }
-            for words in (self.good, self.wrong)
-        ]
+        sides = []
+        for words in (self.good, self.wrong):
+            spaced = [f" {word}" for word in words if word.strip()]
+            sides.append({ids[0] for ids in text_ids(model, spaced, bare=True) if ids})
         good, wrong = sides[0] - sides[1], sides[1] - sides[0]
         if not good or not wrong:
             raise CoreError(

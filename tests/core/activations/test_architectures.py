@@ -72,6 +72,7 @@ def opened(module, tokenizer) -> Any:
     card = replace(
         made_card(module.config.model_type, shape.n_layers, shape.d_model),
         architecture=shape.architecture,
+        vocabulary=shape.vocabulary,
     )
     model = _wrap(card, module, tokenizer)
     check_states(model)
