@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from filelock import Timeout
 
 from core import CoreError
+from core.runtime.paths import shown_path
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store, clear_disk_errors
 
@@ -81,7 +82,7 @@ def fetch(store: Store, report: Report = silent, *, url: str = ARCHIVE_URL) -> P
     final = archive_path(store)
     if final.is_file():
         return final
-    by_hand = f"Or fetch {ARCHIVE_URL} in a browser, put it at {final.resolve()}, and try again."
+    by_hand = f"Or fetch {ARCHIVE_URL} in a browser, put it at {shown_path(final)}, and try again."
     place = _Place(final.with_suffix(".part"), final.with_suffix(".tag"), by_hand)
     try:
         with clear_disk_errors(store.root), store.lock("download").acquire(timeout=0):

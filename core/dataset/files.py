@@ -26,6 +26,7 @@ from core.dataset.rows import (
     json_object,
     literal,
 )
+from core.runtime.paths import shown_path
 from core.runtime.store import clear_disk_errors
 
 #: Uncompressed bytes accepted from a zip; the official table has 0.15 GB.
@@ -87,18 +88,20 @@ def check_file(path: Path) -> None:
     except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL
         there = False
     if not there:
-        shown = str(path) if len(str(path)) <= _SHOWN_PATH else f"{str(path)[:_SHOWN_PATH]} …"
+        shown = shown_path(path)
+        shown = shown if len(shown) <= _SHOWN_PATH else f"{shown[:_SHOWN_PATH]} …"
         raise TableError(f"There is no file {shown}. Check the path, or upload the file.")
     if path.is_dir():
-        raise TableError(f"{path} is a folder. Name the table file inside it.")
+        raise TableError(f"{path.name} is a folder. Name the table file inside it.")
     if not path.is_file():
-        raise TableError(f"{path} is not a regular file. {_ACCEPTED}")
+        raise TableError(f"{path.name} is not a regular file. {_ACCEPTED}")
     try:
         with path.open("rb") as file:
             first = file.read(1)
     except OSError as error:
         raise TableError(
-            f"{path} cannot be read ({error.strerror}). Give this user read access and try again."
+            f"{path.name} cannot be read ({error.strerror}). Give this user read access and try "
+            "again."
         ) from error
     if not first:
         raise TableError(f"{path.name} is empty. {_ACCEPTED}")

@@ -321,16 +321,16 @@ def _architecture(kind: str, name: str) -> str:
 def _find_folder(spec: ModelSpec, store: Store, report: Report) -> _Found:
     folder = Path(spec.location)
     check_folder(folder)
-    config = read_config(folder)
+    config = read_config(folder, folder.name)
     shape = read_shape(config, folder.name)
     files = tokenizer_files(folder)
     if _is_control(spec):
         count = count_from_config(config)
     else:
-        weights = read_weights(folder)
+        weights = read_weights(folder, folder.name)
         files, count = [*files, *weights.files], weights.n_parameters
     digest = folder_digest(store, folder, files, report)
-    identity = f"folder:{digest}{ends_mark(store, folder, report)}"
+    identity = f"folder:{digest}{ends_mark(store, folder, folder.name, report)}"
     return _Found(identity, shape, count, licence_of(folder), folder)
 
 
@@ -338,21 +338,21 @@ def _find_hub(spec: ModelSpec, store: Store, report: Report) -> _Found:
     report(0, 1, f"Asking the hub for {spec.location}")
     elsewhere = _is_control(spec) or spec.remote  # no weights of the hub's come here
     release = hub.find_release(spec, weights=not elsewhere)
-    config = read_config(hub.download_config(spec, release))
+    config = read_config(hub.download_config(spec, release), spec.location)
     shape = read_shape(config, spec.location)
     count = release.n_parameters
     if count is None or _is_control(spec):
-        count = _count_hub(config, release.folder, control=elsewhere)
+        count = _count_hub(config, release.folder, spec.location, control=elsewhere)
     # A server does not tell the commit it holds: this is the one that the hub names now.
     identity = f"{'remote' if spec.remote else 'hub'}:{spec.location}@{release.commit}"
-    identity += ends_mark(store, hub.download_tokenizer(spec, release), report)
+    identity += ends_mark(store, hub.download_tokenizer(spec, release), spec.location, report)
     return _Found(identity, shape, count, release.licence, release.folder, release.commit)
 
 
-def _count_hub(config: "PretrainedConfig", folder: Path | None, *, control: bool) -> int:
+def _count_hub(config: "PretrainedConfig", folder: Path | None, name: str, *, control: bool) -> int:
     if control or folder is None:
         return count_from_config(config)
-    return read_weights(folder).n_parameters
+    return read_weights(folder, name).n_parameters
 
 
 _SOURCES: Final = {

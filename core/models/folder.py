@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from core.models.spec import ModelError, clear_library_errors
+from core.runtime.paths import shown_path
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store, content_sha256, fingerprint
 
@@ -79,19 +80,21 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise ModelError(
-            f"There is no folder {folder}. Give one that holds config.json, a tokenizer and "
-            "*.safetensors."
+            f"There is no folder {shown_path(folder)}. Give one that holds config.json, a "
+            "tokenizer and *.safetensors."
         )
-    refuse_adapter(str(folder), [path.name for path in folder.iterdir()])
+    refuse_adapter(folder.name, [path.name for path in folder.iterdir()])
     _refuse_pointers(folder)
     if not (folder / "config.json").is_file():
         ggufs = sorted(path.name for path in folder.glob("*.gguf"))
-        hint = f" It holds {ggufs[0]}: ask for gguf:{folder / ggufs[0]}." if ggufs else ""
-        raise ModelError(f"{folder} has no config.json, so it is not a model folder.{hint}")
+        hint = (
+            f" It holds {ggufs[0]}: ask for gguf:{shown_path(folder / ggufs[0])}." if ggufs else ""
+        )
+        raise ModelError(f"{folder.name} has no config.json, so it is not a model folder.{hint}")
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ModelError(
-            f"{folder} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}). Save it there with "
-            "tokenizer.save_pretrained(folder)."
+            f"{folder.name} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}). Save it there "
+            "with tokenizer.save_pretrained(folder)."
         )
 
 
@@ -121,13 +124,17 @@ def _refuse_pointers(folder: Path) -> None:
     if names:
         others = f" and {len(names) - 1} more" if names[1:] else ""
         raise ModelError(
-            f"In {folder}, {names[0]}{others} holds a Git LFS pointer, not the file itself. Fetch "
-            "it there with: git lfs pull."
+            f"In {folder.name}, {names[0]}{others} holds a Git LFS pointer, not the file itself. "
+            "Fetch it there with: git lfs pull."
         )
 
 
-def read_config(folder: Path) -> "PretrainedConfig":
+def read_config(folder: Path, name: str) -> "PretrainedConfig":
     """Read the configuration; code that comes with a model is never run.
+
+    Args:
+        folder: Where it lies.
+        name: Of the model, for messages.
 
     Raises:
         ModelError: It cannot be read, or only remote code knows its architecture.
@@ -139,18 +146,20 @@ def read_config(folder: Path) -> "PretrainedConfig":
         stated = json.loads(path.read_text(encoding="utf-8"))
         model_type = str(stated.get("model_type", ""))
     except (ValueError, AttributeError) as error:
-        raise ModelError(f"{path} is not a model configuration in JSON: {error}.") from error
+        raise ModelError(
+            f"The config.json of {name} is no model configuration in JSON: {error}."
+        ) from error
     if model_type not in CONFIG_MAPPING:
         if stated.get("auto_map"):
             raise ModelError(
-                f"{folder.name} needs Python code of its own ({model_type or 'no model_type'}); "
+                f"{name} needs Python code of its own ({model_type or 'no model_type'}); "
                 "code from models is never run here. Choose a model that transformers knows."
             )
         raise ModelError(
-            f"The installed transformers knows no architecture {model_type!r} ({path}). Update "
+            f"The installed transformers knows no architecture {model_type!r} ({name}). Update "
             "transformers, or choose another model."
         )
-    with clear_library_errors(f"transformers cannot use {path}"):
+    with clear_library_errors(f"transformers cannot use the config.json of {name}", folder=folder):
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
@@ -209,8 +218,12 @@ def refuse_recurrent(kind: str, name: str) -> None:
         )
 
 
-def read_weights(folder: Path) -> Weights:
+def read_weights(folder: Path, name: str) -> Weights:
     """Find the safetensors files and count their numbers from their heads.
+
+    Args:
+        folder: Where they lie.
+        name: Of the model, for messages.
 
     Raises:
         ModelError: There are none, only pickled ones, one of them is missing or cut short, or the
@@ -222,14 +235,14 @@ def read_weights(folder: Path) -> Weights:
     elif (folder / SINGLE_FILE).is_file():
         names = [SINGLE_FILE]
     else:
-        refuse_weights(str(folder), [path.name for path in folder.iterdir()])
-    missing = [name for name in names if not (folder / name).is_file()]
+        refuse_weights(name, [path.name for path in folder.iterdir()])
+    missing = [file for file in names if not (folder / file).is_file()]
     if missing:
         raise ModelError(
-            f"{folder} is incomplete: {', '.join(missing[:3])} missing of {len(names)} weight "
+            f"{name} is incomplete: {', '.join(missing[:3])} missing of {len(names)} weight "
             "files. Copy or download it again."
         )
-    files = tuple(folder / name for name in names)
+    files = tuple(folder / file for file in names)
     return Weights(files, sum(_count(path) for path in files))
 
 
@@ -240,7 +253,7 @@ def _indexed(index: Path) -> list[str]:
         return sorted({str(name) for name in stated["weight_map"].values()})
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"{index} does not list weight files as JSON. Copy or download it again."
+            f"{index.name} does not list weight files as JSON. Copy or download it again."
         ) from error
 
 
@@ -268,20 +281,22 @@ def _count(path: Path) -> int:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= min(size - 8, _HEAD_LIMIT):
-            raise ModelError(f"{path} is not a safetensors file. Copy or download it again.")
+            raise ModelError(f"{path.name} is not a safetensors file. Copy or download it again.")
         try:
             head: dict[str, Any] = json.loads(file.read(length))
             entries = [entry for name, entry in head.items() if name != "__metadata__"]
             end = max((int(entry["data_offsets"][1]) for entry in entries), default=0)
             count = sum(prod(map(int, entry["shape"])) for entry in entries)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-            raise ModelError(f"{path} has a damaged head. Copy or download it again.") from error
+            raise ModelError(
+                f"{path.name} has a damaged head. Copy or download it again."
+            ) from error
     if end < 0 or not 0 <= count <= 8 * end:  # the smallest numbers there are have one bit
-        raise ModelError(f"{path} has a damaged head. Copy or download it again.")
+        raise ModelError(f"{path.name} has a damaged head. Copy or download it again.")
     if size < 8 + length + end:
         raise ModelError(
-            f"{path} is cut short: {size:,} of {8 + length + end:,} bytes. Copy or download it "
-            "again."
+            f"{path.name} is cut short: {size:,} of {8 + length + end:,} bytes. Copy or download "
+            "it again."
         )
     return count
 

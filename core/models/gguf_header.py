@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from core import CoreError
+from core.runtime.paths import shown_path
 
 _STRING: Final = 8
 _ARRAY: Final = 9
@@ -200,7 +201,7 @@ def read_header(path: Path) -> GgufHeader:
             part of a split file or something else than a language model.
     """
     if not path.is_file():
-        raise GgufError(f"There is no file {path}. Give the path of a .gguf file.")
+        raise GgufError(f"There is no file {shown_path(path)}. Give the path of a .gguf file.")
     with path.open("rb") as file:
         start = file.read(24)
         if start[:4] != b"GGUF":

@@ -111,16 +111,16 @@ def _check_free(card: ModelCard) -> None:
 
 def _open_tokenizer(card: ModelCard, folder: Path) -> "PreTrainedTokenizerBase":
     converted = card.spec.source in ("packaged", "gguf")
-    tokenizer = gguf.open_tokenizer(folder) if converted else open_tokenizer(folder)
-    _settle_padding(card, tokenizer, folder)
+    tokenizer = gguf.open_tokenizer(folder) if converted else open_tokenizer(folder, card.name)
+    _settle_padding(card, tokenizer)
     return tokenizer
 
 
-def _settle_padding(card: ModelCard, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
+def _settle_padding(card: ModelCard, tokenizer: "PreTrainedTokenizerBase") -> None:
     """Give a tokenizer a pad token that the model has a row for; padding is masked, any will do."""
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise ModelError(f"The tokenizer in {folder} has neither a pad nor an end token.")
+            raise ModelError(f"The tokenizer of {card.name} has neither a pad nor an end token.")
         tokenizer.pad_token = tokenizer.eos_token
     if int(tokenizer.pad_token_id) >= card.vocabulary:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(0)
@@ -130,7 +130,8 @@ def _load(card: ModelCard, folder: Path) -> "PreTrainedModel":
     """Load the weights straight onto their device, in their number format."""
     from transformers import AutoModelForCausalLM
 
-    with clear_library_errors(f"The weights of {card.name} in {folder} do not load"), gguf.quiet():
+    failure = f"The weights of {card.name} do not load"
+    with clear_library_errors(failure, folder=folder), gguf.quiet():
         module, info = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=torch_dtype(card.dtype),
@@ -141,7 +142,7 @@ def _load(card: ModelCard, folder: Path) -> "PreTrainedModel":
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # told below, with their names
         )
-    _refuse_mismatched(card, folder, info["mismatched_keys"])
+    _refuse_mismatched(card, info["mismatched_keys"])
     missing = sorted(info["missing_keys"])
     if missing:  # transformers would leave them random
         raise ModelError(
@@ -151,7 +152,7 @@ def _load(card: ModelCard, folder: Path) -> "PreTrainedModel":
     return _at_rest(card, module)
 
 
-def _refuse_mismatched(card: ModelCard, folder: Path, found: Iterable[tuple[Any, ...]]) -> None:
+def _refuse_mismatched(card: ModelCard, found: Iterable[tuple[Any, ...]]) -> None:
     """Refuse weights of other sizes than the configuration says; they would be left random."""
     wrong = sorted((str(name), tuple(stored), tuple(wanted)) for name, stored, wanted in found)
     if not wrong:
@@ -161,7 +162,7 @@ def _refuse_mismatched(card: ModelCard, folder: Path, found: Iterable[tuple[Any,
     raise ModelError(
         f"The weights of {card.name} do not fit its configuration: {name} is "
         f"{' × '.join(map(str, stored))} in the file and {' × '.join(map(str, wanted))} by "
-        f"{folder / 'config.json'}{others}. Correct config.json, or copy the model again."
+        f"config.json{others}. Correct that, or copy the model again."
     )
 
 
@@ -178,7 +179,7 @@ def _draw(card: ModelCard, folder: Path, seed: int) -> "PreTrainedModel":
 
     from core.models.folder import read_config
 
-    config = read_config(folder)
+    config = read_config(folder, card.name)
     with torch.random.fork_rng(devices=[]):  # the CPU's generator only: no other is drawn from
         torch.default_generator.manual_seed(seed)
         with clear_library_errors(f"transformers cannot build a {config.model_type} model"):

@@ -32,7 +32,10 @@ class ModelError(CoreError):
 
 @contextmanager
 def clear_library_errors(
-    sentence: str, advice: str = "", kind: type[CoreError] = ModelError
+    sentence: str,
+    advice: str = "",
+    kind: type[CoreError] = ModelError,
+    folder: Path | None = None,
 ) -> Iterator[None]:
     """Say in a sentence what a library makes of files that a person gave.
 
@@ -43,6 +46,7 @@ def clear_library_errors(
         sentence: What could not be done, without its full stop; the library's reason follows.
         advice: What to do, after that reason.
         kind: What to raise.
+        folder: Where the files lie: its path is left out of the reason.
 
     Raises:
         CoreError: Of that kind: the library failed in any way.
@@ -55,7 +59,10 @@ def clear_library_errors(
         # tokenizers is written in Rust, whose panics come as no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        reason = " ".join(str(error).split())[:_REASON_CHARACTERS] or type(error).__name__
+        reason = " ".join(str(error).split())
+        if folder is not None:
+            reason = reason.replace(f"{folder}/", "").replace(str(folder), folder.name)
+        reason = reason[:_REASON_CHARACTERS] or type(error).__name__
         raise kind(f"{sentence}: {reason}{advice and f'. {advice}'}") from error
 
 

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 ENDS_OFF = ";ends-off"
 
 
-def open_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
-    """Open the tokenizer of a model folder.
+def open_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
+    """Open the tokenizer of a model folder; the model's name is for messages.
 
     Raises:
         ModelError: It cannot be opened.
     """
     from transformers import AutoTokenizer
 
-    with clear_library_errors(f"The tokenizer in {folder} cannot be opened"):
+    with clear_library_errors(f"The tokenizer of {name} cannot be opened", folder=folder):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
@@ -61,7 +61,7 @@ def _around(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]
     return [], []  # it cuts texts differently where it adds tokens: nothing can be told apart
 
 
-def ends_mark(store: Store, folder: Path, report: Report) -> str:
+def ends_mark(store: Store, folder: Path, name: str, report: Report) -> str:
     """Return what the identity of a folder's model ends with: ``ENDS_OFF``, or nothing.
 
     A large tokenizer takes a second to open, so the answer is remembered by its files.
@@ -79,6 +79,6 @@ def ends_mark(store: Store, folder: Path, report: Report) -> str:
         key,
         read=read_json("ends.json", lambda record: list(record["ids"])),
         write=write_json("ends.json", lambda ids: {"ids": ids}),
-        make=lambda _: appended(open_tokenizer(folder)),
+        make=lambda _: appended(open_tokenizer(folder, name)),
     )
     return ENDS_OFF if ends.get() else ""

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from core import CoreError
 from core.runtime.arrays import StoredDtype, create_array_file, map_array_file, to_stored
+from core.runtime.paths import shown_path
 from core.runtime.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -88,13 +89,15 @@ def clear_disk_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CacheError(
-                f"The disk that holds {folder} is full. Nothing stored was lost: free some space "
-                "or set MORALSCOPE_CACHE to a folder on another disk, and try again."
+                f"The disk that holds {shown_path(folder)} is full. Nothing stored was lost: "
+                "free some space or set MORALSCOPE_CACHE to a folder on another disk, and try "
+                "again."
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise CacheError(
-                f"The cache folder {folder} cannot be written. Give this user write access, or set "
-                "MORALSCOPE_CACHE to a folder that can be written, and try again."
+                f"The cache folder {shown_path(folder)} cannot be written. Give this user "
+                "write access, or set MORALSCOPE_CACHE to a folder that can be written, and try "
+                "again."
             ) from error
         raise
 
@@ -265,7 +268,7 @@ class Store:
             folder.rename(target)
         notice = (
             f"A stored artefact of kind {folder.parent.name} was damaged ({fault}). It was moved "
-            f"to {target} and is made again."
+            f"to {shown_path(target)} and is made again."
         )
         _log.warning(notice)
         self.notices.append(notice)
@@ -330,8 +333,8 @@ class Store:
                 self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CacheError(
-                f"{self.root} cannot be the cache folder ({error.strerror}). Set MORALSCOPE_CACHE "
-                "to a folder that can be made and written."
+                f"{shown_path(self.root)} cannot be the cache folder ({error.strerror}). Set "
+                "MORALSCOPE_CACHE to a folder that can be made and written."
             ) from error
         self.sweep()
 

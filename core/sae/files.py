@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import uuid4
 
+from core.runtime.paths import shown_path
 from core.sae.dictionary import Dictionary, DictionaryError
 from core.sae.layouts.dictionary_learning import from_dictionary_learning
 from core.sae.layouts.gemma_scope import from_gemma_scope
@@ -63,7 +64,7 @@ def load_folder(path: Path, told: Hints = UNTOLD) -> Dictionary:
     """
     path = path.expanduser().absolute()
     if not path.exists():
-        raise DictionaryError(f"There is no {path}. {_READ}")
+        raise DictionaryError(f"There is no {shown_path(path)}. {_READ}")
     told = told if told.source else replace(told, source=f"folder:{path}")
     if path.is_file() and path.name.endswith(".pt") and path.name != LEARNED_WEIGHTS:
         return from_qwen_scope(path.parts, read_torch_file(path), told)
@@ -94,7 +95,7 @@ def _load_saelens(folder: Path, told: Hints) -> Dictionary:
     for name in (SAELENS_CONFIG, SAELENS_WEIGHTS):
         if not (folder / name).is_file():
             raise DictionaryError(
-                f"{folder} is incomplete: {name} is missing. Copy, download or train it again."
+                f"{folder.name} is incomplete: {name} is missing. Copy, download or train it again."
             )
     scaler = folder / SAELENS_SCALER
     if told.scale is None and scaler.is_file():
@@ -111,11 +112,11 @@ def _number(value: object) -> float | None:
 def _only_qwen_file(folder: Path) -> Path:
     found = sorted(folder.glob(f"layer*{QWEN_SUFFIX}"))
     if not found:
-        raise DictionaryError(f"{folder} holds no dictionary. {_READ}")
+        raise DictionaryError(f"{folder.name} holds no dictionary. {_READ}")
     if len(found) > 1:
         raise DictionaryError(
-            f"{folder} holds {len(found)} dictionaries, one a layer. Name one, such as "
-            f"folder:{found[0]}."
+            f"{folder.name} holds {len(found)} dictionaries, one a layer. Name one, such as "
+            f"folder:{shown_path(found[0])}."
         )
     return found[0]
 
@@ -155,8 +156,8 @@ def save_folder(dictionary: Dictionary, path: Path, dtype: WeightDtype = "float3
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DictionaryError(
-            f"The dictionary cannot be written to {path} ({reason}). Free some space or choose "
-            "another folder."
+            f"The dictionary cannot be written to {path.name} ({reason}). Free some space or "
+            "choose another folder."
         ) from error
     return path
 

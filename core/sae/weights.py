@@ -33,14 +33,16 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > MAX_TEXT_BYTES:
-            raise DictionaryError(f"{path} is far too large for a description. {_AGAIN}")
+            raise DictionaryError(f"{path.name} is far too large for a description. {_AGAIN}")
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
-        raise DictionaryError(f"{path} is cut short or damaged: it is no JSON. {_AGAIN}") from error
+        raise DictionaryError(
+            f"{path.name} is cut short or damaged: it is no JSON. {_AGAIN}"
+        ) from error
     if not isinstance(value, dict):
-        raise DictionaryError(f"{path} is damaged: it holds no JSON object. {_AGAIN}")
+        raise DictionaryError(f"{path.name} is damaged: it holds no JSON object. {_AGAIN}")
     return value
 
 
@@ -59,7 +61,7 @@ def read_safetensors(path: Path) -> dict[str, "torch.Tensor"]:
             return _as_float32(path, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except SafetensorError as error:
         raise DictionaryError(
-            f"{path} is cut short or damaged: it is no safetensors file. {_AGAIN}"
+            f"{path.name} is cut short or damaged: it is no safetensors file. {_AGAIN}"
         ) from error
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -82,13 +84,15 @@ def read_torch_file(path: Path) -> dict[str, "torch.Tensor"]:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DictionaryError(
-            f"{path} holds more than tensors. Opening it could run code, so it is refused. Ask "
-            "its author for a safetensors file, or for a dict of tensors alone."
+            f"{path.name} holds more than tensors. Opening it could run code, so it is refused. "
+            "Ask its author for a safetensors file, or for a dict of tensors alone."
         ) from error
     except _DAMAGE as error:
-        raise DictionaryError(f"{path} is damaged: PyTorch cannot read it. {_AGAIN}") from error
+        raise DictionaryError(
+            f"{path.name} is damaged: PyTorch cannot read it. {_AGAIN}"
+        ) from error
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise DictionaryError(f"{path} holds no dict of tensors, so it is no dictionary.")
+        raise DictionaryError(f"{path.name} holds no dict of tensors, so it is no dictionary.")
     return _as_float32(path, value)
 
 
@@ -101,8 +105,8 @@ def _check_archive(path: Path) -> None:
         raise _unreadable(path, error) from error
     except (zipfile.BadZipFile, ValueError, RuntimeError, struct.error) as error:
         raise DictionaryError(
-            f"{path} is no whole PyTorch archive: it is cut short, damaged, or a plain pickle, "
-            f"which could run code and is refused. {_AGAIN}"
+            f"{path.name} is no whole PyTorch archive: it is cut short, damaged, or a plain "
+            f"pickle, which could run code and is refused. {_AGAIN}"
         ) from error
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > MAX_BYTES:
@@ -110,7 +114,7 @@ def _check_archive(path: Path) -> None:
     if any(
         entry.filename.endswith(".pkl") and entry.file_size > MAX_TEXT_BYTES for entry in entries
     ):
-        raise DictionaryError(f"{path} holds more than tensors, so it is refused.")
+        raise DictionaryError(f"{path.name} holds more than tensors, so it is refused.")
 
 
 def _as_float32(path: Path, tensors: Mapping[str, Any]) -> dict[str, "torch.Tensor"]:
@@ -119,7 +123,9 @@ def _as_float32(path: Path, tensors: Mapping[str, Any]) -> dict[str, "torch.Tens
     for name, tensor in tensors.items():
         plain = isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided
         if not plain or not (tensor.is_floating_point() or _is_count(tensor)):
-            raise DictionaryError(f"{path} is no dictionary: {name[:40]!r} is no tensor of floats.")
+            raise DictionaryError(
+                f"{path.name} is no dictionary: {name[:40]!r} is no tensor of floats."
+            )
     # Numbers, not bytes stored: a tensor may repeat one number a million times.
     size = 4 * sum(tensor.numel() for tensor in tensors.values())
     if size > MAX_BYTES:
@@ -137,10 +143,10 @@ def _is_count(tensor: "torch.Tensor") -> bool:
 
 def _too_large(path: Path, size: int) -> str:
     return (
-        f"{path} would fill {size / 2**30:,.0f} GiB of memory; dictionaries up to "
+        f"{path.name} would fill {size / 2**30:,.0f} GiB of memory; dictionaries up to "
         f"{MAX_BYTES / 2**30:,.0f} GiB are read. Choose one with fewer latents."
     )
 
 
 def _unreadable(path: Path, error: OSError) -> DictionaryError:
-    return DictionaryError(f"{path} cannot be read ({error.strerror or error}).")
+    return DictionaryError(f"{path.name} cannot be read ({error.strerror or error}).")

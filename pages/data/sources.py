@@ -7,6 +7,7 @@ import streamlit as st
 from core.dataset import archive
 from core.dataset.items import Items
 from core.dataset.sets import ItemSpec
+from core.runtime.paths import shown_path
 from core.runtime.runner import Job
 from core.runtime.uploads import keep_upload
 from pages.data import table_form
@@ -103,5 +104,5 @@ def _official() -> None:
         st.rerun()
     st.caption(
         f"Without a network: fetch {archive.ARCHIVE_URL} elsewhere and put it at "
-        f"{archive.archive_path(workbench().store)}, or upload it."
+        f"{shown_path(archive.archive_path(workbench().store))}, or upload it."
     )

@@ -18,6 +18,7 @@ from core import CoreError
 from core.activations.prompts import ReadSpec
 from core.dataset.items import Items
 from core.models.opened import text_ids
+from core.runtime.paths import shown_path
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store, file_sha256, fingerprint
 from core.sae.training.sampled_text import sampled_documents
@@ -378,7 +379,7 @@ def _checked(path: Path) -> Path:
     """Return a file's path, or refuse it."""
     path = path.expanduser()
     if not path.is_file():
-        raise CorpusError(f"There is no text file {path}. Name a UTF-8 text file.")
+        raise CorpusError(f"There is no text file {shown_path(path)}. Name a UTF-8 text file.")
     size = path.stat().st_size
     if not 0 < size <= MOST_FILE_BYTES:
         raise CorpusError(

@@ -270,8 +270,9 @@ def test_the_packaged_model_opens_with_its_measures(gemma):
 def test_entries_of_the_wrong_type_are_told(copy_spec, store, file, change, words):
     path = Path(copy_spec.location) / file
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(ModelError, match=words):
+    with pytest.raises(ModelError, match=words) as refusal:
         open_model(describe(copy_spec, store), store)
+    assert str(path.parent.parent) not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

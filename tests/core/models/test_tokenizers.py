@@ -84,7 +84,7 @@ def test_readings_without_the_end_have_an_identity_of_their_own(ending_spec, lla
 
 def test_a_tokenizer_is_looked_at_once(llama_spec, store, monkeypatch):
     describe(llama_spec, store)
-    monkeypatch.setattr(ours, "open_tokenizer", lambda folder: pytest.fail(f"opened {folder}"))
+    monkeypatch.setattr(ours, "open_tokenizer", lambda folder, _: pytest.fail(f"opened {folder}"))
     describe(llama_spec, store)
     describe(llama_spec.untrained(), store)
     assert Path(llama_spec.location).is_dir()

@@ -24,7 +24,9 @@ class Malicious:
 def test_code_in_a_torch_file_is_refused_and_never_runs(tmp_path):
     trap, file = tmp_path / "trap", tmp_path / "layer0.sae.pt"
     torch.save({"W_enc": torch.zeros(2), "x": Malicious(trap)}, file)
-    with pytest.raises(DictionaryError, match="could run code, so it is refused"):
+    with pytest.raises(
+        DictionaryError, match=r"^layer0\.sae\.pt .*could run code, so it is refused"
+    ):
         read_torch_file(file)
     assert not trap.exists()
     torch.load(file, weights_only=False)  # the control: this file does run code elsewhere
