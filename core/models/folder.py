@@ -11,6 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from core.models.quiet import quiet
 from core.models.spec import ModelError, clear_library_errors
 from core.runtime.paths import shown_path
 from core.runtime.progress import Report, silent
@@ -159,7 +160,10 @@ def read_config(folder: Path, name: str) -> "PretrainedConfig":
             f"The installed transformers knows no architecture {model_type!r} ({name}). Update "
             "transformers, or choose another model."
         )
-    with clear_library_errors(f"transformers cannot use the config.json of {name}", folder=folder):
+    with (
+        quiet(),
+        clear_library_errors(f"transformers cannot use the config.json of {name}", folder=folder),
+    ):
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
@@ -310,7 +314,8 @@ def count_from_config(config: "PretrainedConfig") -> int:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with clear_library_errors(f"transformers cannot build a {config.model_type} model"):
+    failure = f"transformers cannot build a {config.model_type} model"
+    with quiet(), clear_library_errors(failure):
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     return sum(parameter.numel() for parameter in model.parameters())

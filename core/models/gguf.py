@@ -26,6 +26,7 @@ from core.models.gguf_header import (
     read_header,
     write_without_vocabulary,
 )
+from core.models.quiet import quiet
 from core.models.spec import clear_library_errors
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store, content_sha256, file_sha256
@@ -361,22 +362,6 @@ def open_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         tokenizer_file=str(folder / "tokenizer.json"), **kept
     )
     return tokenizer
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' bars and reports off the screen: what matters we tell ourselves."""
-    from transformers.utils import logging
-
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from core.models.card import PACKED, ModelCard, describe
 from core.models.devices import release, room, torch_dtype
 from core.models.gguf_header import GgufError
 from core.models.opened import OpenModel
+from core.models.quiet import ignore_names, quiet
 from core.models.spec import (
     KNOWN,
     KnownModel,
@@ -72,6 +73,12 @@ def open_model(card: ModelCard, store: Store, report: Report = silent) -> OpenMo
         remote_host.key()  # before anything is downloaded
     folder = _fetch(card, store, part(report, 0.0, 0.8))
     _check_free(card)
+    with quiet():
+        return _open(card, folder, store, report)
+
+
+def _open(card: ModelCard, folder: Path, store: Store, report: Report) -> OpenModel:
+    """Open what lies in a folder, and check it."""
     report(0.8, 1.0, f"Opening the tokenizer of {card.name}")
     tokenizer = _open_tokenizer(card, folder)
     if card.spec.remote:
@@ -131,7 +138,7 @@ def _load(card: ModelCard, folder: Path) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM
 
     failure = f"The weights of {card.name} do not load"
-    with clear_library_errors(failure, folder=folder), gguf.quiet():
+    with clear_library_errors(failure, folder=folder):
         module, info = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=torch_dtype(card.dtype),
@@ -240,6 +247,7 @@ def _wrap(
 ) -> OpenModel:
     from nnsight import TransformersModel
 
+    ignore_names()
     layers = find_layers(module, card.n_layers)
     lm = TransformersModel(module, tokenizer=tokenizer, task="text-generation")
     return OpenModel(card, lm, module, tokenizer, layers, f"{layers}.0", threading.RLock())
@@ -249,6 +257,7 @@ def _outline(card: ModelCard, tokenizer: "PreTrainedTokenizerBase") -> OpenModel
     """Return the shape of a model that runs elsewhere; it has no weights."""
     from nnsight import TransformersModel
 
+    ignore_names()
     lm = TransformersModel(str(card.folder), tokenizer=tokenizer, task="text-generation")
     layers = find_layers(lm._module, card.n_layers)
     return OpenModel(card, lm, lm._module, tokenizer, layers, f"{layers}.0", threading.RLock())

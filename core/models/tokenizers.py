@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.models.folder import folder_digest, tokenizer_files
+from core.models.quiet import quiet
 from core.models.spec import clear_library_errors
 from core.runtime.made import artefact, read_json, write_json
 from core.runtime.progress import Report
@@ -29,7 +30,7 @@ def open_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
-    with clear_library_errors(f"The tokenizer of {name} cannot be opened", folder=folder):
+    with quiet(), clear_library_errors(f"The tokenizer of {name} cannot be opened", folder=folder):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )

@@ -12,6 +12,7 @@ import pytest
 from core.models import gguf
 from core.models.gguf_header import GgufError, check_length, read_header, write_without_vocabulary
 from core.models.open_models import ModelSpec, describe, open_model
+from core.models.quiet import quiet
 from core.runtime.progress import Cancelled
 from core.runtime.store import Store
 
@@ -209,7 +210,7 @@ def test_a_converted_model_equals_transformers_own_reading_of_the_file(tiny_gguf
 
     folder = gguf.convert_file(tiny_gguf, store)
     place = {"gguf_file": tiny_gguf.name}
-    with gguf.quiet():
+    with quiet():
         plain = AutoModelForCausalLM.from_pretrained(tiny_gguf.parent, **place, dtype=torch.float32)
         ours = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(tiny_gguf.parent, **place)
@@ -423,7 +424,7 @@ def test_the_converted_gemma_equals_transformers_own_reading(gemma, tmp_path):
     with whole.open("wb") as file:
         for piece in gguf.packaged_chunks():
             file.write(piece.read_bytes())
-    with gguf.quiet():
+    with quiet():
         plain = AutoModelForCausalLM.from_pretrained(
             tmp_path, gguf_file=whole.name, dtype=torch.float32
         ).eval()

@@ -1,4 +1,6 @@
+import logging
 import shutil
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -91,12 +93,32 @@ def test_a_model_is_checked_once_for_each_number_format(llama_spec, store, monke
     assert [model.card.dtype for model in checked] == ["float32", "bfloat16"]
 
 
-@pytest.mark.filterwarnings("ignore:Module .* has a submodule named 'output'")
 def test_positions_that_begin_behind_the_pad_token_are_refused(save, store):
     with pytest.raises(
         ModelError, match=r"roberta \(RobertaForCausalLM\) cannot be read here: in a "
     ):
         opened(save(roberta()), store)
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_what_libraries_say_of_an_encoder_stays_off_the_screen(save, store, monkeypatch, seed):
+    """nnsight minds modules named ``output``, transformers a decoder that does not say it is."""
+    config = roberta()
+    config.is_decoder = False
+    spec = replace(save(config), untrained_seed=seed)
+    said = []
+    listener = logging.Handler()
+    monkeypatch.setattr(listener, "emit", lambda record: said.append(record.getMessage()))
+    logging.getLogger("transformers").addHandler(listener)
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            with pytest.raises(ModelError, match="cannot be read here: in a padded batch"):
+                opened(spec, store)
+    finally:
+        logging.getLogger("transformers").removeHandler(listener)
+    assert said == []
+    assert [str(one.message) for one in warned] == []
 
 
 def test_layers_that_put_tokens_before_texts_are_refused(save, store, monkeypatch):
