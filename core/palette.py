@@ -31,7 +31,16 @@ FADED: Final = "rgba(150,150,150,0.22)"
 UNKNOWN: Final = "rgba(120,120,120,0.6)"
 #: Sequential and diverging scales that keep their order in grey and for colour-blind readers.
 SEQUENTIAL: Final = "Viridis"
-DIVERGING: Final = ((0.0, "#7B3294"), (0.5, "#BDBDBD"), (1.0, "#E08214"))
+DIVERGING: Final = ((0.0, "#A56CC1"), (0.5, "#BDBDBD"), (1.0, "#E08214"))
+#: Counts in cells, few to many.
+COUNTS: Final = ((0.0, "#EFF3FF"), (1.0, "#5BA3D0"))
+#: A cell without a value.
+EMPTY: Final = "#E6E6E6"
+#: Figures in cells of the three: legible (4.5 to 1) on each of their colours, in both themes.
+IN_CELLS: Final = "#111111"
+#: Red, green, blue and the most opacity of a tint on which the text of either theme is legible.
+_TINTS: Final = {True: "224,130,20", False: "165,108,193"}
+_TINTED: Final = 0.58
 CONTROL: Final = "#8C8C8C"
 #: What the person added: selection, search matches, the own sentence.
 OWN: Final = "#E6007A"
@@ -55,3 +64,12 @@ CHANCE: Final = "rgba(140,140,140,0.35)"
 SIDE_COLOURS: Final = (MODEL, "#D55E00", "#00916A", "#8E5BD0")
 SIDE_DASHES: Final = ("solid", "dash", "dot", "dashdot")
 SIDE_SYMBOLS: Final = ("circle", "diamond", "square", "triangle-up")
+
+
+def tint(share: float) -> str:
+    """Return a CSS colour to lay beneath a word: orange above 0, purple below.
+
+    Args:
+        share: How strong, −1 to 1; what lies beyond is as strong as the ends.
+    """
+    return f"rgba({_TINTS[share > 0]},{_TINTED * min(abs(share), 1.0):.2f})"

@@ -20,6 +20,8 @@ from core.palette import (
     CONTROL_COLOURS,
     CONTROL_DASHES,
     DIVERGING,
+    EMPTY,
+    IN_CELLS,
     MODEL,
     OWN,
 )
@@ -40,7 +42,6 @@ _FLOOR: Final = -1.0
 #: A label on a bar, readable on either ground.
 _LABEL: Final[dict[str, Any]] = {"font": {"color": "#fff"}, "bgcolor": "#555", "borderpad": 2}
 _RIBBON: Final = "rgba(47,111,222,0.22)"
-_EMPTY: Final = "rgba(140,140,140,0.12)"
 _SCALE: Final = [list(stop) for stop in DIVERGING]
 
 
@@ -306,22 +307,24 @@ def _heatmap(
     height: int,
 ) -> go.Figure:
     figure = go.Figure()
-    gaps: dict[str, Any] = {"xgap": 2, "ygap": 2, "showscale": False}
     common: dict[str, Any] = {
         "x": columns,
         "y": list(DIMENSIONS),
         "customdata": hover,
         "hovertemplate": "%{customdata}<extra></extra>",
-        **gaps,
+        "texttemplate": "%{text}",
+        "textfont": {"color": IN_CELLS},
+        "xgap": 2,
+        "ygap": 2,
+        "showscale": False,
     }
     missing = np.where(np.isnan(colour), 0.0, np.nan)
     if np.isnan(colour).any():
         figure.add_trace(
             go.Heatmap(
                 z=missing,
-                colorscale=[[0, _EMPTY], [1, _EMPTY]],
+                colorscale=[[0, EMPTY], [1, EMPTY]],
                 text=[["–"] * len(columns)] * len(DIMENSIONS),
-                texttemplate="%{text}",
                 **common,
             )
         )
@@ -332,7 +335,6 @@ def _heatmap(
             zmax=1,
             colorscale=_SCALE,
             text=text,
-            texttemplate="%{text}",
             **common,
         )
     )

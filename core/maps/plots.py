@@ -12,9 +12,11 @@ from core.foundations import DIMENSIONS, FOUNDATIONS, POLES
 from core.maps.view import Colouring, Picture
 from core.palette import (
     CONTROL,
+    COUNTS,
     DIVERGING,
     FADED,
     FOUNDATION_COLOURS,
+    IN_CELLS,
     OWN,
     POLE_SYMBOLS,
     SEQUENTIAL,
@@ -182,7 +184,8 @@ def _star(figure: go.Figure, own: NDArray[np.floating]) -> None:
         "line": {"width": 1, "color": "white"},
     }
     if len(own) == 2:
-        mark: Any = go.Scatter(x=[own[0]], y=[own[1]], marker=look)
+        halo = {"shadow": "auto"}  # it is written among the points
+        mark: Any = go.Scatter(x=[own[0]], y=[own[1]], marker=look, textfont=halo)
     else:
         look = {**look, "symbol": "cross", "size": 8}
         mark = go.Scatter3d(x=[own[0]], y=[own[1]], z=[own[2]], marker=look)
@@ -342,9 +345,10 @@ def strata_figure(counts: pd.DataFrame) -> go.Figure:
             x=["0" if step == "neutral" else step for step in steps],
             y=[name.replace("-", " – ") for name in counts.index],
             customdata=np.tile(np.array(counts.columns, object), (len(counts), 1)),
-            colorscale="Blues",
+            colorscale=[list(stop) for stop in COUNTS],
             text=counts.to_numpy(),
             texttemplate="%{text}",
+            textfont={"color": IN_CELLS},
             showscale=False,
             hovertemplate="%{y}, %{customdata}: %{z} items<extra></extra>",
             xgap=2,

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from core.charts import ribbon
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, MODEL, OWN
+from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, IN_CELLS, MODEL, OWN
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.strength_sweep import SAFE_KL, Check, StrengthSweep
 from core.wording import number
@@ -208,6 +208,7 @@ def leakage_figure(leakage: OffTarget) -> go.Figure:
             colorbar={"title": "shift", "thickness": 10},
             text=[[number(one, 1, signed=True) for one in row] for row in leakage.shift],
             texttemplate="%{text}",
+            textfont={"color": IN_CELLS},
             xgap=1,
             ygap=1,
             hovertemplate="towards %{y}, asked %{x}: %{z:+.2f}<extra></extra>",

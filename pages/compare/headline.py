@@ -12,6 +12,7 @@ from core.comparison.sides import LETTERS, Side
 from core.layers import layer_name
 from core.palette import SIDE_COLOURS
 from pages.compare.choice import Choice
+from pages.shared.frame import coloured
 
 _SIGNS = ("●", "◆", "■", "▲")
 
@@ -20,7 +21,7 @@ def legend(sides: Sequence[Side]) -> None:
     """Name the sides with their colours, shapes and layers."""
     several = len({side.pooling for side in sides}) > 1
     parts = [
-        f"<span><span style='color:{colour}'>{sign}</span> <strong>{letter}</strong> "
+        f"<span>{coloured(sign, colour)} <strong>{letter}</strong> "
         f"{escape(side.study.card.name)} · {layer_name(side.layer, long=True)}"
         f"{f' · {side.pooling} state' if several else ''}</span>"
         for letter, sign, colour, side in zip(LETTERS, _SIGNS, SIDE_COLOURS, sides, strict=False)

@@ -12,6 +12,7 @@ from core.diagnosis.view import curve
 from core.measures.result import ALL, TESTS
 from core.palette import CHANCE, CONTROL, CONTROL_COLOURS, MODEL, OWN
 from pages.diagnosis.choice import Choice
+from pages.shared.frame import coloured
 
 #: The dashes of ``palette.CONTROL_DASHES`` in CSS: where a line is there, and where not.
 _STOPS: Final = {
@@ -79,7 +80,7 @@ def _legend(*, compared: bool) -> str:
         (f"height: 11px; width: 2px; background: {OWN}", "present layer"),
     ]
     lines = "".join(f"<span><b style='{style}'></b>{name}</span>" for style, name in signs)
-    return f"{lines}<span><span style='color:{MODEL}'>★</span> chosen on other texts</span>"
+    return f"{lines}<span>{coloured('★', MODEL)} chosen on other texts</span>"
 
 
 def _dashes(name: str) -> str:

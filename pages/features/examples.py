@@ -9,6 +9,7 @@ import streamlit as st
 from core.activations.study import Study
 from core.features.dashboard import Dashboard, Example
 from core.foundations import FOUNDATIONS
+from core.palette import tint
 
 _STYLE: Final = """<style>
 .ms-lit {margin: 0 0 .55rem; line-height: 1.75}
@@ -54,5 +55,4 @@ def lit(words: Iterable[str], heat: Iterable[float], highest: float) -> str:
 
 
 def _tint(value: float, highest: float) -> str:
-    share = min(max(value / highest, 0.0), 1.0) if highest > 0 else 0.0
-    return f"rgba(224,130,20,{0.12 + 0.63 * share:.2f})" if value > 0 else "transparent"
+    return tint(0.2 + 0.8 * value / highest) if value > 0 else "transparent"

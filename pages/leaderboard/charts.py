@@ -10,6 +10,7 @@ from core.charts import config
 from core.leaderboard import plots as leaderboard_plots
 from core.leaderboard import view as leaderboard_view
 from pages.leaderboard.table import Choice
+from pages.shared.frame import coloured
 
 _FIRST = ["shown", "group", "parameters", "test", "value", "low", "high", "verdict", "layer"]
 
@@ -50,7 +51,7 @@ def show(choice: Choice) -> None:
 
 def _legend(rows: pd.DataFrame) -> None:
     signs = "".join(
-        f"<span><span style='color:{one.colour}'>{one.sign}</span> {escape(one.name)}</span>"
+        f"<span>{coloured(one.sign, one.colour)} {escape(one.name)}</span>"
         for one in leaderboard_plots.legend(rows)
     )
     st.html(f"<div class='ms-legend'>{signs}</div>")

@@ -26,6 +26,9 @@ _STYLE = """
   @media (min-width: 641px) {.ms-question {min-height: 3rem}}
   .ms-lead {font-size: 1.12rem; max-width: 46rem; line-height: 1.55}
   @media (max-width: 640px) {.block-container {padding-left: 1rem; padding-right: 1rem}}
+  /* Streamlit writes white on the primary colour, too faint in the dark; in charts, this grey. */
+  [data-testid^=stBaseButton-primary]:not(:disabled) {color: light-dark(#FFFFFF, #12141C)}
+  .js-plotly-plot text[style*="128, 132, 149"] {fill: currentColor !important; fill-opacity: .8}
   @media (prefers-reduced-motion: reduce) {
     * {transition: none !important; animation: none !important}}
 </style>
@@ -60,11 +63,16 @@ def provenance_note(set_name: str) -> None:
         st.caption(f"{icon} {where.name}: {where.note}")
 
 
+def coloured(sign: str, colour: str) -> str:
+    """Return a sign of a legend as HTML: it is seen, the words beside it are heard."""
+    return f"<span aria-hidden='true' style='color:{colour}'>{sign}</span>"
+
+
 def legend(colours: Colouring) -> None:
     """Explain colours and shapes once for both maps."""
     if colours.categories is not None and set(colours.categories) == set(POLE_SIGNS):
         signs = "".join(
-            f"<span style='color:{colours.categories[pole]}'>{sign}</span> {pole}"
+            f"{coloured(sign, colours.categories[pole])} {pole}"
             for pole, sign in POLE_SIGNS.items()
         )
         st.html(f"<div class='ms-legend'>{signs}</div>")

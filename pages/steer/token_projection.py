@@ -6,6 +6,7 @@ from itertools import zip_longest
 import streamlit as st
 
 from core.activations.study import Study
+from core.palette import tint
 from core.steering.effects.text_diff import TokenProjection
 from core.steering.history import Run
 from pages.steer import pair, results
@@ -28,11 +29,6 @@ def _lit(heat: TokenProjection | None) -> str:
     if heat is None:
         return ""
     return "".join(
-        f"<span title='{value:+.2f}' style='background:{_tint(value)}'>{escape(token)}</span>"
+        f"<span title='{value:+.2f}' style='background:{tint(2.7 * value)}'>{escape(token)}</span>"
         for token, value in zip(heat.tokens, heat.value.tolist(), strict=True)
     )
-
-
-def _tint(value: float) -> str:
-    colour = "224,130,20" if value > 0 else "123,50,148"
-    return f"rgba({colour},{min(abs(value) * 2, 0.75):.2f})"

@@ -19,12 +19,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from core.activations.jobs import reading, study_of
+from core.activations.jobs import reading, study_of, untrained
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
+    from core.activations.study import Study
     from core.dataset.sets import ItemSpec
+    from core.workbench import Workbench
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: For one thing to appear, on two cores that others use too.
@@ -41,6 +43,13 @@ _HOLDS = """([name, value]) => {
     const held = new URLSearchParams(location.search).get(name);
     return held !== null && (value === '' || held === value);
 }"""
+#: Where all that is on the page lies, and how large a window shows it all.
+_LIE = """() => JSON.stringify([...document.querySelectorAll('[data-testid=stMain] *')].map(one => {
+    const {x, y, width, height} = one.getBoundingClientRect();
+    return [x, y, width, height].map(Math.round);
+}))"""
+_SIZE = """() => [window.innerWidth, Math.max(
+    600, document.querySelector('[data-testid=stMain]').scrollHeight)]"""
 _SHOW = """one => new Promise(done => {
     one.scrollIntoView({block: 'center', behavior: 'instant'});
     requestAnimationFrame(() => requestAnimationFrame(done));
@@ -146,6 +155,81 @@ def prepared(
     return Prepared(work.store.root, few, model)
 
 
+def _study(prepared: Prepared, *, copy: bool = False) -> tuple["Workbench", "Study"]:
+    """Return the workbench, and the small set as the tiny Llama or its untrained copy reads it."""
+    from core.activations.prompts import ReadSpec
+    from core.models.spec import ModelSpec
+    from core.workbench import Workbench
+
+    work = Workbench.at(prepared.cache)
+    items = work.items(prepared.few["set"])
+    study = study_of(work, items, ModelSpec.parse(prepared.model), ReadSpec())
+    return work, (untrained(work, study) or study) if copy else study
+
+
+def _wait(work: "Workbench", made: Any) -> None:
+    """Make something, and first what it needs."""
+    while (job := work.runner.ensure(made)) is not None:
+        job.wait(120)
+        assert job.state == "done", job.error
+
+
+@pytest.fixture(scope="session")
+def diagnosed(prepared: Prepared) -> dict[str, str]:
+    """Return the query of a set that the tiny Llama and its untrained copy were tested on."""
+    from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
+
+    for copy in (False, True):
+        work, study = _study(prepared, copy=copy)
+        reading(work, study).get()
+        four_tests(work.store, study, DiagnosisSpec()).get()
+    return prepared.few
+
+
+@pytest.fixture(scope="session")
+def compared(prepared: Prepared) -> dict[str, str]:
+    """Return the query of a set on which the tiny Llama and its untrained copy are compared."""
+    from core.comparison import jobs as comparison_jobs
+    from core.comparison.sides import Side
+
+    work, study = _study(prepared)
+    sides = [Side(one, 1, "mean") for one in (study, _study(prepared, copy=True)[1])]
+    _wait(work, comparison_jobs.comparison(work, sides, comparison_jobs.CompareSpec()))
+    return prepared.few
+
+
+@pytest.fixture(scope="session")
+def taken_apart(prepared: Prepared) -> dict[str, str]:
+    """Return the query of a small set that a made dictionary has taken apart."""
+    from core.features import jobs as features_jobs
+    from core.features.ranking import FeatureSpec
+    from core.sae.shelf import keep_dictionary
+    from tests.core.sae.saesets import made_dictionary
+
+    work, study = _study(prepared)
+    made = made_dictionary(n_latents=48, k=6)
+    keep_dictionary(work.store, made, study.card)
+    _wait(work, features_jobs.ranked(work, study, made, FeatureSpec()))
+    return {**prepared.few, "latents": "all"}
+
+
+@pytest.fixture(scope="session")
+def everywhere(
+    diagnosed: dict[str, str], compared: dict[str, str], taken_apart: dict[str, str]
+) -> dict[str, dict[str, str]]:
+    """Return each page's query for a visit on which it shows all that it can."""
+    return {
+        "": diagnosed,
+        "data": diagnosed,
+        "map": {**diagnosed, "say": "Lying to a friend", "q": "the"},
+        "diagnosis": diagnosed,
+        "compare": compared,
+        "leaderboard": diagnosed,
+        "features": {**taken_apart, "latent": "7"},
+        "steer": {**diagnosed, "care-harm": "20", "at": "1", "tokens": "8"},
+    }
+
+
 @pytest.fixture(scope="session")
 def server(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a server that all tests share."""
@@ -212,6 +296,23 @@ class Screen:
         self.page.locator("h1").first.wait_for()
         self.page.locator("[data-test-script-state=notRunning]").first.wait_for()
         return self
+
+    def whole(self, path: str, query: dict[str, str]) -> "Screen":
+        """Visit a page, with a window as tall as the page, and wait until nothing moves there."""
+        self.open(path, **query)
+        if path == "steer":
+            self.page.get_by_role("button", name="Write", exact=True).click()
+            self.page.get_by_text("the edit ran").first.wait_for()
+        held = ""
+        for _ in range(60):
+            self.page.wait_for_timeout(500)
+            self.settle()
+            before, held = held, self.page.evaluate(_LIE)
+            width, height = self.page.evaluate(_SIZE)
+            if before == held and self.page.viewport_size == {"width": width, "height": height}:
+                return self
+            self.page.set_viewport_size({"width": width, "height": height})
+        pytest.fail(f"{path} does not come to rest")
 
     def text(self, words: str) -> "Locator":
         """Return the first place where some words stand, below the sidebar."""

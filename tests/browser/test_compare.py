@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from core.activations.jobs import study_of, untrained
-
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 
@@ -16,27 +14,6 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 _SCROLL = """() => [document.scrollingElement, document.querySelector('[data-testid=stMain]')]
     .map(one => one.scrollWidth - one.clientWidth)"""
 _AXES = """chart => [chart._fullLayout.xaxis.range, chart._fullLayout.yaxis.range]"""
-
-
-@pytest.fixture(scope="module")
-def compared(prepared):
-    """Return the query of a set on which the tiny Llama and its untrained copy are compared."""
-    from core.activations.prompts import ReadSpec
-    from core.comparison import jobs as comparison_jobs
-    from core.comparison.sides import Side
-    from core.models.spec import ModelSpec
-    from core.workbench import Workbench
-
-    work = Workbench.at(prepared.cache)
-    study = study_of(
-        work, work.items(prepared.few["set"]), ModelSpec.parse(prepared.model), ReadSpec()
-    )
-    sides = [Side(study, 1, "mean"), Side(untrained(work, study), 1, "mean")]
-    made = comparison_jobs.comparison(work, sides, comparison_jobs.CompareSpec())
-    while (job := work.runner.ensure(made)) is not None:
-        job.wait(120)
-        assert job.state == "done", job.error
-    return prepared.few
 
 
 def head(screen: Any) -> Any:

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from core.activations.jobs import reading, study_of, untrained
-
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 
@@ -26,24 +24,6 @@ _PLACE = """(chart, layer) => {
 }"""
 _SCROLL = """() => [document.scrollingElement, document.querySelector('[data-testid=stMain]')]
     .map(one => one.scrollWidth - one.clientWidth)"""
-
-
-@pytest.fixture(scope="module")
-def diagnosed(prepared):
-    """Return the query of a set that the tiny Llama and its untrained copy were tested on."""
-    from core.activations.prompts import ReadSpec
-    from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
-    from core.models.spec import ModelSpec
-    from core.workbench import Workbench
-
-    work = Workbench.at(prepared.cache)
-    items = work.items(prepared.few["set"])
-    study = study_of(work, items, ModelSpec.parse(prepared.model), ReadSpec())
-    copy = untrained(work, study)
-    reading(work, copy).get()
-    for one in (study, copy):
-        four_tests(work.store, one, DiagnosisSpec()).get()
-    return prepared.few
 
 
 def marked(screen: Any, key: str, layer: int) -> None:

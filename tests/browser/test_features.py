@@ -5,36 +5,12 @@ from typing import Any
 
 import pytest
 
-from core.activations.jobs import study_of
-from core.activations.prompts import ReadSpec
-from core.features import jobs as features_jobs
-from core.features.ranking import FeatureSpec
-from core.models.spec import ModelSpec
-from core.sae.shelf import keep_dictionary
-from core.workbench import Workbench
-from tests.core.sae.saesets import made_dictionary
-
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 _SCROLL = """() => [document.scrollingElement, document.querySelector('[data-testid=stMain]')]
     .map(one => one.scrollWidth - one.clientWidth)"""
-
-
-@pytest.fixture(scope="module")
-def taken_apart(prepared) -> dict[str, str]:
-    """Return the query of a small set that a made dictionary has taken apart."""
-    work = Workbench.at(prepared.cache)
-    study = study_of(
-        work, work.items(prepared.few["set"]), ModelSpec.parse(prepared.model), ReadSpec()
-    )
-    made = made_dictionary(n_latents=48, k=6)
-    keep_dictionary(work.store, made, study.card)
-    job = work.runner.ensure(features_jobs.ranked(work, study, made, FeatureSpec()))
-    job.wait(120)
-    assert job.state == "done", job.error
-    return {**prepared.few, "latents": "all"}
 
 
 def passport(screen: Any, latent: str) -> None:
