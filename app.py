@@ -19,6 +19,9 @@ from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
 
 #: Imported while the visitor reads the overview.
 LATER = ("plotly.graph_objects", "sklearn.decomposition", "sklearn.manifold", "nnsight")
@@ -45,9 +48,24 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 
 ROUTER = Path(__file__).resolve().parent / "pages" / "shared" / "router.py"
 
+#: Where the server is, for Streamlit's script: at the place from which the page takes its files.
+#: From a deep link it would look below the link's path first: two errors in the console.
+_SERVER = """<head>
+<script>window.__streamlit = {BACKEND_BASE_URL: new URL(".", document.baseURI).href}</script>"""
+
+
+async def deep_link(_: Request) -> HTMLResponse:
+    """Return Streamlit's own first page, told where the server is."""
+    index = Path(st.__file__).with_name("static") / "index.html"
+    html = index.read_text(encoding="utf-8").replace("<head>", _SERVER, 1)
+    return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
+
+
+LINKS = [Route(f"/{page.parent.name}", deep_link) for page in ROUTER.parents[1].glob("*/page.py")]
+
 # Streamlit puts the script's folder in front of sys.path for every run and takes it out afterwards.
 # A job that imports meanwhile walks a list that moves under it and misses an entry: "No package
 # metadata was found for transformers". A folder that is there for good is left alone.
 sys.path.append(str(ROUTER.parent))
 
-app = st.App(ROUTER, lifespan=lifespan)
+app = st.App(ROUTER, lifespan=lifespan, routes=LINKS)

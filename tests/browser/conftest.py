@@ -275,10 +275,8 @@ class Screen:
 
     def _console(self, message: "ConsoleMessage") -> None:
         where = message.location["url"]
-        # Streamlit asks below a deep link's path first and then at the root: two harmless 404.
-        asking = "/_stcore/" in where and "404" in message.text
         # What leaves this machine is in ``outside``.
-        if message.type == "error" and not asking and where.startswith(self.url):
+        if message.type == "error" and where.startswith(self.url):
             self.troubles.append(f"console: {message.text} ({where})")
 
     def _request(self, request: Any) -> None:
