@@ -18,11 +18,12 @@ from pages.diagnosis.scorecard import QUESTIONS
 from pages.shared.address import bound
 
 _COLOURS: Final = {"beyond": "green", "labels": "orange", "noise": "gray", "nothing": "gray"}
-_ICONS: Final = {
-    "beyond": ":material/difference:",
-    "labels": ":material/remove_circle:",
-    "noise": ":material/block:",
-    "nothing": ":material/help:",
+#: No icons: within a text their names would be read aloud.
+_SIGNS: Final = {
+    "beyond": "≠",
+    "labels": "−",
+    "noise": "≈",
+    "nothing": "?",
 }
 
 
@@ -62,10 +63,10 @@ def _card(test: Test, differences: list[Difference], layers: list[Any]) -> None:
         ),
     )
     for letter, one, at in zip(LETTERS[1:], differences, layers, strict=False):
-        colour, icon = _COLOURS[one.level], _ICONS[one.level]
+        colour, sign = _COLOURS[one.level], _SIGNS[one.level]
         st.markdown(
             f"**{letter} − A** {interval(one.difference, signed=True)}  \n"
-            f":{colour}[{icon} {comparison_view.VERDICTS[one.level]}]"
+            f":{colour}[{sign} {comparison_view.VERDICTS[one.level]}]"
         )
         st.caption(
             f"{comparison_view.at_layers(at, letter)} · shuffled labels {interval(one.shuffled)}"

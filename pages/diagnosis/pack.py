@@ -17,7 +17,7 @@ from pages.shared.bench import workbench
 def offer(study: Study) -> None:
     """Offer to put a study into a pack, and the finished pack as a file."""
     if study.card.packed:
-        st.caption(f":material/inventory_2: {study.card.reason}.")
+        st.caption(f"{study.card.reason}.")
         return
     name = f"{study.card.name.split(' ')[0]}-{study.items.digest[:8]}{SUFFIX}".replace("/", "-")
     path = workbench().store.root / "packs" / name

@@ -39,13 +39,13 @@ _TESTS: Final[dict[Test, tuple[str, str]]] = {
 }
 #: What each test asks.
 QUESTIONS: Final = {test: told[0] for test, told in _TESTS.items()}
-#: Colour and icon of each level.
+#: Colour and sign of each level. No icon: within a text its name would be read aloud.
 _BADGES: Final[dict[Level, tuple[str, str]]] = {
-    "beyond": ("green", ":material/check_circle:"),
-    "partly": ("blue", ":material/hourglass_top:"),
-    "control": ("orange", ":material/remove_circle:"),
-    "chance": ("gray", ":material/block:"),
-    "nothing": ("gray", ":material/help:"),
+    "beyond": ("green", "✓"),
+    "partly": ("blue", "◐"),
+    "control": ("orange", "−"),
+    "chance": ("gray", "○"),
+    "nothing": ("gray", "?"),
 }
 
 
@@ -67,8 +67,8 @@ def show(scores: Sequence[Score], set_name: str) -> None:
 
 
 def _verdict(level: Level, words: str) -> None:
-    colour, icon = _BADGES[level]
-    st.markdown(f":{colour}[{icon} **{words}**]")  # a badge would cut long words
+    colour, sign = _BADGES[level]
+    st.markdown(f":{colour}[{sign} **{words}**]")  # a badge would cut long words
 
 
 def _card(score: Score) -> None:

@@ -43,7 +43,7 @@ def panel(study: Study, dictionary: Dictionary) -> MoralLatents | None:
 def _summary(found: MoralLatents) -> None:
     st.subheader(headline(found.scores), anchor="moral-latents")
     for note in found.scores.notes:
-        st.caption(f":material/info: {note}")
+        st.caption(note)
     with st.expander("How they are judged, and how many of each kind"):
         st.markdown(
             f"{DEFINITION} Membership is the chance that a member's activation exceeds another "

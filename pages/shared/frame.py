@@ -59,8 +59,7 @@ def provenance_note(set_name: str) -> None:
     """Say of which kind the labels are, wherever results from them are shown."""
     where = items(set_name).provenance
     if where.note:
-        icon = ":material/edit_note:" if where.authored else ":material/info:"
-        st.caption(f"{icon} {where.name}: {where.note}")
+        st.caption(f"{where.name}: {where.note}")
 
 
 def coloured(sign: str, colour: str) -> str:
