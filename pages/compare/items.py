@@ -55,9 +55,8 @@ def show(found: Found) -> Any:
 
 def _buttons(row: Any, shown: Any, *, some: bool) -> None:
     if some:
-        row.button(
-            "Clear selection", icon=":material/close:", on_click=selection.choose, args=([],)
-        )
+        with row:
+            selection.clear_button()
     elif len(shown):
         row.button(
             f"Show the first {_LIT} on the maps",

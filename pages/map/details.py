@@ -34,14 +34,7 @@ def show(look: Look) -> None:
         if len(shown) > TABLE_ROWS:
             st.caption(f"The first {TABLE_ROWS:,} rows are shown; the files below hold all.")
         if some:
-            # A double click on a map cannot: Streamlit holds no selection of a map drawn anew.
-            st.button(
-                "Clear selection",
-                icon=":material/close:",
-                on_click=selection.choose,
-                args=([],),
-                shortcut="Escape",
-            )
+            selection.clear_button()
     with right:
         st.markdown(f"**{look.colours.title}**")
         st.plotly_chart(

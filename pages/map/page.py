@@ -16,7 +16,10 @@ from pages.shared import (
 )
 from pages.shared.opening import opened_study
 
-_FLAT = "Drag a box on either map: the rest turns grey on both. Esc clears the selection."
+_FLAT = (
+    "Drag a box on either map: the rest turns grey on both. Esc or a double click clears the "
+    "selection."
+)
 _DEEP = "Drag to turn a map. To select with a box, choose 2-D."
 
 with opened_study(

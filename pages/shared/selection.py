@@ -12,6 +12,15 @@ from pages.shared.bench import workbench
 
 _STATE = "selection"
 _PARAM = "sel"
+#: Streamlit sends nothing of a double click on a chart that was drawn anew since its selection.
+#: Set once: a button that comes again finds it there.
+_DOUBLE_CLICK = """<script>
+window.moralscopeClears ??= (document.addEventListener("mousedown", event => {
+    const clear = document.querySelector(".st-key-clear-selection button");
+    if (event.detail === 2 && event.target.closest(".nsewdrag") && clear
+        && event.target.closest("[class*='st-key-chart-']")) clear.click();
+}, true), true);
+</script>"""
 
 
 def chosen(items: Items) -> NDArray[np.bool_]:
@@ -27,6 +36,20 @@ def choose(ids: list[str]) -> None:
     """Select items by id; none for an empty list."""
     st.session_state[_STATE] = tuple(ids)
     _to_url(ids)
+
+
+def clear_button() -> None:
+    """Draw the button that clears the selection, as Esc and a double click on a map do."""
+    row = st.container(horizontal=True)
+    row.button(
+        "Clear selection",
+        key="clear-selection",
+        icon=":material/close:",
+        on_click=choose,
+        args=([],),
+        shortcut="Escape",
+    )
+    row.html(_DOUBLE_CLICK, width="content", unsafe_allow_javascript=True)
 
 
 def from_chart(key: str, items: Items) -> None:

@@ -144,6 +144,20 @@ def test_escape_clears_the_selection_and_a_box_is_offered_where_there_is_one(few
     expect(few_map.text("Drag a box")).to_have_count(0)
 
 
+@pytest.mark.parametrize("key", MAPS)
+def test_a_double_click_on_a_map_clears_the_selection(few_map, key):
+    total = few_map.lit("chart-people")
+    select_some(few_map)
+    few_map.page.wait_for_timeout(500)  # a click that follows a box at once counts as its second
+    area = few_map.chart(key).locator(".nsewdrag").bounding_box()
+    few_map.page.mouse.dblclick(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+    expect(few_map.page).not_to_have_url(re.compile("sel="))
+    few_map.settle()
+    for one in MAPS:
+        await_lit(few_map, one, lambda lit: lit == total)
+    assert "sel" not in few_map.query()
+
+
 def test_the_layer_moves_by_keyboard(few_map):
     slider(few_map).press("ArrowRight")
     few_map.await_query(layer="2")
