@@ -105,6 +105,20 @@ class Plan:
         """Return the content key of one array."""
         return {**self.base_key(), "layer": layer, "pooling": pooling, "stored": self.spec.dtype}
 
+    def measured_key(self, layer: int, pooling: Pooling) -> dict[str, Any]:
+        """Return the content key of what is measured from one array."""
+        return {**self.key(layer, pooling), **self.weighing()}
+
+    def weighing(self) -> dict[str, Any]:
+        """Return what keys of measured things say of rows; nothing if texts count once."""
+        if self.spec.centred_over == "texts":
+            return {}
+        return {"centred over rows": fingerprint(np.bincount(self.rows).tolist())}
+
+    def fitted_rows(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the rows of states ``(n_prompts, d)`` that scalers are fitted to."""
+        return states if self.spec.centred_over == "texts" else states[self.rows]
+
     def base_key(self) -> dict[str, Any]:
         """Return what all arrays of the plan share."""
         steered = {} if self.steered is None else {"steered": self.steered.digest}

@@ -52,6 +52,10 @@ class ReadSpec:
     max_tokens: int = 256
     """Longer prompts lose tokens before their last 16."""
 
+    centred_over: Literal["texts", "rows"] = "texts"
+    """What the mean and spread that are taken off states are of: each different text once, or each
+    row of the set, so that a text counts as often as it has rows. No reading depends on it."""
+
     def __post_init__(self) -> None:
         if self.template.count("{action}") != 1:
             raise CoreError(
@@ -75,7 +79,12 @@ class ReadSpec:
 #: ``paper``: the released code's own choices, kept so that the effect of each repair can be seen.
 PRESETS: Final = {
     "default": ReadSpec(),
-    "paper": ReadSpec(strip=False, poolings=("mean_all", "last", "mean"), max_tokens=128),
+    "paper": ReadSpec(
+        strip=False,
+        poolings=("mean_all", "last", "mean"),
+        max_tokens=128,
+        centred_over="rows",
+    ),
 }
 
 

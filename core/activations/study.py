@@ -120,7 +120,7 @@ def layer_states(
             f"At {where} the {pooling} state is the same for every text, so there is nothing to "
             "draw or measure. Choose a later layer, or the mean over tokens."
         )
-    scaler = fit_scaler(raw, scaling)
+    scaler = fit_scaler(study.plan.fitted_rows(raw), scaling)
     return LayerStates(scaler.apply(raw), scaler)
 
 

@@ -136,7 +136,7 @@ def halves(store: Store, diagnosis: Diagnosis) -> Made[list[Measured]]:
 def _half_key(study: Study, spec: DiagnosisSpec, test: Test, layer: int) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "states": study.plan.key(layer, spec.pooling),
+        "states": study.plan.measured_key(layer, spec.pooling),
         "items": study.items.digest,
         "test": test,
         "scaling": "own" if test == "dimensional" else spec.scaling,

@@ -58,6 +58,7 @@ def profiled(store: Store, first: Side, second: Side, scaling: Scaling) -> Made[
     plans = [
         {
             **side.study.plan.base_key(),
+            **side.study.plan.weighing(),
             "pooling": side.pooling,
             "stored": side.study.plan.spec.dtype,
         }

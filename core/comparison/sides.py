@@ -60,7 +60,7 @@ class Side:
     @property
     def key(self) -> dict[str, Any]:
         """Content key of the states."""
-        return self.study.plan.key(self.layer, self.pooling)
+        return self.study.plan.measured_key(self.layer, self.pooling)
 
     @property
     def depth(self) -> float:

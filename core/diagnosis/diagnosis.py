@@ -18,7 +18,7 @@ from core.activations.prompts import Pooling
 from core.activations.study import Study, has_picture, layer_states, states_of
 from core.diagnosis.layer import LayerDiagnosis, stored
 from core.layers import EMBEDDING
-from core.measures import clusters, gradients, opposition, probes
+from core.measures import clusters, excess_opposition, gradients, opposition, probes
 from core.measures.cohort import DRAWS, Cohort, cohort_of
 from core.measures.result import NOTHING, TESTS, Measured, Test, band
 from core.runtime.made import Made, several
@@ -149,7 +149,7 @@ def baseline_tests(
 
     def geometry(_: Report) -> LayerDiagnosis:
         counts = plain()
-        scaled = fit_scaler(counts, spec.scaling).apply(counts)
+        scaled = fit_scaler(study.plan.fitted_rows(counts), spec.scaling).apply(counts)
         return _geometry(scaled[rows], cohort or study_cohort(study, spec))
 
     def decoding(_: Report) -> LayerDiagnosis:
@@ -215,7 +215,7 @@ def _geometry(states: NDArray[np.float32], cohort: Cohort) -> LayerDiagnosis:
             "structural": clusters.measure(clustering, cohort),
         },
         {
-            "categorical": _value(opposition.measure(states[first], half)),
+            "categorical": _value(excess_opposition.measure(states[first], half)),
             "gradient": _value(gradients.measure(states[first], half, variants=headline)),
             "structural": _value(clusters.headline(clustering, half)),
         },
@@ -254,12 +254,12 @@ def second_half(
     """
     half = cohort.second_half
     if test == "categorical":
-        return opposition.measure(states[half.rows], half)
+        return excess_opposition.measure(states[half.rows], half)
     if test == "gradient":
         variants = gradients.VARIANTS[:1]
         return gradients.measure(states[half.rows], half, variants=variants)
     if test == "structural":
-        return clusters.headline(clusters.cluster(states, cohort), half)
+        return clusters.headline_alone(states, cohort, half)
     return probes.headline(probes.fit(states, cohort, standardise=standardise), cohort, half)
 
 
@@ -276,15 +276,15 @@ def _value(measured: Measured) -> float:
 
 
 def _layer_keys(study: Study, spec: DiagnosisSpec, layer: int) -> tuple[dict[str, Any], ...]:
-    source = {"states": study.plan.key(layer, spec.pooling)}
+    source = {"states": study.plan.measured_key(layer, spec.pooling)}
     return _keys(source, study, spec)
 
 
 def _baseline_keys(study: Study, spec: DiagnosisSpec, name: Baseline) -> tuple[dict[str, Any], ...]:
     # What a pack brought along stays its own, even where it names no model.
     own = {"pack": study.plan.model.split(":")[1]} if study.card.packed else {}
-    counted = counting_key(study.plan.prompts)
-    return _keys({"states": name, "prompts": study.plan.digest, **counted, **own}, study, spec)
+    more = {**counting_key(study.plan.prompts), **study.plan.weighing(), **own}
+    return _keys({"states": name, "prompts": study.plan.digest, **more}, study, spec)
 
 
 def _keys(

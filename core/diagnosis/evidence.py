@@ -102,7 +102,7 @@ def model_figures(
     return _figures(
         store,
         study,
-        {"states": {**study.plan.key(layer, pooling), "scaling": scaling}},
+        {"states": {**study.plan.measured_key(layer, pooling), "scaling": scaling}},
         lambda: layer_states(store, study, layer, pooling, scaling).states[study.plan.rows],
     )
 
@@ -117,6 +117,7 @@ def word_figures(store: Store, study: Study, scaling: Scaling) -> Made[Figures]:
             "scaling": scaling,
             "prompts": study.plan.digest,
             **counting_key(study.plan.prompts),
+            **study.plan.weighing(),
         },
         lambda: _word_states(study, scaling),
     )
@@ -147,7 +148,7 @@ def _word_states(study: Study, scaling: Scaling) -> NDArray[np.float32]:
     counts = bag_of_words(study.plan.prompts)
     if np.ptp(counts, axis=0).max() == 0:  # only the template's words are shared
         return np.zeros((len(study.items), 1), np.float32)
-    return fit_scaler(counts, scaling).apply(counts)[study.plan.rows]
+    return fit_scaler(study.plan.fitted_rows(counts), scaling).apply(counts)[study.plan.rows]
 
 
 def measure(

@@ -106,6 +106,7 @@ def run_of(study: Study, spec: DiagnosisSpec) -> str:
     return fingerprint(
         {
             **study.plan.base_key(),
+            **study.plan.weighing(),
             "items": study.items.digest,
             "diagnosis": asdict(spec),
             "format": DIAGNOSIS_FORMAT,

@@ -64,6 +64,7 @@ def receipt(diagnosis: Diagnosis, untrained: Diagnosis | None = None) -> dict[st
             "strip": read.strip,
             "max_tokens": read.max_tokens,
             "stored": read.dtype,
+            "centred_over": read.centred_over,
             "prompts": study.plan.digest,
             **_steered(study),
         },

@@ -68,7 +68,7 @@ def model_layout(
         anchor = model_layout(store, study, study.anchor, pooling, scaling, spec).get()
         return project(states, spec, anchor=anchor.points)
 
-    source = {**study.plan.key(layer, pooling), "scaling": scaling}
+    source = {**study.plan.measured_key(layer, pooling), "scaling": scaling}
     turned_onto = "human" if is_anchor else f"layer {study.anchor}"
     key = layout_key(spec, source, f"{turned_onto} of {study.items.digest}")
     return kept_layout(store, key, draw)

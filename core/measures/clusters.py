@@ -27,6 +27,8 @@ Floats = NDArray[np.floating]
 
 #: Labels that clusters are held against, and how many there are of each; k-means makes as many.
 PARTS: Final = {ALL: 15, "foundations": 5, "polarity": 3}
+#: Principal components that are clustered.
+COMPONENTS: Final = 50
 #: Neighbours of a row whose labels are compared with its own.
 NEIGHBOURS: Final = 10
 #: Rows that HDBSCAN is given at most: its cost grows with their square.
@@ -68,7 +70,11 @@ class Clustering:
 
 
 def cluster(
-    states: NDArray[np.float32], cohort: Cohort, *, components: int = 50, seed: int | None = None
+    states: NDArray[np.float32],
+    cohort: Cohort,
+    *,
+    components: int = COMPONENTS,
+    seed: int | None = None,
 ) -> Clustering:
     """Cluster the rows of a layer, and find each row's neighbours.
 
@@ -82,14 +88,21 @@ def cluster(
         seed: Seed of everything random; the cohort's if not given.
     """
     seed = cohort.seed if seed is None else seed
-    known = bool(np.isfinite(states).all())
-    different = len({hash((row + 0.0).tobytes()) for row in states}) if known else 0  # -0 is 0
+    different = _different(states)
     if different < min(PARTS.values()):
+        known = np.isfinite(states).all()
         noise, none = np.full(len(states), NOISE), np.full((len(states), NEIGHBOURS), -1)
         return Clustering({}, noise, none, normalised(np.where(known, states, 0)))
     reduced, unit = _reduced(states, components, seed), normalised(states)
     kmeans = {k: _kmeans(reduced, k, seed) for k in sorted(PARTS.values()) if k <= different}
     return Clustering(kmeans, _density(reduced, seed), _near(unit, cohort.text, seed), unit)
+
+
+def _different(states: Floats) -> int:
+    """Return the number of different states, 0 if one is not finite."""
+    if not np.isfinite(states).all():
+        return 0
+    return len({hash((row + 0.0).tobytes()) for row in states})  # -0 is 0
 
 
 def _tensor(array: NDArray[np.generic]) -> "torch.Tensor":
@@ -205,6 +218,20 @@ def headline(clustering: Clustering, part: Cohort) -> Measured:
     """
     found = clustering.kmeans.get(PARTS[ALL])
     return agreement("k-means", None if found is None else found[part.rows], ALL, part)[0]
+
+
+def headline_alone(states: NDArray[np.float32], cohort: Cohort, part: Cohort) -> Measured:
+    """Return what ``headline`` gives of ``cluster(states, cohort)``, without all that it skips.
+
+    Args:
+        states: Scaled, shape ``(n, d)``, one for each row of the cohort.
+        cohort: All rows.
+        part: The rows that are scored; its ``rows`` say where they stand among all.
+    """
+    found, k = None, PARTS[ALL]
+    if _different(states) >= k:
+        found = _kmeans(_reduced(states, COMPONENTS, cohort.seed), k, cohort.seed)[part.rows]
+    return agreement("k-means", found, ALL, part)[0]
 
 
 def _labels(part: str, cohort: Cohort) -> Integers:

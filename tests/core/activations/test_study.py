@@ -1,6 +1,7 @@
 """A set as one model reads it: pictures that chain, clear refusals, a sentence among the items."""
 
 import random
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from core import CoreError
 from core.activations.extraction import load_or_extract
-from core.activations.prompts import ReadSpec
+from core.activations.prompts import PRESETS, ReadSpec
 from core.activations.study import FEWEST_TEXTS, has_picture, layer_states, open_study, states_of
 from core.dataset.sets import ItemSpec, load_or_read
 from core.foundations import DIMENSIONS, FOUNDATIONS
@@ -144,6 +145,36 @@ def test_states_are_scaled_and_new_ones_are_scaled_alike(store, made):
     np.testing.assert_array_equal(known.scaler.apply(raw[5]), known.states[5])
     shifted = layer_states(store, made, 0, *CENTRED).states
     np.testing.assert_allclose(shifted, raw - raw.mean(axis=0), atol=1e-4)
+
+
+def test_the_papers_preset_counts_each_row_and_the_default_each_text(store):
+    # A text in five foundations draws the mean to itself, as it does in the paper's code.
+    rows = [(text, one, -1, 4) for text in EVERYONE[:1] for one in FOUNDATIONS]
+    rows += [(text, "care-harm", 1, 4) for text in EVERYONE[1:12]]
+    items = read_rows(store, rows)
+    paper = study_of(store, items, read=replace(PRESETS["paper"], poolings=("mean",)))
+    raw = some_states(paper.plan.prompts, 3)
+    for scaling, spread in (("centred", 1), ("standardised", raw[paper.plan.rows].std(axis=0))):
+        own = layer_states(store, paper, 1, "mean", scaling).states
+        wanted = (raw - raw[paper.plan.rows].mean(axis=0)) / spread
+        np.testing.assert_allclose(own, wanted, atol=1e-4)
+        texts = replace(paper.plan, spec=replace(paper.plan.spec, centred_over="texts"))
+        other = layer_states(store, replace(paper, plan=texts), 1, "mean", scaling).states
+        assert np.abs(own - other).max() > 0.1
+        assert texts.key(1, "mean") == paper.plan.key(1, "mean") == texts.measured_key(1, "mean")
+        assert paper.plan.measured_key(1, "mean") != texts.measured_key(1, "mean")
+
+
+def test_what_is_measured_of_other_repeats_of_the_same_texts_is_another_thing(store):
+    read = PRESETS["paper"]
+    once = [(text, "care-harm", 1, 4) for text in EVERYONE[:12]]
+    twice = [*once, (once[0][0], "loyalty-betrayal", -1, 4)]
+    first, second = (
+        open_study(read_rows(store, rows, name), CARD, read).plan
+        for name, rows in (("once", once), ("twice", twice))
+    )
+    assert first.key(1, "mean") == second.key(1, "mean")
+    assert first.measured_key(1, "mean") != second.measured_key(1, "mean")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

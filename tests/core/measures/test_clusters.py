@@ -6,7 +6,15 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 
 from core.dataset.labels import Labels, typical_members
 from core.measures import clusters
-from core.measures.clusters import NOISE, NOT_ASKED, Clustering, cluster, headline, measure
+from core.measures.clusters import (
+    NOISE,
+    NOT_ASKED,
+    Clustering,
+    cluster,
+    headline,
+    headline_alone,
+    measure,
+)
 from core.measures.cohort import Cohort
 from core.measures.result import ALL, HEADLINES
 
@@ -387,6 +395,17 @@ def test_without_resamples_and_shuffles_the_figures_stand_alone():
     for figure in measure(cluster(noise(100), cohort), cohort).figures:
         assert figure.name == "ARI without noise" or np.isfinite(figure.observed.value)
         assert np.isnan([*figure.observed[1:], *figure.shuffled]).all()
+
+
+@pytest.mark.parametrize("rows", [200, 12])
+def test_the_headline_alone_is_that_of_all_clusters(rows):
+    cohort = random_cohort(rows)
+    part = cohort.take(cohort.foundation < 3)
+    for states in (blobs(cohort), np.ones((rows, 20), np.float32), np.full((rows, 4), np.nan)):
+        states = states.astype(np.float32)
+        own, other = headline_alone(states, cohort, part), headline(cluster(states, cohort), part)
+        np.testing.assert_equal(own.figures, other.figures)
+        np.testing.assert_array_equal(own.draws, other.draws)
 
 
 def test_no_rows_have_no_headline():
