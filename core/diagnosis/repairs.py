@@ -3,10 +3,10 @@
 ``core.waterfall`` puts them side by side with what each of them changed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,10 @@ from core.foundations import DIMENSIONS
 from core.layers import EMBEDDING
 from core.measures import (
     clusters,
-    excess_opposition,
     gradients,
     opposition,
     paper_probe,
     paper_tests,
-    probes,
 )
 from core.measures.cohort import Cohort
 from core.measures.geometry import closeness
@@ -64,10 +62,14 @@ class How:
     scaling: Scaling
     """What is taken off."""
 
+    by_row: bool = False
+    """What is taken off is that of all rows, a repeated text counting as often as it has rows."""
+
 
 #: The reading of the paper, and the same with one more repair each.
-_PAPER: Final = How(paper=True, pooling="mean_all", scaling="centred")
-_FIRST_OUT: Final = replace(_PAPER, pooling="mean")
+_PAPER: Final = How(paper=True, pooling="mean_all", scaling="centred", by_row=True)
+_TEXTS: Final = replace(_PAPER, by_row=False)
+_FIRST_OUT: Final = replace(_TEXTS, pooling="mean")
 _STRIPPED: Final = replace(_FIRST_OUT, paper=False)
 _EVEN: Final = replace(_STRIPPED, scaling="standardised")
 
@@ -97,6 +99,16 @@ class RepairContext:
     note: str = ""
     """What is being done, for people."""
 
+    _kept: dict[Hashable, Any] = field(default_factory=dict)
+    """What several steps share; a context made by ``replace`` has the same."""
+
+    def once(self, name: Hashable, make: Callable[[], R]) -> R:
+        """Return what is made when it is first asked for under a name."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: R = self._kept[name]
+        return found
+
     def over(self, work: Callable[[int], R]) -> dict[int, R]:
         """Return what some work gives at each decoder layer, several at once."""
         count = workers(4 * len(self.cohort) * self.plain.plan.d_model)
@@ -107,7 +119,8 @@ class RepairContext:
         """Return a layer's states, a row per item."""
         study = self.paper if how.paper else self.plain
         raw = states_of(self.store, study).prompt_states(layer, how.pooling)
-        return fit_scaler(raw, how.scaling).apply(raw)[study.plan.rows]
+        seen = raw[study.plan.rows] if how.by_row else raw
+        return fit_scaler(seen, how.scaling).apply(raw)[study.plan.rows]
 
 
 def layers_of(store: Store, paper: Study, plain: Study) -> list[int]:
@@ -128,6 +141,10 @@ def layers_of(store: Store, paper: Study, plain: Study) -> list[int]:
 #: Repairs that several tests share: name and reason.
 REPAIRS: Final = {
     "paper": ("The paper's procedure", "first token in the mean, highest layer, no control"),
+    "texts": (
+        "Centred over different texts",
+        "a text that stands in many rows draws the mean of all rows to itself",
+    ),
     "first": ("First token left out", "an attention sink, many times as long as the rest"),
     "strip": ("Final punctuation stripped", "“lying. is morally” is no sentence"),
     "topic": (
@@ -147,32 +164,39 @@ REPAIRS: Final = {
 }
 #: One procedure's figure over the layers, and how it picks one.
 _Make = Callable[[RepairContext], Drawn]
+#: The first repairs of the tests that take something off, and how states are read after each.
+_CENTRED: Final = (
+    ("paper", _PAPER),
+    ("texts", _TEXTS),
+    ("first", _FIRST_OUT),
+    ("strip", _STRIPPED),
+)
 
 
 def chain(test: Test) -> Iterator[tuple[str, _Make]]:
     """Yield a test's repairs in order, and how each figure is made."""
     if test == "categorical":
-        for key, how in (("paper", _PAPER), ("first", _FIRST_OUT), ("strip", _STRIPPED)):
+        for key, how in _CENTRED:
             yield key, partial(_opposition, how=how)
         yield "even", partial(_opposition, how=_EVEN)
-        yield "topic", _excess
+        yield "topic", partial(_headlines, test=test)
     elif test == "gradient":
-        for key, how in (("paper", _PAPER), ("first", _FIRST_OUT), ("strip", _STRIPPED)):
+        for key, how in _CENTRED:
             yield key, partial(_gradient, how=how, left_out=False, neutrals=True)
         yield "own", partial(_gradient, how=_STRIPPED, left_out=True, neutrals=True)
         yield "neutral", partial(_gradient, how=_STRIPPED, left_out=True, neutrals=False)
         yield "even", partial(_gradient, how=_EVEN, left_out=True, neutrals=False)
     elif test == "structural":
-        for key, how in (("paper", _PAPER), ("first", _FIRST_OUT), ("strip", _STRIPPED)):
+        for key, how in _CENTRED:
             yield key, partial(_density, how=how, noise=False)
         yield "noise", partial(_density, how=_STRIPPED, noise=True)
-        yield "kmeans", partial(_kmeans, how=_STRIPPED)
-        yield "even", partial(_kmeans, how=_EVEN)
+        yield "kmeans", _kmeans
+        yield "even", partial(_headlines, test=test)
     else:
         for key, how in (("paper", _PAPER), ("first", _FIRST_OUT), ("strip", _STRIPPED)):
             yield key, partial(_trained, how=how, by_text=False)
         yield "text", partial(_trained, how=_STRIPPED, by_text=True)
-        yield "ridge", _ridge
+        yield "ridge", partial(_headlines, test=test)
     yield "layer", partial(_chosen_elsewhere, test=test)
     yield "words", partial(_beyond_words, test=test)
 
@@ -210,12 +234,10 @@ def _opposition(desk: RepairContext, how: How) -> Drawn:
     return Drawn(found.headline.observed.value, _filled(found.draws, desk), best)
 
 
-def _excess(desk: RepairContext) -> Drawn:
-    """Return the highest layer's excess opposition."""
-    scored = desk.over(
-        lambda layer: excess_opposition.measure(desk.states(_EVEN, layer), desk.cohort)
-    )
-    return _best(scored, desk)
+def _headlines(desk: RepairContext, test: Test) -> Drawn:
+    """Return the highest layer's headline of the four tests, which read as the last repair does."""
+    found = _diagnosis(desk).layers
+    return _best({layer: found[layer].whole[test] for layer in desk.layers}, desk)
 
 
 def _filled(draws: NDArray[np.floating], desk: RepairContext) -> Floats:
@@ -254,7 +276,7 @@ def _density(desk: RepairContext, how: How, *, noise: bool) -> Drawn:
     """Return the highest agreement of the paper's clusters with the 15 classes."""
 
     def score(layer: int) -> Measured:
-        found = paper_tests.density_clusters(desk.states(how, layer), seed=desk.cohort.seed)
+        found = _clusters(desk, how, layer)
         asked = found > paper_tests.NOT_ASKED
         cohort = desk.cohort if asked.all() else desk.cohort.take(asked)
         ari, _, without = clusters.agreement("HDBSCAN", found[asked], ALL, cohort)
@@ -264,14 +286,21 @@ def _density(desk: RepairContext, how: How, *, noise: bool) -> Drawn:
     return _best(scored, desk)
 
 
-def _kmeans(desk: RepairContext, how: How) -> Drawn:
+def _clusters(desk: RepairContext, how: How, layer: int) -> NDArray[np.int64]:
+    """Return the paper's clusters; where the origin lies, and so the centring, does not matter."""
+    return desk.once(
+        ("clusters", how.paper, how.pooling, layer),
+        lambda: paper_tests.density_clusters(desk.states(how, layer), seed=desk.cohort.seed),
+    )
+
+
+def _kmeans(desk: RepairContext) -> Drawn:
     """Return the highest agreement of k-means with the 15 classes."""
-
-    def score(layer: int) -> Measured:
-        clustering = clusters.cluster(desk.states(how, layer), desk.cohort)
-        return clusters.headline(clustering, desk.cohort)
-
-    scored = desk.over(score)
+    scored = desk.over(
+        lambda layer: clusters.headline_alone(
+            desk.states(_STRIPPED, layer), desk.cohort, desk.cohort
+        )
+    )
     return _best(scored, desk)
 
 
@@ -296,25 +325,15 @@ def _trained(desk: RepairContext, how: How, *, by_text: bool) -> Drawn:
     return Drawn(value, mean_known(draws.each()), best)
 
 
-def _ridge(desk: RepairContext) -> Drawn:
-    """Return the highest R² of the closed-form probe."""
-    raw = replace(_STRIPPED, scaling="raw")
-
-    def score(layer: int) -> Measured:
-        probe = probes.fit(desk.states(raw, layer), desk.cohort)
-        return probes.headline(probe, desk.cohort, desk.cohort)
-
-    scored = desk.over(score)
-    return _best(scored, desk)
-
-
 def _chosen_elsewhere(desk: RepairContext, test: Test) -> Drawn:
     """Return the scorecard's figure: layer from one half of the texts, figure from the other."""
     layer = _diagnosis(desk).chosen.get(test)
     if layer is None:
         return _nothing(desk)
     how = replace(_EVEN, scaling="raw") if test == "dimensional" else _EVEN
-    found = second_half(test, desk.states(how, layer), desk.cohort)
+    found = desk.once(
+        ("second half", test), lambda: second_half(test, desk.states(how, layer), desk.cohort)
+    )
     return Drawn(found.headline.observed.value, _filled(found.draws, desk), layer)
 
 
@@ -338,4 +357,5 @@ def _diagnosis(desk: RepairContext) -> Diagnosis:
         shuffles=desk.cohort.draws,
         seed=desk.cohort.seed,
     )
-    return four_tests(desk.store, desk.plain, spec).get(desk.report)
+    made = four_tests(desk.store, desk.plain, spec)
+    return desk.once("diagnosis", lambda: made.get(desk.report))

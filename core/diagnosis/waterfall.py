@@ -61,6 +61,11 @@ class Step(NamedTuple):
 Waterfall = dict[Test, list[Step]]
 
 
+def step_count() -> int:
+    """Return the number of steps of all tests together."""
+    return sum(len(list(chain(test))) for test in TESTS)
+
+
 def paper_read(read: ReadSpec) -> ReadSpec:
     """Return the paper's way to read with a template of one's own."""
     return replace(PRESETS["paper"], template=read.template)

@@ -1,15 +1,17 @@
 """The waterfall of a test as a figure and as a table, from finished steps."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.diagnosis.repairs import REPAIRS
 from core.diagnosis.waterfall import Step
 from core.measures.result import Test
 from core.palette import CONTROL, POLE_COLOURS
-from core.wording import interval
+from core.wording import interval, number
 
 #: Steps that raise and lower a figure; the sign stands beside the bar as well.
 _UP = POLE_COLOURS["virtue"]
@@ -76,6 +78,22 @@ def ends_text(steps: Sequence[Step]) -> str:
     first, last = steps[0], steps[-1]
     told = f"{_told(first)} by the paper's procedure; {_told(last)} after every repair."
     return told[0].upper() + told[1:]
+
+
+def centring_text(steps: Sequence[Step]) -> str:
+    """Say that a figure hangs on what is centred over; nothing where it is less than its noise.
+
+    Told where that step alone moves the paper's figure by more than half the figure's interval.
+    """
+    for before, step in pairwise(steps):
+        reach = (before.figure.high - before.figure.low) / 2
+        if step.name == REPAIRS["texts"][0] and abs(step.change.value) > reach:
+            return (
+                "The paper's figure hangs on the centring: over different texts instead of rows it "
+                f"moves by {interval(step.change, 3, signed=True)}, while half its own interval is "
+                f"{number(reach, 3)}. So it is where a few massive coordinates own every cosine."
+            )
+    return ""
 
 
 def _told(step: Step) -> str:

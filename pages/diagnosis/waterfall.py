@@ -9,8 +9,13 @@ from core.activations.study import Study
 from core.charts import config
 from core.diagnosis.jobs import repaired
 from core.diagnosis.plots import within_reach
-from core.diagnosis.waterfall import Step
-from core.diagnosis.waterfall_plots import ends_text, waterfall_figure, waterfall_table
+from core.diagnosis.waterfall import Step, step_count
+from core.diagnosis.waterfall_plots import (
+    centring_text,
+    ends_text,
+    waterfall_figure,
+    waterfall_table,
+)
 from core.measures.result import TESTS, Test
 from core.runtime.made import Made
 from pages.shared import progress
@@ -64,13 +69,15 @@ def _chart(test: Test, found: Mapping[Test, list[Step]]) -> Any:
         alt=f"{_TITLES[test]}: {ends_text(found[test])}; the table below holds every step.",
     )
     st.caption(ends_text(found[test]))
+    if hangs := centring_text(found[test]):
+        st.caption(hangs)
     return figure
 
 
 def _offer(study: Study, made: Made[Any]) -> None:
     row = st.container(horizontal=True, vertical_alignment="center")
     row.caption(
-        f"The model reads the {len(study.items):,} items once more, as the paper does; then 30 "
-        "steps are measured. A few minutes for thousands of texts on two cores."
+        f"The model reads the {len(study.items):,} items once more, as the paper does; then "
+        f"{step_count()} steps are measured. A few minutes for thousands of texts on two cores."
     )
     progress.offer(row, made, "Measure it", key="waterfall-start")

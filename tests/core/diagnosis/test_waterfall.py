@@ -36,9 +36,9 @@ from tests.core.models.madecards import made_card
 DRAWS = 20
 WIDTH = 12
 NAMES = {
-    "categorical": ["paper", "first", "strip", "even", "layer", "words"],
-    "gradient": ["paper", "first", "strip", "own", "neutral", "even", "layer", "words"],
-    "structural": ["paper", "first", "strip", "noise", "kmeans", "even", "layer", "words"],
+    "categorical": ["paper", "texts", "first", "strip", "even", "topic", "layer", "words"],
+    "gradient": ["paper", "texts", "first", "strip", "own", "neutral", "even", "layer", "words"],
+    "structural": ["paper", "texts", "first", "strip", "noise", "kmeans", "even", "layer", "words"],
     "dimensional": ["paper", "first", "strip", "text", "ridge", "layer", "words"],
 }
 
@@ -121,14 +121,9 @@ def papers(tiny):
 
 
 @pytest.fixture(scope="module")
-def centred(tiny, papers):
-    """Return the same from the mean of all different prompts."""
-    store, paper, _, _ = tiny
-    states = states_of(store, paper)
-    return {
-        layer: one - states.prompt_states(layer, "mean_all").astype(np.float64).mean(axis=0)
-        for layer, one in papers.items()
-    }
+def centred(papers):
+    """Return the same from the mean of all rows."""
+    return {layer: one - one.mean(axis=0) for layer, one in papers.items()}
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +163,7 @@ def test_a_change_is_the_difference_of_neighbouring_figures(tiny):
 def test_only_the_gradient_has_a_layer_for_each_pole_and_none_after_the_choice(tiny):
     for test, steps in tiny[3].items():
         own = [one.layer is None for one in steps]
-        assert own == ([True] * 6 + [False] * 2 if test == "gradient" else [False] * len(steps))
+        assert own == ([True] * 7 + [False] * 2 if test == "gradient" else [False] * len(steps))
 
 
 def test_the_reading_differs_from_the_papers_where_texts_end_in_a_full_stop(tiny):
@@ -230,6 +225,128 @@ def test_the_first_gradient_is_the_papers(tiny, centred, cohort, left_out):
     mean = np.tanh(np.average(np.arctanh(np.clip(highest, -0.99, 0.99)), weights=both[0][1]))
     assert step.figure.value == pytest.approx(mean, abs=1e-5)
     assert step.figure.low < step.figure.value < step.figure.high
+
+
+# The paper's script, from the rows of the table ---------------------------------------------------
+
+
+def typical_rows(seed=0):
+    """Return 14 typical texts per pole, others and neutrals; some texts stand in all foundations.
+
+    These are typical, too, and differ from the others, so that the mean of all rows is not that of
+    all different texts.
+    """
+    draw, rows = random.Random(seed), []
+    for foundation in FOUNDATIONS:
+        name = foundation.replace("-", " ")
+        for judged, side in ((2, "good"), (-2, "bad")):
+            rows += [(f"{side} {name} {n}.", foundation, judged, 4) for n in range(14)]
+            for n in range(24):
+                grade = draw.choice([(1, 2), (1, 4), (2, 2), (2, 3)])
+                rows.append(
+                    (f"{side}ish {name} {n}.", foundation, grade[0] * judged // 2, grade[1])
+                )
+        rows += [(f"so so {name} {n}.", foundation, 0, draw.choice([2, 4])) for n in range(12)]
+    for number in range(9):
+        judged = draw.choice([-2, 2])
+        rows += [(f"repeated {number}.", foundation, judged, 4) for foundation in FOUNDATIONS]
+    return rows
+
+
+def repeated_readings(store):
+    """Return two readings with a massive coordinate that repeated texts have more of."""
+    rows = typical_rows()
+    again = np.array(["repeated" in text for text in sorted({text for text, *_ in rows})])
+
+    def massive(states, _layer):
+        states[:, 0] = 900 + 40 * np.abs(states[:, 0]) + 60 * again
+
+    return made_readings(store, rows, massive)
+
+
+def script(rows, prompts, by_layer):
+    """Return the paper's opposition, its layer, and each category's highest correlation.
+
+    After the released code: one record per row, repeats and all; the mean of all records is taken
+    off; a prototype is the mean of the records of score 1; the layer of the opposition is that of
+    the lowest mean cosine of different prototypes; a polarised record has the cosine to its own
+    prototype, a neutral one those to both of its foundation, with the label 0.
+    """
+    at = np.array([prompts.index(f"{text} is morally") for text, *_ in rows])
+    dimension = np.array([FOUNDATIONS.index(one[1]) for one in rows])
+    signed = np.array([judged / 2 * agreed / 4 for *_, judged, agreed in rows])
+    category = 2 * dimension + (signed < 0)
+    lowest, correlations = {}, []
+    for layer, states in by_layer.items():
+        records = states[at].astype(np.float64)
+        records -= records.mean(axis=0)
+        typical = [(category == c) & (np.abs(signed) == 1) for c in range(10)]
+        prototypes = np.stack([records[own].mean(axis=0) for own in typical])
+        unit = prototypes / np.linalg.norm(prototypes, axis=1, keepdims=True)
+        cosine = unit @ unit.T
+        opposed = np.mean([cosine[2 * d, 2 * d + 1] for d in range(5)])
+        lowest[layer] = (cosine[~np.eye(10, dtype=bool)].mean(), -opposed)
+        near = records @ unit.T / np.linalg.norm(records, axis=1, keepdims=True)
+        found = []
+        for c in range(10):
+            own = np.where(signed == 0, dimension == c // 2, category == c)
+            found.append(spearmanr(np.abs(signed)[own], near[own, c]).statistic)
+        correlations.append(found)
+    best = min(lowest, key=lambda layer: lowest[layer][0])
+    return lowest[best][1], best, np.max(correlations, axis=0), typical
+
+
+def desk_of(store, paper, plain, draws=DRAWS):
+    cohort = cohort_of(plain.items, draws=draws, shuffles=0)
+    layers = repairs.layers_of(store, paper, plain)
+    return repairs.RepairContext(store, paper, plain, cohort, layers, silent)
+
+
+def test_the_first_bars_are_those_of_a_script_that_counts_every_row(store):
+    rows = typical_rows()
+    paper, plain = repeated_readings(store)
+    assert len(paper.plan.prompts) < len(paper.items) == len(rows)
+    desk = desk_of(store, paper, plain)
+    states = {one: states_of(store, paper).prompt_states(one, "mean_all") for one in desk.layers}
+    opposed, layer, highest, typical = script(rows, list(paper.plan.prompts), states)
+
+    texts = [text for text, *_ in rows]
+    own = paper.items.texts()
+    for column in range(10):  # the same centre members, repeats counted
+        mine = sorted(own[row] for row in np.flatnonzero(desk.cohort.members[:, column]))
+        assert mine == sorted(texts[row] for row in np.flatnonzero(typical[column]))
+
+    (_, first), (name, second), *_ = repairs.chain("categorical")
+    found = first(desk)
+    assert found.layer == layer
+    assert found.value == pytest.approx(opposed, abs=1e-5)
+    assert name == "texts"
+    over_texts = second(desk)
+    assert abs(over_texts.value - opposed) > 0.1
+    assert np.isfinite(over_texts.draws - found.draws).all()
+
+    (_, first), (_, second), *_ = repairs.chain("gradient")
+    labels = desk.cohort.labels.dimension
+    weights = []
+    for column in range(10):
+        neutral = (labels < 0) & (desk.cohort.foundation == column // 2)
+        weights.append(len(np.unique(desk.cohort.text[(labels == column) | neutral])) - 3)
+    mean = np.tanh(np.average(np.arctanh(highest), weights=weights))
+    assert first(desk).value == pytest.approx(mean, abs=1.5e-4)
+    assert abs(second(desk).value - mean) > 0.01
+
+
+def test_clusters_do_not_depend_on_what_is_centred_over(store, monkeypatch):
+    monkeypatch.setattr(paper_tests, "SMALLEST_CLUSTER", 5)
+    monkeypatch.setattr(paper_tests, "MIN_SAMPLES", 2)
+    paper, plain = repeated_readings(store)
+    desk = desk_of(store, paper, plain)
+    for layer in desk.layers:
+        rows, texts = (desk.states(how, layer) for how in (repairs._PAPER, repairs._TEXTS))
+        assert np.abs(rows - texts).max() > 1
+        one, other = (paper_tests.density_clusters(states) for states in (rows, texts))
+        assert one.max() > 0
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_first_agreement_is_the_papers(tiny, centred, cohort):
@@ -367,10 +484,10 @@ def is_nothing(step):
 
 def test_fewer_rows_than_a_cluster_needs_are_not_computable_and_the_others_stay(store):
     found = measured(store, made_readings(store, worded_rows(85)), draws=5)
-    assert nan_steps(found["structural"]) == ["paper", "first", "strip"]
+    assert nan_steps(found["structural"]) == ["paper", "texts", "first", "strip"]
     assert found["structural"][0].where == "–"
     changes = [np.isnan(one.change.value) for one in found["structural"]]
-    assert changes == [True] * 4 + [False] * 4  # nor is what changed from nothing a number
+    assert changes == [True] * 5 + [False] * 4  # nor is what changed from nothing a number
     for test in ("categorical", "gradient", "dimensional"):
         assert nan_steps(found[test]) == []
 
@@ -427,7 +544,7 @@ def test_too_many_rows_are_clustered_by_a_sample_of_them(store, monkeypatch):
         asked = clusters != paper_tests.NOT_ASKED
         assert asked.sum() == 100
         scores.append(adjusted_rand_score(classes[asked], clusters[asked]))
-    assert found[3].figure.value == pytest.approx(max(scores), abs=1e-6)
+    assert found[4].figure.value == pytest.approx(max(scores), abs=1e-6)
 
 
 def kept(made, work, *given, **options):

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
+from core.diagnosis.repairs import REPAIRS
 from core.diagnosis.waterfall import Step
-from core.diagnosis.waterfall_plots import ends_text, waterfall_figure, waterfall_table
+from core.diagnosis.waterfall_plots import (
+    centring_text,
+    ends_text,
+    waterfall_figure,
+    waterfall_table,
+)
 from core.measures.result import NOTHING
 from core.palette import CONTROL, POLE_COLOURS
 from core.statistics.bootstrap import Estimate
@@ -97,3 +103,14 @@ def test_a_figure_without_resamples_has_no_interval():
     step = made([0.4])[0]._replace(figure=Estimate(0.4, np.nan, np.nan))
     assert ends_text([step]).startswith("0.400 by")
     assert waterfall_figure([step]).data[1].customdata[0][1] == "0.400"
+
+
+@pytest.mark.parametrize(("value", "told"), [(0.45, False), (0.2, True), (0.65, True)])
+def test_a_figure_that_hangs_on_the_centring_is_told(value, told):
+    steps = made([0.4, value, 0.3])  # the paper's figure is 0.4, half its interval 0.1
+    steps[1] = steps[1]._replace(name=REPAIRS["texts"][0])
+    text = centring_text(steps)
+    assert bool(text) == told
+    assert not told or ("0.100" in text and "massive coordinates" in text)
+    assert centring_text(steps[:1]) == centring_text(made([0.4, 0.8])) == ""
+    assert centring_text(made([np.nan, value])) == ""

@@ -10,6 +10,7 @@ import pytest
 from core.activations.jobs import study_of
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.jobs import repaired
+from core.diagnosis.waterfall import step_count
 from core.measures.result import TESTS
 
 CHARTS = [f"waterfall-{test}" for test in TESTS]
@@ -87,6 +88,7 @@ def test_it_is_offered_and_not_started_unasked(open_in, diagnosed_only, work, co
     assert complaints(app) == []
     assert "How much of the indifference" in " ".join(one.value for one in app.subheader)
     assert start(app).label == "Measure it"
+    assert any(f"then {step_count()} steps" in one.value for one in app.caption)
     assert (charts(app), steps(app), work.runner.jobs()) == ({}, [], [])
 
 
@@ -123,7 +125,7 @@ def test_charts_and_table_show_the_stored_steps(
     assert complaints(app) == []
     found = repaired(*studied(measured, read, model_text)).open()
     (table,) = steps(app)
-    assert len(table) == sum(map(len, found.values())) == 30
+    assert len(table) == sum(map(len, found.values())) == step_count()
     for test, key in zip(TESTS, CHARTS, strict=True):
         shown = charts(app)[key]
         bars, points = json.loads(shown.proto.spec)["data"]
