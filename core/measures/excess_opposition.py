@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from core.foundations import FOUNDATIONS
 from core.measures.centroids import draw_blocks, shuffled_centres, to_device
 from core.measures.cohort import Cohort
-from core.measures.result import ALL, NOTHING, Measured, Measurement, band, estimate
+from core.measures.result import ALL, NOTHING, Measured, Measurement, band, estimate, moved
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +98,7 @@ def measure(states: NDArray[np.float32], cohort: Cohort) -> Measured:
             continue
         values[number] = _excess(found)[0]
         again = _resampled(taken, found, poles[rows].T, cohort, rows)
-        draws[:, number] = _moved(_excess(again), values[number])
+        draws[:, number] = moved(values[number], _excess(again))
         null[:, number] = _shuffled(taken, cohort, rows, number)
         reliable = found.clean[:, 0] / found.noisy[:, 0]
         if reliable.min() >= LEAST_RELIABLE:
@@ -106,7 +106,7 @@ def measure(states: NDArray[np.float32], cohort: Cohort) -> Measured:
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratio = _excess(again) / _root(again)
             ratio[~np.isfinite(ratio)] = np.nan
-            fixed[:, number] = _moved(ratio, corrected[number])
+            fixed[:, number] = moved(corrected[number], ratio)
     head = _figures(NAME, values, draws, null, count)
     rest = _figures(CORRECTED, corrected, fixed, None, count)
     known = np.isfinite(values)
@@ -230,12 +230,6 @@ def _resampled(
     clean = np.concatenate([one.clean for one in parts], axis=1)
     product = np.concatenate([one.product for one in parts])
     return _Lengths(clean, np.maximum(clean, 0) + noise, product)
-
-
-def _moved(draws: Floats, value: float) -> Floats:
-    """Return resamples moved onto the figure: a root of noise is above 0 on average."""
-    known = draws[np.isfinite(draws)]
-    return draws - known.mean() + value if len(known) else draws
 
 
 def _shuffled(taken: _Rows, cohort: Cohort, rows: NDArray[np.int64], number: int) -> Floats:

@@ -111,6 +111,20 @@ def band(null: NDArray[np.floating]) -> Estimate:
     return Estimate(float(known.mean()), float(low), float(high))
 
 
+def moved(value: float, draws: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return resamples moved onto the figure; NaN ones stay NaN.
+
+    A resample is more at one with itself, or noisier, than the sample it is drawn from: its figures
+    spread as they should, but around another middle.
+
+    Args:
+        value: The figure.
+        draws: Its resamples, shape ``(draws,)``.
+    """
+    known = draws[np.isfinite(draws)]
+    return np.asarray(draws - known.mean() + value if len(known) else draws, np.float64)
+
+
 def recentred(
     value: float, draws: NDArray[np.floating], stretch: float = 1.0
 ) -> NDArray[np.float64]:

@@ -42,6 +42,9 @@ class Refit(NamedTuple):
     offset: "torch.Tensor"
     """Weight of the training mean in each prediction, shape ``(n_test,)``; float32."""
 
+    left: "torch.Tensor"
+    """What is left of the training targets after the fit, shape ``(n_train, m)``; float32."""
+
 
 def scaled(rows: "torch.Tensor", *, standardise: bool) -> "torch.Tensor":
     """Return centred states; coordinates constant up to rounding become 0, others unit variance.
@@ -93,21 +96,21 @@ def solved(
     known = (known - mean) * scale
     test, checked = ((rows[part] - mean) * scale for part in (fold.test, fold.validation))
     middle = targets[fold.train].mean(dim=0)
-    right, square = targets[fold.train] - middle, known @ known.T if dual else known.T @ known
+    truth, square = targets[fold.train] - middle, known @ known.T if dual else known.T @ known
     unit = known.square().sum() / known.shape[1]
     if dual:
         test, checked = test @ known.T, checked @ known.T
-    else:
-        right = known.T @ right
+    right = truth if dual else known.T @ truth
     penalty = _chosen(square, unit, right, checked, targets[fold.validation] - middle)
     lower = _factor(square, penalty * unit)
-    prediction = test @ torch.cholesky_solve(right, lower) + middle
+    solution = torch.cholesky_solve(right, lower)
+    prediction, left = test @ solution + middle, truth - (square if dual else known) @ solution
     operator = torch.cholesky_solve(test.T, lower).T
     if not dual:
         operator = operator * scale
     constant = torch.ones_like(known[:, 0]) if dual else rows[fold.train].sum(dim=0)
     offset = 1 - operator @ constant
-    return penalty, prediction, Refit(operator.float().contiguous(), offset.float())
+    return penalty, prediction, Refit(operator.float().contiguous(), offset.float(), left.float())
 
 
 def _nothing(
@@ -115,9 +118,12 @@ def _nothing(
 ) -> tuple[float, "torch.Tensor", Refit]:
     """Return what a fold gives that has no training rows, or only rows of one state: NaN."""
     wide = len(fold.train) if dual else rows.shape[1]
+    import torch
+
     operator = rows.new_full((len(fold.test), wide), np.nan).float()
     prediction = rows.new_full((len(fold.test), targets.shape[1]), np.nan)
-    return np.nan, prediction, Refit(operator, prediction[:, 0].float())
+    left = torch.full_like(targets[fold.train], torch.nan).float()
+    return np.nan, prediction, Refit(operator, prediction[:, 0].float(), left)
 
 
 def _chosen(

@@ -282,15 +282,25 @@ def test_draws_of_auroc_are_weighted_aurocs():
         assert found[b, j] == pytest.approx(expected, abs=1e-9)
 
 
-def test_draws_of_r2_and_correlation_are_those_of_repeated_rows(measured_set):
-    _, cohort, probe, measured = measured_set
+def nothing_taught(_probe, cohort, parts):
+    return [np.zeros((cohort.n_texts, 10)) for _ in parts]
+
+
+def test_draws_of_r2_and_correlation_are_those_of_repeated_rows(measured_set, monkeypatch):
+    _, cohort, probe, _ = measured_set
+    monkeypatch.setattr(probes, "_pulls", nothing_taught)
+    measured = probes.measure(probe, cohort)
+    assert measured.draws.mean() == pytest.approx(measured.headline.observed.value, abs=1e-6)
+    apart = measured.draws - measured.draws[0]
     truth = cohort.vectors.astype(np.float64)
     found = scores.correlation_draws(probe.prediction, truth, cohort.text, cohort.weights)
+    first = None
     for b in range(5):
         weight = cohort.weights[b][cohort.text]
         repeated = np.repeat(np.arange(len(cohort)), weight)
         expected = r2_score(truth[repeated], probe.prediction[repeated])
-        assert measured.draws[b] == pytest.approx(expected, abs=1e-6)
+        first = expected if first is None else first
+        assert apart[b] == pytest.approx(expected - first, abs=1e-6)
         for j in range(10):
             rows = np.flatnonzero(truth[:, j] > 0)
             x, y = (scores.percentile_rank(v[rows, j]) for v in (probe.prediction, truth))
@@ -298,14 +308,55 @@ def test_draws_of_r2_and_correlation_are_those_of_repeated_rows(measured_set):
             assert found[b, j] == pytest.approx(cov[0, 1] / np.sqrt(cov[0, 0] * cov[1, 1]))
 
 
+@pytest.mark.parametrize("d", [24, 160], ids=["primal", "dual"])
+def test_what_a_text_teaches_is_what_refitting_with_more_of_it_changes(d, monkeypatch):
+    monkeypatch.setattr(probes, "_LEAST_TAUGHT", 1.0)  # nothing is taken off
+    cohort = a_cohort(200, texts=150)
+    states = some_states(cohort, d)
+    probe, tested = probes.fit(states, cohort), np.flatnonzero(cohort.first_half)
+    whole, part = probes._pulls(probe, cohort, [np.arange(len(cohort)), tested])
+    targets = cohort.vectors.astype(np.float64)
+    for text in (3, 40, 100):
+        own, expected = cohort.text == text, np.zeros((2, 10))
+        for k, (train, _, test) in enumerate(folds_of(cohort)):
+            scaler = StandardScaler().fit(states[train])
+            known, new = scaler.transform(states[train]), scaler.transform(states[test])
+            alpha, errors = probe.penalty[k] * (known**2).sum(axis=0).mean(), []
+            for more in (-0.01, 0.01):
+                weight = 1 + more * own[train]
+                model = Ridge(alpha=alpha).fit(known, targets[train], sample_weight=weight)
+                errors.append((model.predict(new) - targets[test]) ** 2)
+            change = (errors[1] - errors[0]) / 0.02
+            expected += [
+                change.sum(axis=0),
+                change[np.isin(np.flatnonzero(test), tested)].sum(axis=0),
+            ]
+        np.testing.assert_allclose([whole[text], part[text]], expected, rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_interval_of_r2_covers_what_repeated_studies_find_on_average():
+    found, axes = [], np.random.default_rng(0).normal(size=(10, 60)) / 4
+    for seed in range(60):
+        cohort = a_cohort(300, seed=seed, draws=200, shuffles=0)
+        noise = np.random.default_rng([seed, 1]).normal(size=(300, 60))
+        probe = probes.fit((noise + cohort.vectors @ axes).astype(np.float32), cohort)
+        found.append(probes.headline(probe, cohort, cohort).headline.observed)
+    values = [one.value for one in found]
+    truth = np.mean(values)
+    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.88
+    assert np.mean([one.high - one.low for one in found]) < 6 * np.std(values)
+
+
 def test_blocks_of_draws_change_nothing(monkeypatch, measured_set):
     _, cohort, probe, measured = measured_set
     monkeypatch.setattr(scores, "_BLOCK_CELLS", 4000)
     monkeypatch.setattr(probes, "_BLOCK", 7)
+    monkeypatch.setattr(probes, "_TESTED_AT_ONCE", 9)
     again = probes.measure(probe, cohort)
     for one, other in zip(measured.figures, again.figures, strict=True):
         assert one[:4] == other[:4]
-        np.testing.assert_allclose(other.observed, one.observed, atol=1e-9)
+        np.testing.assert_allclose(other.observed, one.observed, atol=1e-6)
         np.testing.assert_allclose(other.shuffled, one.shuffled, atol=1e-5)
 
 
@@ -406,9 +457,7 @@ def test_a_part_is_scored_by_the_same_predictions_and_shuffles(measured_set):
     assert found.headline.observed.value == pytest.approx(expected, abs=1e-9)
     assert found.headline.n == rows.sum()
     assert len(found.draws) == cohort.draws
-    part = cohort.take(rows)
-    repeated = np.repeat(np.flatnonzero(rows), part.weights[3][part.text])
-    assert found.draws[3] == pytest.approx(r2_score(truth[repeated], probe.prediction[repeated]))
+    assert found.draws.mean() == pytest.approx(expected, abs=1e-6)
     block = next(probes._refitted(probe, cohort))
     labels = block.targets[:, 2].cpu().numpy()[rows], block.prediction[:, 2].cpu().numpy()[rows]
     assert found.null[2] == pytest.approx(r2_score(*labels), abs=1e-4)
