@@ -27,6 +27,11 @@ Floats = NDArray[np.floating]
 
 #: Labels that clusters are held against, and how many there are of each; k-means makes as many.
 PARTS: Final = {ALL: 15, "foundations": 5, "polarity": 3}
+#: Runs of k-means, each from one seed: where it ends is partly luck, so figures are their mean.
+SEEDS: Final = 10
+#: Runs that a resample averages: other texts lead k-means elsewhere as other seeds do, and the mean
+#: of all ten would hide that (calibrated on made data, ``tests/benchmarks/bench_coverage.py``).
+SEEDS_PER_DRAW: Final = 2
 #: Principal components that are clustered.
 COMPONENTS: Final = 50
 #: Neighbours of a row whose labels are compared with its own.
@@ -54,9 +59,9 @@ class Clustering:
     """The clusters and neighbourhoods of all rows of a layer."""
 
     kmeans: dict[int, NDArray[np.int64]]
-    """Number of clusters -> cluster of each row, shape ``(n,)``. Numbers above that of different
-    states are missing; it is empty, and nothing can be measured, if there are fewer than three
-    different states or one is not finite."""
+    """Number of clusters -> cluster of each row in each run, shape ``(SEEDS, n)``. Numbers above
+    that of different states are missing; it is empty, and nothing can be measured, if there are
+    fewer than three different states or one is not finite."""
 
     density: NDArray[np.int64]
     """HDBSCAN's cluster of each row, ``NOISE`` or ``NOT_ASKED``, shape ``(n,)``."""
@@ -143,13 +148,15 @@ def _leading_axes(rows: "torch.Tensor", width: int, seed: int) -> "torch.Tensor"
 
 
 def _kmeans(points: NDArray[np.float32], k: int, seed: int) -> Integers:
+    """Return the clusters of each run, ``(SEEDS, n)``."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():  # different states may still agree in all the components
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = KMeans(k, n_init=4, random_state=seed).fit_predict(points)
-    return np.asarray(found, np.int64)
+        seeds = np.random.default_rng(seed).integers(2**31, size=SEEDS)
+        runs = [KMeans(k, n_init=1, random_state=int(one)).fit_predict(points) for one in seeds]
+    return np.stack(runs).astype(np.int64)
 
 
 def _sample(n: int, most: int, seed: int) -> Integers:
@@ -217,7 +224,7 @@ def headline(clustering: Clustering, part: Cohort) -> Measured:
             where they stand among all.
     """
     found = clustering.kmeans.get(PARTS[ALL])
-    return agreement("k-means", None if found is None else found[part.rows], ALL, part)[0]
+    return agreement("k-means", None if found is None else found[..., part.rows], ALL, part)[0]
 
 
 def headline_alone(states: NDArray[np.float32], cohort: Cohort, part: Cohort) -> Measured:
@@ -230,7 +237,7 @@ def headline_alone(states: NDArray[np.float32], cohort: Cohort, part: Cohort) ->
     """
     found, k = None, PARTS[ALL]
     if _different(states) >= k:
-        found = _kmeans(_reduced(states, COMPONENTS, cohort.seed), k, cohort.seed)[part.rows]
+        found = _kmeans(_reduced(states, COMPONENTS, cohort.seed), k, cohort.seed)[..., part.rows]
     return agreement("k-means", found, ALL, part)[0]
 
 
@@ -261,14 +268,40 @@ def _resampled(sums: NDArray[np.number], cohort: Cohort) -> NDArray[np.float32]:
 
 
 def agreement(kind: str, found: Integers | None, part: str, cohort: Cohort) -> list[Measured]:
-    """Hold clusters, by k-means or HDBSCAN, against labels; anything follows a single class."""
+    """Hold clusters, by k-means or HDBSCAN, against labels; anything follows a single class.
+
+    Args:
+        kind: ``k-means`` or ``HDBSCAN``.
+        found: Cluster of each row, shape ``(n,)``, or in each of some runs, ``(runs, n)``: figures
+            are the mean over runs, and each resample draws texts and ``SEEDS_PER_DRAW`` runs.
+        part: Which labels.
+        cohort: Labels of the rows.
+    """
     names = [f"ARI of {kind}", f"NMI of {kind}", "ARI without noise"][: 2 + (kind == "HDBSCAN")]
     if found is None or len(np.unique(_labels(part, cohort))) < 2:
         return [_nothing(part, name, cohort) for name in names]
-    drawn = _placed(_scores(_drawn_tables(found, part, cohort)))
-    null = np.hstack([np.empty((3, 0)), *map(_scores, _mixed_tables(found, part, cohort))])
-    n = [len(found), len(found), int((found > NOISE).sum())]
+    runs = np.atleast_2d(found)
+    each = np.stack([_scores(_drawn_tables(run, part, cohort)) for run in runs])
+    drawn = _placed(np.column_stack([each[..., 0].mean(axis=0), _some_runs(each[..., 1:], cohort)]))
+    null = np.mean(
+        [
+            np.hstack([np.empty((3, 0)), *map(_scores, _mixed_tables(run, part, cohort))])
+            for run in runs
+        ],
+        axis=0,
+    )
+    n = [runs.shape[1], runs.shape[1], int((runs[0] > NOISE).sum())]
     return [_one(part, name, n[i], drawn[i], null[i]) for i, name in enumerate(names)]
+
+
+def _some_runs(each: NDArray[np.float64], cohort: Cohort) -> NDArray[np.float64]:
+    """Return the mean score of the runs that a resample draws, ``(3, b)`` of ``(runs, 3, b)``."""
+    if len(each) == 1:
+        return each[0]
+    rng = np.random.default_rng([cohort.seed, 7])
+    picked = rng.integers(len(each), size=(SEEDS_PER_DRAW, each.shape[2]))
+    mean: NDArray[np.float64] = each[picked, :, np.arange(each.shape[2])].mean(axis=0).T
+    return mean
 
 
 def _placed(drawn: NDArray[np.float64]) -> NDArray[np.float64]:

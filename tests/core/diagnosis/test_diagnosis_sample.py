@@ -221,10 +221,12 @@ def test_clusters_are_those_of_scikit_learn_on_principal_components(case, cluste
     points = PCA(50, svd_solver="full").fit_transform(case.states)
     for k, found in clustering.kmeans.items():
         other = KMeans(k, n_init=4, random_state=0).fit(points)
-        inertia = sum(
-            ((points[found == c] - points[found == c].mean(axis=0)) ** 2).sum() for c in range(k)
+        assert found.shape == (clusters.SEEDS, len(points))
+        least = min(
+            sum(((points[run == c] - points[run == c].mean(axis=0)) ** 2).sum() for c in range(k))
+            for run in found
         )
-        assert inertia == pytest.approx(other.inertia_, rel=0.03)
+        assert least == pytest.approx(other.inertia_, rel=0.03)
     other = HDBSCAN(min_cluster_size=26, min_samples=5, copy=True).fit_predict(points)
     assert adjusted_rand_score(other, clustering.density) > 0.99
 
@@ -234,8 +236,9 @@ def test_agreement_of_clusters_with_labels(case, clustering):
     clear = clustering.density >= 0
     for part, labels in human_labels(case.cohort).items():
         own = clustering.kmeans[len(set(labels.tolist()))]
-        assert found["ARI of k-means", part] == close(adjusted_rand_score(labels, own))
-        assert found["NMI of k-means", part] == close(normalized_mutual_info_score(labels, own))
+        for name, score in (("ARI", adjusted_rand_score), ("NMI", normalized_mutual_info_score)):
+            mean = np.mean([score(labels, run) for run in own])
+            assert found[f"{name} of k-means", part] == close(mean)
         dense = clustering.density
         assert found["ARI of HDBSCAN", part] == close(adjusted_rand_score(labels, dense))
         assert found["NMI of HDBSCAN", part] == close(normalized_mutual_info_score(labels, dense))
@@ -245,7 +248,9 @@ def test_agreement_of_clusters_with_labels(case, clustering):
     labels = human_labels(case.cohort)["all"]
     for name in ("first", "second"):
         rows = halves(case.cohort)[name]
-        value = adjusted_rand_score(labels[rows], clustering.kmeans[15][rows])
+        value = np.mean(
+            [adjusted_rand_score(labels[rows], run[rows]) for run in clustering.kmeans[15]]
+        )
         assert case.found[name]["structural"] == close(value)
 
 

@@ -10,6 +10,7 @@ from core.measures.clusters import (
     NOISE,
     NOT_ASKED,
     Clustering,
+    agreement,
     cluster,
     headline,
     headline_alone,
@@ -246,8 +247,34 @@ def test_rows_in_one_foundation_are_scored_among_themselves():
     assert clear.observed.low > clear.shuffled.high
     assert lost.observed.value <= lost.shuffled.high
     own = cohort.foundation == 1
-    table = adjusted_rand_score(cohort.sign[own], clustering.kmeans[15][own])
-    assert lost.observed.value == pytest.approx(table, abs=1e-9)
+    runs = [adjusted_rand_score(cohort.sign[own], run[own]) for run in clustering.kmeans[15]]
+    assert lost.observed.value == pytest.approx(np.mean(runs), abs=1e-9)
+
+
+def test_a_resample_draws_two_runs_of_k_means_beside_its_texts(monkeypatch):
+    cohort = random_cohort(300, draws=400)
+    runs = cluster(noise(300), cohort).kmeans[15]
+    assert len({tuple(run) for run in runs}) == len(runs) == 10
+    each = [agreement("k-means", run, ALL, cohort)[0] for run in runs]
+    both = agreement("k-means", runs, ALL, cohort)[0]
+    values = [one.headline.observed.value for one in each]
+    assert both.headline.observed.value == pytest.approx(np.mean(values))
+    assert both.null == pytest.approx(np.mean([one.null for one in each], axis=0), abs=1e-6)
+    assert both.draws.mean() == pytest.approx(np.mean(values), abs=1e-6)
+    texts = np.mean([one.draws for one in each], axis=0)
+    assert both.draws.var() > texts.var() + np.var(values) / 3
+
+
+@pytest.mark.slow
+def test_the_interval_of_k_means_covers_what_repeated_studies_find_on_average():
+    found, centres = [], 2.5 * np.linalg.qr(np.random.default_rng(0).normal(size=(30, 15)))[0].T
+    for seed in range(60):
+        cohort = random_cohort(300, seed=seed, draws=200, shuffles=0)
+        states = centres[3 * cohort.foundation + cohort.sign] + noise(300, 30, seed)
+        clustering = cluster(states.astype(np.float32), cohort)
+        found.append(headline(clustering, cohort).headline.observed)
+    truth = np.mean([one.value for one in found])
+    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.88
 
 
 def test_nearly_all_noise_scores_about_0_where_the_papers_score_is_1():
