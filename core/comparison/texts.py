@@ -64,7 +64,7 @@ class Answer(NamedTuple):
     """Log odds of a right against a wrong next word, plain and steered."""
 
     random: NDArray[np.float64]
-    """The same along a random direction of equal length, ``(n,)``."""
+    """The same along a random direction of equal length, as the states vary, ``(n,)``."""
 
     plain: str
     """The prompt continued."""
@@ -122,7 +122,9 @@ def ask(
     random = answers.plain
     if edits:
         report(0.2, 1, "asking along a random direction")
-        random = read_out(model, prompts, control_edits(edits), recipe.positions).steered
+        random = read_out(
+            model, prompts, control_edits(store, study, edits), recipe.positions
+        ).steered
     plain = steered = ""
     changed, most = 0, recipe.decoding.tokens
     writing = part(report, 0.4, 1.0)

@@ -137,7 +137,7 @@ def words(
 def effect(
     work: Workbench, study: Study, dictionary: Dictionary, on: FeatureActivations, spec: EffectSpec
 ) -> Made[Effect]:
-    """Return what a latent causes, beside random latents that are on about as often."""
+    """Return what a latent causes, beside other latents that are on about as often."""
 
     def tried(model: "OpenModel", report: Report) -> Effect:
         return measure_effect(work.store, study, model, dictionary, on, spec, report)

@@ -180,7 +180,7 @@ def _rows(own: Sequence[Estimate], bands: Sequence[tuple[float, float]], control
 
 
 def effect_figure(effect: Effect) -> go.Figure:
-    """Draw both experiments: each random latent a grey ring, the latent itself with interval."""
+    """Draw both experiments: each control a grey ring, the latent itself with interval."""
     figure = go.Figure()
     names = ("switched off", "steered")
     for place, tried in enumerate((effect.ablation, effect.steering)):
@@ -200,8 +200,8 @@ def _experiment(figure: go.Figure, place: int, tried: Tried) -> None:
             y=place + spread,
             mode="markers",
             marker={"symbol": "circle-open", "size": 7, "color": CONTROL},
-            hovertemplate="a random latent: %{x:.3f}<extra></extra>",
-            name="random latents",
+            hovertemplate="another latent's direction: %{x:.3f}<extra></extra>",
+            name="controls",
         )
     )
     value, low, high = ([one] for one in tried.effect)

@@ -183,3 +183,13 @@ def false_discovery(p: Floats) -> Floats:
     if known.any():
         q[known] = false_discovery_control(p[known], method="bh")
     return q
+
+
+def counted_p(above: int, n: int) -> float:
+    """Return the chance of a figure at least as large as that of ``above`` of ``n`` controls.
+
+    The figure itself counts as one of its controls (Phipson & Smyth 2010,
+    doi:10.2202/1544-6115.1585): among exchangeable ones p is at most alpha with at most that
+    chance. NaN without controls.
+    """
+    return (1 + above) / (1 + n) if n else float("nan")

@@ -2,8 +2,12 @@
 
 A moral direction is the difference of two means over typical items of the training split: virtue
 minus vice of a foundation, or a pole minus the neutral items of its foundation (difference in
-means, Marks & Tegmark 2023, arXiv 2310.06824); or the weights of a linear probe. Beside each stand
-its controls: a random direction, and the same difference with the labels shuffled.
+means, Marks & Tegmark 2023, arXiv 2310.06824); or the weights of a linear probe.
+
+Beside each stand control directions of two families: drawn at random as the layer's states vary,
+and made in the same way from shuffled labels. A third, isotropic, is no fair control: few
+coordinates hold most of the states' variance, and an isotropic vector of equal length overwhelms
+all others. It stays to be shown as what it is.
 """
 
 import re
@@ -25,6 +29,13 @@ if TYPE_CHECKING:
     from core.models.card import ModelCard
 
 Method = Literal["means", "probe", "shuffled"]
+Family = Literal["covariance", "shuffled", "isotropic"]
+#: Families of control directions and what they are called.
+FAMILIES: Final[dict[Family, str]] = {
+    "covariance": "random, as the states vary",
+    "shuffled": "shuffled labels",
+    "isotropic": "random, isotropic",
+}
 #: Fewer texts on a side give a direction of noise.
 FEWEST_TEXTS: Final = 5
 #: Largest file that is read as a direction.
@@ -75,6 +86,7 @@ def moral_direction(
     method: Method = "means",
     pooling: Pooling = "last",
     seed: int = 0,
+    shuffled: bool = False,
 ) -> Direction:
     """Return a moral direction made from the training split.
 
@@ -86,6 +98,7 @@ def moral_direction(
         method: Difference of means, weights of a ridge probe, or means of shuffled labels.
         pooling: Which pooled state.
         seed: Seed of the shuffle.
+        shuffled: Shuffle the labels, whatever the method.
 
     Raises:
         DirectionError: There is no such layer or axis, or one side has too few texts.
@@ -99,20 +112,18 @@ def moral_direction(
     side = sides(study, axis)
     rows = np.flatnonzero(side)
     chosen = side[rows]
-    if method == "shuffled":
+    if shuffled or method == "shuffled":
         chosen = _swapped(chosen, study.labels.group[rows], seed)
-    prompts = study.plan.rows[rows]
-    states = states_of(store, study).prompt_states(layer, pooling)[prompts].astype(np.float64)
-    if not np.isfinite(states).all():
-        raise DirectionError(
-            f"The states of layer {layer} hold numbers that are not finite. Choose another layer."
-        )
+    states = _finite_states(store, study, layer, pooling)[study.plan.rows[rows]]
     if method == "probe":
         vector = _probe_weights(states, chosen)
     else:
         vector = states[chosen > 0].mean(axis=0) - states[chosen < 0].mean(axis=0)
     name = axis if method == "means" else f"{axis} ({method})"
-    source = f"{method} of {study.items.digest[:12]}, {pooling}, seed {seed}"
+    if shuffled:
+        name = f"{axis} (shuffled {seed})"
+    made = f"shuffled {method}" if shuffled else method
+    source = f"{made} of {study.items.digest[:12]}, {pooling}, seed {seed}"
     return _unit(name, vector, study.plan.model, layer, source)
 
 
@@ -176,10 +187,83 @@ def _probe_weights(states: NDArray[np.float64], side: NDArray[np.int64]) -> NDAr
     return weights
 
 
-def random_direction(like: Direction, seed: int) -> Direction:
-    """Return a random direction of the same layer: the control of every steered figure."""
-    vector = np.random.default_rng(seed).standard_normal(len(like.vector))
-    return _unit(f"random {seed}", vector, like.model, like.layer, f"random, seed {seed}")
+# --- controls ---
+
+
+def control_directions(
+    store: Store,
+    study: Study,
+    family: Family,
+    axis: str,
+    layer: int,
+    count: int,
+    *,
+    method: Method = "means",
+    pooling: Pooling = "last",
+) -> list[Direction]:
+    """Return the control directions of a moral direction, seeds 0, 1, ...
+
+    Args:
+        store: Where the states lie.
+        study: Items and model.
+        family: How they are drawn.
+        axis: Of the moral direction; only shuffled labels depend on it.
+        layer: Decoder layer.
+        count: How many.
+        method: How the moral direction is made; its controls are made alike.
+        pooling: From which pooled states.
+
+    Raises:
+        DirectionError: As for ``moral_direction``.
+        CoreError: The states are not stored.
+    """
+    seeds = range(count)
+    if family == "covariance":
+        return [covariance_direction(store, study, layer, seed, pooling) for seed in seeds]
+    if family == "isotropic":
+        return [isotropic_direction(study, layer, seed) for seed in seeds]
+    return [
+        moral_direction(
+            store, study, axis, layer, method=method, pooling=pooling, seed=seed, shuffled=True
+        )
+        for seed in seeds
+    ]
+
+
+def covariance_direction(
+    store: Store, study: Study, layer: int, seed: int, pooling: Pooling = "last"
+) -> Direction:
+    """Return a random direction with the covariance of a layer's states, then of unit length.
+
+    ``X' g`` with ``X`` the centred states of the training split and ``g`` standard normal: before
+    it is scaled, its covariance is ``X' X``.
+
+    Raises:
+        DirectionError: The states are not finite, or the same for every text.
+        CoreError: The states are not stored.
+    """
+    rows = np.unique(study.plan.rows[study.items.split == "train"])
+    states = _finite_states(store, study, layer, pooling)[rows]
+    centred = states - states.mean(axis=0)
+    vector = centred.T @ np.random.default_rng(seed).standard_normal(len(rows))
+    source = f"random, covariance of {study.items.digest[:12]}, {pooling}, seed {seed}"
+    return _unit(f"random {seed}", vector, study.plan.model, layer, source)
+
+
+def isotropic_direction(study: Study, layer: int, seed: int) -> Direction:
+    """Return a random direction, all directions alike: of equal length it wrecks most models."""
+    vector = np.random.default_rng(seed).standard_normal(study.card.d_model)
+    source = f"random, isotropic, seed {seed}"
+    return _unit(f"isotropic {seed}", vector, study.plan.model, layer, source)
+
+
+def _finite_states(store: Store, study: Study, layer: int, pooling: Pooling) -> NDArray[np.float64]:
+    states = states_of(store, study).prompt_states(layer, pooling).astype(np.float64)
+    if not np.isfinite(states).all():
+        raise DirectionError(
+            f"The states of layer {layer} hold numbers that are not finite. Choose another layer."
+        )
+    return states
 
 
 def _unit(

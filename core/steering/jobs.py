@@ -80,7 +80,9 @@ def answer(
     model = work.shelf.get(study.card.spec)
     check_recipe(study, recipe, repeated=True)
     edits = resolve(work.store, study, recipe)
-    arms = arms_logits(model, held, [edits, control_edits(edits)], recipe.positions)
+    arms = arms_logits(
+        model, held, [edits, control_edits(work.store, study, edits)], recipe.positions
+    )
     own, control = (compared(model, held.logits, logits, words) for logits in arms)
     return own, control
 

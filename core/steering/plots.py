@@ -128,7 +128,8 @@ def _label(text: str, place: int, *, own: bool) -> dict[str, Any]:
 def dose_figure(dose: StrengthSweep) -> go.Figure:
     """Draw effects, divergence and perplexity against strength, the safe range painted.
 
-    Above the push itself, then the part of it that changes sign; grey: random directions.
+    Above the push itself, then the part of it that changes sign; grey: random directions, pink: the
+    controls that it is judged by.
     """
     figure = make_subplots(
         rows=4, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=_HEIGHTS
@@ -145,7 +146,7 @@ def dose_figure(dose: StrengthSweep) -> go.Figure:
         figure.add_trace(_line(at, [one.value for one in bands[own]], name), row, 1)
     for row, strength, check in ((1, dose.calibrated, dose.push), (2, dose.turned_at, dose.turn)):
         if strength:
-            figure.add_trace(_shuffled(strength, check), row, 1)
+            figure.add_trace(_beside(strength, check), row, 1)
     figure.add_trace(_line(at, [point.kl for point in dose.points], "divergence"), 3, 1)
     figure.add_hline(y=SAFE_KL, line={"dash": "dot", "width": 1.5, "color": CONTROL}, row=3, col=1)
     figure.add_trace(_line(at, [point.perplexity for point in dose.points], "perplexity"), 4, 1)
@@ -175,28 +176,111 @@ def _line(x: Sequence[float], y: Sequence[float], name: str) -> go.Scatter:
     )
 
 
-def _shuffled(strength: float, check: Check) -> go.Scatter:
-    """The direction of shuffled labels, where it was measured."""
-    side = check.shuffled
+def _beside(strength: float, check: Check) -> go.Scatter:
+    """The controls that an effect is judged by: mean and band, side by side at its strength."""
+    sides = check.judged
+    spread = 0.012 * (np.arange(len(sides)) - (len(sides) - 1) / 2)
+    value, low, high = (np.array([one.band[end] for one in sides]) for end in range(3))
     return go.Scatter(
-        x=[strength],
-        y=[side.value],
+        x=strength + spread,
+        y=value,
         mode="markers",
-        name="shuffled labels, 95 %",
-        marker={"color": OWN, "symbol": "x", "size": 9},
+        name="controls, 95 %",
+        marker={"color": OWN, "symbol": "x-thin-open", "size": 7},
         error_y={
-            "array": [side.high - side.value],
-            "arrayminus": [side.value - side.low],
+            "type": "data",
+            "symmetric": False,
+            "array": high - value,
+            "arrayminus": value - low,
             "color": OWN,
+            "thickness": 1.5,
+            "width": 3,
         },
-        hovertemplate="shuffled labels: %{y:.2f}<extra></extra>",
+        text=[one.named for one in sides],
+        hovertemplate="%{text}: %{y:.2f}<extra></extra>",
     )
 
 
+def checks_figure(dose: StrengthSweep) -> go.Figure:
+    """Draw push and sign beside the band of each family of controls, with p at the right."""
+    checks = [
+        (name, check)
+        for name, at, check in (
+            (f"push at {dose.calibrated:+.0%}", dose.calibrated, dose.push),
+            (f"sign at {dose.turned_at:+.0%}", dose.turned_at, dose.turn),
+        )
+        if at
+    ]
+    figure = make_subplots(
+        rows=len(checks),
+        cols=1,
+        vertical_spacing=0.16,
+        subplot_titles=[name for name, _ in checks],
+    )
+    for row, (_, check) in enumerate(checks, 1):
+        labels = ["this direction", *(one.named for one in check.judged)]
+        bands = [check.effect, *(one.band for one in check.judged)]
+        told = ["", *(f"p = {one.p:.3f}" for one in check.judged)]
+        value, low, high = (np.array([band[end] for band in bands]) for end in range(3))
+        figure.add_trace(
+            go.Scatter(
+                x=value,
+                y=labels,
+                mode="markers",
+                marker={
+                    "symbol": ["diamond"] + ["circle-open"] * len(check.judged),
+                    "size": 9,
+                    "color": [MODEL] + [CONTROL] * len(check.judged),
+                    "line": {"width": 2},
+                },
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": high - value,
+                    "arrayminus": value - low,
+                    "color": CONTROL,
+                    "thickness": 1.5,
+                },
+                hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+            ),
+            row,
+            1,
+        )
+        for label, text in zip(labels, told, strict=True):
+            figure.add_annotation(
+                x=1,
+                xref="x domain" if row == 1 else f"x{row} domain",
+                xanchor="right",
+                y=label,
+                yref="y" if row == 1 else f"y{row}",
+                yshift=9,
+                text=text,
+                showarrow=False,
+                font={"size": 11},
+            )
+        figure.add_vline(x=check.effect.value, line={"width": 1, "dash": "dot"}, row=row, col=1)
+    figure.update_layout(
+        height=70 + 190 * len(checks),
+        margin={"l": 8, "r": 8, "t": 26, "b": 8},
+        showlegend=False,
+        dragmode=False,
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(title="log odds in its own sense", row=len(checks), col=1)
+    return figure
+
+
 def leakage_figure(leakage: OffTarget) -> go.Figure:
-    """Draw how each pole's actions shift when the model is steered towards each pole."""
+    """Draw how each pole's actions shift when the model is steered towards each pole.
+
+    A family of controls is its mean, with both ends of its band as text.
+    """
     limit = float(np.nanmax(np.abs(leakage.shift))) or 1.0
     columns = [f"{name} ({n})" for name, n in zip(leakage.columns, leakage.counts, strict=True)]
+    text = [[number(one, 1, signed=True) for one in row] for row in leakage.shift]
+    for row, (lows, highs) in enumerate(leakage.bands, len(DIMENSIONS)):
+        ends = zip(highs, lows, strict=True)
+        text[row] = ["<br>".join(number(end, 1, signed=True) for end in both) for both in ends]
     figure = go.Figure(
         go.Heatmap(
             z=leakage.shift,
@@ -206,7 +290,7 @@ def leakage_figure(leakage: OffTarget) -> go.Figure:
             zmax=limit,
             colorscale=[list(stop) for stop in DIVERGING],
             colorbar={"title": "shift", "thickness": 10},
-            text=[[number(one, 1, signed=True) for one in row] for row in leakage.shift],
+            text=text,
             texttemplate="%{text}",
             textfont={"color": IN_CELLS},
             xgap=1,
@@ -215,7 +299,7 @@ def leakage_figure(leakage: OffTarget) -> go.Figure:
         )
     )
     figure.add_hline(y=len(DIMENSIONS) - 0.5, line={"width": 2, "color": CONTROL})
-    figure.update_layout(height=470, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
+    figure.update_layout(height=510, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(title="asked about (held-out actions)", tickangle=-40)
     return figure

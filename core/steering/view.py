@@ -21,7 +21,7 @@ from core.steering.effects.readout import ReadOut
 from core.steering.effects.strength_sweep import Check, StrengthSweep
 from core.steering.history import Run
 from core.steering.recipes import Recipe
-from core.wording import interval
+from core.wording import interval, number
 
 #: A factor below this is shown as 1.0.
 _SAME: Final = 1.05
@@ -105,20 +105,30 @@ def dose_table(dose: StrengthSweep) -> pd.DataFrame:
 
 
 def check_table(dose: StrengthSweep) -> pd.DataFrame:
-    """Return both effects at their strengths beside their controls, as text."""
-    rows = [
-        {
-            "": name,
-            "at": f"{at:+.0%}",
-            "effect": interval(check.effect, 2, signed=True),
-            "random": interval(check.random, 2, signed=True),
-            "shuffled": interval(check.shuffled, 2, signed=True),
-            "beats random": f"{check.beats.value:.0%} ({check.beats.low:.0%} to "
-            f"{check.beats.high:.0%})",
-            "counts": "yes" if check.holds else "no",
+    """Return both effects beside each family of controls, a row per effect and family, as text.
+
+    The row of the direction itself comes first; isotropic directions are shown, not judged.
+    """
+    rows = []
+    for name, at, check in _checks(dose):
+        own = {
+            "": f"{name} at {at:+.0%}",
+            "log odds": interval(check.effect, 2, signed=True),
+            "beaten": "",
+            "p": "",
+            "KL": number(check.kl, 2),
         }
-        for name, at, check in _checks(dose)
-    ]
+        rows.append(own)
+        rows += [
+            {
+                "": f"· {one.named}{'' if one in check.judged else ' (not judged)'}",
+                "log odds": interval(one.band, 2, signed=True),
+                "beaten": f"{one.beaten.value:.0%} ({one.beaten.low:.0%} to {one.beaten.high:.0%})",
+                "p": f"{one.p:.3f}",
+                "KL": interval(one.kl, 2),
+            }
+            for one in check.beside
+        ]
     return pd.DataFrame(rows)
 
 
@@ -136,16 +146,22 @@ def dose_sentence(dose: StrengthSweep) -> str:
 def _checks(dose: StrengthSweep) -> list[tuple[str, float, Check]]:
     """Name the effects that were measured, with their strengths."""
     both = (
-        ("push: with minus without", dose.calibrated, dose.push),
-        ("sign: ½ (forwards − backwards)", dose.turned_at, dose.turn),
+        ("push", dose.calibrated, dose.push),
+        ("sign", dose.turned_at, dose.turn),
     )
     return [one for one in both if one[1]]
 
 
 def leakage_table(leakage: OffTarget) -> pd.DataFrame:
-    """Return the leakage matrix, a row per direction, a column per pole asked."""
-    table = pd.DataFrame(leakage.shift, columns=list(leakage.columns))
-    table.insert(0, "steered towards", list(leakage.rows))
+    """Return the leakage matrix, a row per direction, a column per pole asked.
+
+    Of a family of controls the mean and both ends of its 95 % band.
+    """
+    families = leakage.rows[len(DIMENSIONS) :]
+    names = [f"{name}, {end}" for name in families for end in ("low", "high")]
+    ends = leakage.bands.reshape(-1, len(leakage.columns))
+    table = pd.DataFrame(np.vstack([leakage.shift, ends]), columns=list(leakage.columns))
+    table.insert(0, "steered towards", [*leakage.rows, *names])
     return table
 
 

@@ -5,6 +5,7 @@ import streamlit as st
 from core.activations.study import Study
 from core.charts import config
 from core.steering import jobs as steering_jobs
+from core.steering.effects.off_target import DRAWS
 from core.steering.plots import leakage_figure
 from core.steering.view import leakage_table
 from pages.shared import progress
@@ -30,8 +31,9 @@ def show(study: Study, choice: Choice) -> None:
         if progress.making(made):
             return
         st.caption(
-            "Steers towards each of the ten poles, a random direction and one of shuffled labels, "
-            "and asks about held-out actions of every pole: a minute or two, measured once."
+            f"Steers towards each of the ten poles, {DRAWS} random directions and {DRAWS} of "
+            "shuffled labels, and asks about held-out actions of every pole: a minute or two, "
+            "measured once."
         )
         progress.offer(st, made, "Measure the leakage", key="leak-start")
         return
@@ -44,7 +46,9 @@ def show(study: Study, choice: Choice) -> None:
     )
     st.caption(
         "Change of the log odds of right against wrong. Orange: judged better; purple: worse. A "
-        "row of one colour moves judgement as a whole, not its own pole. In brackets: actions."
+        "row of one colour moves judgement as a whole, not its own pole. The two last rows: "
+        f"colour, the mean, and 95 % of {DRAWS} control directions of equal length, drawn as the "
+        "layer's states vary or made from shuffled labels. In brackets: actions."
     )
     with st.expander("As a table"):
         st.dataframe(

@@ -16,7 +16,7 @@ from pages.steer.choice import Choice
 
 _LEGEND: Final = (
     "<div class='ms-legend'><span>○ plain</span><span>● steered</span>"
-    "<span>◇ random direction, same strength</span></div>"
+    "<span>◇ random direction (as the states vary), same strength</span></div>"
 )
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.steering import jobs as steering_jobs
-from core.steering.effects.strength_sweep import RANDOM, STRENGTHS, SweepSpec
+from core.steering.effects.strength_sweep import CONTROLS, STRENGTHS, SweepSpec
 from pages.shared import progress
 from pages.shared.address import bound
 from pages.shared.bench import opened, workbench
@@ -31,7 +31,7 @@ def show(study: Study, choice: Choice) -> None:
         return
     st.caption(
         f"{len(STRENGTHS)} strengths on held-out actions of this axis and on neutral sentences, "
-        f"beside {RANDOM} random directions and one of shuffled labels: a minute or two on two "
-        "cores, measured once."
+        f"beside {CONTROLS} random directions and {CONTROLS} of shuffled labels, of equal length "
+        "and of equal effect on neutral text: some minutes on two cores, measured once."
     )
     progress.offer(st, made, "Measure the dose", key="dose-start")

@@ -5,8 +5,14 @@ from typing import Any
 import streamlit as st
 
 from core.charts import config
-from core.steering.effects.strength_sweep import ENOUGH, RANDOM, RANDOM_EACH, SAFE_KL, StrengthSweep
-from core.steering.plots import dose_figure
+from core.steering.effects.strength_sweep import (
+    ALPHA,
+    CONTROLS,
+    RANDOM_EACH,
+    SAFE_KL,
+    StrengthSweep,
+)
+from core.steering.plots import checks_figure, dose_figure
 from core.steering.view import check_table, dose_sentence, dose_table
 from pages.steer import presets
 
@@ -29,9 +35,10 @@ def show(dose: StrengthSweep) -> None:
         "same.",
     )
     st.caption(
-        f"Blue: {dose.n_actions} held-out actions, 95 % interval. Grey: 95 % of random directions "
-        f"of equal length ({RANDOM_EACH} at each strength, {RANDOM} where it is judged, each "
-        "pushed both ways). Pink cross: shuffled labels. Green: safe."
+        f"Blue: {dose.n_actions} held-out actions, 95 % interval. Grey: 95 % of {RANDOM_EACH} "
+        "random directions of equal length, drawn as the layer's states vary, each pushed both "
+        f"ways. Pink: the control directions that it is judged by, {CONTROLS} of each family. "
+        "Green: safe."
     )
     with st.expander("As a table"):
         columns: Any = {"strength": st.column_config.NumberColumn(format="percent")}
@@ -48,18 +55,34 @@ def _judged(dose: StrengthSweep) -> None:
     """Draw both effects beside their controls, the rule, and the way to use the strength."""
     if not dose.calibrated:
         return
-    st.dataframe(
-        check_table(dose),
-        hide_index=True,
-        key="dose-checks",
-        alt="Push and sign at the calibrated strength, with random and shuffled directions.",
+    st.plotly_chart(
+        checks_figure(dose),
+        key="dose-checks-chart",
+        config=config("moralscope-controls") | {"displayModeBar": False, "scrollZoom": False},
+        alt="Push and sign at the calibrated strength beside four bands of control directions, "
+        "each with its p; the table below holds the same.",
     )
     st.caption(
-        f"Log odds in the direction's own sense. An effect counts if its 95 % interval over "
-        f"actions lies above 0 and it beats at least {ENOUGH:.0%} of random directions. Any push "
-        "disturbs the model and may raise or lower approval by that alone; half the difference of "
-        "forwards and backwards leaves only what changes sign with the direction."
+        f"Log odds in the direction's own sense. Diamond: 95 % interval over actions; rings: mean "
+        f"and 95 % of {CONTROLS} control directions, drawn as the layer's states vary or made from "
+        "shuffled labels, of equal length, or as strong as changes neutral text as much (equal "
+        "KL). p: one and the controls at least as far, of one and all. An effect counts if its "
+        f"interval lies above 0 and all four p are at most {ALPHA:g}. Any push disturbs the model "
+        "and may move approval by that alone; sign is half the difference of forwards and "
+        "backwards: only what changes sign with the direction."
     )
+    with st.expander("Its controls as a table"):
+        st.dataframe(
+            check_table(dose),
+            hide_index=True,
+            key="dose-checks",
+            alt="Push and sign at the calibrated strength, with each family of controls, the share "
+            "beaten with its interval, p, and divergence on neutral text.",
+        )
+        st.caption(
+            "Isotropic directions are shown for their KL: of equal length they wreck the model, so "
+            "beating them says nothing."
+        )
     st.button(
         f"Steer by {dose.calibrated:+.0%}",
         icon=":material/tune:",

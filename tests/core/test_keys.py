@@ -20,6 +20,7 @@ from core.dataset.sets import ItemSpec
 from core.diagnosis.diagnosis import DiagnosisSpec, baseline_tests, layer_tests
 from core.diagnosis.evidence import model_figures
 from core.diagnosis.waterfall import waterfall
+from core.features import effect
 from core.features.effect import EffectSpec, kept_effect
 from core.features.feature_activations import kept_activations
 from core.features.logit_lens import kept_lens
@@ -33,6 +34,7 @@ from core.sae.training.foreign_report import kept_report
 from core.sae.training.spec import TrainSpec
 from core.sae.training.token_states import states_key
 from core.sae.training.trained import TrainPlan
+from core.steering.effects import strength_sweep
 from core.steering.effects.off_target import kept_off_target
 from core.steering.effects.strength_sweep import SweepSpec, kept_sweep
 from tests.core.models.madecards import made_card
@@ -74,9 +76,9 @@ DIGESTS = {
     "codes": "e06cc141d009f6a9",
     "latents": "d8407e9c829a3964",
     "words": "fe0d11693a36370a",
-    "effect": "34956e863cebdee9",
-    "dose": "368ee7fb31f2cac4",
-    "leakage": "8ebed28f7f6d1c1d",
+    "effect": "58181d1f6e8f2231",
+    "dose": "5b1eefd79e987d1b",
+    "leakage": "435f8b0348682916",
 }
 DICTIONARY: Any = SimpleNamespace(digest="d" * 64, n_latents=8, info=SimpleNamespace(name="made"))
 MODEL: Any = SimpleNamespace(card=made_card())
@@ -129,3 +131,15 @@ def test_keys_are_those_of_caches_made_before(known, store):
     found, kinds = keys(known, store)
     assert {name: fingerprint(key)[:16] for name, key in found.items()} == DIGESTS
     assert kinds == KINDS
+
+
+@pytest.mark.parametrize(
+    ("module", "names"), [(strength_sweep, ("dose", "leakage")), (effect, ("effect",))]
+)
+def test_a_raised_format_is_another_key(known, store, monkeypatch, module, names):
+    """The states' own key has a format, too: one must not hide the other."""
+    before, _ = keys(known, store)
+    monkeypatch.setattr(module, "_FORMAT", module._FORMAT + 1)
+    after, _ = keys(known, store)
+    changed = {name for name in before if fingerprint(before[name]) != fingerprint(after[name])}
+    assert changed == set(names)

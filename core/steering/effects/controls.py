@@ -1,4 +1,4 @@
-"""What steering is held against: held-out prompts, and random directions of equal length."""
+"""What steering is held against at once: held-out prompts, and a random push of equal length."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,10 +7,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from core import CoreError
+from core.activations.prompts import Pooling
 from core.activations.study import Study
 from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.runtime.store import Store
 from core.sae.dictionary import Dictionary
-from core.steering.directions import random_direction
+from core.steering.directions import covariance_direction
 from core.steering.edits import LayerEdit
 from core.steering.effects.strength_sweep import held_out
 
@@ -65,11 +67,16 @@ def held_out_prompts(study: Study, which: str) -> HeldOutPrompts:
     )
 
 
-def control_edits(edits: Sequence[LayerEdit], seed: int = 0) -> list[LayerEdit]:
+def control_edits(
+    store: Store, study: Study, edits: Sequence[LayerEdit], seed: int = 0
+) -> list[LayerEdit]:
     """Return the same edits along a random direction, as long as all terms together.
 
-    Where latents are set, as many random ones of the same dictionary are set to the same.
+    It is drawn as the layer's states vary, at the token whose norm is the unit of strength. Where
+    latents are set, as many random ones of the same dictionary are set to the same.
     """
+    poolings = study.plan.spec.poolings
+    pooling: Pooling = "last" if "last" in poolings else poolings[0]
     result = []
     for edit in edits:
         if edit.dictionary is not None:
@@ -79,7 +86,7 @@ def control_edits(edits: Sequence[LayerEdit], seed: int = 0) -> list[LayerEdit]:
             length = float(np.linalg.norm(np.array(edit.strengths) @ edit.vectors))
         else:
             length = max(map(abs, edit.strengths))
-        other = random_direction(edit.directions[0], seed)
+        other = covariance_direction(store, study, edit.layer, seed, pooling)
         result.append(LayerEdit(edit.layer, (other,), (length,), edit.norm, edit.operation))
     return result
 

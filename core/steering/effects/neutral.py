@@ -1,16 +1,20 @@
 """What steering costs where nothing is at stake: neutral sentences, plain against steered."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from core.activations.prompts import collate, encode
-from core.activations.traces import step_logits
+from core.activations.traces import held_logits, resumed_logits
 from core.steering.edits import LayerEdit, Steering
 from core.steering.recipes import Positions
 
 if TYPE_CHECKING:
+    import torch
+
     from core.models.open_models import OpenModel
 
 #: Sentences without moral content, written for this project.
@@ -30,35 +34,120 @@ NEUTRAL: Final = (
 )
 
 
-def neutral_cost(
-    model: "OpenModel", edits: Sequence[LayerEdit], positions: Positions
-) -> tuple[float, float]:
-    """Return divergence from the plain model and perplexity on the neutral sentences.
+#: A divergence counts as equal to another if it lies within this share of it.
+TOLERANCE: Final = 0.05
+#: Passes after which a strength of equal divergence is given up.
+_MOST_PASSES: Final = 8
+#: Divergence grows with a small strength's square; the slope found on the way stays within these.
+_SLOPE, _FLATTEST, _STEEPEST = 2.0, 0.5, 6.0
+
+
+class Cost(NamedTuple):
+    """What edits cost on the neutral sentences, over every token after the first."""
+
+    kl: float
+    """Divergence of the steered from the plain next token, nats per token."""
+
+    perplexity: float
+    """With the edits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neutral:
+    """The neutral sentences as the plain model reads them, held after one layer."""
+
+    layer: int
+    """Decoder layer: edits below it cannot be asked about."""
+
+    batch: "dict[str, torch.Tensor]"
+    """What is read."""
+
+    output: Any
+    """What the layer gives."""
+
+    logs: "torch.Tensor"
+    """The plain model's log probabilities of every token after the first, ``(tokens, vocab)``."""
+
+
+def hold_neutral(model: "OpenModel", layer: int) -> Neutral:
+    """Let the plain model read the neutral sentences and hold them after a layer."""
+    batch = collate(encode(model, NEUTRAL, 64), model.tokenizer.pad_token_id or 0)
+    batch = {name: one.to(model.module.device) for name, one in batch.items()}
+    logits, output = held_logits(model, batch, layer, keep=0)
+    return Neutral(layer, batch, output, _logs(batch, logits))
+
+
+def _logs(batch: "dict[str, torch.Tensor]", logits: "torch.Tensor") -> "torch.Tensor":
+    """Return log probabilities of the tokens that are followed by one, ``(tokens, vocab)``."""
+    import torch
+
+    followed = batch["attention_mask"][:, 1:].bool().cpu()
+    return torch.log_softmax(logits[:, :-1][followed], dim=1)
+
+
+def cost_of(
+    model: "OpenModel", held: Neutral, edits: Sequence[LayerEdit], positions: Positions
+) -> Cost:
+    """Return what edits cost on held neutral sentences: one pass, of the steered model alone.
 
     A sentence stands for a written text: ``generated`` moves all its tokens but the first.
-
-    Returns:
-        Nats per token, and perplexity with the edits; both over every token after the first.
     """
     import torch
 
-    moved: Positions = "not first" if positions == "generated" else positions
-    encoded = encode(model, NEUTRAL, 64)
-    total, surprise, count = 0.0, 0.0, 0
-    for start in range(0, len(encoded), 4):
-        part = encoded[start : start + 4]
-        rows = [*part, *part] if edits else part  # unedited, one arm is both
-        batch = collate(rows, model.tokenizer.pad_token_id or 0)
-        batch = {name: one.to(model.module.device) for name, one in batch.items()}
-        arms = torch.arange(len(rows)) >= len(part)
-        steering = Steering.of(edits, moved, arms, model.module.device)
-        steering.aim(batch["attention_mask"].bool(), prompt=True)
-        logs = torch.log_softmax(step_logits(model, batch, None, steering.editors, keep=0), dim=2)
-        plain, steered = logs[: len(part), :-1], logs[-len(part) :, :-1]
-        nxt = batch["input_ids"][: len(part), 1:].cpu()
-        real = batch["attention_mask"][: len(part), 1:].cpu().bool()
-        kl = (steered.exp() * (steered - plain)).sum(dim=2)
-        total += float(kl[real].double().sum())
-        surprise -= float(steered.gather(2, nxt[..., None])[..., 0][real].double().sum())
-        count += int(real.sum())
-    return max(total / count, 0.0), float(np.exp(min(surprise / count, 700)))
+    logs = held.logs
+    if edits:
+        moved: Positions = "not first" if positions == "generated" else positions
+        rows = torch.ones(len(held.batch["input_ids"]), dtype=torch.bool)
+        steering = Steering.of(edits, moved, rows, model.module.device)
+        steering.aim(held.batch["attention_mask"].bool(), prompt=True)
+        logits = resumed_logits(
+            model, held.batch, held.layer, held.output, steering.editors, keep=0
+        )
+        logs = _logs(held.batch, logits)
+    following = held.batch["attention_mask"][:, 1:].bool().cpu()
+    nxt = held.batch["input_ids"][:, 1:].cpu()[following]
+    surprise = -float(logs.gather(1, nxt[:, None]).double().mean())
+    # A few tokens at a time: over a whole vocabulary each step of the sum is memory-bound.
+    kl = [
+        (after.exp() * (after - before)).sum(dim=1)
+        for after, before in zip(torch.split(logs, 8), torch.split(held.logs, 8), strict=True)
+    ]
+    total = float(torch.cat(kl).double().mean()) if edits else 0.0
+    return Cost(max(total, 0.0), float(np.exp(min(surprise, 700))))
+
+
+def equal_strength(
+    kl: Callable[[float], float], target: float, start: float
+) -> tuple[float, float]:
+    """Return the strength at which a divergence is within ``TOLERANCE`` of a target, and it.
+
+    Secant steps in the logarithms of both.
+
+    Args:
+        kl: Strength above 0 -> divergence.
+        target: Above 0.
+        start: Where to begin, above 0.
+
+    Returns:
+        NaN for both where it is not found: the divergence jumps, or never gets there.
+    """
+    strength, slope, before = start, _SLOPE, None
+    for _ in range(_MOST_PASSES):
+        found = kl(strength)
+        if abs(found / target - 1) <= TOLERANCE:
+            return strength, found
+        if not 0 < found < math.inf:
+            before, strength = None, strength * (2 if found == 0 else 0.5)
+            continue
+        if before is not None:
+            slope = math.log(found / before[1]) / math.log(strength / before[0])
+            slope = min(max(slope, _FLATTEST), _STEEPEST)
+        before = strength, found
+        strength *= (target / found) ** (1 / slope)
+    return math.nan, math.nan
+
+
+def neutral_cost(model: "OpenModel", edits: Sequence[LayerEdit], positions: Positions) -> Cost:
+    """Return what edits cost on the neutral sentences, as ``cost_of``."""
+    lowest = min((edit.layer for edit in edits), default=0)
+    return cost_of(model, hold_neutral(model, lowest), edits, positions)

@@ -184,7 +184,7 @@ def hold(model: "OpenModel", prompts: Sequence[str], layer: int, *, max_tokens: 
     for start in range(0, len(encoded), BATCH):
         batch = _batch(model, encoded[start : start + BATCH])
         after, output = held_logits(model, batch, layer)
-        logits.append(_finite(after))
+        logits.append(_finite(after[:, -1]))
         parts.append((batch, output))
     return Held(layer, torch.cat(logits), tuple(parts))
 
@@ -240,7 +240,7 @@ def arms_logits(
             _repeated(output, len(arms)),
             {layer: _in_turn(some) for layer, some in editors.items()},
         )
-        for part, logits in zip(found, _finite(after).chunk(len(arms)), strict=True):
+        for part, logits in zip(found, _finite(after[:, -1]).chunk(len(arms)), strict=True):
             part.append(logits)
     return [torch.cat(part) for part in found]
 

@@ -241,7 +241,7 @@ def test_a_resumed_batch_gives_what_a_whole_pass_gives_to_the_bit(model, layer):
     ids = ids_of(model)
     batch = collate(ids, 0, "left")
     plain, output = held_logits(model, batch, layer)
-    assert torch.equal(plain, step_logits(model, batch, None, {})[:, -1])
+    assert torch.equal(plain, step_logits(model, batch, None, {}))
     assert torch.equal(resumed_logits(model, batch, layer, output, {}), plain)
     for above in ({layer}, {2}, set(range(layer, 3))):
         edits = [made_edit((0.4, -0.3), layer=one, seed=one) for one in above]
@@ -251,7 +251,7 @@ def test_a_resumed_batch_gives_what_a_whole_pass_gives_to_the_bit(model, layer):
         )
         for one in (whole, resumed):
             one.aim(batch["attention_mask"].bool(), prompt=True)
-        expected = step_logits(model, batch, None, whole.editors)[:, -1]
+        expected = step_logits(model, batch, None, whole.editors)
         found = resumed_logits(model, batch, layer, output, resumed.editors)
         assert torch.equal(found, expected)
         assert resumed.firings.tokens == whole.firings.tokens

@@ -10,6 +10,7 @@ from scipy.stats import false_discovery_control, hypergeom
 from core.statistics import false_discovery as statistics_false_discovery
 from core.statistics.false_discovery import (
     Permutations,
+    counted_p,
     false_discovery,
     permutation_p,
     pools_for,
@@ -104,3 +105,16 @@ def test_q_agrees_with_hand_and_scipy_and_leaves_out_what_was_not_tested():
     np.testing.assert_allclose(q[np.isfinite(p)], false_discovery_control(p[np.isfinite(p)]))
     assert np.isnan(q[np.isnan(p)]).all()
     assert np.isnan(false_discovery(np.full((2, 2), np.nan))).all()
+
+
+def test_a_figure_counts_as_one_of_its_controls():
+    assert [counted_p(above, 40) for above in (0, 1, 2, 40)] == [1 / 41, 2 / 41, 3 / 41, 1]
+    assert counted_p(4, 99) == 0.05
+    assert np.isnan(counted_p(0, 0))
+
+
+def test_among_exchangeable_figures_p_is_at_most_alpha_as_often_as_that():
+    figures = np.random.default_rng(0).normal(size=(20_000, 41))
+    above = (figures[:, 1:] >= figures[:, :1]).sum(axis=1)
+    p = np.array([counted_p(int(one), 40) for one in above])
+    assert (p <= 0.05).mean() == pytest.approx(2 / 41, abs=0.005)

@@ -18,10 +18,12 @@ from core.steering import directions
 from core.steering.directions import (
     FEWEST_TEXTS,
     DirectionError,
+    control_directions,
+    covariance_direction,
     direction_bytes,
+    isotropic_direction,
     load_direction,
     moral_direction,
-    random_direction,
     sides,
 )
 from tests.core.steering.steeringsets import TEXTS, balanced_rows, made_direction, read_table
@@ -174,14 +176,85 @@ def test_a_shuffled_direction_is_another_one_and_depends_on_the_seed(store, made
     assert "shuffled" in one.name
 
 
-def test_random_directions_are_of_unit_length_and_do_not_lean_on_the_model():
-    like = made_direction(777, width=4096)
-    drawn = [random_direction(like, seed) for seed in range(20)]
-    for one in drawn:
-        assert np.linalg.norm(one.vector) == pytest.approx(1, abs=1e-5)
-        assert abs(one.vector @ like.vector) < 0.08
-    assert len({one.digest for one in drawn}) == 20
-    assert drawn[3].digest == random_direction(like, 3).digest
+# Controls ---------------------------------------------------------------------------------------
+
+
+def spread_over(*axes):
+    """Return states that vary independently along orthonormal axes, by so many deviations."""
+
+    def states(study):
+        own = np.random.default_rng(4).normal(size=(len(study.plan.prompts), len(axes)))
+        train = np.unique(study.plan.rows[study.items.split == "train"])
+        own -= own[train].mean(axis=0)
+        left, _, right = np.linalg.svd(own[train], full_matrices=False)
+        own = own @ np.linalg.inv(np.diag(np.linalg.norm(own[train] @ right.T, axis=0)) @ right).T
+        basis, _ = np.linalg.qr(np.random.default_rng(8).normal(size=(WIDTH, WIDTH)))
+        return 5 + own @ (np.array(axes)[:, None] * basis[: len(axes)]) * np.sqrt(len(left))
+
+    basis, _ = np.linalg.qr(np.random.default_rng(8).normal(size=(WIDTH, WIDTH)))
+    return states, basis[: len(axes)]
+
+
+def test_states_along_one_axis_give_that_axis(store, card):
+    states, (axis,) = spread_over(3.0)
+    made = study_of(store, card, balanced_rows(), states)
+    along = [covariance_direction(store, made, 1, seed).vector @ axis for seed in range(12)]
+    np.testing.assert_allclose(np.abs(along), 1, atol=1e-5)
+    assert {round(one) for one in along} == {-1, 1}  # either way
+
+
+def test_random_directions_have_the_covariance_of_the_states(store, card):
+    """Of unit length, a normal pair with deviations a and b holds a / (a + b) of its square."""
+    states, basis = spread_over(3.0, 1.0)
+    made = study_of(store, card, balanced_rows(), states)
+    drawn = np.array([covariance_direction(store, made, 1, seed).vector for seed in range(800)])
+    along = drawn @ basis.T
+    np.testing.assert_allclose((along**2).sum(axis=1), 1, atol=1e-5)
+    assert (along[:, 0] ** 2).mean() == pytest.approx(0.75, abs=0.04)
+    assert (along[:, 0] * along[:, 1]).mean() == pytest.approx(0, abs=0.04)
+    assert along.mean(axis=0) == pytest.approx([0, 0], abs=0.1)
+
+
+def test_random_directions_are_of_unit_length_and_depend_on_the_seed(store, made):
+    for draw in (
+        lambda seed: covariance_direction(store, made, 1, seed),
+        lambda seed: isotropic_direction(made, 1, seed),
+    ):
+        drawn = [draw(seed) for seed in range(200)]
+        assert [np.linalg.norm(one.vector) for one in drawn] == pytest.approx([1] * 200, abs=1e-5)
+        assert np.abs(np.mean([one.vector for one in drawn], axis=0)).max() < 0.06
+        assert len({one.digest for one in drawn}) == 200
+        assert drawn[3].digest == draw(3).digest
+        assert (drawn[0].layer, drawn[0].model) == (1, made.plan.model)
+
+
+@pytest.mark.parametrize("method", ["means", "probe"])
+def test_shuffled_controls_are_many_and_made_as_the_direction_is(store, made, method):
+    drawn = control_directions(store, made, "shuffled", "care-harm", 1, 40, method=method)
+    assert len({one.digest for one in drawn}) == 40
+    plain = moral_direction(store, made, "care-harm", 1, method=method)
+    assert plain.digest not in {one.digest for one in drawn}
+    assert all(f"shuffled {method}" in one.source for one in drawn)
+    if method == "means":
+        old = moral_direction(store, made, "care-harm", 1, method="shuffled", seed=7)
+        np.testing.assert_array_equal(drawn[7].vector, old.vector)
+
+
+def test_each_family_of_controls_is_drawn_in_one_place(store, made):
+    for family, draw in (
+        ("covariance", lambda seed: covariance_direction(store, made, 2, seed)),
+        ("isotropic", lambda seed: isotropic_direction(made, 2, seed)),
+    ):
+        drawn = control_directions(store, made, family, "care", 2, 3)
+        assert [one.digest for one in drawn] == [draw(seed).digest for seed in range(3)]
+
+
+def test_states_that_do_not_vary_give_no_random_direction(store, card):
+    made = study_of(
+        store, card, balanced_rows(), lambda study: np.ones((len(study.plan.prompts), WIDTH))
+    )
+    with pytest.raises(DirectionError, match="has no length"):
+        covariance_direction(store, made, 1, 0)
 
 
 # Probe ------------------------------------------------------------------------------------------

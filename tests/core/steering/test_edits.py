@@ -9,7 +9,12 @@ import torch
 from core import CoreError
 from core.activations.study import open_study, states_of
 from core.sae.shelf import keep_dictionary
-from core.steering.directions import Direction, DirectionError, moral_direction
+from core.steering.directions import (
+    Direction,
+    DirectionError,
+    covariance_direction,
+    moral_direction,
+)
 from core.steering.edits import (
     Editor,
     Firings,
@@ -362,11 +367,23 @@ def test_latents_are_set_together_at_their_layer(read_study, dictionary):
     assert edit.dictionary.digest == dictionary.digest
 
 
+def test_the_control_of_added_directions_is_as_long_and_drawn_as_the_states_vary(read_study):
+    store, made = read_study
+    terms = (Term("care-harm", 0.3), Term("loyalty", -0.1))
+    edits = resolve(store, made, recipe_for(made, *terms, layers=(1, 2)))
+    for edit, control in zip(edits, control_edits(store, made, edits, seed=4), strict=True):
+        length = np.linalg.norm(0.3 * edit.vectors[0] - 0.1 * edit.vectors[1])
+        assert control.strengths == (pytest.approx(length),)
+        expected = covariance_direction(store, made, edit.layer, 4)
+        np.testing.assert_array_equal(control.vectors[0], expected.vector)
+        assert (control.layer, control.norm) == (edit.layer, edit.norm)
+
+
 def test_the_control_of_set_latents_are_as_many_others_set_to_the_same(read_study, dictionary):
     store, made = read_study
     terms = [Term(latent_axis(dictionary, one), dose) for one, dose in ((7, 0.1), (9, 0.0))]
     [edit] = resolve(store, made, recipe_for(made, *terms, layers=(1,), operation="clamp"))
-    [control], [other] = control_edits([edit]), control_edits([edit], seed=1)
+    [control], [other] = (control_edits(store, made, [edit], seed=seed) for seed in (0, 1))
     assert not {7, 9} & set(control.latents)
     assert len(set(control.latents)) == 2
     assert (control.strengths, control.norm) == (edit.strengths, edit.norm)

@@ -8,15 +8,28 @@ from core.foundations import DIMENSIONS
 from core.statistics.bootstrap import Estimate
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.readout import ReadOut
-from core.steering.effects.strength_sweep import Check, Point, StrengthSweep, SweepSpec
+from core.steering.effects.strength_sweep import (
+    Beside,
+    Check,
+    Point,
+    StrengthSweep,
+    SweepSpec,
+)
 from core.steering.plots import (
     answer_figure,
+    checks_figure,
     dose_figure,
     landing_figure,
     leakage_figure,
     with_arrows,
 )
-from core.steering.view import answer_sentence, answer_table, check_table, dose_sentence
+from core.steering.view import (
+    answer_sentence,
+    answer_table,
+    check_table,
+    dose_sentence,
+    leakage_table,
+)
 
 NOTHING = Estimate(np.nan, np.nan, np.nan)
 
@@ -81,14 +94,25 @@ def near(value: float) -> Estimate:
     return Estimate(value, value - 0.1, value + 0.1)
 
 
+def beside(middle: float, *above: int) -> tuple[Beside, ...]:
+    """Return four judged kinds of controls, and isotropic ones that all do more."""
+    kinds = [("covariance", "length"), ("covariance", "KL"), ("shuffled", "length")]
+    kinds += [("shuffled", "KL"), ("isotropic", "length")]
+    counts = (*above, 8)
+    return tuple(
+        Beside(family, equal, near(middle), count, 8 if family == "isotropic" else 40, near(0.3))
+        for (family, equal), count in zip(kinds, counts, strict=True)
+    )
+
+
 def dose(safe: tuple[float, float]) -> StrengthSweep:
     points = tuple(
         Point(at, near(at + 1), near(at), abs(at), 30 + abs(at), near(1.0), near(0.0))
         for at in (-0.2, 0.0, 0.2)
     )
-    push = Check(near(1.2), near(1.0), Estimate(0.7, 0.55, 0.82), near(0.9))
-    turn = Check(near(0.2), near(0.0), Estimate(0.975, 0.87, 1.0), near(0.0))
-    none = Check(NOTHING, NOTHING, NOTHING, NOTHING)
+    push = Check(near(1.2), 0.2, beside(1.0, 0, 12, 1, 1))
+    turn = Check(near(0.2), 0.2, beside(0.0, 1, 0, 1, 1))
+    none = Check(NOTHING, float("nan"))
     return StrengthSweep(
         SweepSpec("care-harm", 1),
         1,
@@ -110,36 +134,72 @@ def test_a_dose_paints_its_safe_range_and_random_directions_at_every_strength():
     for name, low, high in (("random, push", 0.9, 1.1), ("random, sign", -0.1, 0.1)):
         assert list(named[name].x) == [-0.2, 0.0, 0.2, 0.2, 0.0, -0.2]
         assert list(named[name].y) == [low] * 3 + [high] * 3
-    assert [trace.name for trace in figure.data].count("shuffled labels, 95 %") == 2
+    controls = [trace for trace in figure.data if trace.name == "controls, 95 %"]
+    assert [len(trace.x) for trace in controls] == [4, 4]  # isotropic ones are not judged
+    assert list(controls[0].y) == [1.0] * 4
+    np.testing.assert_allclose(controls[0].error_y.array, 0.1)
 
 
 def test_without_a_safe_strength_nothing_is_painted():
     figure = dose_figure(dose((0.0, 0.0)))
     assert not [shape for shape in figure.layout.shapes if shape.type == "rect"]
-    assert "shuffled labels, 95 %" not in [trace.name for trace in figure.data]
+    assert "controls, 95 %" not in [trace.name for trace in figure.data]
 
 
 def test_what_may_be_said_names_push_and_sign_apart():
     said = dose_sentence(dose((-0.2, 0.2)))
-    assert "Pushed (+20%): moves held-out actions in its own sense, but beats only" in said
-    assert "By its sign alone (+20%): moves held-out actions in its own sense, and" in said
+    assert (
+        "Pushed (+20%): moves held-out actions in its own sense, but not beyond its controls: "
+        "random, as the states vary, equal KL (p = 0.32)." in said
+    )
+    assert "By its sign alone (+20%): moves held-out actions in its own sense, beyond all" in said
     assert "By its sign" not in dose_sentence(dose((0.0, 0.2)))
+
+
+def test_each_family_stands_in_the_table_with_share_p_and_divergence():
     rows = check_table(dose((-0.2, 0.2)))
-    assert rows["counts"].tolist() == ["no", "yes"]
-    assert rows["beats random"].tolist() == ["70% (55% to 82%)", "98% (87% to 100%)"]
-    assert rows["effect"].tolist() == ["+1.20 [1.10, 1.30]", "+0.20 [0.10, 0.30]"]
-    assert check_table(dose((0.0, 0.2)))["counts"].tolist() == ["no"]
+    assert len(rows) == 12
+    assert rows[""][0] == "push at +20%"
+    assert rows["log odds"].tolist()[:2] == ["+1.20 [1.10, 1.30]", "+1.00 [0.90, 1.10]"]
+    assert rows["p"].tolist()[:6] == ["", "0.024", "0.317", "0.049", "0.049", "1.000"]
+    assert rows["beaten"][2] == "70% (55% to 82%)"
+    assert rows["KL"].tolist()[:2] == ["0.20", "0.30 [0.20, 0.40]"]
+    assert rows[""][5] == "· random, isotropic, equal length (not judged)"
+    assert len(check_table(dose((0.0, 0.2)))) == 6
+
+
+def test_each_family_is_a_band_with_its_p_beside_the_direction():
+    figure = checks_figure(dose((-0.2, 0.2)))
+    push, sign = figure.data
+    assert list(push.y)[:2] == ["this direction", "random, as the states vary, equal length"]
+    assert (list(push.x), list(sign.x)) == ([1.2, 1.0, 1.0, 1.0, 1.0], [0.2, 0, 0, 0, 0])
+    told = [note.text for note in figure.layout.annotations if note.text.startswith("p =")]
+    assert told[:4] == ["p = 0.024", "p = 0.317", "p = 0.049", "p = 0.049"]
+    assert told[4:] == ["p = 0.049", "p = 0.024", "p = 0.049", "p = 0.049"]
+    assert len(checks_figure(dose((0.0, 0.2))).data) == 1
 
 
 def test_leakage_shows_counts_and_what_is_missing():
     shift = np.arange(24, dtype=float).reshape(12, 2)
     shift[3] = np.nan
     names = (*DIMENSIONS, "random", "shuffled labels")
-    figure = leakage_figure(OffTarget(names, ("care", "harm"), shift, (8, 5)))
+    bands = np.array([[[19.0, 20.0], [21.0, 22.0]], [[-1.0, -2.0], [1.0, 2.5]]])
+    leakage = OffTarget(names, ("care", "harm"), shift, bands, (8, 5))
+    figure = leakage_figure(leakage)
     (heat,) = figure.data
     assert list(heat.x) == ["care (8)", "harm (5)"]
     assert list(heat.text[3]) == ["–", "–"]
     assert heat.zmax == -heat.zmin == 23
+    assert list(heat.text[10]) == ["+21.0<br>+19.0", "+22.0<br>+20.0"]
+    table = leakage_table(leakage)
+    assert table["steered towards"].tolist()[10:] == [
+        *names[10:],
+        "random, low",
+        "random, high",
+        "shuffled labels, low",
+        "shuffled labels, high",
+    ]
+    assert table["harm"].tolist()[12:] == [20.0, 22.0, -2.0, 2.5]
 
 
 def test_landings_go_from_plain_to_steered():

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from core.steering.effects import neutral
-from core.steering.effects.neutral import neutral_cost
+from core.steering.effects.neutral import (
+    TOLERANCE,
+    cost_of,
+    equal_strength,
+    hold_neutral,
+    neutral_cost,
+)
 from core.steering.effects.strength_sweep import SAFE_KL, safe_range
 from tests.core.activations.test_traces_steering import hook_logits
 from tests.core.steering.steeringsets import made_edit, plain_logits
@@ -59,3 +65,58 @@ def test_numbers_that_are_not_finite_are_no_safe_cost(model):
     kl, _ = neutral_cost(model, [made_edit((4.0,), norm=1e38)], "all")
     assert not kl <= SAFE_KL
     assert safe_range({0.1: kl}) == (0, 0)
+
+
+def test_held_sentences_cost_what_they_cost_read_anew(short):
+    edits = [made_edit((0.2,), layer=1), made_edit((0.1,), layer=2, seed=5)]
+    for layer in (0, 1):
+        held = hold_neutral(short, layer)
+        assert cost_of(short, held, edits, "all") == pytest.approx(
+            neutral_cost(short, edits, "all"), rel=1e-5
+        )
+        assert cost_of(short, held, [], "all") == neutral_cost(short, [], "all")
+
+
+@pytest.mark.parametrize("power", [0.7, 1.0, 2.0, 3.5])
+@pytest.mark.parametrize("target", [0.003, 0.4, 5.0])
+def test_a_strength_of_equal_divergence_is_found_in_few_passes(power, target):
+    asked = []
+
+    def kl(strength):
+        asked.append(strength)
+        return 2 * strength**power
+
+    strength, found = equal_strength(kl, target, 0.2)
+    assert found == 2 * strength**power == pytest.approx(target, rel=TOLERANCE)
+    assert len(asked) <= 4
+
+
+def test_a_divergence_near_the_target_is_taken_as_it_is():
+    assert equal_strength(lambda _: 0.104, 0.1, 0.2) == (0.2, 0.104)
+
+
+@pytest.mark.parametrize(
+    "kl",
+    [
+        lambda strength: 0.1 if strength < 0.3 else 4.0,
+        lambda _: 0.1,
+        lambda _: np.nan,
+        lambda _: np.inf,
+        lambda _: 0.0,
+    ],
+)
+def test_where_no_strength_is_equal_none_is_named(kl):
+    assert np.isnan(equal_strength(kl, 1.0, 0.2)).all()
+
+
+def test_the_strength_found_costs_on_a_model_what_the_other_direction_costs(model):
+    held = hold_neutral(model, 1)
+
+    def kl(strength, seed=5):
+        return cost_of(model, held, [made_edit((strength,), seed=seed)], "all").kl
+
+    for target in (kl(0.05, seed=0), kl(0.3, seed=0)):
+        strength, _ = equal_strength(kl, target, 0.1)
+        assert neutral_cost(model, [made_edit((strength,), seed=5)], "all").kl == pytest.approx(
+            target, rel=1.1 * TOLERANCE
+        )

@@ -11,8 +11,16 @@ from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
 from core.foundations import DIMENSIONS
 from core.runtime.progress import Cancelled, silent
-from core.steering.directions import DirectionError, moral_direction, random_direction
-from core.steering.effects.off_target import measure_off_target
+from core.runtime.store import Store
+from core.statistics.bootstrap import chance
+from core.steering.directions import (
+    DirectionError,
+    control_directions,
+    covariance_direction,
+    moral_direction,
+)
+from core.steering.effects import off_target
+from core.steering.effects.off_target import kept_off_target, measure_off_target
 from core.steering.effects.readout import read_out
 from core.steering.effects.strength_sweep import held_out, one_edit
 from tests.core.steering.steeringsets import balanced_rows, read_by
@@ -23,10 +31,16 @@ def read_study(llama, tmp_path_factory):
     return read_by(llama, tmp_path_factory)
 
 
-def test_leakage_is_a_row_per_pole_and_two_controls(read_study, llama):
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Let a matrix be measured in a second."""
+    monkeypatch.setattr(off_target, "DRAWS", 10)
+
+
+def test_leakage_is_a_row_per_pole_and_bands_of_two_families(read_study, llama):
     store, made = read_study
     found = measure_off_target(store, made, llama, 1, 0.1, positions="all", report=silent)
-    assert found.rows == (*DIMENSIONS, "random", "shuffled labels")
+    assert found.rows == (*DIMENSIONS, "random, as the states vary", "shuffled labels")
     assert found.columns == DIMENSIONS
     assert found.shift.shape == (12, 10)
     assert np.isfinite(found.shift).all()
@@ -38,16 +52,30 @@ def test_leakage_is_a_row_per_pole_and_two_controls(read_study, llama):
         prompts = [made.plan.prompts[one] for one in made.plan.rows[rows]]
         expected = read_out(llama, prompts, edits, "all").shift.mean()
         assert found.shift[row, column] == pytest.approx(expected, abs=1e-4)
-    first = moral_direction(store, made, "care", 1)
-    every = np.concatenate([held_out(made, pole, 8) for pole in DIMENSIONS])
-    prompts = [made.plan.prompts[one] for one in made.plan.rows[every]]
-    for row, other in (
-        (10, random_direction(first, 0)),
-        (11, moral_direction(store, made, "care", 1, method="shuffled")),
-    ):
-        shift = read_out(llama, prompts, [one_edit(store, made, other, 0.1)], "all").shift
-        total = (found.shift[row] * found.counts).sum()
-        assert total == pytest.approx(shift.sum(), abs=1e-3)
+    drawn = (
+        [covariance_direction(store, made, 1, seed) for seed in range(10)],
+        [control_directions(store, made, "shuffled", pole, 1, 1)[0] for pole in DIMENSIONS],
+    )
+    for family, controls in enumerate(drawn):
+        rows = held_out(made, DIMENSIONS[4], 8)
+        prompts = [made.plan.prompts[one] for one in made.plan.rows[rows]]
+        shifts = [
+            read_out(llama, prompts, [one_edit(store, made, one, 0.1)], "all").shift.mean()
+            for one in controls
+        ]
+        band = (found.shift[10 + family, 4], *found.bands[family, :, 4])
+        assert band == pytest.approx(chance(np.array(shifts)), abs=1e-4)
+
+
+def test_a_matrix_opens_as_it_was_kept(read_study, llama, tmp_path):
+    store, made = read_study
+    found = measure_off_target(store, made, llama, 1, 0.1)
+    kept = kept_off_target(Store(tmp_path), made, 1, 0.1, "not first", lambda _: found)
+    kept.get()
+    opened = kept.open()
+    assert (opened.rows, opened.columns, opened.counts) == (found.rows, found.columns, found.counts)
+    np.testing.assert_array_equal(opened.shift, found.shift)
+    np.testing.assert_array_equal(opened.bands, found.bands)
 
 
 def test_poles_without_items_are_nan_rows_and_no_columns(llama, tmp_path_factory):

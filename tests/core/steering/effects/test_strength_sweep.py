@@ -12,15 +12,23 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.runtime.progress import Cancelled
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate, bootstrap_mean, chance
-from core.steering.directions import DirectionError, moral_direction, random_direction
+from core.steering.directions import (
+    DirectionError,
+    control_directions,
+    covariance_direction,
+    moral_direction,
+)
 from core.steering.effects import strength_sweep
-from core.steering.effects.neutral import neutral_cost
+from core.steering.effects.neutral import TOLERANCE, Cost, neutral_cost
 from core.steering.effects.readout import Held, read_out
 from core.steering.effects.strength_sweep import (
+    JUDGED,
     SAFE_KL,
+    Beside,
     Check,
     SweepSpec,
     held_out,
+    kept_sweep,
     measure_sweep,
     one_edit,
     safe_range,
@@ -41,8 +49,9 @@ def read_study(llama, tmp_path_factory):
 def few(monkeypatch):
     """Let a dose be measured in a second."""
     monkeypatch.setattr(strength_sweep, "STRENGTHS", (-0.2, -0.1, 0.0, 0.1, 0.2))
-    monkeypatch.setattr(strength_sweep, "RANDOM", 4)
+    monkeypatch.setattr(strength_sweep, "CONTROLS", 4)
     monkeypatch.setattr(strength_sweep, "RANDOM_EACH", 2)
+    monkeypatch.setattr(strength_sweep, "ISOTROPIC", 1)
 
 
 # The safe range ---------------------------------------------------------------------------------
@@ -129,17 +138,20 @@ class Planted:
         self.noise, self.size = np.random.default_rng(0), noise
         self.asked = []
         monkeypatch.setattr(strength_sweep, "hold", self.hold)
-        monkeypatch.setattr(strength_sweep, "steered_logits", self.steered)
+        monkeypatch.setattr(strength_sweep, "hold_neutral", lambda _model, layer: layer)
+        monkeypatch.setattr(strength_sweep, "arms_logits", self.steered)
         monkeypatch.setattr(strength_sweep, "log_odds", lambda _model, logits: logits)
-        monkeypatch.setattr(strength_sweep, "neutral_cost", self.cost)
+        monkeypatch.setattr(strength_sweep, "cost_of", self.cost)
 
     def hold(self, _model, prompts, layer):
         self.asked.append((list(prompts), layer))
         return Held(layer, np.linspace(-1, 1, len(prompts)), ())
 
-    def steered(self, _model, held, edits, positions):
+    def steered(self, _model, held, arms, positions):
         self.asked.append(positions)
-        found = held.logits.copy()
+        return [self._arm(held.logits.copy(), edits) for edits in arms]
+
+    def _arm(self, found, edits):
         for edit in edits:
             (one,), (strength,) = edit.directions, edit.strengths
             found += self.gain * strength * float(one.vector @ self.truth)
@@ -147,9 +159,21 @@ class Planted:
             found += self.size * self.noise.normal(size=len(found))
         return found
 
-    def cost(self, _model, edits, _positions):
+    def cost(self, _model, _held, edits, _positions):
         (strength,) = [one.strengths[0] for one in edits] or [0.0]
-        return (0.1 if -self.limits[0] <= strength <= self.limits[1] else 3.0), 20.0
+        return Cost(0.1 if -self.limits[0] <= strength <= self.limits[1] else 3.0, 20.0)
+
+
+class Dented(Planted):
+    """The same, and its text suffers by the square of a push, weighed by coordinate."""
+
+    def __init__(self, monkeypatch, truth, weights, **changes):
+        super().__init__(monkeypatch, truth, **changes)
+        self.weights = weights
+
+    def cost(self, _model, _held, edits, _positions):
+        kl = sum((edit.strengths[0] * edit.vectors[0]) ** 2 @ self.weights for edit in edits)
+        return Cost(float(kl), 20.0)
 
 
 @pytest.mark.parametrize("axis", ["care-harm", "care", "harm", "cheating"])
@@ -168,13 +192,18 @@ def test_a_planted_effect_is_found_in_its_own_sense(read_study, monkeypatch, axi
     assert (found.calibrated, found.turned_at) == (0.2, 0.2)
     for check in (found.push, found.turn):
         assert check.holds
-        assert check.beats.value == 1
+        assert check.kl == 0.1
+        kinds = [(one.family, one.equal) for one in check.judged]
+        assert kinds == [(family, equal) for family in JUDGED for equal in ("length", "KL")]
+        for one in check.judged:
+            assert (one.above, one.n) == (0, strength_sweep.CONTROLS)
+            assert one.p == 1 / (1 + strength_sweep.CONTROLS)
+            assert one.beaten.value == 1
+            assert one.kl == pytest.approx((0.1, 0.1, 0.1))
         assert check.effect.value == pytest.approx(2, abs=0.05)
-        assert abs(check.shuffled.value) < 2
-        assert (
-            check.verdict
-            == "moves held-out actions in its own sense, and beats 100% of random directions"
-        )
+        said = "moves held-out actions in its own sense, beyond all control directions"
+        assert check.verdict == said
+        assert check.beside[-1].family == "isotropic"
     assert found.n_actions == len(held_out(made, axis))
     expected = [made.plan.prompts[row] for row in made.plan.rows[held_out(made, axis)]]
     assert planted.asked[0] == (expected, 1)
@@ -182,15 +211,15 @@ def test_a_planted_effect_is_found_in_its_own_sense(read_study, monkeypatch, axi
 
 
 def test_what_any_push_does_hides_the_push_and_cancels_in_the_sign(read_study, monkeypatch):
-    """Gemma's case: random pushes raise approval as much as the moral direction does."""
+    """Random pushes raise approval as much as the moral direction does."""
     store, made = read_study
     truth = moral_direction(store, made, "harm", 1).vector  # of the pole that should lower approval
     Planted(monkeypatch, -truth, gain=10.0, stir=-100.0)
     found = measure_sweep(store, made, None, SweepSpec("harm", 1))
     assert found.push.effect.value == pytest.approx(0.2 * (10 + 100), abs=1e-4)
-    assert found.push.random.value == pytest.approx(0.2 * 100, abs=1e-4)
     assert found.turn.effect.value == pytest.approx(2, abs=1e-4)
-    assert found.turn.random.value == pytest.approx(0, abs=1e-9)
+    assert found.push.judged[0].band.value == pytest.approx(0.2 * 100, abs=1)
+    assert found.turn.judged[0].band.value == pytest.approx(0, abs=1)
     assert found.turn.holds
     Planted(monkeypatch, np.roll(truth, 1), gain=0.0, stir=-100.0)
     found = measure_sweep(store, made, None, SweepSpec("harm", 1))
@@ -201,25 +230,104 @@ def test_what_any_push_does_hides_the_push_and_cancels_in_the_sign(read_study, m
 
 def test_random_directions_are_pushed_both_ways_at_every_strength(read_study, monkeypatch):
     store, made = read_study
-    own = moral_direction(store, made, "care-harm", 1)
-    truth = random_direction(own, 0).vector  # one of the controls is the truth itself
+    truth = covariance_direction(store, made, 1, 0).vector  # one of the controls is the truth
     Planted(monkeypatch, truth, stir=3.0)
     found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
-
-    def drawn(count):
-        some = np.array([random_direction(own, seed).vector @ truth for seed in range(count)])
-        return np.concatenate([some, -some])
-
+    drawn = control_directions(
+        store, made, "covariance", "care-harm", 1, strength_sweep.RANDOM_EACH
+    )
+    along = np.array([one.vector @ truth for one in drawn])
     for one in found.points:
         size = abs(one.strength)
-        count = strength_sweep.RANDOM if size == 0.2 else strength_sweep.RANDOM_EACH
-        expected = 10 * size * drawn(count)
+        expected = 10 * size * np.concatenate([along, -along])
         for band, pushes in ((one.random, expected + 3 * size), (one.random_turn, expected)):
             np.testing.assert_allclose(band, chance(pushes), atol=1e-5)
     assert found.points[-1].random == found.points[0].random  # an opposite is as random
-    share = (drawn(strength_sweep.RANDOM) < own.vector @ truth).mean()
-    assert found.push.beats.value == found.turn.beats.value == pytest.approx(share)
-    assert 0 < found.push.beats.low < share < found.push.beats.high < 1
+
+
+@pytest.mark.parametrize("method", ["means", "probe"])
+def test_controls_are_counted_in_each_family_at_equal_length(read_study, monkeypatch, method):
+    store, made = read_study
+    truth = np.random.default_rng(2).normal(size=32)
+    truth *= np.sign(moral_direction(store, made, "care-harm", 1, method=method).vector @ truth)
+    Planted(monkeypatch, truth)
+    found = measure_sweep(store, made, None, SweepSpec("care-harm", 1, method))
+    own = moral_direction(store, made, "care-harm", 1, method=method).vector @ truth
+    for check in (found.push, found.turn):
+        assert check.effect.value == pytest.approx(2 * own, abs=1e-4)
+        for one in check.judged:
+            drawn = control_directions(
+                store, made, one.family, "care-harm", 1, one.n, method=method
+            )
+            moved = 2 * np.array([other.vector @ truth for other in drawn])
+            above = int((moved >= check.effect.value).sum())
+            assert (one.above, one.p) == (above, (1 + above) / (1 + one.n))
+            np.testing.assert_allclose(one.band, chance(moved), atol=1e-4)
+            assert one.beaten.low < one.beaten.value == 1 - above / one.n
+
+
+def test_controls_of_equal_divergence_are_pushed_as_far_as_that_takes(read_study, monkeypatch):
+    """A direction beats controls of equal length because it costs more; at equal cost it loses."""
+    store, made = read_study
+    own = moral_direction(store, made, "care-harm", 1).vector
+    weights = 1 + 400 * own**2  # text suffers where the direction lies
+    Dented(monkeypatch, own, weights / (own**2 @ weights) * 0.4 / 0.04)
+    found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
+    assert found.calibrated == 0.2
+    assert found.push.kl == pytest.approx(0.4, rel=1e-4)
+    for check in (found.push, found.turn):
+        for one in check.judged:
+            drawn = control_directions(store, made, one.family, "care-harm", 1, one.n)
+            vectors = np.array([other.vector for other in drawn])
+            costs = 0.04 * vectors**2 @ (weights / (own**2 @ weights) * 10)
+            if one.equal == "length":
+                np.testing.assert_allclose(one.kl, chance(costs), rtol=1e-3)
+                continue
+            assert one.kl.low >= 0.4 * (1 - TOLERANCE)
+            assert one.kl.high <= 0.4 * (1 + TOLERANCE)
+            moved = 2 * vectors @ own * np.sqrt(0.4 / costs)
+            assert one.band == pytest.approx(chance(moved), rel=0.05, abs=0.05)
+
+
+def test_a_control_that_no_strength_makes_equal_counts_against_the_effect(read_study, monkeypatch):
+    store, made = read_study
+    own = moral_direction(store, made, "care-harm", 1)
+    Planted(monkeypatch, own.vector)
+    cost = strength_sweep.cost_of
+
+    def jumps(model, held, edits, positions):
+        mine = not edits or edits[0].directions[0].digest == own.digest
+        return cost(model, held, edits, positions) if mine else Cost(0.3, 20.0)
+
+    monkeypatch.setattr(strength_sweep, "cost_of", jumps)
+    found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
+    for one in found.push.judged:
+        assert one.above == (one.n if one.equal == "KL" else 0)
+    assert not found.push.holds
+    assert "equal KL (p = 1)" in found.push.verdict
+
+
+def test_a_random_direction_in_place_of_the_moral_one_seldom_holds(read_study, monkeypatch):
+    """The control that must fail: drawn as its controls are, it passes in at most alpha of runs."""
+    store, made = read_study
+    monkeypatch.setattr(strength_sweep, "STRENGTHS", (-0.2, 0.0, 0.2))
+    monkeypatch.setattr(strength_sweep, "RANDOM_EACH", 1)
+    monkeypatch.setattr(strength_sweep, "ISOTROPIC", 1)
+    many = {
+        family: control_directions(store, made, family, "care-harm", 1, 140) for family in JUDGED
+    }
+    many["isotropic"] = control_directions(store, made, "isotropic", "care-harm", 1, 1)
+    rng, held = np.random.default_rng(11), 0
+    for run in range(100):
+        own = many["covariance"][40 + run]
+        monkeypatch.setattr(strength_sweep, "moral_direction", lambda *_, own=own, **__: own)
+        monkeypatch.setattr(
+            strength_sweep, "_controls", lambda _asking, family, count: many[family][:count]
+        )
+        Planted(monkeypatch, rng.normal(size=32), noise=0.01)
+        found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
+        held += found.push.holds or found.turn.holds
+    assert held <= 8  # 5 of 100 expected at most, two standard deviations above it
 
 
 def test_the_sign_is_judged_where_both_signs_are_safe(read_study, monkeypatch):
@@ -243,7 +351,7 @@ def test_a_wrong_sense_is_no_effect(read_study, monkeypatch):
     found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
     for check in (found.push, found.turn):
         assert check.verdict == "no effect in its own sense on held-out actions"
-        assert check.beats.value == 0
+        assert all(one.p == 1 for one in check.judged)
 
 
 def test_without_a_safe_strength_nothing_is_judged(read_study, monkeypatch):
@@ -251,12 +359,12 @@ def test_without_a_safe_strength_nothing_is_judged(read_study, monkeypatch):
     planted = Planted(monkeypatch, np.ones(32), limits=(0.0, 0.0))
     found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
     assert (found.safe, found.calibrated, found.turned_at) == ((0, 0), 0, 0)
-    assert np.isnan([*found.push.beats, *found.turn.beats]).all()
+    assert np.isnan([*found.push.effect, *found.turn.effect]).all()
+    assert (found.push.beside, found.turn.beside) == ((), ())
     assert dose_sentence(found).startswith("no safe strength")
     sizes = (len(strength_sweep.STRENGTHS) - 1) // 2
-    assert (
-        len(planted.asked) == len(strength_sweep.STRENGTHS) + 2 * sizes * strength_sweep.RANDOM_EACH
-    )
+    steps = len(strength_sweep.STRENGTHS) + sizes * strength_sweep.RANDOM_EACH
+    assert len(planted.asked) == 1 + steps  # no control is tried
 
 
 def test_strengths_stand_for_both_signs():
@@ -266,28 +374,43 @@ def test_strengths_stand_for_both_signs():
 # What may be said -------------------------------------------------------------------------------
 
 
-def share(value):
-    return Estimate(value, value - 0.1, value + 0.1)
+def beside(*above):
+    """Return the four judged families with so many of 40 controls above, and isotropic ones."""
+    kinds = [(family, equal) for family in JUDGED for equal in ("length", "KL")]
+    judged = [
+        Beside(*kind, NOTHING, count, 40, NOTHING) for kind, count in zip(kinds, above, strict=True)
+    ]
+    return (*judged, Beside("isotropic", "length", NOTHING, 8, 8, NOTHING))
+
+
+CLEAR = Estimate(1, 0.5, 2)
 
 
 @pytest.mark.parametrize(
-    ("effect", "beats", "expected"),
+    ("effect", "above", "kl", "expected"),
     [
-        (Estimate(1, 0.5, 2), 1.0, "in its own sense, and beats 100%"),
-        (Estimate(1, 0.5, 2), 0.95, "and beats 95%"),
-        (Estimate(1, 0.5, 2), 0.925, "but beats only 92%"),
-        (Estimate(1, 0.5, 2), 0.0, "but beats only 0%"),
-        (Estimate(1, 0.5, 2), np.nan, "but beats only"),
-        (Estimate(1, 0.0, 2), 1.0, "no effect"),
-        (Estimate(1, -0.1, 2), 1.0, "no effect"),
-        (Estimate(-1, -2, -0.5), 1.0, "no effect"),
-        (NOTHING, 1.0, "no effect"),
+        (CLEAR, (0, 0, 0, 0), 0.4, "in its own sense, beyond all control directions"),
+        (CLEAR, (1, 1, 1, 1), SAFE_KL, "beyond all control directions"),
+        (CLEAR, (2, 0, 0, 0), 0.4, "but not beyond its controls: random, as the states vary, eq"),
+        (CLEAR, (0, 2, 0, 0), 0.4, "as the states vary, equal KL (p = 0.073)"),
+        (CLEAR, (0, 0, 2, 0), 0.4, "shuffled labels, equal length (p = 0.073)"),
+        (CLEAR, (0, 0, 9, 40), 0.4, "equal length (p = 0.24); shuffled labels, equal KL (p = 1)"),
+        (CLEAR, (0, 0, 0, 0), 0.51, "but changes neutral text too much to count"),
+        (CLEAR, (0, 0, 0, 0), np.nan, "but changes neutral text too much to count"),
+        (Estimate(1, 0.0, 2), (0, 0, 0, 0), 0.4, "no effect"),
+        (Estimate(1, -0.1, 2), (0, 0, 0, 0), 0.4, "no effect"),
+        (Estimate(-1, -2, -0.5), (0, 0, 0, 0), 0.4, "no effect"),
+        (NOTHING, (0, 0, 0, 0), 0.4, "no effect"),
     ],
 )
-def test_the_verdict(effect, beats, expected):
-    check = Check(effect, NOTHING, share(beats), NOTHING)
+def test_the_verdict(effect, above, kl, expected):
+    check = Check(effect, kl, beside(*above))
     assert expected in check.verdict
-    assert check.holds == ("and beats" in check.verdict)
+    assert check.holds == ("beyond all" in check.verdict)
+
+
+def test_without_controls_nothing_holds():
+    assert not Check(CLEAR, 0.1).holds
 
 
 @pytest.mark.parametrize(
@@ -313,9 +436,42 @@ def test_a_dose_of_a_tiny_model_is_that_of_its_parts(read_study, llama, few):
         edits = [one_edit(store, made, direction, one.strength)] if one.strength else []
         shift = read_out(llama, prompts, edits, "all").shift
         assert one.effect.value == pytest.approx(shift.mean(), abs=1e-5)
-        assert (one.kl, one.perplexity) == neutral_cost(llama, edits, "all")
+        assert (one.kl, one.perplexity) == pytest.approx(neutral_cost(llama, edits, "all"))
     none = next(one for one in found.points if one.strength == 0)
     assert (none.kl, none.effect) == (0, Estimate(0, 0, 0))
+
+
+def test_controls_of_a_real_model_cost_what_the_direction_costs(
+    read_study, llama, few, monkeypatch
+):
+    monkeypatch.setattr(strength_sweep, "SAFE_KL", 1e9)
+    store, made = read_study
+    found = measure_sweep(store, made, llama, SweepSpec("care-harm", 1, positions="all"))
+    own = neutral_cost(
+        llama, [one_edit(store, made, moral_direction(store, made, "care-harm", 1), 0.2)], "all"
+    ).kl
+    assert found.push.kl == pytest.approx(own)
+    for check in (found.push, found.turn):
+        for one in check.judged:
+            assert one.n == 4
+            if one.equal == "KL":
+                assert np.abs(np.array(one.kl) / own - 1).max() <= 1.01 * TOLERANCE
+            else:
+                drawn = control_directions(store, made, one.family, "care-harm", 1, 4)
+                costs = [
+                    neutral_cost(llama, [one_edit(store, made, other, 0.2)], "all").kl
+                    for other in drawn
+                ]
+                assert one.kl == pytest.approx(chance(np.array(costs)), rel=1e-4)
+
+
+def test_a_dose_opens_as_it_was_kept(read_study, llama, few, tmp_path):
+    store, made = read_study
+    spec = SweepSpec("care-harm", 1)
+    found = measure_sweep(store, made, llama, spec)
+    made_once = kept_sweep(Store(tmp_path), made, spec, lambda _: found)
+    made_once.get()
+    assert repr(made_once.open()) == repr(found)
 
 
 @pytest.mark.parametrize("method", ["probe", "shuffled"])
@@ -356,7 +512,7 @@ def test_progress_only_grows_and_stays_within_its_total(read_study, llama, few, 
     measure_sweep(store, made, llama, SweepSpec("care-harm", 1), report)
     done = [one[0] / one[1] for one in seen]
     assert done == sorted(set(done))
-    assert len(done) == 5 + 2 + 4
+    assert len(done) == 5 + 2 * 2 + 4 + 4 + 1
     assert done[-1] < 1
 
 
