@@ -297,7 +297,8 @@ def agreement(kind: str, found: Integers | None, part: str, cohort: Cohort) -> l
 def _some_runs(each: NDArray[np.float64], cohort: Cohort) -> NDArray[np.float64]:
     """Return the mean score of the runs that a resample draws, ``(3, b)`` of ``(runs, 3, b)``."""
     if len(each) == 1:
-        return each[0]
+        only: NDArray[np.float64] = each[0]
+        return only
     rng = np.random.default_rng([cohort.seed, 7])
     picked = rng.integers(len(each), size=(SEEDS_PER_DRAW, each.shape[2]))
     mean: NDArray[np.float64] = each[picked, :, np.arange(each.shape[2])].mean(axis=0).T

@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 from core.charts import ribbon
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, IN_CELLS, MODEL, OWN
+from core.steering.directions import FAMILIES
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.strength_sweep import SAFE_KL, Check, StrengthSweep
 from core.wording import number
@@ -202,7 +203,7 @@ def _beside(strength: float, check: Check) -> go.Scatter:
 
 
 def checks_figure(dose: StrengthSweep) -> go.Figure:
-    """Draw push and sign beside the band of each family of controls, with p at the right."""
+    """Draw push and sign beside the band of each family of controls, p in its name."""
     checks = [
         (name, check)
         for name, at, check in (
@@ -214,13 +215,15 @@ def checks_figure(dose: StrengthSweep) -> go.Figure:
     figure = make_subplots(
         rows=len(checks),
         cols=1,
-        vertical_spacing=0.16,
+        vertical_spacing=0.14,
         subplot_titles=[name for name, _ in checks],
     )
     for row, (_, check) in enumerate(checks, 1):
-        labels = ["this direction", *(one.named for one in check.judged)]
+        labels = ["this direction"]
+        labels += [
+            f"{FAMILIES[one.family]}<br>equal {one.equal}: p = {one.p:.3f}" for one in check.judged
+        ]
         bands = [check.effect, *(one.band for one in check.judged)]
-        told = ["", *(f"p = {one.p:.3f}" for one in check.judged)]
         value, low, high = (np.array([band[end] for band in bands]) for end in range(3))
         figure.add_trace(
             go.Scatter(
@@ -246,21 +249,9 @@ def checks_figure(dose: StrengthSweep) -> go.Figure:
             row,
             1,
         )
-        for label, text in zip(labels, told, strict=True):
-            figure.add_annotation(
-                x=1,
-                xref="x domain" if row == 1 else f"x{row} domain",
-                xanchor="right",
-                y=label,
-                yref="y" if row == 1 else f"y{row}",
-                yshift=9,
-                text=text,
-                showarrow=False,
-                font={"size": 11},
-            )
         figure.add_vline(x=check.effect.value, line={"width": 1, "dash": "dot"}, row=row, col=1)
     figure.update_layout(
-        height=70 + 190 * len(checks),
+        height=60 + 235 * len(checks),
         margin={"l": 8, "r": 8, "t": 26, "b": 8},
         showlegend=False,
         dragmode=False,

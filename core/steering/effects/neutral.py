@@ -65,8 +65,9 @@ class Neutral:
     output: Any
     """What the layer gives."""
 
-    logs: "torch.Tensor"
-    """The plain model's log probabilities of every token after the first, ``(tokens, vocab)``."""
+    logs: "tuple[torch.Tensor, ...]"
+    """The plain model's log probabilities of each sentence's tokens but the first, each
+    ``(tokens, vocabulary)``."""
 
 
 def hold_neutral(model: "OpenModel", layer: int) -> Neutral:
@@ -77,12 +78,16 @@ def hold_neutral(model: "OpenModel", layer: int) -> Neutral:
     return Neutral(layer, batch, output, _logs(batch, logits))
 
 
-def _logs(batch: "dict[str, torch.Tensor]", logits: "torch.Tensor") -> "torch.Tensor":
-    """Return log probabilities of the tokens that are followed by one, ``(tokens, vocab)``."""
+def _logs(batch: "dict[str, torch.Tensor]", logits: "torch.Tensor") -> "tuple[torch.Tensor, ...]":
+    """Return log probabilities of each sentence's tokens but the first."""
     import torch
 
-    followed = batch["attention_mask"][:, 1:].bool().cpu()
-    return torch.log_softmax(logits[:, :-1][followed], dim=1)
+    # Sentence by sentence: over a whole vocabulary each step is memory-bound.
+    lengths = batch["attention_mask"].sum(dim=1).tolist()
+    return tuple(
+        torch.log_softmax(one[: length - 1], dim=1)
+        for one, length in zip(logits, lengths, strict=True)
+    )
 
 
 def cost_of(
@@ -104,13 +109,14 @@ def cost_of(
             model, held.batch, held.layer, held.output, steering.editors, keep=0
         )
         logs = _logs(held.batch, logits)
-    following = held.batch["attention_mask"][:, 1:].bool().cpu()
-    nxt = held.batch["input_ids"][:, 1:].cpu()[following]
-    surprise = -float(logs.gather(1, nxt[:, None]).double().mean())
-    # A few tokens at a time: over a whole vocabulary each step of the sum is memory-bound.
+    read = [
+        after.gather(1, ids[1 : len(after) + 1, None])
+        for after, ids in zip(logs, held.batch["input_ids"].cpu(), strict=True)
+    ]
+    surprise = -float(torch.cat(read).double().mean())
     kl = [
         (after.exp() * (after - before)).sum(dim=1)
-        for after, before in zip(torch.split(logs, 8), torch.split(held.logs, 8), strict=True)
+        for after, before in zip(logs, held.logs, strict=True)
     ]
     total = float(torch.cat(kl).double().mean()) if edits else 0.0
     return Cost(max(total, 0.0), float(np.exp(min(surprise, 700))))

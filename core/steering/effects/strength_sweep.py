@@ -182,10 +182,10 @@ class Check(NamedTuple):
             return f"{moves}, but changes neutral text too much to count"
         if self.holds:
             return f"{moves}, beyond all control directions"
-        inside = "; ".join(
-            f"{one.named} (p = {one.p:.2g})" for one in self.judged if not one.p <= ALPHA
-        )
-        return f"{moves}, but not beyond its controls: {inside}"
+        inside = [one for one in self.judged if not one.p <= ALPHA]
+        worst = max((one.p for one in inside), default=math.nan)
+        kinds = f"{len(inside)} of {len(self.judged)} kinds of control directions"
+        return f"{moves}, but not beyond {kinds} (p up to {worst:.2g})"
 
 
 _NO_CHECK: Final = Check(_NOTHING, math.nan)

@@ -149,8 +149,8 @@ def test_without_a_safe_strength_nothing_is_painted():
 def test_what_may_be_said_names_push_and_sign_apart():
     said = dose_sentence(dose((-0.2, 0.2)))
     assert (
-        "Pushed (+20%): moves held-out actions in its own sense, but not beyond its controls: "
-        "random, as the states vary, equal KL (p = 0.32)." in said
+        "Pushed (+20%): moves held-out actions in its own sense, but not beyond 1 of 4 kinds of "
+        "control directions (p up to 0.32)." in said
     )
     assert "By its sign alone (+20%): moves held-out actions in its own sense, beyond all" in said
     assert "By its sign" not in dose_sentence(dose((0.0, 0.2)))
@@ -171,11 +171,11 @@ def test_each_family_stands_in_the_table_with_share_p_and_divergence():
 def test_each_family_is_a_band_with_its_p_beside_the_direction():
     figure = checks_figure(dose((-0.2, 0.2)))
     push, sign = figure.data
-    assert list(push.y)[:2] == ["this direction", "random, as the states vary, equal length"]
+    assert push.y[0] == "this direction"
+    assert push.y[1] == "random, as the states vary<br>equal length: p = 0.024"
     assert (list(push.x), list(sign.x)) == ([1.2, 1.0, 1.0, 1.0, 1.0], [0.2, 0, 0, 0, 0])
-    told = [note.text for note in figure.layout.annotations if note.text.startswith("p =")]
-    assert told[:4] == ["p = 0.024", "p = 0.317", "p = 0.049", "p = 0.049"]
-    assert told[4:] == ["p = 0.049", "p = 0.024", "p = 0.049", "p = 0.049"]
+    shown = [label.rsplit(" ", 1)[1] for label in (*push.y[1:], *sign.y[1:])]
+    assert shown == ["0.024", "0.317", "0.049", "0.049", "0.049", "0.024", "0.049", "0.049"]
     assert len(checks_figure(dose((0.0, 0.2))).data) == 1
 
 

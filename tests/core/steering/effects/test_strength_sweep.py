@@ -304,7 +304,7 @@ def test_a_control_that_no_strength_makes_equal_counts_against_the_effect(read_s
     for one in found.push.judged:
         assert one.above == (one.n if one.equal == "KL" else 0)
     assert not found.push.holds
-    assert "equal KL (p = 1)" in found.push.verdict
+    assert "not beyond 2 of 4 kinds of control directions (p up to 1)" in found.push.verdict
 
 
 def test_a_random_direction_in_place_of_the_moral_one_seldom_holds(read_study, monkeypatch):
@@ -391,10 +391,15 @@ CLEAR = Estimate(1, 0.5, 2)
     [
         (CLEAR, (0, 0, 0, 0), 0.4, "in its own sense, beyond all control directions"),
         (CLEAR, (1, 1, 1, 1), SAFE_KL, "beyond all control directions"),
-        (CLEAR, (2, 0, 0, 0), 0.4, "but not beyond its controls: random, as the states vary, eq"),
-        (CLEAR, (0, 2, 0, 0), 0.4, "as the states vary, equal KL (p = 0.073)"),
-        (CLEAR, (0, 0, 2, 0), 0.4, "shuffled labels, equal length (p = 0.073)"),
-        (CLEAR, (0, 0, 9, 40), 0.4, "equal length (p = 0.24); shuffled labels, equal KL (p = 1)"),
+        (
+            CLEAR,
+            (2, 0, 0, 0),
+            0.4,
+            "but not beyond 1 of 4 kinds of control directions (p up to 0.073)",
+        ),
+        (CLEAR, (0, 2, 0, 0), 0.4, "not beyond 1 of 4"),
+        (CLEAR, (0, 0, 2, 0), 0.4, "not beyond 1 of 4"),
+        (CLEAR, (0, 0, 9, 40), 0.4, "not beyond 2 of 4 kinds of control directions (p up to 1)"),
         (CLEAR, (0, 0, 0, 0), 0.51, "but changes neutral text too much to count"),
         (CLEAR, (0, 0, 0, 0), np.nan, "but changes neutral text too much to count"),
         (Estimate(1, 0.0, 2), (0, 0, 0, 0), 0.4, "no effect"),
