@@ -10,6 +10,7 @@ from core.activations.prompts import PRESETS
 from core.cli.basic import Desk, ReadRequest, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
 from core.features.jobs import MoralLatents, ranked
+from core.features.kinds import SHOWN
 from core.features.ranking import FeatureSpec
 from core.foundations import DIMENSIONS
 from core.models.spec import ModelSpec
@@ -21,7 +22,6 @@ from core.workbench import BUILTIN as BUILTIN_SET
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN: Final = ("confirmed", "selected", "all")
 #: Rows that a terminal shows; files hold all.
 _MOST: Final = 40
 
@@ -77,9 +77,9 @@ def _told(found: MoralLatents, table: "pd.DataFrame") -> Lines:
     yield ""
     counted = counts_table(found.scores)
     rows = [tuple(map(str, row)) for row in counted.itertuples(index=False)]
-    yield from aligned(tuple(counted.columns), rows, left=(0, 3))
+    yield from aligned(tuple(counted.columns), rows, left=(0, 4))
     yield ""
-    head = ("latent", "kind", "dimension", "AUROC", "low", "high", "q", "contrast", "on in")
+    head = ("latent", "kind", "dimension", "AUROC", "low", "high", "q", "within", "on in")
     rows = [_row(row) for row in table.head(_MOST).to_dict("records")]
     yield from aligned(head, rows, left=(1, 2))
     if len(table) > _MOST:
@@ -93,7 +93,7 @@ def _row(row: dict[Any, Any]) -> tuple[str, ...]:
         row["kind"],
         row["dimension"] if isinstance(row["dimension"], str) else "–",
         *(number(row[name], 3) for name in figures),
-        number(row["contrast test"], 3),
+        number(row["within test"], 3),
         f"{row['density']:.1%}",
     )
 
@@ -117,7 +117,7 @@ def add_command(top: Any, add: AddCommand) -> None:
     )
     one.add_argument("--preset", choices=tuple(PRESETS), default="default")
     one.add_argument("--dimension", choices=DIMENSIONS, help="whose latents; default: all")
-    one.add_argument("--latents", choices=_SHOWN, default="confirmed")
+    one.add_argument("--latents", choices=SHOWN, default="related")
     one.add_argument("--permutations", type=int, default=FeatureSpec().permutations, metavar="N")
     one.add_argument("--seed", type=int, default=0, metavar="N")
     one.add_argument("--csv", type=_path, metavar="FILE", help="write the latents into a file")

@@ -112,7 +112,8 @@ class Dashboard(NamedTuple):
 def text_vectors(study: Study) -> NDArray[np.float64]:
     """Return each prompt's moral vector, the highest grade over its items, ``(n_prompts, 10)``."""
     n = len(study.plan.prompts)
-    return TextLabels.of(study.items.vectors(), study.plan.rows, n).membership
+    items = study.items
+    return TextLabels.of(items.vectors(), items.foundation, study.plan.rows, n).membership
 
 
 def pole_directions(store: Store, study: Study, layer: int) -> NDArray[np.float32]:

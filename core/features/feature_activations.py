@@ -78,6 +78,10 @@ class FeatureActivations:
         on = np.diff(self.by_latent.indptr) / max(self.n_tokens, 1)
         return np.asarray(on, np.float64)
 
+    def lengths(self) -> NDArray[np.int64]:
+        """Return how many tokens of each prompt were encoded, shape ``(n_prompts,)``."""
+        return np.bincount(self.prompt, minlength=self.n_prompts).astype(np.int64)
+
     def pooled(self, pooling: FeaturePooling) -> "csr_array":
         """Return each latent's activation per prompt, float32, shape ``(n_prompts, n_latents)``.
 
@@ -96,8 +100,7 @@ class FeatureActivations:
         if pooling == "max":
             merged = np.maximum.reduceat(values, starts)
         else:
-            tokens = np.bincount(self.prompt, minlength=self.n_prompts)
-            merged = np.add.reduceat(values, starts) / tokens[cell[starts] % self.n_prompts]
+            merged = np.add.reduceat(values, starts) / self.lengths()[cell[starts] % self.n_prompts]
         where = (cell[starts] % self.n_prompts, cell[starts] // self.n_prompts)
         return csr_array((merged.astype(np.float32), where), shape=shape)
 

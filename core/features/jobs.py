@@ -87,10 +87,11 @@ def ranked(
     apart = activations(work, study, dictionary)
 
     def rank(report: Report) -> LatentScores:
-        pooled = apart.get().pooled(spec.pooling)
+        on = apart.get()
+        pooled, tokens = on.pooled(spec.pooling), on.lengths()
         device = study.card.device if study.card.device == "cuda" else "cpu"
         rows = study.plan.rows
-        return rank_latents(pooled, study.items, rows, spec, device=device, report=report)
+        return rank_latents(pooled, tokens, study.items, rows, spec, device=device, report=report)
 
     scores = kept_latents(work.store, study, dictionary, spec, rank)
 
@@ -119,7 +120,7 @@ def asked_latents(scores: LatentScores) -> Sequence[int]:
     n = len(scores.fires)
     if n <= ALL_WORDS:
         return range(n)
-    return [int(one) for one in np.flatnonzero(scores.selected.any(axis=1))]
+    return [int(one) for one in np.flatnonzero(scores.decided.selected.any(axis=1))]
 
 
 def words(

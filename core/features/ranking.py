@@ -29,7 +29,7 @@ Reporting = Literal["test", "held out"]
 _KIND: Final = "latents"
 _META: Final = b"moralscope"
 #: Raised whenever the same spec would give other figures.
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class FeatureSpec(RankSpec):
 
 def rank_latents(
     pooled: "csr_array",
+    tokens: NDArray[np.int64],
     items: Items,
     rows: NDArray[np.int64],
     spec: FeatureSpec,
@@ -65,6 +66,7 @@ def rank_latents(
 
     Args:
         pooled: Activations of each prompt, shape ``(n_prompts, n_latents)``.
+        tokens: Tokens of each prompt that were pooled, shape ``(n_prompts,)``.
         items: The items.
         rows: Prompt of each item, shape ``(n_items,)``.
         spec: How to judge.
@@ -76,9 +78,9 @@ def rank_latents(
         CoreError: An activation is not finite.
     """
     n = pooled.shape[0]
-    labels = TextLabels.of(items.vectors(), rows, n)
+    labels = TextLabels.of(items.vectors(), items.foundation, rows, n)
     split = split_of_prompts(items.split, rows, n, spec.reporting)
-    return score_latents(pooled, labels, split, spec, device=device, report=report)
+    return score_latents(pooled, labels, tokens, split, spec, device=device, report=report)
 
 
 def split_of_prompts(
@@ -136,6 +138,7 @@ def latents_key(study: Study, dictionary: Dictionary, spec: FeatureSpec) -> Key:
 
 _PER_LATENT: Final = ("density", "fires")
 _EFFECTS: Final = ("train", "q", "test", "low", "high")
+_ABOUT: Final = ("notes", "shuffled", "monte_carlo")
 
 
 def _packed(scores: LatentScores) -> "pa.Table":
@@ -146,7 +149,7 @@ def _packed(scores: LatentScores) -> "pa.Table":
     for name in _EFFECTS:
         for statistic, values in getattr(scores, name)._asdict().items():
             columns[f"{name} {statistic}"] = _tens(values)
-    about = {"notes": scores.notes, "shuffled": scores.shuffled}
+    about = {name: getattr(scores, name) for name in _ABOUT}
     return pa.table(columns).replace_schema_metadata({_META: json.dumps(about).encode()})
 
 
@@ -170,5 +173,6 @@ def _unpacked(table: "pa.Table", spec: FeatureSpec) -> LatentScores:
         pearson=tens("pearson"),
         notes=tuple(about["notes"]),
         shuffled=about["shuffled"],
+        monte_carlo=about["monte_carlo"],
         **arrays,
     )

@@ -1,15 +1,16 @@
 """Which latents of a dictionary are moral: all of them at once, and what chance would find.
 
 The unit is the text: one row of activations, pooled over its tokens. One split of the texts
-selects, another reports: a latent is confirmed for a dimension if its membership passes the false
+selects, another reports: a claim about a latent and a dimension is confirmed if it passes the false
 discovery rate among all latents and dimensions where they were selected, and its interval excludes
-chance where they are reported. The same is done once more with shuffled labels.
+chance where they are reported. The same is done once more with shuffled labels, and drawing
+permutations and resamples anew tells how far the draws themselves move the counts.
 """
 
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,36 +22,28 @@ from core.features.comparisons import (
     STATISTICS,
     Effects,
     Split,
-    Statistic,
     TextLabels,
     comparisons,
 )
 from core.features.intervals import reported_effects
+from core.features.kinds import CLAIMS, DECIDING, Decided
+from core.features.monte_carlo import REPEATS, Redrawn
 from core.features.paper_latents import paper_counts, pearson
-from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.foundations import DIMENSIONS
 from core.runtime.progress import Report, part, silent
-from core.statistics.false_discovery import Permutations, false_discovery, permutation_p, pools_for
+from core.statistics.false_discovery import (
+    Permutations,
+    false_discovery,
+    permutation_counts,
+    pools_for,
+)
 from core.statistics.sparse_ranks import SortedCodes
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Kind = Literal["monosemantic", "topic", "polysemantic", "unconfirmed", "not moral", "too rare"]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-#: The one definition of monosemantic.
-DEFINITION: Final = (
-    "A latent is monosemantic if it is confirmed for exactly one of the ten dimensions and its "
-    "contrast with the opposite pole passes the false discovery rate too; confirmed for one "
-    "foundation without such a contrast it is a topic latent, for both poles its polarity has "
-    "collapsed; confirmed otherwise it is polysemantic, selected for some dimension but confirmed "
-    "for none unconfirmed, selected for none not moral, and on too few texts too rare to judge."
-)
-
-
-#: Statistics that decide what a latent is; a gradient is reported beside them.
-DECIDING: Final[tuple[Statistic, ...]] = ("membership", "contrast")
 #: Tests per latent that are corrected together.
-_TESTS: Final = len(DECIDING) * len(DIMENSIONS)
+_TESTS: Final = CLAIMS * len(DIMENSIONS)
 
 
 class FeatureError(CoreError):
@@ -69,9 +62,9 @@ class RankSpec:
     """Resamples of texts behind each interval."""
 
     fdr: float = 0.05
-    """False discovery rate among all latents times ten dimensions, in (0, 1). Membership and
-    contrast, which decide, share it: each is corrected for both, so that with shuffled labels
-    hardly more than one run in forty has any membership that passes at 0.05."""
+    """False discovery rate among all latents times ten dimensions, in (0, 1). The two claims,
+    related and moral, share it: each is corrected for both, so that with shuffled labels hardly
+    more than one run in forty has any membership that passes at 0.05."""
 
     rare: int = 8
     """A latent that is on in fewer of the compared texts than this is not judged."""
@@ -129,55 +122,33 @@ class LatentScores:
     shuffled: dict[str, int] = field(default_factory=dict)
     """``counts`` with shuffled labels: what chance finds."""
 
+    monte_carlo: dict[str, int] = field(default_factory=dict)
+    """Half of the 95 % interval within which other permutations and resamples of the same texts
+    would put each of the ``counts``; none for the paper's, which draw nothing."""
+
     @property
     def judged(self) -> NDArray[np.bool_]:
         """Latents that are on often enough, ``(n_latents,)``."""
         return self.fires >= self.spec.rare
 
     @cached_property
-    def selected(self) -> NDArray[np.bool_]:
-        """Membership passes the false discovery rate, ``(n_latents, 10)``."""
-        return _passes(self.q.membership, self.spec.fdr)
-
-    @cached_property
-    def confirmed(self) -> NDArray[np.bool_]:
-        """Selected, and the reported interval excludes chance, ``(n_latents, 10)``."""
-        low = self.low.membership
-        return self.selected & (np.where(np.isnan(low), 0, low) > CHANCE["membership"])
-
-    @cached_property
-    def contrasted(self) -> NDArray[np.bool_]:
-        """Own pole above the opposite one at the false discovery rate, ``(n_latents, 10)``."""
-        return _passes(self.q.contrast, self.spec.fdr)
+    def decided(self) -> Decided:
+        """What was shown of each latent."""
+        passes = {name: _passes(getattr(self.q, name), self.spec.fdr) for name in DECIDING}
+        above = {name: _above(getattr(self.low, name), CHANCE[name]) for name in DECIDING}
+        return Decided.of(self.judged, passes, above)
 
     @cached_property
     def best(self) -> NDArray[np.int64]:
-        """The confirmed dimension, else the selected one, of highest AUROC; -1 if there is none."""
-        effect = np.where(self.selected, self.train.membership, -1) + self.confirmed
-        best: NDArray[np.int64] = np.where(self.selected.any(axis=1), effect.argmax(axis=1), -1)
+        """The moral dimension, else the related, else the selected one, of highest AUROC.
+
+        -1 if there is none; shape ``(n_latents,)``.
+        """
+        shown = self.decided
+        effect = np.where(shown.selected, self.train.membership, -1) + shown.related + shown.moral
+        some = shown.selected.any(axis=1)
+        best: NDArray[np.int64] = np.where(some, effect.argmax(axis=1), -1)
         return best
-
-    @cached_property
-    def kind(self) -> NDArray[np.str_]:
-        """One of ``KINDS`` for each latent, by ``DEFINITION``, ``(n_latents,)``."""
-        yes = self.confirmed
-        foundations = yes.reshape(-1, len(FOUNDATIONS), 2).any(axis=2).sum(axis=1)
-        contrast = (yes & self.contrasted).any(axis=1)
-        conditions: dict[Kind, NDArray[np.bool_]] = {
-            "too rare": ~self.judged,
-            "not moral": self.selected.sum(axis=1) == 0,
-            "unconfirmed": foundations == 0,
-            "monosemantic": (yes.sum(axis=1) == 1) & contrast,
-            "topic": (foundations == 1) & ~contrast,
-        }
-        return np.select(list(conditions.values()), list(conditions), "polysemantic")
-
-    @cached_property
-    def collapsed(self) -> NDArray[np.bool_]:
-        """Polarity collapse: a topic latent confirmed for both poles, ``(n_latents,)``."""
-        topic = self.kind == "topic"
-        both: NDArray[np.bool_] = topic & (self.confirmed.sum(axis=1) == 2)
-        return both
 
     def selectivity(self, *, opposite: bool = True) -> NDArray[np.float32]:
         """Return how far a dimension stands above the next, ``(n_latents, 10)``.
@@ -202,19 +173,18 @@ class LatentScores:
 
 
 def counts(scores: LatentScores) -> dict[str, int]:
-    """Return how many latents are selected, confirmed, of each kind, and of the paper's kinds."""
-    found: dict[str, int] = {
-        "selected": int(scores.selected.any(axis=1).sum()),
-        "confirmed": int(scores.confirmed.any(axis=1).sum()),
-    }
-    found |= {kind: int((scores.kind == kind).sum()) for kind in KINDS}
-    found["polarity collapse"] = int(scores.collapsed.sum())
-    return found | paper_counts(scores.pearson)
+    """Return how many latents are of each kind (``Decided.counts``), and of the paper's kinds."""
+    return scores.decided.counts() | paper_counts(scores.pearson)
 
 
 def _passes(q: NDArray[np.float32], fdr: float) -> NDArray[np.bool_]:
     passes: NDArray[np.bool_] = np.where(np.isnan(q), 1, q) <= fdr
     return passes
+
+
+def _above(low: NDArray[np.float32], chance: float) -> NDArray[np.bool_]:
+    above: NDArray[np.bool_] = np.where(np.isnan(low), -np.inf, low) > chance
+    return above
 
 
 # --- judging ---
@@ -223,6 +193,7 @@ def _passes(q: NDArray[np.float32], fdr: float) -> NDArray[np.bool_]:
 def score_latents(
     codes: "csr_array",
     labels: TextLabels,
+    tokens: NDArray[np.int64],
     split: Split,
     spec: RankSpec,
     *,
@@ -234,6 +205,8 @@ def score_latents(
     Args:
         codes: Pooled activations, shape ``(n_texts, n_latents)``, none below 0.
         labels: Labels of the same texts.
+        tokens: Length of the same texts, shape ``(n_texts,)``: latents are told by texts of like
+            length.
         split: Which texts select and which report.
         spec: How to judge.
         device: Where permutations are multiplied.
@@ -243,18 +216,19 @@ def score_latents(
         FeatureError: A split is empty, or no dimension has texts enough to select for.
         CoreError: An activation is not finite.
     """
-    _check(codes, labels, split)
-    ordered = SortedCodes.of(codes)
+    _check(codes, labels, tokens, split)
+    texts = _Texts(codes, SortedCodes.of(codes), tokens, split)
     found = []
     for step, own in enumerate((labels, split.shuffled(labels, spec.seed))):
         inner = part(report, step / 2, (step + 1) / 2)
-        found.append(_judged(codes, ordered, own, split, spec, device, inner))
+        repeats = 0 if step else REPEATS
+        found.append(_judged(texts, own, spec, device, repeats=repeats, report=inner))
     report(1, 1, "ranked")
     return replace(found[0], shuffled=counts(found[1]))
 
 
-def _check(codes: "csr_array", labels: TextLabels, split: Split) -> None:
-    if not codes.shape[0] == len(labels.membership) == len(split.train) == len(split.test):
+def _check(codes: "csr_array", labels: TextLabels, tokens: NDArray[np.int64], split: Split) -> None:
+    if {len(labels.membership), len(tokens), *map(len, split)} != {codes.shape[0]}:
         raise ValueError(f"{codes.shape[0]} rows of activations, but other labels or split")
     if (split.train & split.test).any():
         raise ValueError("a text stands in both parts")
@@ -272,59 +246,81 @@ def _check(codes: "csr_array", labels: TextLabels, split: Split) -> None:
         )
 
 
+class _Texts(NamedTuple):
+    """What is the same whatever the labels."""
+
+    codes: "csr_array"
+    """Pooled activations, ``(n_texts, n_latents)``."""
+
+    ordered: SortedCodes
+    """The same, sorted."""
+
+    tokens: NDArray[np.int64]
+    """Length of each text, ``(n_texts,)``."""
+
+    split: Split
+    """Which select and which report."""
+
+
 def _judged(
-    codes: "csr_array",
-    ordered: SortedCodes,
-    labels: TextLabels,
-    split: Split,
-    spec: RankSpec,
-    device: str,
-    report: Report,
+    texts: _Texts, labels: TextLabels, spec: RankSpec, device: str, *, repeats: int, report: Report
 ) -> LatentScores:
+    codes, ordered, tokens, split = texts
     n_latents = codes.shape[1]
-    train, p = Effects.nothing(n_latents), Effects.nothing(n_latents)
-    fires = ordered.among(split.train).fires
-    asked = list(comparisons(labels, split.train))
+    train, counted = Effects.nothing(n_latents), []
+    fires = np.bincount(ordered.latent[split.train[ordered.row]], minlength=n_latents)
+    asked = list(comparisons(labels, tokens, split.train))
     pools = pools_for(spec.permutations, spec.fdr, _TESTS)
     for step, one in enumerate(asked):
         report(step, len(asked), one.name)
-        ranks = ordered.among(one.texts)
+        ranks = one.ranks(ordered)
         one.fill(train, one.effects(ranks))
         seed = (spec.seed, STATISTICS.index(one.statistic), one.columns[0])
         how = Permutations(spec.permutations, pools, seed, device)
         judged = (fires >= spec.rare) & (ranks.fires >= spec.rare)
-        one.fill(p, permutation_p(ranks, one.target, judged, how))
-    q = _corrected(p)
+        counted.append((one, permutation_counts(ranks, one.target, judged, how)))
+    redrawn = Redrawn(counted, n_latents, spec.fdr, repeats, spec.seed)
+    q = _corrected(redrawn.p())
     selected = _passes(q.membership, spec.fdr)
-    reported = reported_effects(
+    found = reported_effects(
         codes,
         ordered,
         labels,
+        tokens,
         split.test,
-        selected,
+        selected | redrawn.ever_selected(),
         rare=spec.rare,
         draws=spec.draws,
         seed=spec.seed,
     )
+    judged = fires >= spec.rare
     return LatentScores(
         spec,
         (np.bincount(ordered.latent, minlength=n_latents) / codes.shape[0]).astype(np.float32),
         fires,
         train,
         q,
-        *reported,
+        found.value,
+        _among(selected, found.low),
+        _among(selected, found.high),
         pearson(codes[split.train], labels.items.take(split.train)),
         _notes(labels, split, fires, spec),
+        monte_carlo=redrawn.spread(judged, found.missed, spec.draws),
     )
+
+
+def _among(selected: NDArray[np.bool_], effects: Effects) -> Effects:
+    """Return effects of what was selected only."""
+    return Effects(*(np.where(selected, one, np.float32(np.nan)) for one in effects))
 
 
 def _corrected(p: Effects) -> Effects:
     """Return the least false discovery rate at which each effect passes."""
-    q = [false_discovery(values.astype(np.float64)) for values in p]
-    shared = [len(DECIDING) if name in DECIDING else 1 for name in STATISTICS]
-    return Effects(
-        *(np.minimum(n * one, 1).astype(np.float32) for n, one in zip(shared, q, strict=True))
-    )
+    found = []
+    for name, values in p._asdict().items():
+        claims = CLAIMS if name in DECIDING else 1
+        found.append(np.minimum(claims * false_discovery(values.astype(np.float64)), 1))
+    return Effects(*(one.astype(np.float32) for one in found))
 
 
 def _notes(

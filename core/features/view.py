@@ -1,74 +1,86 @@
 """What the features page shows: counts beside chance, tables of latents, reasons in words."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.features.comparisons import STATISTICS
+from core.features.comparisons import CHANCE, STATISTICS, Statistic
 from core.features.dashboard import Dashboard
+from core.features.kinds import MORAL, RELATED, Shown
 from core.features.paper_latents import paper_strict, paper_types
-from core.features.scores import KINDS, LatentScores, counts
+from core.features.scores import LatentScores, counts
 from core.foundations import DIMENSIONS, FOUNDATIONS, Dimension
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Which latents the table shows.
-Shown = Literal["confirmed", "selected", "all"]
 _MEANINGS: Final = {
-    "monosemantic": "one dimension, and not its opposite",
-    "topic": "one foundation, virtue and vice alike",
-    "polysemantic": "several foundations",
-    "unconfirmed": "pass on training texts, on held-out ones the interval holds chance",
-    "not moral": "no dimension passes on training texts",
-    "too rare": "on in too few texts to judge",
-    "polarity collapse": "topic latents confirmed for both poles",
     "selected": "pass the false discovery rate on training texts",
-    "confirmed": "of these, hold on held-out texts",
+    RELATED: "of these, hold on held-out texts",
+    MORAL: "of these, tell a pole from other texts of its foundation, on both",
+    "monosemantic": "moral, no second dimension, and not its opposite",
+    "moral": "moral, but not monosemantic",
+    "topic": "related, but nothing shows more than the topic",
+    "unconfirmed": "pass on training texts, on held-out ones the interval holds chance",
+    "unrelated": "no dimension passes on training texts",
+    "too rare": "on in too few texts to judge",
+    "polarity collapse": "topic latents of both poles of one foundation",
+    "polysemantic": "related to several foundations",
 }
 _PAPER: Final = "paper"
 
 
 def headline(scores: LatentScores) -> str:
-    """Say how many latents are moral, beside what chance finds."""
+    """Say how many latents are related to a moral topic and how many moral, beside chance."""
     own, null = counts(scores), scores.shuffled
     n = len(scores.fires)
-    if not own["confirmed"]:
-        chance = null.get("confirmed", 0)
+    if not own[RELATED]:
         return (
-            f"No latent of {n:,} is confirmed as moral ({chance} with shuffled labels): this "
-            "dictionary shows none that these texts can prove."
+            f"No latent of {n:,} is related to a moral topic ({null.get(RELATED, 0)} with shuffled "
+            "labels): this dictionary shows none that these texts can prove."
         )
-    single = own["monosemantic"]
-    poles = f"{single:,} of a single pole" if single else "none of a single pole"
+    moral = f"{_counted(scores, MORAL)} {MORAL}" if own[MORAL] else f"none {MORAL}"
+    single = f", {own['monosemantic']:,} of them for a single pole" if own[MORAL] else ""
     return (
-        f"{own['confirmed']:,} of {n:,} latents are moral, {poles} "
-        f"(with shuffled labels: {null.get('confirmed', 0):,})"
+        f"{_counted(scores, RELATED)} of {n:,} latents are {RELATED}, of these {moral}{single} "
+        f"(with shuffled labels: {null.get(RELATED, 0):,} and {null.get(MORAL, 0):,})"
     )
+
+
+def _counted(scores: LatentScores, name: str) -> str:
+    """Return a count with what other permutations and resamples would make of it."""
+    return f"{counts(scores)[name]:,} ± {scores.monte_carlo.get(name, 0):,}"
 
 
 def counts_table(scores: LatentScores) -> pd.DataFrame:
     """Return how many latents are of each kind, beside the same with shuffled labels.
 
-    Columns: kind, latents, shuffled labels, meaning. The paper's own definitions stand at the end.
+    Columns: kind, latents, Monte Carlo (half of the 95 % interval of other permutations and
+    resamples), shuffled labels, meaning. The paper's own definitions stand at the end.
     """
     own, null = counts(scores), scores.shuffled
-    order = ["selected", "confirmed", *KINDS, "polarity collapse"]
-    rest = [name for name in own if name not in order]
     rows = [
-        (name, own[name], null.get(name, 0), _MEANINGS.get(name, f"by the {_PAPER}'s definition"))
-        for name in [*order, *rest]
+        (
+            name,
+            count,
+            f"± {scores.monte_carlo[name]:,}" if name in scores.monte_carlo else "",
+            null.get(name, 0),
+            _MEANINGS.get(name, f"by the {_PAPER}'s definition"),
+        )
+        for name, count in own.items()
     ]
-    return pd.DataFrame(rows, columns=["kind", "latents", "shuffled labels", "meaning"])
+    return pd.DataFrame(
+        rows, columns=["kind", "latents", "Monte Carlo", "shuffled labels", "meaning"]
+    )
 
 
 def latents(
     scores: LatentScores,
     dimension: Dimension | None = None,
-    shown: Shown = "confirmed",
+    shown: Shown = "related",
     among: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """Return latents as a table, the surest first.
@@ -76,7 +88,7 @@ def latents(
     Args:
         scores: All latents, judged.
         dimension: Whose figures are shown and sorted by; None: each latent's own best.
-        shown: Confirmed ones, all that were selected, or every latent.
+        shown: Moral ones, all that are related to a topic, all selected, or every latent.
         among: Only these, in their order, whatever ``shown`` says.
 
     Returns:
@@ -86,7 +98,7 @@ def latents(
     if among is not None:
         return table.iloc[list(among)].reset_index(drop=True)
     if shown != "all":
-        passed = scores.confirmed if shown == "confirmed" else scores.selected
+        passed: NDArray[np.bool_] = getattr(scores.decided, shown)
         column = None if dimension is None else DIMENSIONS.index(dimension)
         keep = passed.any(axis=1) if column is None else passed[:, column]
         table = table[keep]
@@ -96,41 +108,61 @@ def latents(
 
 def why(scores: LatentScores, latent: int) -> str:
     """Say what kind a latent is, and for which figures."""
-    kind = str(scores.kind[latent])
+    kind = str(scores.decided.kind[latent])
     if kind == "too rare":
         return (
             f"**Too rare to judge**: on in {scores.fires[latent]} training texts, "
             f"{scores.spec.rare} are needed."
         )
-    if kind in ("unconfirmed", "not moral"):
-        return _not_moral(scores, latent)
-    sure = np.flatnonzero(scores.confirmed[latent])
+    if kind in ("unconfirmed", "unrelated"):
+        return _unrelated(scores, latent)
+    related = np.flatnonzero(scores.decided.related[latent])
     parts = [
-        f"{DIMENSIONS[one]} (AUROC {scores.test.membership[latent, one]:.2f} "
-        f"[{scores.low.membership[latent, one]:.2f}, {scores.high.membership[latent, one]:.2f}] "
-        f"on held-out texts, q {_q(scores.q.membership[latent, one])})"
-        for one in sure
+        f"{DIMENSIONS[one]} ({_shown(scores, 'membership', latent, int(one))})" for one in related
     ]
-    said = f"**{kind.capitalize()}**: confirmed for {', '.join(parts)}"
+    said = (
+        f"**{kind.capitalize()}**: related to {', '.join(parts)} on held-out texts of like length"
+    )
     if kind == "topic":
         return f"{said}; {_topic(scores, latent)}."
+    moral = np.flatnonzero(scores.decided.moral[latent])
+    parts = [f"{DIMENSIONS[one]} ({_shown(scores, 'within', latent, int(one))})" for one in moral]
+    said = f"{said}; within the foundation it tells {', '.join(parts)} from the other texts"
     if kind == "monosemantic":
-        contrast = scores.q.contrast[latent, sure[0]]
-        opposite = DIMENSIONS[sure[0] ^ 1]
-        return f"{said}, and it tells this from {opposite} (q {_q(contrast)})."
-    return f"{said}."
+        opposite = DIMENSIONS[moral[0] ^ 1]
+        contrast = _shown(scores, "contrast", latent, int(moral[0]))
+        return f"{said}, and from {opposite} ({contrast}); no second dimension is selected."
+    return f"{said}; {_not_single(scores, latent)}."
 
 
-def _not_moral(scores: LatentScores, latent: int) -> str:
-    if scores.selected[latent].any():
-        names = ", ".join(DIMENSIONS[one] for one in np.flatnonzero(scores.selected[latent]))
+def _shown(scores: LatentScores, statistic: Statistic, latent: int, column: int) -> str:
+    """Return an AUROC on held-out texts with its interval, and q on training texts."""
+    value, low, high, q = (
+        getattr(effects, statistic)[latent, column]
+        for effects in (scores.test, scores.low, scores.high, scores.q)
+    )
+    lift = 0.5 - CHANCE[statistic]
+    return f"AUROC {value + lift:.2f} [{low + lift:.2f}, {high + lift:.2f}], q {_q(q)}"
+
+
+def _unrelated(scores: LatentScores, latent: int) -> str:
+    selected = scores.decided.selected[latent]
+    if selected.any():
+        names = ", ".join(DIMENSIONS[one] for one in np.flatnonzero(selected))
         return f"**Not confirmed**: selected for {names} on training texts, not on held-out ones."
-    return "**Not moral**: no dimension passes the false discovery rate on training texts."
+    return "**Unrelated**: no dimension passes the false discovery rate on training texts."
 
 
 def _topic(scores: LatentScores, latent: int) -> str:
-    if scores.collapsed[latent]:
+    if scores.decided.collapsed[latent]:
         return "both poles of one foundation: its polarity has collapsed"
+    return "nothing shows that it tells these from other texts of the same foundation"
+
+
+def _not_single(scores: LatentScores, latent: int) -> str:
+    selected = np.flatnonzero(scores.decided.selected[latent])
+    if len(selected) > 1:
+        return f"selected for {', '.join(DIMENSIONS[one] for one in selected)} on training texts"
     return "nothing shows that it tells this from the opposite pole"
 
 
@@ -168,8 +200,8 @@ def activation_table(passport: Dashboard) -> pd.DataFrame:
 def axis_of(scores: LatentScores, latent: int) -> str:
     """Return the axis whose held-out actions a latent's effect is tried on.
 
-    Its own dimension if it is confirmed or selected for one; else the foundation of the dimension
-    it comes nearest to.
+    Its own dimension if it is moral, related or selected for one; else the foundation of the
+    dimension it comes nearest to.
     """
     best = int(scores.best[latent])
     if best >= 0:
@@ -188,10 +220,11 @@ def latent_table(scores: LatentScores, dimension: Dimension | None = None) -> "p
 
     Returns:
         Columns ``latent``, ``kind``, ``dimension``, ``density`` (share of texts), ``fires``
-        (training texts); for ``membership`` (AUROC), ``contrast`` and ``gradient``: the figure
-        where latents are selected, ``... q``, and ``... test``, ``... low``, ``... high`` where
-        they are reported; ``selectivity``, ``topic selectivity`` (opposite pole no rival),
-        ``flags``, and the paper's ``paper type`` and ``paper strict``. Null where there is none.
+        (training texts); for ``membership`` (AUROC), ``within``, ``contrast`` and ``gradient``:
+        the figure where latents are selected, ``... q``, and ``... test``, ``... low``,
+        ``... high`` where they are reported; ``selectivity``, ``topic selectivity`` (opposite pole
+        no rival), ``flags``, and the paper's ``paper type`` and ``paper strict``. Null where there
+        is none.
     """
     import pyarrow as pa
 
@@ -200,7 +233,7 @@ def latent_table(scores: LatentScores, dimension: Dimension | None = None) -> "p
     names = [DIMENSIONS[one] if one >= 0 else None for one in column]
     columns: dict[str, Any] = {
         "latent": np.arange(n),
-        "kind": scores.kind.tolist(),
+        "kind": scores.decided.kind.tolist(),
         "dimension": pa.array(names, pa.string()),
         "density": scores.density,
         "fires": scores.fires,
@@ -227,11 +260,12 @@ def _picked(values: NDArray[np.float32], column: NDArray[np.int64]) -> "pa.Array
 
 def _flags(scores: LatentScores) -> list[list[str]]:
     """Return what a reader of each row should know besides."""
-    confirmed = scores.confirmed.sum(axis=1) > 0
-    own = np.take_along_axis(scores.q.contrast, np.maximum(scores.best, 0)[:, None], axis=1)[:, 0]
+    shown = scores.decided
+    own = np.take_along_axis(scores.low.within, np.maximum(scores.best, 0)[:, None], axis=1)[:, 0]
     named = {
-        "polarity collapse": scores.collapsed,
-        "contrast not judged": confirmed & np.isnan(own),
+        "polarity collapse": shown.collapsed,
+        "polysemantic": shown.several,
+        "within not judged": shown.related.any(axis=1) & np.isnan(own),
     }
     return [
         [name for name, which in named.items() if which[latent]]

@@ -9,8 +9,9 @@ from core import exports
 from core.activations.study import Study
 from core.charts import config
 from core.features.jobs import MoralLatents
+from core.features.kinds import SHOWN, Shown
 from core.features.plots import latents_figure
-from core.features.view import Shown, latents
+from core.features.view import latents
 from core.foundations import DIMENSIONS, Dimension
 from core.runtime.store import fingerprint
 from core.sae.dictionary import Dictionary
@@ -18,7 +19,6 @@ from pages.features import opened, search
 from pages.shared.address import bound
 
 _ANY: Final = "any"
-_SHOWN: Final = ("confirmed", "selected", "all")
 #: Rows of a table that a browser takes at once.
 _MOST: Final = 1000
 
@@ -30,7 +30,7 @@ def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> int | Non
         "Sort by", (_ANY, *DIMENSIONS), **bound("sort", _ANY, (_ANY, *DIMENSIONS))
     )
     shown = row[1].segmented_control(
-        "Latents", _SHOWN, required=True, **bound("latents", "confirmed", _SHOWN)
+        "Latents", SHOWN, required=True, **bound("latents", "related", SHOWN)
     )
     with row[2]:
         among = search.ask(study, dictionary, found)
@@ -49,7 +49,7 @@ def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> int | Non
         with right:
             _table(table, one_dimension=dimension != _ANY)
     elif among is None:
-        st.info("No latent answers this. Show selected or all ones, or another dimension.")
+        st.info("No latent answers this. Show related, selected or all ones, or another dimension.")
     opened.to_address()
     return opened.number()
 
@@ -115,7 +115,8 @@ def _picked_row(table: Any, key: str) -> None:
 
 _ORDER: Final = (
     "latent", "kind", "dimension", "membership test", "membership low", "membership high",
-    "membership q", "contrast test", "gradient test", "selectivity", "density", "flags",
+    "membership q", "within test", "contrast test", "gradient test", "selectivity",
+    "density", "flags",
 )  # fmt: skip
 
 
@@ -124,11 +125,18 @@ def _columns() -> dict[str, Any]:
     return {
         "kind": st.column_config.TextColumn(width=105),
         "membership test": number(
-            "AUROC", format="%.2f", help="Members against all other texts, held-out texts."
+            "AUROC",
+            format="%.2f",
+            help="Members against all other texts of like length, held-out texts.",
         ),
         "membership low": number("low", format="%.2f", help="Of the AUROC's 95 % interval."),
         "membership high": number("high", format="%.2f"),
         "membership q": number("q", format="%.3f", help="False discovery rate, training texts."),
+        "within test": number(
+            "within",
+            format="%+.2f",
+            help="Members against other texts of their foundation: AUROC above chance.",
+        ),
         "contrast test": number("contrast", format="%+.2f", help="Own pole minus the opposite."),
         "gradient test": number(
             "gradient", format="%+.2f", help="Rank correlation with people's grade among members."

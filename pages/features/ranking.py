@@ -5,8 +5,8 @@ import streamlit as st
 from core.activations.study import Study
 from core.features import jobs as features_jobs
 from core.features.jobs import MoralLatents
+from core.features.kinds import DEFINITION
 from core.features.ranking import FeatureSpec
-from core.features.scores import DEFINITION
 from core.features.view import counts_table, headline
 from core.sae.dictionary import Dictionary
 from pages.shared import progress, reading
@@ -46,11 +46,13 @@ def _summary(found: MoralLatents) -> None:
         st.caption(note)
     with st.expander("How they are judged, and how many of each kind"):
         st.markdown(
-            f"{DEFINITION} Membership is the chance that a member's activation exceeds another "
-            f"text's (AUROC). Latents are selected on training texts at a false discovery rate of "
-            f"{found.scores.spec.fdr:.0%} among all latents and dimensions, against "
-            f"{found.scores.spec.permutations:,} permutations of the labels, and confirmed if the "
-            "95 % interval on held-out texts excludes chance. The last column is the same with "
+            f"{DEFINITION} What is compared is the chance that a text's activation exceeds "
+            f"another's (AUROC). The false discovery rate is {found.scores.spec.fdr:.0%} among all "
+            f"latents and dimensions, against {found.scores.spec.permutations:,} permutations of "
+            "the labels among texts of like length (for moral: and of the same foundations); "
+            "confirmed is what has a 95 % interval above chance on held-out texts. Each foundation "
+            "has few of those, so the number of moral latents is a floor. ± is how far other "
+            "permutations and resamples would move a number; the column after it is the same with "
             "labels shuffled once."
         )
         st.dataframe(
@@ -58,5 +60,5 @@ def _summary(found: MoralLatents) -> None:
             hide_index=True,
             key="kinds",
             height="content",
-            alt="Number of latents of each kind, beside the same with shuffled labels.",
+            alt="Number of latents of each kind, its Monte-Carlo error, and with shuffled labels.",
         )

@@ -29,7 +29,7 @@ def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> None:
         **bound("sentence", ""),
     )
     if not text.strip():
-        st.caption("Latents that were confirmed as moral stand first.")
+        st.caption("Latents that are related to a moral topic stand first.")
         return
     if not workbench().shelf.is_open(study.card.spec):
         job = steering_jobs.open_model(workbench(), study)
@@ -40,17 +40,18 @@ def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> None:
 
 def _drawn(lit: TokenFeatures, found: MoralLatents) -> None:
     on = lit.strongest(200)
-    moral = [int(one) for one in on if found.scores.confirmed[one].any()]
-    rest = [int(one) for one in on if not found.scores.confirmed[one].any()]
+    shown = found.scores.decided
+    related = [int(one) for one in on if shown.related[one].any()]
+    rest = [int(one) for one in on if not shown.related[one].any()]
     if not len(on):
         st.info("No latent is on in this sentence.")
         return
-    rows = [*moral[:_ROWS], *rest[: max(0, _ROWS - len(moral))]]
+    rows = [*related[:_ROWS], *rest[: max(0, _ROWS - len(related))]]
     for latent in rows:
         heat = lit.codes[:, [latent]].toarray().ravel().tolist()
-        kind = str(found.scores.kind[latent])
+        kind = str(shown.kind[latent])
         best = int(found.scores.best[latent])
-        name = f"{latent} · {kind}" + (f" · {DIMENSIONS[best]}" if latent in moral else "")
+        name = f"{latent} · {kind}" + (f" · {DIMENSIONS[best]}" if latent in related else "")
         column = st.columns([1, 2.6], vertical_alignment="center")
         column[0].button(
             name,
@@ -63,6 +64,6 @@ def _drawn(lit: TokenFeatures, found: MoralLatents) -> None:
         )
         column[1].html(f"<p class='ms-lit'>{examples.lit(lit.words, heat, max(heat))}</p>")
     st.caption(
-        f"{len(on)} latents are on somewhere; {len(moral)} of them confirmed as moral. Each row is "
-        "tinted by its own strongest token."
+        f"{len(on)} latents are on somewhere; {len(related)} of them are related to a moral topic. "
+        "Each row is tinted by its own strongest token."
     )

@@ -74,7 +74,7 @@ DIGESTS = {
     "token states": "b5daf8285ced9387",
     "report": "a2e225d8d0e6e577",
     "codes": "e06cc141d009f6a9",
-    "latents": "d8407e9c829a3964",
+    "latents": "4a25f6e42deef96d",
     "words": "fe0d11693a36370a",
     "effect": "58181d1f6e8f2231",
     "dose": "5b1eefd79e987d1b",

@@ -15,7 +15,7 @@ PURE, TOPICS = 20, 5
 
 
 def made_vectors(n, rng):
-    """Return moral vectors: a tenth neutral, a tenth with a second foundation."""
+    """Return moral vectors and foundations: a tenth neutral, a tenth with a second foundation."""
     vectors = np.zeros((n, 10), np.float32)
     foundation, pole = rng.integers(0, 5, n), rng.choice(3, n, p=[0.45, 0.45, 0.1])
     rows = np.flatnonzero(pole < 2)
@@ -24,13 +24,24 @@ def made_vectors(n, rng):
     vectors[second, (2 * foundation[second] + 2) % 10 + pole[second]] = rng.choice(
         GRADES, len(second)
     )
-    return vectors
+    return vectors, foundation
 
 
 def made_set(n, rng, test=0.3):
     """Return labels of n texts of one item each, and a split."""
     chosen = rng.random(n) < test
-    return TextLabels.of(made_vectors(n, rng), np.arange(n), n), Split(~chosen, chosen)
+    return TextLabels.of(*made_vectors(n, rng), np.arange(n), n), Split(~chosen, chosen)
+
+
+def labels_of(vectors):
+    """Return the labels of texts of one item each, the foundation being that of the first grade."""
+    foundation = (vectors > 0).argmax(axis=1) // 2
+    return TextLabels.of(vectors, foundation, np.arange(len(vectors)), len(vectors))
+
+
+def same_length(n):
+    """Return lengths of texts that are all alike."""
+    return np.full(n, 7)
 
 
 def random_codes(n, n_latents, rng, least=0.02, most=0.3):
@@ -42,6 +53,7 @@ def random_codes(n, n_latents, rng, least=0.02, most=0.3):
 class Planted(NamedTuple):
     codes: csr_array
     labels: TextLabels
+    tokens: np.ndarray
     split: Split
 
 
@@ -70,4 +82,5 @@ def planted(seed, n=1500, n_latents=300, d_model=256):
         torch.zeros(d_model),
         torch.full((n_latents,), 1.5),
     )
-    return Planted(sparse_codes(dictionary, states.astype(np.float32)), labels, split)
+    codes = sparse_codes(dictionary, states.astype(np.float32))
+    return Planted(codes, labels, rng.integers(5, 15, n), split)

@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from core.features.scores import RankSpec, score_latents
 from core.features.view import latent_table
-from tests.core.features.latentsets import made_set, random_codes
+from tests.core.features.latentsets import made_set, random_codes, same_length
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,9 @@ def scores():
     dense[:, 2] = labels.membership[:, 2]
     dense[:, 4] = labels.membership[:, 2:4].max(axis=1)
     dense[:, 6] = np.where(split.train, labels.membership[:, 8], 0)
-    return score_latents(csr_array(dense), labels, split, RankSpec(permutations=400, draws=50))
+    return score_latents(
+        csr_array(dense), labels, same_length(400), split, RankSpec(permutations=400, draws=50)
+    )
 
 
 def test_own_dimension_is_shown_and_nothing_where_there_is_none(scores):

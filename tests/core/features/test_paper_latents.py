@@ -25,10 +25,13 @@ def r_of(**values):
 
 def test_correlations_count_each_item_as_often_as_it_stands_there():
     rng = np.random.default_rng(0)
-    vectors, rows = made_vectors(120, rng), np.r_[np.arange(80), rng.integers(0, 80, 40)]
+    (vectors, foundation), rows = (
+        made_vectors(120, rng),
+        np.r_[np.arange(80), rng.integers(0, 80, 40)],
+    )
     dense = random_codes(80, 4, rng, 0.2, 0.5)
     dense[:, 2] = 0
-    found = pearson(csr_array(dense), TextLabels.of(vectors, rows, 80).items)
+    found = pearson(csr_array(dense), TextLabels.of(vectors, foundation, rows, 80).items)
     for latent in (0, 1, 3):
         for column in range(10):
             expected = np.corrcoef(dense[rows, latent], vectors[:, column])[0, 1]

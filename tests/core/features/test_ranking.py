@@ -44,14 +44,16 @@ def latents(store, study, dictionary, codes):
     """Return a dictionary's latents, ranked from codes."""
 
     def rank(_):
-        return rank_latents(codes.pooled(QUICK.pooling), study.items, study.plan.rows, QUICK)
+        return rank_latents(
+            codes.pooled(QUICK.pooling), codes.lengths(), study.items, study.plan.rows, QUICK
+        )
 
     return kept_latents(store, study, dictionary, QUICK, rank)
 
 
 def test_a_latent_that_follows_a_dimension_of_the_builtin_set_is_found(store, study, codes):
     scores = latents(store, study, made_dictionary(), codes).get()
-    assert scores.kind[5] == "monosemantic"
+    assert scores.decided.kind[5] == "monosemantic"
     assert scores.best[5] == 4
     assert scores.test.membership[5, 4] == pytest.approx(1)
     assert counts(scores)["monosemantic"] == 1
@@ -62,13 +64,15 @@ def test_what_was_kept_comes_back_equal(store, study, codes):
     found = latents(store, study, dictionary, codes)
     assert found.open() is None
     made, kept = found.get(), found.open()
-    for name in ("density", "fires", "pearson", "kind", "best"):
+    for name in ("density", "fires", "pearson", "best"):
         np.testing.assert_array_equal(getattr(made, name), getattr(kept, name))
+    np.testing.assert_array_equal(made.decided.kind, kept.decided.kind)
     for name in ("train", "q", "test", "low", "high"):
         for one, other in zip(getattr(made, name), getattr(kept, name), strict=True):
             np.testing.assert_array_equal(one, other)
             assert one.dtype == other.dtype
-    assert (made.notes, made.shuffled) == (kept.notes, kept.shuffled)
+    for name in ("notes", "shuffled", "monte_carlo"):
+        assert getattr(made, name) == getattr(kept, name)
     assert made.spec == kept.spec
 
 
@@ -94,7 +98,11 @@ def test_the_key_follows_dictionary_items_and_spec(study):
 def test_pooling_decides_what_is_ranked(store, study, codes):
     highest, mean = (
         rank_latents(
-            codes.pooled(pooling), study.items, study.plan.rows, replace(QUICK, pooling=pooling)
+            codes.pooled(pooling),
+            codes.lengths(),
+            study.items,
+            study.plan.rows,
+            replace(QUICK, pooling=pooling),
         )
         for pooling in ("max", "mean")
     )

@@ -4,12 +4,20 @@ import numpy as np
 import pytest
 
 from core.features.dashboard import Dashboard
+from core.features.kinds import KINDS, MORAL, RELATED
 from core.features.plots import latents_figure
-from core.features.scores import KINDS, RankSpec, score_latents
+from core.features.scores import RankSpec, counts, score_latents
 from core.features.view import axis_of, counts_table, headline, latents, passport_table, why
 from core.foundations import DIMENSIONS
 from core.statistics.bootstrap import Estimate
-from tests.core.features.latentsets import PURE, TOPICS, made_set, planted, random_codes
+from tests.core.features.latentsets import (
+    PURE,
+    TOPICS,
+    made_set,
+    planted,
+    random_codes,
+    same_length,
+)
 
 SPEC = RankSpec(permutations=400, draws=200)
 
@@ -25,30 +33,40 @@ def nothing():
 
     rng = np.random.default_rng(3)
     labels, split = made_set(400, rng)
-    return score_latents(csr_array(random_codes(400, 40, rng)), labels, split, SPEC)
+    codes = csr_array(random_codes(400, 40, rng))
+    return score_latents(codes, labels, same_length(400), split, SPEC)
 
 
-def test_the_headline_names_what_is_found_and_what_chance_finds(scores, nothing):
-    said = headline(scores)
-    assert f"{int(scores.confirmed.any(axis=1).sum())} of 300 latents are moral" in said
-    assert f"of a single pole (with shuffled labels: {scores.shuffled['confirmed']})" in said
-    assert "No latent of 40 is confirmed" in headline(nothing)
+def test_the_headline_names_what_is_found_its_error_and_what_chance_finds(scores, nothing):
+    said, own, error = headline(scores), counts(scores), scores.monte_carlo
+    assert (
+        f"{own[RELATED]} ± {error[RELATED]} of 300 latents are related to a moral topic, of these "
+        f"{own[MORAL]} ± {error[MORAL]} moral within their foundation, {own['monosemantic']} of "
+        "them for a single pole"
+    ) in said
+    assert (
+        f"(with shuffled labels: {scores.shuffled[RELATED]} and {scores.shuffled[MORAL]})" in said
+    )
+    assert "No latent of 40 is related to a moral topic" in headline(nothing)
 
 
 def test_every_latent_is_of_one_kind(scores):
-    table = counts_table(scores).set_index("kind")
-    assert table.loc[list(KINDS), "latents"].sum() == 300
-    assert table.loc["confirmed", "latents"] <= table.loc["selected", "latents"]
+    table = counts_table(scores).set_index("kind")["latents"]
+    assert table[list(KINDS)].sum() == 300
+    assert table[MORAL] == table[["monosemantic", "moral"]].sum()
+    assert table[RELATED] == table[MORAL] + table["topic"]
+    assert table[RELATED] <= table["selected"]
     assert "paper strict" in table.index
 
 
 def test_latents_come_surest_first_and_of_the_dimension_that_is_asked(scores):
     table = latents(scores)
-    assert set(table["kind"]) <= {"monosemantic", "topic", "polysemantic"}
+    assert set(table["kind"]) <= {"monosemantic", "moral", "topic"}
     assert table["membership test"].is_monotonic_decreasing
     care = latents(scores, "care")
-    confirmed = np.flatnonzero(scores.confirmed[:, DIMENSIONS.index("care")])
+    confirmed = np.flatnonzero(scores.decided.related[:, DIMENSIONS.index("care")])
     assert sorted(care["latent"]) == confirmed.tolist()
+    assert len(latents(scores, shown="moral")) == counts(scores)[MORAL]
     assert len(latents(scores, shown="all")) == 300
     assert len(latents(scores, shown="selected")) >= len(table)
     assert latents(scores, among=[7, 2])["latent"].tolist() == [7, 2]
@@ -56,18 +74,18 @@ def test_latents_come_surest_first_and_of_the_dimension_that_is_asked(scores):
 
 def test_reasons_name_figures_and_kind(scores):
     found = {
-        kind: why(scores, int(np.flatnonzero(scores.kind == kind)[0]))
-        for kind in ("monosemantic", "topic", "not moral")
+        kind: why(scores, int(np.flatnonzero(scores.decided.kind == kind)[0]))
+        for kind in ("monosemantic", "topic", "unrelated")
     }
     assert "AUROC" in found["monosemantic"]
-    assert "tells this from" in found["monosemantic"]
+    assert "from the other texts, and from" in found["monosemantic"]
     assert "Topic" in found["topic"]
     assert "collapsed" in found["topic"] or "nothing shows" in found["topic"]
-    assert found["not moral"].startswith(("**Not moral**", "**Not confirmed**"))
+    assert found["unrelated"].startswith("**Unrelated**")
 
 
 def test_an_effect_is_tried_on_a_latents_own_dimension(scores):
-    latent = int(np.flatnonzero(scores.kind[:PURE] == "monosemantic")[0])
+    latent = int(np.flatnonzero(scores.decided.kind[:PURE] == "monosemantic")[0])
     assert axis_of(scores, latent) == DIMENSIONS[latent % 10]
     rest = int(np.flatnonzero(scores.best[PURE + TOPICS :] < 0)[0]) + PURE + TOPICS
     assert "-" in axis_of(scores, rest)

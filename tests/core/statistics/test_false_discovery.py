@@ -8,11 +8,13 @@ from scipy.sparse import csr_array
 from scipy.stats import false_discovery_control, hypergeom
 
 from core.statistics import false_discovery as statistics_false_discovery
+from core.statistics import sparse_ranks
 from core.statistics.false_discovery import (
     Permutations,
     counted_p,
     false_discovery,
-    permutation_p,
+    passing,
+    permutation_counts,
     pools_for,
     standardised,
 )
@@ -22,6 +24,10 @@ from tests.core.features.latentsets import random_codes
 
 def ranks_of(dense):
     return SortedCodes.of(csr_array(np.asarray(dense, np.float32))).among(np.ones(len(dense), bool))
+
+
+def permutation_p(*args):
+    return permutation_counts(*args).p()
 
 
 def centred(target):
@@ -67,6 +73,55 @@ def test_the_smallest_p_is_below_one_over_the_permutations():
     how = Permutations(100, 4, (0,), "cpu")
     p = permutation_p(ranks_of(dense), centred(target), np.ones(300, bool), how)
     assert p[0, 0] == pytest.approx(1 / (1 + 100 * 300))
+
+
+def test_p_within_strata_does_not_see_what_parts_the_strata():
+    rng = np.random.default_rng(6)
+    stratum = np.repeat([0, 1], [150, 50])
+    dense = random_codes(200, 60, rng, 0.2, 0.5) * (1 + 5 * stratum[:, None])
+    dense *= rng.random((200, 60)) < np.where(stratum, 1.0, 0.4)[:, None]
+    target = (rng.random(200) < np.where(stratum, 0.7, 0.1))[:, None].astype(float)
+    codes, how = (
+        SortedCodes.of(csr_array(dense.astype(np.float32))),
+        Permutations(200, 1, (0,), "cpu"),
+    )
+    judged, every = np.ones(60, bool), np.ones(200, bool)
+    blind = permutation_p(codes.among(every), centred(target), judged, how)
+    alike = sparse_ranks.centred(stratum, target)
+    fair = permutation_p(codes.among(every, stratum), alike, judged, how)
+    assert np.median(blind) < 0.01
+    np.testing.assert_allclose(np.quantile(fair, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.1)
+
+
+def test_opposite_targets_have_the_p_of_either_end():
+    rng = np.random.default_rng(7)
+    ranks = ranks_of(random_codes(80, 40, rng))
+    one = centred(rng.random(80) < 0.4)
+    how, judged = Permutations(100, 1, (5,), "cpu"), np.ones(40, bool)
+    both = permutation_p(ranks, np.hstack([one, -one]), judged, how)
+    np.testing.assert_array_equal(both[:, :1], permutation_p(ranks, one, judged, how))
+    np.testing.assert_array_equal(both[:, 1:], permutation_p(ranks, -one, judged, how))
+
+
+def test_batches_that_count_otherwise_give_the_p_of_their_permutations():
+    rng = np.random.default_rng(8)
+    ranks, target = ranks_of(random_codes(80, 40, rng)), centred(rng.random(80) < 0.4)
+    found = permutation_counts(ranks, target, np.ones(40, bool), Permutations(100, 1, (5,), "cpu"))
+    assert found.drawn.sum(axis=0)[0] == 100 * 40
+    times = np.array([2, 0, 1, 1, 3, 0, 0, 1, 1, 1])
+    reached = (found.reached * times[:, None, None]).sum(axis=0)
+    np.testing.assert_allclose(found.p(times), (1 + reached) / (1 + 4000))
+
+
+def test_what_passes_is_what_has_a_small_q():
+    rng = np.random.default_rng(9)
+    p = np.where(rng.random((300, 4)) < 0.1, rng.random((300, 4)) / 500, rng.random((300, 4)))
+    p[rng.random((300, 4)) < 0.1] = np.nan
+    for fdr in (0.01, 0.05, 0.3):
+        expected = np.where(np.isnan(p), False, false_discovery(p) <= fdr)
+        np.testing.assert_array_equal(passing(p, fdr), expected)
+        assert expected.any()
+    assert not passing(np.full((2, 2), np.nan), 0.05).any()
 
 
 def test_blocks_do_not_change_p(monkeypatch):
