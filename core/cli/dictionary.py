@@ -209,17 +209,19 @@ def _figures(found: ReconstructionReport) -> Lines:
     """Yield fits and costs beside their controls."""
     yield ""
     rows = [
-        (_ARMS[name], interval(fit.fvu, 3), interval(fit.l0, 3)) for name, fit in found.fits.items()
+        (_ARMS[name], interval(fit.fvu, 3), interval(fit.equal, 3), interval(fit.l0, 3))
+        for name, fit in found.fits.items()
     ]
-    yield from aligned(("", "variance missed", "latents on"), rows, left=(0,))
+    head = ("", "variance missed", "every coordinate equal", "latents on")
+    yield from aligned(head, rows, left=(0,))
     yield ""
     plain = interval(found.costs.plain, 3)
     yield f"Cross-entropy {plain} nats per token, {found.costs.tokens:,} predictions."
-    rows = [
+    costs = [
         (_ARMS[name], interval(cost, 3), number(found.costs.recovered(name), 3))
         for name, cost in found.costs.added.items()
     ]
-    yield from aligned(("read instead of the layer", "added", "recovered"), rows, left=(0,))
+    yield from aligned(("read instead of the layer", "added", "recovered"), costs, left=(0,))
 
 
 # --- from words to what they mean ---

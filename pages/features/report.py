@@ -1,5 +1,6 @@
 """What the chosen dictionary is worth on tokens it was not trained on."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,19 @@ def _times(share: float) -> str:
     return f"**{share:,.0f} times**" if share >= 10 else f"**{share:.1%}** of"
 
 
+def _equal(report: ReconstructionReport) -> str:
+    """Say what is missed if every coordinate counts alike, as far as it was measured."""
+    for name, where in (("dictionary", ""), ("items", " on actions")):
+        fit = report.fits.get(name)
+        if fit is not None and math.isfinite(fit.equal.value):
+            value, low, high = fit.equal
+            return (
+                f" A few coordinates hold most of that variance; with every coordinate equal it is "
+                f"{_times(value)} it{where} [{low:.1%}, {high:.1%}]."
+            )
+    return ""
+
+
 def _line(report: ReconstructionReport, where: str) -> None:
     """Say the four figures that decide, each beside its control and its interval."""
     own, costs = report.fits["dictionary"], report.costs
@@ -56,7 +70,7 @@ def _line(report: ReconstructionReport, where: str) -> None:
         f"On {report.tokens:,} held-out {where} it misses {_times(own.fvu.value)} the variance "
         f"[{own.fvu.low:.1%}, {own.fvu.high:.1%}] (as many principal components {components:.1%}, "
         f"random directions {random:.1%}) with **{own.l0.value:.0f}** latents on per token; "
-        f"{report.dead:.0%} are never on. Reading it instead of the layer costs "
+        f"{report.dead:.0%} are never on.{_equal(report)} Reading it instead of the layer costs "
         f"**{cost.value:.2f}** [{cost.low:.2f}, {cost.high:.2f}] nats per token (the mean state "
         f"{costs.added['mean'].value:.2f})."
     )

@@ -72,7 +72,7 @@ DIGESTS = {
     "training": "59053882b5695335",
     "written text": "6b9d6ce2d22f4bc5",
     "token states": "b5daf8285ced9387",
-    "report": "a2e225d8d0e6e577",
+    "report": "c3723728cbb2ed6d",
     "codes": "e06cc141d009f6a9",
     "latents": "4a25f6e42deef96d",
     "words": "fe0d11693a36370a",

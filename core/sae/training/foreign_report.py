@@ -29,7 +29,7 @@ CONTROL_TOKENS: Final = 50_000
 #: Held-out tokens that judge, about; of a larger set, random documents.
 MOST_HELD_OUT: Final = 50_000
 _FILE: Final = "report.json"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.palette import CONTROL, MODEL
+from core.palette import CONTROL, MODEL, OWN
 from core.sae.training.reconstruction_report import DENSITY_EDGES, ReconstructionReport
 from core.sae.training.spec import TrainStep
 
@@ -32,6 +32,7 @@ _COSTS: Final = {
     "mean": "the mean state",
     "zero": "nothing (zero)",
 }
+_EQUAL: Final = "variance missed, every coordinate equal"
 _CONTROLS: Final = ("components", "random", "mean", "zero")
 
 
@@ -89,7 +90,10 @@ def density_figure(report: ReconstructionReport) -> go.Figure:
 
 
 def worth_figure(report: ReconstructionReport) -> go.Figure:
-    """Draw the variance missed and the added cross-entropy beside their controls."""
+    """Draw the variance missed and the added cross-entropy beside their controls.
+
+    A tick stands where the variance missed would be if every coordinate counted alike.
+    """
     table = report_table(report)
     costs = table[table["figure"] == "cross-entropy added"]
     log = bool((costs["value"] > 0).all())  # what costs nothing has no place on a log scale
@@ -97,7 +101,7 @@ def worth_figure(report: ReconstructionReport) -> go.Figure:
     figure = make_subplots(
         rows=1,
         cols=2,
-        subplot_titles=["variance missed (0 none, 1 all)", added],
+        subplot_titles=["variance missed, | coordinates equal", added],
         horizontal_spacing=0.24,
     )
     for column, measure in enumerate(("variance missed", "cross-entropy added"), 1):
@@ -127,6 +131,19 @@ def worth_figure(report: ReconstructionReport) -> go.Figure:
             1,
             column,
         )
+    equal = table[table["figure"] == _EQUAL].iloc[::-1]
+    figure.add_trace(
+        go.Scatter(
+            x=equal["value"],
+            y=equal["what"],
+            mode="markers",
+            marker={"symbol": "line-ns-open", "size": 13, "color": OWN, "line": {"width": 2}},
+            hovertemplate="%{y}, every coordinate equal: %{x:.3f}<extra></extra>",
+            name=_EQUAL,
+        ),
+        1,
+        1,
+    )
     figure.update_layout(
         height=250, margin={"l": 8, "r": 8, "t": 30, "b": 8}, showlegend=False, dragmode=False
     )
@@ -149,6 +166,11 @@ def report_table(report: ReconstructionReport) -> pd.DataFrame:
     rows = [
         ("variance missed", _FITS.get(name, name), *fit.fvu, name in _CONTROLS)
         for name, fit in report.fits.items()
+    ]
+    rows += [
+        (_EQUAL, _FITS.get(name, name), *fit.equal, name in _CONTROLS)
+        for name, fit in report.fits.items()
+        if np.isfinite(fit.equal.value)
     ]
     rows += [
         ("latents on", _FITS.get(name, name), *fit.l0, name in _CONTROLS)

@@ -33,7 +33,12 @@ class Fit(NamedTuple):
 
     fvu: Estimate
     """Share of the variance it misses, with 95 % interval over documents; 1: as bad as the mean
-    state."""
+    state. A few coordinates are hundreds of times larger than the others: this is mostly theirs."""
+
+    equal: Estimate
+    """The same with every coordinate divided by its standard deviation among these states, so that
+    each counts alike: the mean share that is missed of a coordinate's variance. NaN in reports of
+    early versions."""
 
     l0: Estimate
     """Latents on per token, with 95 % interval over documents."""
@@ -67,7 +72,12 @@ class ReconstructionReport:
 
     def json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        fits = {name: {"fvu": [*fit.fvu], "l0": [*fit.l0]} for name, fit in self.fits.items()}
+        fits = {
+            name: {
+                part: [*value] for part, value in fit._asdict().items() if np.isfinite(value.value)
+            }
+            for name, fit in self.fits.items()
+        }
         return {
             "tokens": self.tokens,
             "documents": self.documents,
@@ -87,7 +97,11 @@ class ReconstructionReport:
             KeyError, TypeError: It is no such report.
         """
         fits = {
-            name: Fit(Estimate(*fit["fvu"]), Estimate(*fit["l0"]))
+            name: Fit(
+                Estimate(*fit["fvu"]),
+                Estimate(*fit.get("equal", [np.nan] * 3)),
+                Estimate(*fit["l0"]),
+            )
             for name, fit in kept["fits"].items()
         }
         added = {name: Estimate(*cost) for name, cost in kept["added"].items()}
@@ -224,11 +238,14 @@ def _components(
 def _fit(
     states: NDArray[np.float32], rebuilt: _Rebuilt, document: NDArray[np.int64], seed: int
 ) -> Fit:
-    missed = np.square(states - rebuilt.states, dtype=np.float64).sum(axis=1)
-    middle = states.mean(axis=0, dtype=np.float64)
-    spread = np.square(states - middle).sum(axis=1)
+    missed = np.square(states - rebuilt.states, dtype=np.float64)
+    spread = np.square(states - states.mean(axis=0, dtype=np.float64))
+    variance = spread.mean(axis=0)
+    # A coordinate that never moves has no share of its variance to miss.
+    weight = np.where(variance > 0, 1 / np.where(variance > 0, variance, 1), 0)
     return Fit(
-        bootstrap_ratio(missed, spread, document, seed=seed),
+        bootstrap_ratio(missed.sum(axis=1), spread.sum(axis=1), document, seed=seed),
+        bootstrap_ratio(missed @ weight, spread @ weight, document, seed=seed),
         bootstrap_mean(rebuilt.l0.astype(np.float64), document, seed=seed),
     )
 

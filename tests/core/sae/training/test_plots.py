@@ -25,9 +25,9 @@ def around(value: float) -> Estimate:
 @pytest.fixture
 def report() -> ReconstructionReport:
     fits = {
-        "dictionary": Fit(around(0.2), around(32)),
-        "components": Fit(around(0.5), around(32)),
-        "random": Fit(around(0.9), around(32)),
+        "dictionary": Fit(around(0.2), around(0.2 + 0.1), around(32)),
+        "components": Fit(around(0.5), around(0.5 + 0.1), around(32)),
+        "random": Fit(around(0.9), around(0.9 + 0.1), around(32)),
     }
     costs = SpliceCosts(900, around(3), {"dictionary": around(0.3), "mean": around(6)})
     return ReconstructionReport(5000, 80, fits, 0.1, tuple(range(len(DENSITY_EDGES) - 1)), costs)
@@ -38,10 +38,21 @@ def test_every_figure_has_its_controls_and_intervals(report):
     missed = table[table["figure"] == "variance missed"]
     assert missed["control"].tolist() == [False, True, True]
     assert missed["high"].tolist() == pytest.approx([0.25, 0.55, 0.95])
-    missing, added = worth_figure(report).data
+    missing, added, equal = worth_figure(report).data
+    assert list(equal.x)[::-1] == pytest.approx([0.3, 0.6, 1.0])
     assert list(missing.x)[::-1] == pytest.approx([0.2, 0.5, 0.9])
     assert list(missing.marker.symbol)[-1] == "circle"
     assert list(added.error_x.array) == pytest.approx([0.05, 0.05])
+
+
+def test_a_report_of_an_early_version_shows_what_it_has(report):
+    about = report.json()
+    for fit in about["fits"].values():
+        del fit["equal"]
+    early = ReconstructionReport.of(about)
+    assert early.json() == about
+    assert len(worth_figure(early).data[2].x) == 0
+    assert not report_table(early)["value"].isna().any()
 
 
 def test_a_dictionary_that_costs_nothing_is_still_drawn(report):

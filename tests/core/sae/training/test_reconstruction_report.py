@@ -116,6 +116,8 @@ def test_fit_agrees_with_plain_numpy(store, tiny, documents):
     codes = np.where(before >= floor, before, 0)
     missed = np.square(x - (codes @ w + b)).sum() / np.square(x - x.mean(axis=0)).sum()
     assert found.fits["dictionary"].fvu.value == pytest.approx(missed, rel=1e-4)
+    equal = np.square(x - (codes @ w + b)).mean(axis=0) / x.var(axis=0)
+    assert found.fits["dictionary"].equal.value == pytest.approx(equal.mean(), rel=1e-4)
     assert found.fits["dictionary"].l0.value == pytest.approx((codes > 0).sum(axis=1).mean())
     on = (codes > 0).mean(axis=0)
     assert found.dead == (on == 0).mean()
@@ -139,6 +141,23 @@ def test_a_perfect_dictionary_misses_nothing_and_its_controls_do(store, tiny, do
     assert found.fits["dictionary"].fvu.value < 1e-9
     assert found.fits["random"].fvu.value > 0.05
     assert found.costs.recovered("dictionary") == pytest.approx(1, abs=1e-4)
+
+
+def test_a_coordinate_that_is_large_owns_the_plain_share_and_not_the_equal_one(tiny, documents):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 32)).astype(np.float32)
+    x[:, 0] *= 200
+    x[:, 5] = 3  # never moves: no variance to miss
+    first = torch.zeros(1, 32)
+    first[0, 0] = 1
+    both = torch.cat([first, -first])
+    info = DictionaryInfo("one axis", LAYER, "relu")
+    one = Dictionary(info, both.T.contiguous(), torch.zeros(2), both, torch.zeros(32))
+    states = TokenStates.of(x, np.repeat(np.arange(40), 8)[:300])
+    fit = make_report(tiny, one, states, states, documents).fits["dictionary"]
+    assert fit.fvu.value < 0.01
+    assert 0.9 < fit.equal.value < 1.1
+    assert fit.equal.low < fit.equal.value < fit.equal.high
 
 
 def test_a_report_survives_its_json(store, tiny, documents):
