@@ -50,7 +50,7 @@ def test_it_says_what_differs_and_lists_the_four_tests_with_their_intervals(comp
     assert any("beyond noise" in line and line.endswith(".") for line in lines)
     (head,) = [number for number, line in enumerate(lines) if line.startswith("test ")]
     names = [line.split("  ")[0] for line in lines[head + 1 : head + 5]]
-    assert names == ["opposition", "typicality", "clusters", "linear probe"]
+    assert names == ["excess opposition", "typicality", "clusters", "linear probe"]
     rows = lines[head + 1 : head + 5]
     assert all("not computable" in row or row.count("[") == 4 for row in rows)
     assert sum("not computable" in row for row in rows) == 1  # all grades of the table are alike

@@ -187,7 +187,7 @@ def test_a_layer_without_differences_is_told_and_the_others_are_measured(diagnos
     status, out, err = diagnose("--pooling", "both", "--no-control")
     assert (status, err) == (0, "")
     _, last = out.split("\n\n\n")
-    assert value_of(last, "states").startswith("pooling last, centred")
+    assert value_of(last, "states").startswith("pooling last, standardised")
     assert "At the embedding output the last state is the same for every text" in last
     embedding, first = (table_rows(last, name)[0].split() for name in ("emb", "0"))
     assert embedding[1:] == ["–"] * 4
@@ -271,7 +271,7 @@ def test_the_waterfall_stands_below_the_scorecard_and_a_second_call_costs_nothin
 @pytest.mark.slow
 @pytest.mark.usefixtures("nothing_new", "no_repairs")
 def test_the_waterfall_in_json_ends_at_the_scorecards_figure(repair, run):
-    status, out, err = repair("--json", "--scaling", "centred")
+    status, out, err = repair("--json", "--scaling", "standardised")
     assert (status, err) == (0, "")
     found = json.loads(out)["waterfall"]
     assert list(found) == list(TESTS)

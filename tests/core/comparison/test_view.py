@@ -79,7 +79,7 @@ def test_what_differs_is_said_in_words_and_the_rest_is_counted():
         "Compared with A, B keeps virtue and vice further apart and grades actions less as people "
         "do; the other two tests show no difference beyond noise."
     )
-    assert sure_sentence(found).startswith("opposition +0.20 [0.10, 0.30], typicality −0.30")
+    assert sure_sentence(found).startswith("excess opposition +0.20 [0.10, 0.30], typicality −0.30")
     one = four(**dict.fromkeys(TESTS[1:], (0.5, "beyond")))
     assert "the other test shows no difference" in headline(one)
     assert "grades actions more as people do, has groups that" in headline(one)

@@ -28,6 +28,7 @@ from core.measures.result import HEADLINES, TESTS
 from core.models.open_models import ModelSpec, describe, open_model
 from core.runtime.progress import Cancelled
 from core.runtime.store import Store
+from tests.core.measures.test_excess_opposition import plain
 from tests.core.models.madecards import made_card
 
 SPEC = DiagnosisSpec(draws=30, shuffles=30)
@@ -234,7 +235,7 @@ def test_another_scaling_measures_a_layers_geometry_anew_and_not_its_probe(store
     expected = []
     for spec, measured in [
         (DiagnosisSpec(**few), ["_geometry", "_decoding"]),
-        (DiagnosisSpec(scaling="standardised", **few), ["_geometry"]),
+        (DiagnosisSpec(scaling="centred", **few), ["_geometry"]),
         (DiagnosisSpec(**few), []),
         (DiagnosisSpec(seed=1, **few), ["_geometry", "_decoding"]),
         (DiagnosisSpec(draws=5, shuffles=4), ["_geometry", "_decoding"]),
@@ -293,18 +294,18 @@ def test_halves_share_no_text_and_hold_the_headline_alone(store):
     cohort = diagnosis.study_cohort(made, SPEC)
     one = found.layers[0]
     states = planted(made)[made.plan.rows]
-    states = (states - planted(made).mean(axis=0)).astype(np.float32)
+    states = (states - planted(made).mean(axis=0)) / planted(made).std(axis=0)
     for rows, value in [
         (cohort.first_half, one.first["categorical"]),
         (~cohort.first_half, one.second["categorical"].observed.value),
     ]:
         own = []
         for foundation in range(5):
-            members = [cohort.members[:, 2 * foundation + pole] & rows for pole in (0, 1)]
-            if min(len(set(cohort.text[some].tolist())) for some in members) < 3:
+            members = [np.flatnonzero(column & rows) for column in cohort.members.T]
+            pair = members[2 * foundation : 2 * foundation + 2]
+            if min(len(set(cohort.text[some].tolist())) for some in pair) < 3:
                 continue
-            centres = [states[some].mean(axis=0) for some in members]
-            own.append(-np.dot(*centres) / np.prod(np.linalg.norm(centres, axis=1)))
+            own.append(plain(states, cohort, members, foundation))
         assert len(own) >= 3
         assert value == pytest.approx(np.mean(own), abs=1e-4)
 

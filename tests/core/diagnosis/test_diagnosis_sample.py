@@ -31,6 +31,7 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.measures import clusters
 from core.models.open_models import ModelSpec, describe, open_model
 from core.runtime.store import Store
+from tests.core.measures.test_excess_opposition import plain as plain_excess
 
 SAMPLE = Path(__file__).parents[4] / "shared" / "social-chemistry-sample" / "sample.tsv"
 pytestmark = [
@@ -119,9 +120,12 @@ def test_opposition(case):
     for name, rows in halves(case.cohort).items():
         centres = [case.states[some[rows[some]]].mean(axis=0) for some in members]
         own = [-cosine(centres[2 * k], centres[2 * k + 1]) for k in range(5)]
+        typical = [some[rows[some]] for some in members]
+        excess = np.mean([plain_excess(case.states, case.cohort, typical, k) for k in range(5)])
         if name != "whole":
-            assert case.found[name]["categorical"] == close(np.mean(own))
+            assert case.found[name]["categorical"] == close(excess)
             continue
+        assert case.found[name]["categorical"]["excess opposition", "all"] == close(excess)
         found = case.found["whole"]["categorical"]
         assert found["opposition", "all"] == close(np.mean(own))
         for value, part in zip(own, FOUNDATIONS, strict=True):

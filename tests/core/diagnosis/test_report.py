@@ -29,7 +29,7 @@ def test_the_text_begins_with_who_read_what_and_ends_with_the_rule(diagnosed, st
     lines = lines_of(diagnosed)
     assert lines[0].startswith(f"model    {study.card.name} · folder:")
     assert "Written for this project, not human-annotated." in lines[2]
-    assert "pooling mean, centred" in "\n".join(lines[:8])
+    assert "pooling mean, standardised" in "\n".join(lines[:8])
     assert lines[-1] == RULE
 
 

@@ -16,7 +16,7 @@ def row(name, value, half=0.05, parameters=10**9, training="", **more):
         "value": value, "low": value - half, "high": value + half, "level": "beyond",
         "verdict": "structure beyond all controls", "parameters": parameters,
         "training": training, "template": "{action} is morally", "pooling": "mean",
-        "scaling": "centred", "draws": 1000, "shuffles": 1000, "seed": 0, "shuffled": 0.0,
+        "scaling": "standardised", "draws": 1000, "shuffles": 1000, "seed": 0, "shuffled": 0.0,
         "shuffled_low": -0.02, "shuffled_high": 0.02, "words": 0.1, "words_low": 0.08,
         "words_high": 0.12,
     }  # fmt: skip
@@ -72,7 +72,7 @@ def test_runs_measured_otherwise_are_never_beside_each_other():
     found = board(row("a", 0.6), row("b", 0.5, pooling="last"), row("c", 0.4, draws=20))
     ways = leaderboard_view.settings(found)
     assert len(ways) == 3
-    assert "mean · centred · 1,000 resamples" in ways[0]
+    assert "mean · standardised · 1,000 resamples" in ways[0]
     assert [
         leaderboard_view.measured_so(found, way, "training")["name"].tolist() for way in ways[:1]
     ] == [["a"]]
