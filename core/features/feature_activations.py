@@ -126,6 +126,7 @@ def kept_activations(
 
 def activations_key(plan: Plan, dictionary: Dictionary) -> Key:
     """Return the content key of a set's codes."""
+    # The plan's own "format" wins. Raise this one under another name, or no key will change.
     return {"format": _FORMAT, **plan.base_key(), "dictionary": dictionary.digest}
 
 
