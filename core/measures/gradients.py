@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.foundations import DIMENSIONS
 from core.measures.cohort import Cohort
 from core.measures.geometry import closeness
-from core.measures.result import ALL, NOTHING, Measured, Measurement, band, estimate
+from core.measures.result import ALL, NOTHING, Measured, Measurement, band, estimate, recentred
 from core.measures.shuffled_gradients import FEWEST_TEXTS, null_correlations, unit_ranks
 from core.statistics.neighbours import normalised
 
@@ -207,7 +207,11 @@ def _pull(
 
 
 def _draws(graded: "list[Graded | None]", cohort: Cohort) -> NDArray[np.float64]:
-    """Return each pole's correlation in each resample of texts, ``(draws, poles)``."""
+    """Return each pole's correlation in each resample of texts, ``(draws, poles)``.
+
+    Moved onto the figure on Fisher's scale, where a correlation of n texts has a variance of
+    1 / (n - 3), and resampled ranks only of 1 / n.
+    """
     sums = np.zeros((cohort.n_texts, len(graded), 7))
     for column, one in enumerate(graded):
         if one is not None:
@@ -220,7 +224,13 @@ def _draws(graded: "list[Graded | None]", cohort: Cohort) -> NDArray[np.float64]
         weights = cohort.weights[start : start + _DRAWS_AT_ONCE].astype(np.float64)
         drawn = (weights @ sums.reshape(cohort.n_texts, -1)).reshape(len(weights), *sums.shape[1:])
         found.append(_correlations(drawn, sums[..., 6].sum(axis=0)))
-    return np.vstack(found)
+    draws = np.vstack(found)
+    for column, one in enumerate(graded):
+        if one is not None:
+            wider = float(np.sqrt(one.texts / (one.texts - 3)))
+            near = np.clip(draws[:, column], -HIGHEST, HIGHEST)
+            draws[:, column] = recentred(one.value, near, wider)
+    return draws
 
 
 def _correlations(drawn: NDArray[np.float64], still: NDArray[np.float64]) -> NDArray[np.float64]:
