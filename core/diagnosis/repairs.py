@@ -25,7 +25,7 @@ from core.measures import (
 )
 from core.measures.cohort import Cohort
 from core.measures.geometry import closeness
-from core.measures.result import ALL, Measured, Test
+from core.measures.result import ALL, Measured, Test, moved
 from core.runtime.progress import Report
 from core.runtime.store import Store
 from core.runtime.workers import each, workers
@@ -159,7 +159,11 @@ REPAIRS: Final = {
     "ridge": ("Closed-form ridge, five folds", "no learning rate, every text is tested once"),
     "noise": ("Noise counts", "rows without a cluster were left out of the score"),
     "kmeans": ("k-means in place of density", "density means little in hundreds of dimensions"),
-    "layer": ("Layer chosen on other texts", "the highest of many layers is high by chance"),
+    "layer": (
+        "Layer chosen on other texts",
+        "the highest of many layers is high by chance (all texts against half of them, resampled "
+        "apart: the interval of the change errs on the wide side)",
+    ),
     "words": ("Minus word counts", "what a bag of words reaches on the same texts"),
 }
 #: One procedure's figure over the layers, and how it picks one.
@@ -214,11 +218,26 @@ def _nothing(desk: RepairContext) -> Drawn:
 
 
 def _best(scored: Mapping[int, Measured], desk: RepairContext) -> Drawn:
-    """Return the highest layer's headline."""
-    best = _highest({layer: one.headline.observed.value for layer, one in scored.items()})
+    """Return the highest layer's headline; each resample takes its own highest layer."""
+    values = {layer: one.headline.observed.value for layer, one in scored.items()}
+    best = _highest(values)
     if best is None:
         return _nothing(desk)
-    return Drawn(scored[best].headline.observed.value, _filled(scored[best].draws, desk), best)
+    draws = [_filled(scored[layer].draws, desk) for layer in values if np.isfinite(values[layer])]
+    return Drawn(values[best], _rechosen(values[best], draws), best)
+
+
+def _rechosen(value: float, draws: Sequence[Floats]) -> Floats:
+    """Return the highest layer of each resample, moved onto the figure, shape ``(draws,)``.
+
+    The highest of layers that are resampled lies above the highest of them all, by luck added to
+    luck; how far it spreads is what choosing adds to the interval.
+
+    Args:
+        value: The highest layer's figure.
+        draws: Each layer's resamples, on the same texts.
+    """
+    return moved(value, np.fmax.reduce(list(draws)))
 
 
 def _opposition(desk: RepairContext, how: How) -> Drawn:
@@ -263,13 +282,11 @@ def _gradient(desk: RepairContext, how: How, *, left_out: bool, neutrals: bool) 
     known = np.flatnonzero(np.isfinite(values).any(axis=0))
     if not len(known):
         return _nothing(desk)
-    best = np.nanargmax(values[:, known], axis=0)
+    highest = np.nanmax(values[:, known], axis=0)
     weights = np.max([one.weights for one in found], axis=0)[known]
-    value = gradients.fisher_mean(values[best, known][None], weights)[0]
-    draws = np.stack(
-        [found[layer].draws[:, pole] for layer, pole in zip(best, known, strict=True)], axis=1
-    )
-    return Drawn(float(value), gradients.fisher_mean(draws, weights), None)
+    value = float(gradients.fisher_mean(highest[None], weights)[0])
+    draws = np.fmax.reduce([one.draws[:, known] for one in found])
+    return Drawn(value, moved(value, gradients.fisher_mean(draws, weights)), None)
 
 
 def _density(desk: RepairContext, how: How, *, noise: bool) -> Drawn:
@@ -312,17 +329,22 @@ def _trained(desk: RepairContext, how: How, *, by_text: bool) -> Drawn:
     predicted = desk.over(
         lambda layer: paper_probe.train(desk.states(raw, layer), cohort.vectors, split)
     )
-    best = _highest({layer: paper_probe.score(one, truth) for layer, one in predicted.items()})
+    values = {layer: paper_probe.score(one, truth) for layer, one in predicted.items()}
+    best = _highest(values)
     if best is None:
         return _nothing(desk)
     order = np.argsort(split.test)
     tested = split.test[order]
     texts, number = np.unique(cohort.text[tested], return_inverse=True)
-    _, draws = explained_by_text(
-        predicted[best][order].astype(np.float64), truth[order], number, cohort.weights[:, texts]
+    weights = cohort.weights[:, texts]
+    draws = [
+        explained_by_text(one[order].astype(np.float64), truth[order], number, weights)[1]
+        for layer, one in predicted.items()
+        if np.isfinite(values[layer])
+    ]
+    return Drawn(
+        values[best], _rechosen(values[best], [mean_known(one.each()) for one in draws]), best
     )
-    value = paper_probe.score(predicted[best], truth)
-    return Drawn(value, mean_known(draws.each()), best)
 
 
 def _chosen_elsewhere(desk: RepairContext, test: Test) -> Drawn:

@@ -2,7 +2,10 @@
 
 Each test begins with the figure that the paper's procedure gives on this model and these items,
 and repairs one thing at a time. Every step stands with its interval, and with the interval of what
-it changed, on the same resamples of texts where both figures have them.
+it changed. Both are over the same resamples of texts, and where the highest layer is taken each
+resample takes its own, with two exceptions: the raw opposition holds its layer, which the paper
+chooses by another figure, and probes of the paper's optimiser are not trained again. The figure
+from half of the texts has resamples of its own.
 """
 
 from collections.abc import Mapping

@@ -27,10 +27,11 @@ from core.foundations import FOUNDATIONS
 from core.layers import EMBEDDING
 from core.measures import paper_probe, paper_tests
 from core.measures.cohort import cohort_of
-from core.measures.result import TESTS
+from core.measures.result import ALL, NOTHING, TESTS, Measured, Measurement
 from core.models.open_models import ModelSpec, describe, open_model
 from core.runtime.progress import Cancelled, silent
 from core.runtime.store import Store
+from core.statistics.bootstrap import Estimate
 from tests.core.models.madecards import made_card
 
 DRAWS = 20
@@ -173,6 +174,19 @@ def test_the_reading_differs_from_the_papers_where_texts_end_in_a_full_stop(tiny
     for test in TESTS:
         step = next(one for one in found[test] if one.name == repairs.REPAIRS["strip"][0])
         assert step.change.value != 0
+
+
+def test_each_resample_takes_its_own_highest_layer():
+    draws = {layer: np.random.default_rng(layer).normal(size=400) for layer in (0, 1)}
+    value = {0: 0.2, 1: 0.1}
+    scored = {}
+    for layer, one in draws.items():
+        figure = Measurement("dimensional", "R²", ALL, 9, Estimate(value[layer], 0, 1), NOTHING)
+        scored[layer] = Measured((figure,), one.astype(np.float32), np.zeros(0, np.float32))
+    found = repairs._best(scored, None)
+    highest = np.maximum(draws[0], draws[1])
+    assert (found.value, found.layer) == (0.2, 0)
+    np.testing.assert_allclose(found.draws, highest - highest.mean() + 0.2, atol=1e-6)
 
 
 # First steps: the paper's procedure, computed a second time -------------------------------------
