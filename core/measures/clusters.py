@@ -296,11 +296,9 @@ def agreement(kind: str, found: Integers | None, part: str, cohort: Cohort) -> l
 
 def _some_runs(each: NDArray[np.float64], cohort: Cohort) -> NDArray[np.float64]:
     """Return the mean score of the runs that a resample draws, ``(3, b)`` of ``(runs, 3, b)``."""
-    if len(each) == 1:
-        only: NDArray[np.float64] = each[0]
-        return only
+    count = SEEDS_PER_DRAW if len(each) > 1 else 1
     rng = np.random.default_rng([cohort.seed, 7])
-    picked = rng.integers(len(each), size=(SEEDS_PER_DRAW, each.shape[2]))
+    picked = rng.integers(len(each), size=(count, each.shape[2]))
     mean: NDArray[np.float64] = each[picked, :, np.arange(each.shape[2])].mean(axis=0).T
     return mean
 
