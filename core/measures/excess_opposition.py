@@ -97,8 +97,9 @@ def measure(states: NDArray[np.float32], cohort: Cohort) -> Measured:
         if not (found.noisy > 0).all():
             continue
         values[number] = _excess(found)[0]
+        stretch = _stretch(found, min(texts))
         again = _resampled(taken, found, poles[rows].T, cohort, rows)
-        draws[:, number] = moved(values[number], _excess(again))
+        draws[:, number] = moved(values[number], _excess(again), stretch)
         null[:, number] = _shuffled(taken, cohort, rows, number)
         reliable = found.clean[:, 0] / found.noisy[:, 0]
         if reliable.min() >= LEAST_RELIABLE:
@@ -106,7 +107,7 @@ def measure(states: NDArray[np.float32], cohort: Cohort) -> Measured:
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratio = _excess(again) / _root(again)
             ratio[~np.isfinite(ratio)] = np.nan
-            fixed[:, number] = moved(corrected[number], ratio)
+            fixed[:, number] = moved(corrected[number], ratio, stretch)
     head = _figures(NAME, values, draws, null, count)
     rest = _figures(CORRECTED, corrected, fixed, None, count)
     known = np.isfinite(values)
@@ -199,6 +200,19 @@ def _root(found: _Lengths) -> Floats:
         reliable = np.clip(found.clean / found.noisy, 0, 1)
     root: Floats = np.sqrt(reliable[0] * reliable[1])
     return root
+
+
+def _stretch(found: _Lengths, texts: int) -> float:
+    """Return how much wider the figure spreads than its resamples.
+
+    In units of the centres' squared lengths, noise alike in all directions: the product of two
+    centres of reliability r and s has variance 1 - rs, and resampling adds 2 (1 - r) (1 - s),
+    because it perturbs centres that are noisy already. A resample of n texts besides has
+    (n - 1) / n of their variance.
+    """
+    one, other = 1 - np.clip(found.clean[:, 0] / found.noisy[:, 0], 0, 1 - 1e-6)
+    truth = one + other - one * other
+    return float(np.sqrt(texts / (texts - 1) * truth / (truth + 2 * one * other)))
 
 
 def _excess(found: _Lengths) -> Floats:

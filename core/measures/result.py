@@ -111,7 +111,7 @@ def band(null: NDArray[np.floating]) -> Estimate:
     return Estimate(float(known.mean()), float(low), float(high))
 
 
-def moved(value: float, draws: NDArray[np.floating]) -> NDArray[np.float64]:
+def moved(value: float, draws: NDArray[np.floating], stretch: float = 1.0) -> NDArray[np.float64]:
     """Return resamples moved onto the figure; NaN ones stay NaN.
 
     A resample is more at one with itself, or noisier, than the sample it is drawn from: its figures
@@ -120,9 +120,12 @@ def moved(value: float, draws: NDArray[np.floating]) -> NDArray[np.float64]:
     Args:
         value: The figure.
         draws: Its resamples, shape ``(draws,)``.
+        stretch: How much wider than the resamples the figure itself spreads.
     """
     known = draws[np.isfinite(draws)]
-    return np.asarray(draws - known.mean() + value if len(known) else draws, np.float64)
+    if not len(known):
+        return np.asarray(draws, np.float64)
+    return np.asarray(stretch * (draws - known.mean()) + value, np.float64)
 
 
 def recentred(

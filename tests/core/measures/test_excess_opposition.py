@@ -134,6 +134,16 @@ def test_rotation_scale_and_order_change_nothing():
     assert value(states[order], mixed) == pytest.approx(value(states, cohort), abs=1e-5)
 
 
+def test_resamples_of_noisy_centres_spread_less_than_they_are_drawn(monkeypatch):
+    cohort = made_cohort(300, 0, draws=200)
+    states = np.random.default_rng(0).normal(size=(300, 48)).astype(np.float32)
+    found = measure(states, cohort)
+    monkeypatch.setattr(excess, "_stretch", lambda *_given: 1.0)
+    plain = measure(states, cohort)
+    assert found.headline.observed.value == plain.headline.observed.value
+    assert np.nanstd(found.draws) < 0.9 * np.nanstd(plain.draws)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "width", "strength", "opposed", "topic"),
