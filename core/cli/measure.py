@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from core import CoreError
 from core.activations.jobs import untrained
@@ -16,7 +16,10 @@ from core.diagnosis.report import Diagnosed
 from core.diagnosis.waterfall import Step
 from core.layers import EMBEDDING
 from core.measures.result import Test
+from core.runtime.made import Made
 from core.statistics.scaling import Scaling
+
+T = TypeVar("T")
 
 #: Resamples and shuffles; more would take gigabytes and move no digit that is shown.
 MOST_DRAWS: Final = 10_000
@@ -91,8 +94,8 @@ def diagnose(
         kept &= all(
             four_tests(desk.work.store, who, here).has() for who in (study, copy) if who is not None
         )
-        own = desk.make(jobs.diagnosis(desk.work, study, here))
-        other = None if copy is None else desk.make(jobs.diagnosis(desk.work, copy, here))
+        own = _made(desk, jobs.diagnosis(desk.work, study, here))
+        other = None if copy is None else _made(desk, jobs.diagnosis(desk.work, copy, here))
         leaderboard_rows.keep(desk.work.store, own, other)
         found.append(Diagnosed(own, other))
     return Diagnoses(found, kept)
@@ -121,7 +124,16 @@ def repair(desk: Desk, study: Study, spec: DiagnosisSpec) -> Repaired:
     """
     made = jobs.repaired(desk.work, study, draws=spec.draws, seed=spec.seed)
     kept = made.has()
-    return Repaired(desk.make(made), kept=kept)
+    return Repaired(_made(desk, made), kept=kept)
+
+
+def _made(desk: Desk, made: Made[T]) -> T:
+    """Make something from readings, the models that read closed: measuring needs their memory."""
+    if not made.has():
+        for need in made.needs:
+            desk.make(need)
+        desk.work.shelf.close_all()
+    return desk.make(made)
 
 
 def _check(spec: DiagnosisSpec) -> None:

@@ -7,14 +7,17 @@ import os
 import random
 import shlex
 import shutil
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from core.cli import progress_line
+from core.cli import measure, progress_line
 from core.diagnosis import diagnosis, waterfall
 from core.foundations import FOUNDATIONS
 from core.measures.result import TESTS
 from core.models.open_models import Shelf
+from core.runtime.made import Made
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate
 from core.wording import interval
@@ -208,6 +211,22 @@ def test_without_resamples_figures_have_no_interval_and_no_verdict(diagnose):
     assert [score["low"] for score in scores] == [None] * 4
     assert all(score["value"] is not None for score in scores)
     assert {score["level"] for score in scores} == {"nothing"}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_models_are_closed_before_their_states_are_measured(kept):
+    happened: list[str] = []
+
+    def made(kind: str, *needs: Made[Any]) -> Made[Any]:
+        return Made(kind, {}, lambda: kept, lambda: None, lambda _: None, needs=needs)
+
+    shelf = SimpleNamespace(close_all=lambda: happened.append("closed"))
+    desk: Any = SimpleNamespace(
+        make=lambda one: happened.append(one.kind), work=SimpleNamespace(shelf=shelf)
+    )
+    measure._made(desk, made("tests", made("reading"), made("other reading")))
+    before = [] if kept else ["reading", "other reading", "closed"]
+    assert happened == [*before, "tests"]
 
 
 # Its waterfall ----------------------------------------------------------------------------------
