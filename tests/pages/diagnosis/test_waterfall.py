@@ -139,6 +139,15 @@ def test_charts_and_table_show_the_stored_steps(
     assert told.count("by the paper's procedure;") == 4
 
 
+def test_what_hangs_on_the_centring_is_said_beside_its_waterfall(open_in, measured, monkeypatch):
+    def told(steps: Any) -> str:
+        return "this hangs on the centring" if steps[0].test == "gradient" else ""
+
+    monkeypatch.setattr("pages.diagnosis.waterfall.centring_text", told)
+    said = [str(one.value) for one in open_in(measured).caption]
+    assert said.count("this hangs on the centring") == 1
+
+
 def test_it_is_the_same_whatever_states_the_page_shows(open_in, measured, work, complaints):
     app = open_in(measured)
     before = steps(app)[0]
