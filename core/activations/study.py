@@ -16,6 +16,7 @@ from core.activations.extraction import Plan, States, make_plan, open_states
 from core.activations.prompts import Pooling, ReadSpec
 from core.dataset.items import Items
 from core.dataset.labels import Labels, labels_of, typical_members
+from core.dataset.splits import text_group
 from core.layers import EMBEDDING
 from core.models.open_models import ModelCard
 from core.models.states_check import not_finite_advice
@@ -48,6 +49,15 @@ class Study:
     def members(self) -> NDArray[np.bool_]:
         """Which items make up each centre, ``(n, 10)``."""
         return typical_members(self.labels)
+
+    def members_without(self, text: str) -> NDArray[np.bool_]:
+        """Return ``members`` without the items of a text, so that it is not compared with itself.
+
+        A new text that an item has already is left out as that item leaves out its own.
+        """
+        groups = np.asarray(self.items.table["text_group"].to_pylist())
+        others: NDArray[np.bool_] = groups != text_group(text)
+        return self.members & others[:, None]
 
     @property
     def anchor(self) -> int:

@@ -57,10 +57,16 @@ class Placed(NamedTuple):
     """A new sentence, read and compared with the centres at every layer."""
 
     cosine: NDArray[np.float64]
-    """Cosine to the ten centres, ``(n_layers + 1, 10)``; row 0 is the embedding output."""
+    """Cosine to the ten centres, ``(n_layers + 1, 10)``; row 0 is the embedding output.
+
+    Items of the same text are left out of the centres, as an item's own text is.
+    """
 
     states: NDArray[np.float32]
     """The sentence's pooled state per layer, ``(n_layers + 1, d_model)``."""
+
+    text: str = ""
+    """The sentence."""
 
 
 def place_sentence(
@@ -86,14 +92,15 @@ def place_sentence(
     check_model(model, study.plan)
     which = study.plan.spec.poolings.index(pooling)
     own = read_texts(model, [text], study.plan.spec)[:, which, 0]
+    members = study.members_without(text)
     cosine = np.full((len(study.plan.layers), len(DIMENSIONS)), np.nan)
     for row, layer in enumerate(study.plan.layers):
         if not has_picture(store, study, layer, pooling):
             continue
         known = layer_states(store, study, layer, pooling, scaling)
-        middle = centres(known.states[study.plan.rows], study.members)
+        middle = centres(known.states[study.plan.rows], members)
         cosine[row] = normalised(middle) @ normalised(known.scaler.apply(own[row])[None])[0]
-    return Placed(cosine, own)
+    return Placed(cosine, own, text)
 
 
 def sentence_bands(
@@ -107,9 +114,8 @@ def sentence_bands(
     """
     known = layer_states(store, study, layer, pooling, scaling)
     own = known.scaler.apply(placed.states[layer - EMBEDDING])
-    return sentence_closeness(
-        own, known.states[study.plan.rows], study.members, group=study.labels.group
-    )
+    members = study.members_without(placed.text)
+    return sentence_closeness(own, known.states[study.plan.rows], members, group=study.labels.group)
 
 
 def nearest_items(

@@ -10,7 +10,7 @@ from core.activations.extraction import check_model, read_texts
 from core.activations.prompts import Pooling
 from core.activations.study import Study, layer_states
 from core.layers import EMBEDDING
-from core.measures.geometry import centres
+from core.measures.geometry import centres, closeness
 from core.runtime.store import Store
 from core.statistics.neighbours import normalised
 from core.statistics.scaling import Scaling
@@ -23,10 +23,13 @@ class Landed(NamedTuple):
     """Texts as the plain model reads them at one layer."""
 
     cosine: NDArray[np.float64]
-    """To the ten centres, ``(n_texts, 10)``; NaN where a centre has no member."""
+    """To the ten centres, own text left out, ``(n_texts, 10)``; NaN where there is no member."""
 
     percentile: NDArray[np.float64]
-    """Share of the items that are less close to that centre, ``(n_texts, 10)``, in [0, 1]."""
+    """Share of the items that are less close to that centre, ``(n_texts, 10)``, in [0, 1].
+
+    No item stands in the centre it is compared with: members would be nearer than any new text.
+    """
 
     states: NDArray[np.float32]
     """As read, ``(n_texts, d_model)``: ``view.place_on`` puts them on the map."""
@@ -61,9 +64,11 @@ def land(
     raw = read_texts(model, texts, study.plan.spec)[layer - EMBEDDING, which]
     known = layer_states(store, study, layer, pooling, scaling)
     rows = known.states[study.plan.rows]
-    middle = normalised(centres(rows, study.members))
-    cosine = (normalised(known.scaler.apply(raw)) @ middle.T).astype(np.float64)
-    items = normalised(rows) @ middle.T
-    percentile = (items[None] < cosine[:, None]).mean(axis=1)
+    own = normalised(known.scaler.apply(raw))
+    middle = [normalised(centres(rows, study.members_without(text))) for text in texts]
+    cosine = np.stack([one @ state for one, state in zip(middle, own, strict=True)])
+    items = closeness(rows, study.members, study.labels.group)
+    with np.errstate(invalid="ignore"):  # a centre without members ranks nothing
+        percentile = (items[None] < cosine[:, None]).sum(axis=1) / (~np.isnan(items)).sum(axis=0)
     percentile[np.isnan(cosine)] = np.nan
     return Landed(cosine, percentile, raw)

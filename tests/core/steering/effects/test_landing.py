@@ -6,7 +6,10 @@ import pytest
 from core import CoreError
 from core.activations.study import states_of
 from core.layers import EMBEDDING
-from core.maps.placing import place_sentence
+from core.maps.placing import place_sentence, sentence_bands
+from core.measures.geometry import closeness
+from core.measures.paper_tests import closeness_in_sample
+from core.statistics.neighbours import normalised
 from core.steering.effects.landing import land
 from tests.core.steering.steeringsets import balanced_rows, opened, read_by
 
@@ -42,20 +45,32 @@ def test_the_percentile_counts_items_that_are_less_close(llama, placed):
             assert np.diff(found.percentile[order, column])[0] >= 0
 
 
-def test_an_items_own_text_has_the_percentile_of_its_own_cosine(llama, placed):
+@pytest.mark.parametrize("spelled", ["{}", "{}."])
+def test_a_member_typed_anew_ranks_as_it_ranks_among_the_items(llama, placed, spelled):
     store, study = placed
-    items = [3, 40]
-    found = land(
-        store, study, llama, [study.items.texts()[row] for row in items], 1, "last", "standardised"
-    )
+    members = [int(np.flatnonzero(column)[0]) for column in study.members.T]
+    texts = [spelled.format(study.items.texts()[row]) for row in members]
+    plain = [study.items.texts()[row] for row in members]
     raw = states_of(store, study).prompt_states(1, "last").astype(np.float64)
     known = ((raw - raw.mean(0)) / raw.std(0))[study.plan.rows]
-    for column in range(10):
-        middle = known[study.members[:, column]].mean(axis=0)
-        cosine = known @ middle / np.linalg.norm(known, axis=1) / np.linalg.norm(middle)
-        np.testing.assert_allclose(found.cosine[:, column], cosine[items], atol=1e-4)
-        share = (cosine[None] < cosine[items][:, None]).mean(axis=1)
-        np.testing.assert_allclose(found.percentile[:, column], share, atol=2 / len(cosine))
+    close = closeness(known, study.members, study.labels.group)
+    found = land(store, study, llama, plain, 1, "last", "standardised")
+    np.testing.assert_allclose(found.cosine, close[members], atol=1e-4)
+    share = (close[None] < close[members][:, None]).mean(axis=1)
+    np.testing.assert_allclose(found.percentile, share, atol=2 / len(close))
+    with_itself = closeness_in_sample(known, study.members)[members, range(10)]
+    assert (with_itself > close[members, range(10)] + 0.02).all()
+    # Another spelling is the same text; its state is a new one, the centres are not.
+    again = place_sentence(store, study, llama, texts[0], "last", "standardised")
+    row = study.items.texts()[members[0]]
+    own = land(store, study, llama, [texts[0]], 1, "last", "standardised")
+    np.testing.assert_allclose(own.cosine[0], again.cosine[1 - EMBEDDING], atol=1e-4)
+    rest = study.members[:, 0] & (np.array(study.items.texts()) != row)
+    state = normalised(((again.states[1 - EMBEDDING] - raw.mean(0)) / raw.std(0))[None])[0]
+    centre = normalised(known[rest].mean(axis=0)[None])[0]
+    assert again.cosine[1 - EMBEDDING, 0] == pytest.approx(state @ centre, abs=1e-4)
+    bands = sentence_bands(store, study, again, 1, "last", "standardised")
+    assert bands[0][0].value == pytest.approx(state @ centre, abs=1e-4)
 
 
 def test_a_centre_without_members_has_neither_cosine_nor_percentile(llama, tmp_path_factory):
