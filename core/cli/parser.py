@@ -46,6 +46,7 @@ def _item_spec(args: argparse.Namespace) -> tuple[ItemSpec, Lines]:
         "name": args.name,
         "sample": args.sample,
         "skip_bad_rows": args.skip_bad_rows,
+        "several": args.several,
     }
     if args.file == BUILTIN:
         if args.map:
@@ -62,7 +63,8 @@ def _item_spec(args: argparse.Namespace) -> tuple[ItemSpec, Lines]:
 def _items(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     if args.file is not None:
         return basic.add_items(desk, *_item_spec(args))
-    if args.name or args.map or args.skip_bad_rows or args.sample != "all":
+    options = (args.name, args.map, args.skip_bad_rows, args.several, args.sample != "all")
+    if any(options):
         raise CoreError("Name the FILE that these options are for, or 'builtin'.")
     return basic.list_items(desk)
 
@@ -205,6 +207,11 @@ def _add_items(add: Any) -> None:
         default=[],
         metavar="ROLE=COL",
         help="which column holds what, in place of what is guessed",
+    )
+    items.add_argument(
+        "--several",
+        action="store_true",
+        help="keep rows of Social-Chemistry-101 that several people graded, for a human ceiling",
     )
     items.add_argument(
         "--skip-bad-rows", action="store_true", help="count bad rows instead of refusing the table"

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from core.dataset.cells import MISSING_CELLS, POLE_WORDS, parse_foundations, parse_sign
-from core.dataset.columns import ColumnMapping, Kind, shape_of, wanted_columns
+from core.dataset.columns import (
+    PEOPLE,
+    ColumnMapping,
+    Kind,
+    people_columns,
+    shape_of,
+    wanted_columns,
+)
 from core.dataset.files import opened
 from core.dataset.records import BLANKS, trimmed
 from core.dataset.rows import (
@@ -50,7 +57,8 @@ class Annotations:
 
     table: "pa.Table"
     """``annotation``, ``text``, ``foundation`` (int8), ``pole``, ``grade`` (float32), ``judgement``
-    and ``agreement`` (float32, nullable), ``vector`` (10 x float32)."""
+    and ``agreement`` (float32, nullable), ``vector`` (10 x float32); ``person`` and ``situation``
+    (empty where a row has none) if the table tells them."""
 
     kind: Kind
     """How the table was read."""
@@ -93,6 +101,7 @@ def read_annotations(
     mapping: ColumnMapping | None = None,
     *,
     skip_bad_rows: bool = False,
+    several: bool = False,
     id_prefix: str = "socialchem",
     report: Report = silent,
 ) -> Annotations:
@@ -103,6 +112,7 @@ def read_annotations(
         workspace: Folder for temporary copies; None: the system's.
         mapping: Which column holds what; None: guessed.
         skip_bad_rows: Leave out rows that hold what is not allowed, and count them.
+        several: Keep the rows of an official table that are one of several people's, too.
         id_prefix: Of the ids given to the rows of an official table, numbered after the filter.
         report: Told what is being done.
 
@@ -112,7 +122,7 @@ def read_annotations(
     report(0.0, 1.0, "Opening the table")
     with opened(path, workspace) as table, connection() as con:
         shape = shape_of(table)
-        wanted = wanted_columns(shape, mapping)
+        wanted = wanted_columns(shape, mapping) | people_columns(table)
         kind: Kind = "own" if mapping is not None else shape.kind
         report(0.1, 1.0, "Reading the rows")
         bad = load_raw(con, table, wanted)
@@ -120,7 +130,7 @@ def read_annotations(
             raise TableError(_bad_lines(table, bad))
         report(0.6, 1.0, "Filtering")
         type_cells(con, table.delimiter, wanted, kind)
-        dropped = {BAD_LINE: bad.lines} | _drop(con, kind)
+        dropped = {BAD_LINE: bad.lines} | _drop(con, kind, several=several)
         checks = value_checks(wanted, kind)
         if skip_bad_rows:
             dropped[BAD_VALUE] = _take_out(con, checks)
@@ -234,16 +244,17 @@ def _parse_cells(con: "duckdb.DuckDBPyConnection", columns: Sequence[str]) -> No
     con.unregister("parsed_cells")
 
 
-def _drop(con: "duckdb.DuckDBPyConnection", kind: Kind) -> dict[str, int]:
+def _drop(con: "duckdb.DuckDBPyConnection", kind: Kind, *, several: bool) -> dict[str, int]:
     """Apply the paper's filter to an official table; return how many rows it dropped, and why."""
     if kind != "official":
         return {}
+    crowd = "" if several else f"WHEN workers_n IS DISTINCT FROM 1 THEN {literal(SEVERAL)}"
     con.execute(
         f"""
         ALTER TABLE cells ADD COLUMN reason VARCHAR;
         UPDATE cells SET reason = CASE
             WHEN flagged_n IS DISTINCT FROM 0 THEN {literal(FLAGGED)}
-            WHEN workers_n IS DISTINCT FROM 1 THEN {literal(SEVERAL)}
+            {crowd}
             WHEN action IS NULL OR foundations IS NULL OR judgement IS NULL OR agreement IS NULL
             THEN {literal(MISSING)} END
         """
@@ -285,7 +296,7 @@ def value_checks(wanted: dict[str, str], kind: Kind) -> list[_Check]:
     ]
     if kind == "official":
         return [long, *(check for check in scale if check.field in ("judgement", "agreement"))]
-    needed = [name for name in wanted if name not in ("agreement", "drawn_for")]
+    needed = [name for name in wanted if name not in ("agreement", "drawn_for", *PEOPLE)]
     if kind == "own":
         needed = [name for name in needed if name != "identifier"]
     return [
@@ -363,18 +374,21 @@ def flatten(
         "ELSE 0 END"
         for place in range(len(DIMENSIONS))
     )
+    people = [name for name in PEOPLE if name in wanted]
+    told = "".join(f", coalesce({name}, '') AS {name}" for name in people)
+    kept = "".join(f", {name}" for name in people)
     drawn = "drawn_axes" if wanted.get("drawn_for") else "axes"
     return con.sql(
         f"""
         WITH annotated AS (
             SELECT row, {label} AS annotation, action AS text, axes, {drawn} AS counted,
                 CAST({virtue} AS FLOAT) AS virtue, CAST({vice} AS FLOAT) AS vice,
-                {_scale("judgement", wanted)}, {_scale("agreement", wanted)}
+                {_scale("judgement", wanted)}, {_scale("agreement", wanted)}{told}
             FROM cells)
         SELECT annotation, text, CAST(unnest(counted) AS TINYINT) AS foundation,
             CASE WHEN virtue > 0 THEN 'virtue' WHEN vice > 0 THEN 'vice' ELSE 'neutral' END AS pole,
             greatest(virtue, vice) AS grade, judgement, agreement,
-            CAST([{vector}] AS FLOAT[{len(DIMENSIONS)}]) AS vector
+            CAST([{vector}] AS FLOAT[{len(DIMENSIONS)}]) AS vector{kept}
         FROM annotated
         """
     ).to_arrow_table()

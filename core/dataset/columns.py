@@ -8,8 +8,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal
 
+from core.dataset.cells import MISSING_CELLS
 from core.dataset.files import opened
 from core.dataset.guess import SCALED_BY, WAYS, ColumnGuess, guess_columns
+from core.dataset.records import trimmed
 from core.dataset.rows import TableError, TableFile
 
 Kind = Literal["official", "vectors", "own"]
@@ -51,6 +53,9 @@ OFFICIAL_NEEDS: Final = {
     "flagged": "rot-bad",
     "workers": "m",
 }
+#: Who graded a row and in which situation, carried where a table tells: name in the code -> column.
+#: Not ``rot-worker-id``: who wrote the rule of thumb did not grade the action.
+PEOPLE: Final = {"person": "breakdown-worker-id", "situation": "situation-short-id"}
 VECTOR_NEEDS: Final = {
     "identifier": "id",
     "action": "action",
@@ -165,6 +170,25 @@ def shape_of(table: TableFile) -> TableShape:
     return TableShape(
         table.shown, kind, table.columns, preview, mapping, guess, tuple(missing), table.delimiter
     )
+
+
+def people_columns(table: TableFile) -> dict[str, str]:
+    """Return the columns of ``PEOPLE`` that the first rows of a table fill."""
+    return {
+        name: column
+        for name, column in PEOPLE.items()
+        if any(trimmed(row.get(column) or "") not in MISSING_CELLS for row in table.sample)
+    }
+
+
+def tells_people(path: Path) -> bool:
+    """Tell whether a table says who graded its rows, or in which situation.
+
+    Raises:
+        TableError: The file is unreadable, empty, or no table.
+    """
+    with opened(path) as table:
+        return bool(people_columns(table))
 
 
 def _kind(columns: tuple[str, ...]) -> Kind:

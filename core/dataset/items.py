@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.dataset.columns import PEOPLE
 from core.dataset.splits import split_of, text_group
 from core.foundations import DIMENSIONS
 from core.statistics.words import count_words
@@ -102,7 +103,8 @@ class Items:
     Columns of ``table``: ``item`` (stable id), ``annotation`` (the source's id, the only column
     that may follow the source's row order), ``text``, ``text_group``, ``foundation`` (int8, index
     into ``FOUNDATIONS``), ``pole``, ``grade`` (float32 in [0, 1]), ``judgement`` and ``agreement``
-    (float32, null where the source has none), ``vector`` (10 x float32), ``split``, ``words``.
+    (float32, null where the source has none), ``vector`` (10 x float32), ``split``, ``words``; and
+    where the source tells them ``person`` (who graded the row) and ``situation``.
     """
 
     table: "pa.Table"
@@ -143,6 +145,16 @@ class Items:
     def split(self) -> NDArray[np.str_]:
         """``train``, ``validation`` or ``test``, shape ``(n,)``; no text stands in two splits."""
         return self._strings("split")
+
+    @cached_property
+    def person(self) -> NDArray[np.str_] | None:
+        """Who graded each row, shape ``(n,)``, empty if not told; None if the source never is."""
+        return self._strings("person") if "person" in self.table.column_names else None
+
+    @cached_property
+    def situation(self) -> NDArray[np.str_] | None:
+        """Situation of each row, shape ``(n,)``, empty if not told; None if it never is."""
+        return self._strings("situation") if "situation" in self.table.column_names else None
 
     def texts(self) -> list[str]:
         """Return the action texts as they stand in the source, one per item."""
@@ -214,8 +226,14 @@ def item_table(flat: "pa.Table", split_seed: int) -> "pa.Table":
         **{name: ordered[name] for name in ("judgement", "agreement", "vector")},
         "split": pa.array(splits, pa.string()).take(place),
         "words": pa.array(words, pa.int16()).take(place),
+        **{name: ordered[name] for name in people_of(flat)},
     }
     return pa.table(columns).combine_chunks()
+
+
+def people_of(table: "pa.Table") -> list[str]:
+    """Return which of ``person`` and ``situation`` a table has."""
+    return [name for name in PEOPLE if name in table.column_names]
 
 
 def _vectors(table: "pa.Table") -> NDArray[np.float32]:
@@ -245,7 +263,8 @@ def _canonical_order(
     """Return the sorting rows and, in that order, which repeat of its id each row is (from 1)."""
     annotation = np.array(flat["annotation"].to_pylist(), dtype=np.str_)
     agreement, judgement = _plain(flat["agreement"]), _plain(flat["judgement"])
-    order = np.lexsort((annotation, agreement, judgement, base))
+    people = [np.array(flat[name].to_pylist(), dtype=np.str_) for name in people_of(flat)]
+    order = np.lexsort((annotation, *people, agreement, judgement, base))
     ordered = base[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     lengths = np.diff(np.r_[starts, len(order)])
@@ -261,7 +280,7 @@ def _plain(column: Any) -> NDArray[np.float32]:
 def content_digest(table: "pa.Table") -> str:
     """Return the SHA-256 (64 hex digits) of the content of an item table, row by row."""
     digest = hashlib.sha256()
-    for name in CONTENT:
+    for name in (*CONTENT, *people_of(table)):
         column = table[name]
         if name == "vector":
             data = _vectors(table).astype("<f4").tobytes()

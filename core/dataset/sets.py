@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from core import CoreError
 from core.dataset import archive
 from core.dataset.annotations import FILTER_VERSION, Annotations, read_annotations
-from core.dataset.columns import ColumnMapping
+from core.dataset.columns import ColumnMapping, tells_people
 from core.dataset.files import check_file
-from core.dataset.items import Counts, Items, Provenance, UniqueTexts, item_table
+from core.dataset.items import Counts, Items, Provenance, UniqueTexts, item_table, people_of
 from core.dataset.splits import diagnosis_rows, strata
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import TABLE_FILE, Artefact, Store, file_sha256
@@ -45,11 +45,14 @@ KIND: Final = "items"
 BUILTIN_FILE: Final = Path(__file__).resolve().parents[1] / "data" / "everyday.tsv"
 BUILTIN_NAME: Final = "Everyday actions (written for this project)"
 AUTHORED_NOTE: Final = "Written for this project, not human-annotated."
+SEVERAL_NOTE: Final = "Rows of several people are kept: a text counts once for each of them."
 SAMPLED_NOTE: Final = "A stratified sample: rare grades are oversampled, it is no population."
 
 #: Hex digits of a digest that ``open_set`` asks for at least.
 MIN_DIGITS: Final = 8
 
+#: Part of the key of a set that carries who graded its rows, or in which situation.
+_PEOPLE: Final = {"people": 1}
 _META: Final = b"moralscope"
 
 
@@ -84,6 +87,9 @@ class ItemSpec:
     skip_bad_rows: bool = False
     """Keep the good rows of a person's own table and count the bad ones, instead of refusing."""
 
+    several: bool = False
+    """Keep the rows of the official table that several people graded: for a human ceiling."""
+
 
 def load_or_read(store: Store, spec: ItemSpec, report: Report = silent) -> Items:
     """Return the items, from the store if they were read before.
@@ -92,21 +98,36 @@ def load_or_read(store: Store, spec: ItemSpec, report: Report = silent) -> Items
         CoreError: The file cannot be read, or holds values that are not allowed.
     """
     spec = _located(spec)
-    key = _key(spec)
-    table = store.open_table(KIND, key)
+    table = _stored(store, spec)
     if table is None:
         items = (
             _sample(store, spec, report)
             if spec.sample == "diagnosis"
             else _read(store, spec, report)
         )
-        store.save_table(KIND, key, _with_meta(items))
+        told = _PEOPLE if people_of(items.table) else {}
+        store.save_table(KIND, _key(spec) | told, _with_meta(items))
     else:
         items = _from_stored(table)
     report(1.0, 1.0, "Items ready")
     if spec.name and spec.name != items.provenance.name:
         return replace(items, provenance=replace(items.provenance, name=spec.name))
     return items
+
+
+def _stored(store: Store, spec: ItemSpec) -> "pa.Table | None":
+    """Return the table of a set read before; None where it has to be read.
+
+    Sets of a table that tells people have a key of their own: earlier ones did not carry them.
+    """
+    table = store.open_table(KIND, _key(spec) | _PEOPLE)
+    if table is not None:
+        return table
+    table = store.open_table(KIND, _key(spec))
+    path = spec.path if spec.source == "file" else None
+    if table is not None and path is not None and path.exists() and tells_people(path):
+        return None
+    return table
 
 
 def builtin(store: Store, report: Report = silent) -> Items:
@@ -138,6 +159,7 @@ def _key(spec: ItemSpec) -> dict[str, Any]:
         "split_seed": spec.split_seed,
         "skip_bad_rows": spec.skip_bad_rows,
     }
+    key |= {"several": True} if spec.several else {}
     return key | ({"sample_seed": spec.sample_seed} if spec.sample == "diagnosis" else {})
 
 
@@ -158,6 +180,7 @@ def _read(store: Store, spec: ItemSpec, report: Report) -> Items:
         store.root,
         spec.mapping,
         skip_bad_rows=spec.skip_bad_rows,
+        several=spec.several,
         id_prefix="everyday" if spec.source == "builtin" else "socialchem",
         report=part(report, 0.0, 0.7),
     )
@@ -201,10 +224,14 @@ def _provenance(spec: ItemSpec, read: Annotations) -> Provenance:
         licence="not stated" if own else archive.LICENCE,
         citation="" if own else archive.CITATION,
         authored=False,
-        note=SAMPLED_NOTE if read.drawn else "",
+        note=SAMPLED_NOTE if read.drawn else _several_note(spec, read),
         sha256=spec.sha256,
         counts=counts,
     )
+
+
+def _several_note(spec: ItemSpec, read: Annotations) -> str:
+    return SEVERAL_NOTE if spec.several and read.kind == "official" else ""
 
 
 def _with_meta(items: Items) -> "pa.Table":

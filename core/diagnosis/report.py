@@ -17,7 +17,7 @@ from core.diagnosis.receipt import as_json, receipt
 from core.diagnosis.verdicts import CONTROLS, RULE, Level, Score, Verdict, layer_verdict, scorecard
 from core.diagnosis.waterfall import Step
 from core.layers import layer_name
-from core.measures.ceiling import Ceiling, ceiling
+from core.measures.ceiling import Ceiling, ceiling, graders_of
 from core.measures.cohort import cohort_of
 from core.measures.result import ALL, HEADLINES, NOTHING, TESTS, Measurement, Test, flat
 from core.statistics.bootstrap import Estimate
@@ -65,7 +65,8 @@ class Diagnosed:
     @cached_property
     def ceiling(self) -> Ceiling:
         """What people themselves reach; the same for every model."""
-        return ceiling(cohort_of(self.diagnosis.study.items))
+        items = self.diagnosis.study.items
+        return ceiling(cohort_of(items), graders_of(items))
 
     @property
     def problems(self) -> dict[int, str]:
@@ -235,7 +236,8 @@ def _score_record(test: Test, score: Score | None) -> dict[str, Any]:
 
 def _ceiling_record(found: Ceiling) -> dict[str, Any]:
     """Return what people reach as JSON values."""
-    record: dict[str, Any] = {"texts": found.n_texts, "rows": found.n_rows, "reason": found.reason}
+    record: dict[str, Any] = {"texts": found.n_texts, "rows": found.n_rows}
+    record |= {"reason": found.reason, "basis": found.basis}
     for name in ("agreement", "typicality", "r2"):
         value, low, high = getattr(found, name)
         record |= _without_nan({name: value, f"{name}_low": low, f"{name}_high": high})

@@ -149,15 +149,15 @@ def summary(scores: Sequence[Score]) -> str:
 
 
 def ceiling_text(found: Ceiling) -> str:
-    """Return in one or two sentences what people themselves reach."""
+    """Return in a few sentences what people themselves reach, and what that rests on."""
     if np.isnan(found.agreement.value):
         return f"Human ceiling: {found.reason}"
     told = (
-        f"Human ceiling, from {found.n_texts:,} texts that several people graded: one more person "
-        f"reaches a typicality of {interval(found.typicality)}, the texts' true means an R² of "
-        f"{interval(found.r2)}."
+        f"Human ceiling, from {found.n_texts:,} texts that were graded several times: one more "
+        f"person reaches a typicality of {interval(found.typicality)}, the texts' true means an "
+        f"R² of {interval(found.r2)}."
     )
-    return f"{told} {found.reason}".rstrip()
+    return " ".join(part for part in (told, found.basis, found.reason) if part)
 
 
 # --- one layer ---

@@ -1,8 +1,8 @@
 """What people reach: how far two people who graded one text in one foundation agree.
 
 No model can be expected to follow a grade further than the grades follow each other. Only a table
-that keeps several annotations of a text can tell; rows of one text in one foundation are taken for
-different people.
+that keeps several annotations of a text can tell. Where it names people and situations, rows count
+that different people gave one text in one situation; else the figures say what they may mix.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.dataset.items import Items
 from core.measures.cohort import Cohort
 from core.measures.geometry import ranks_within
 from core.measures.result import NOTHING, estimate
@@ -20,8 +21,33 @@ from core.statistics.bootstrap import Estimate, group_numbers
 #: Fewer texts that several people graded say nothing.
 MIN_PAIRS: Final = 20
 
+#: What the figures rest on: (people named, situations named) -> sentence.
+_BASIS: Final = {
+    (True, True): "Each pair: one text in one situation, graded by two different people.",
+    (True, False): "Each pair: one text graded by two different people, perhaps in different "
+    "situations, which the table does not name: a lower bound.",
+    (False, True): "Each pair: two rows of one text in one situation, perhaps by one person, whom "
+    "the table does not name: an upper bound.",
+    (False, False): "Each pair: two rows of one text, perhaps by one person (too high) or about "
+    "different situations (too low): the table names neither, so this is no bound.",
+}
 #: A figure from how often each repeated text is drawn.
 _Statistic = Callable[[NDArray[np.float64]], float]
+
+
+class Graders(NamedTuple):
+    """Who graded each row and in which situation, as far as a table tells."""
+
+    person: NDArray[np.str_] | None = None
+    """Shape ``(n,)``, empty where a row does not tell; None if no row does."""
+
+    situation: NDArray[np.str_] | None = None
+    """Shape ``(n,)``, empty where a row does not tell; None if no row does."""
+
+
+def graders_of(items: Items) -> Graders:
+    """Return who graded a set of items."""
+    return Graders(items.person, items.situation)
 
 
 @dataclass(frozen=True)
@@ -29,7 +55,7 @@ class Ceiling:
     """Agreement of people, each figure with its 95 % interval over texts, or NaN with a reason."""
 
     n_texts: int
-    """Texts that several people graded in one foundation."""
+    """Texts that several people graded in one foundation; of each situation anew if it is told."""
 
     n_rows: int
     """Their rows."""
@@ -57,16 +83,23 @@ class Ceiling:
     reason: str = ""
     """A sentence that says why a figure is NaN; empty if none is."""
 
+    basis: str = ""
+    """A sentence that says which rows are taken for two people's; empty without figures."""
 
-def ceiling(cohort: Cohort) -> Ceiling:
+
+def ceiling(cohort: Cohort, graders: Graders) -> Ceiling:
     """Measure how far people agree on the texts that several of them graded.
 
     Args:
         cohort: Items with their labels. A text counts once, whatever the number of its rows and
             foundations.
+        graders: Who graded them. Rows that do not tell what others tell are left out, and of one
+            person's rows of one text, situation and foundation all but the first. Resamples draw
+            situations, or texts where no situation is told.
     """
     labels = cohort.labels
-    cells = _cells(cohort, cohort.foundation)
+    graded = _graded(cohort, graders)
+    cells = _cells(graded, cohort.foundation)
     n_texts, n_rows = len(cells.texts), len(cells.rows)
     if n_texts < MIN_PAIRS:
         return Ceiling(n_texts, n_rows, NOTHING, NOTHING, NOTHING, reason=_too_few(n_texts))
@@ -75,16 +108,16 @@ def ceiling(cohort: Cohort) -> Ceiling:
     agreement = _measured(cells, cohort, lambda drawn: _rank_correlation(cells, level, drawn))
     values = signed[cells.rows]
     r2 = _measured(cells, cohort, lambda drawn: _between(cells, values, drawn))
-    typicality, poles = _typicality(cohort)
-    return Ceiling(
-        n_texts, n_rows, agreement, typicality, r2, reason=_reason(agreement, typicality, poles)
-    )
+    typicality, poles = _typicality(cohort, graded)
+    reason = _reason(agreement, typicality, poles)
+    basis = _BASIS[graders.person is not None, graders.situation is not None]
+    return Ceiling(n_texts, n_rows, agreement, typicality, r2, reason=reason, basis=basis)
 
 
-def _typicality(cohort: Cohort) -> tuple[Estimate, int]:
+def _typicality(cohort: Cohort, graded: "_Graded") -> tuple[Estimate, int]:
     """Return the ceiling within poles, and the number of texts that it rests on."""
     labels = cohort.labels
-    cells = _cells(cohort, labels.dimension, among=labels.dimension >= 0)
+    cells = _cells(graded, labels.dimension, among=labels.dimension >= 0)
     if len(cells.texts) < MIN_PAIRS:
         return NOTHING, len(cells.texts)
     grade = np.where(labels.dimension >= 0, labels.grade, np.nan)
@@ -117,6 +150,41 @@ def _reason(agreement: Estimate, typicality: Estimate, poles: int) -> str:
 # --- rows of one text ---
 
 
+class _Graded(NamedTuple):
+    """Rows that may be compared, what is compared, and what is drawn."""
+
+    counted: NDArray[np.bool_]
+    """Which rows of the cohort count, shape ``(n,)``."""
+
+    text: NDArray[np.int64]
+    """Number of each row's text, of each situation anew if it is told; shape ``(n,)``."""
+
+    unit: NDArray[np.int64]
+    """Number of what is drawn together: the situation, else the text; shape ``(n,)``."""
+
+
+def _graded(cohort: Cohort, graders: Graders) -> _Graded:
+    """Return which rows are grades of their own, and of what."""
+    person, situation = graders
+    counted, text, unit = np.ones(len(cohort), bool), cohort.text, cohort.text
+    if situation is not None:
+        counted &= situation != ""
+        unit = group_numbers(situation)
+        text = _numbered(text, unit)
+    if person is not None:
+        counted &= person != ""
+        own = _numbered(text, cohort.foundation, group_numbers(person))
+        first = np.zeros(len(cohort), bool)
+        first[np.unique(own, return_index=True)[1]] = True
+        counted &= first
+    return _Graded(counted, text, unit)
+
+
+def _numbered(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the different combinations of columns, shape ``(n,)``."""
+    return np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1].astype(np.int64)
+
+
 class _Cells(NamedTuple):
     """Rows of texts that several people graded, cell by cell."""
 
@@ -135,6 +203,9 @@ class _Cells(NamedTuple):
     text: NDArray[np.int64]
     """Place of each cell's text in ``texts``, shape ``(n_cells,)``."""
 
+    unit: NDArray[np.int64]
+    """Number of what each cell is drawn with, ``0 .. n_units - 1``; shape ``(n_cells,)``."""
+
     share: NDArray[np.float64]
     """What part of its text each cell is: texts count once; shape ``(n_cells,)``."""
 
@@ -144,26 +215,31 @@ class _Cells(NamedTuple):
 
 
 def _cells(
-    cohort: Cohort, kind: NDArray[np.int64], among: NDArray[np.bool_] | None = None
+    graded: _Graded, kind: NDArray[np.int64], among: NDArray[np.bool_] | None = None
 ) -> _Cells:
     """Return the rows that share text and kind with another row."""
-    known = np.arange(len(cohort)) if among is None else np.flatnonzero(among)
-    both = np.column_stack([cohort.text[known], kind[known]])
-    number, size = np.unique(both, axis=0, return_inverse=True, return_counts=True)[1:]
+    known = np.flatnonzero(graded.counted if among is None else graded.counted & among)
+    number = _numbered(graded.text[known], kind[known])
+    size = np.bincount(number)
     rows = known[size[number] > 1]
     first, cell, sizes = np.unique(
         number[size[number] > 1], return_index=True, return_inverse=True, return_counts=True
     )[1:]
     texts, text, count = np.unique(
-        cohort.text[rows[first]], return_inverse=True, return_counts=True
+        graded.text[rows[first]], return_inverse=True, return_counts=True
     )
-    return _Cells(rows, cell, sizes.astype(np.float64), texts, text, 1 / count[text])
+    unit = group_numbers(graded.unit[rows[first]])
+    return _Cells(rows, cell, sizes.astype(np.float64), texts, text, unit, 1 / count[text])
 
 
 def _measured(cells: _Cells, cohort: Cohort, statistic: _Statistic) -> Estimate:
-    """Return a statistic with its interval over resampled texts."""
+    """Return a statistic with its interval over resampled situations or texts."""
     value = statistic(cells.share)
-    drawn = cohort.weights[:, cells.texts[cells.text]] * cells.share
+    n_units = int(cells.unit.max()) + 1
+    draws = np.random.default_rng([cohort.seed, 1]).multinomial(
+        n_units, np.full(n_units, 1 / n_units), size=cohort.draws
+    )
+    drawn = draws[:, cells.unit] * cells.share
     return estimate(value, np.array([statistic(weight) for weight in drawn], np.float64))
 
 

@@ -26,7 +26,8 @@ def summary(items: Items) -> None:
     row[1].metric(
         "Annotations kept",
         f"{counts.annotations:,}",
-        help="Rows that pass the filter: not flagged, one worker, no cell missing.",
+        help="Rows that pass the filter: not flagged, one worker (several if asked for), no cell "
+        "missing.",
         delta=_beside(counts.annotations, archive.PUBLISHED[0]) if official else None,
         delta_color="off",
     )

@@ -36,7 +36,7 @@ def ask(path: Path, name: str) -> ItemSpec | None:
     )
     key = hashlib.sha256(str(path).encode()).hexdigest()[:8]
     mapping = _mapping(shape, key) if shape.kind == "own" else None
-    row = st.columns([2, 1, 1], vertical_alignment="bottom")
+    row = st.columns([2, 1, 1, 1], vertical_alignment="bottom")
     title = row[0].text_input("Name", value=name[:80], max_chars=80, key=f"name-{key}")
     sample = row[1].toggle(
         "Diagnosis sample",
@@ -51,6 +51,13 @@ def ask(path: Path, name: str) -> ItemSpec | None:
         persist_state="session",
         help="Count rows with impossible values instead of refusing.",
     )
+    several = shape.kind == "official" and row[3].toggle(
+        "Several people",
+        key=f"several-{key}",
+        persist_state="session",
+        help="Keep the rows that several people graded, for a human ceiling. A text then counts "
+        "once for each of them.",
+    )
     unready = shape.kind == "own" and mapping is None
     if not st.button("Read the table", type="primary", key=f"read-{key}", disabled=unready):
         return None
@@ -61,6 +68,7 @@ def ask(path: Path, name: str) -> ItemSpec | None:
         mapping=mapping,
         sample="diagnosis" if sample else "all",
         skip_bad_rows=skip,
+        several=several,
     )
 
 

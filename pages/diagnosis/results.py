@@ -7,7 +7,7 @@ from core.activations.study import Study
 from core.diagnosis import view as diagnosis_view
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
 from core.diagnosis.report import Diagnosed
-from core.measures.ceiling import Ceiling, ceiling
+from core.measures.ceiling import Ceiling, ceiling, graders_of
 from core.measures.cohort import cohort_of
 from core.measures.confusions import Confusion
 from pages.shared.bench import NAMES, items, workbench
@@ -22,7 +22,8 @@ def confusions(study: Study, spec: DiagnosisSpec, layer: int) -> list[Confusion]
 @st.cache_resource(show_spinner="Asking how far people agree …", max_entries=8)
 def human_ceiling(set_name: str) -> Ceiling:
     """Return how far people agree among themselves on a set."""
-    return ceiling(cohort_of(items(set_name)))
+    graded = items(set_name)
+    return ceiling(cohort_of(graded), graders_of(graded))
 
 
 @st.cache_data(show_spinner=False, max_entries=8, hash_funcs=NAMES)

@@ -113,3 +113,15 @@ def test_fetch_without_a_network_has_told_the_licence(run, monkeypatch):
     status, out, err = run("fetch")
     assert (status, err) == (2, "The archive cannot be reached.\n")
     assert archive.CITATION in out
+
+
+def test_rows_of_several_people_are_left_out_or_kept(run, tmp_path):
+    path = tmp_path / "official.tsv"
+    names = ("action", "rot-moral-foundations", "action-moral-judgment", "action-agree", "rot-bad")
+    rows = [("lie", "care-harm", "-1", "3", "0", m) for m in ("1", "5", "50")]
+    path.write_text("\n".join("\t".join(row) for row in [(*names, "m"), *rows]) + "\n")
+    assert value_of(run("items", path)[1], "dropped") == "2"
+    _, out, _ = run("items", path, "--several")
+    assert value_of(out, "annotations") == "3"
+    assert sets.SEVERAL_NOTE in out
+    assert run("items", "--several")[0] == 2

@@ -186,6 +186,84 @@ def test_splits_have_their_shares_and_do_not_move_when_rows_are_added(store, tmp
     assert split_of("x", 42) == split_of("x", 42)
 
 
+# Who graded what ---------------------------------------------------------------------------------
+
+
+def graded_table(path: Path, rows: list[tuple[object, ...]], extra: bool = True) -> Path:
+    """Write rows (action, judgement, m, person, situation) in Social-Chemistry's columns."""
+    names = ["action", "action-moral-judgment", "m", "breakdown-worker-id", "situation-short-id"]
+    usual = {"rot-moral-foundations": "care-harm", "action-agree": "4", "rot-bad": "0"}
+    names = names if extra else names[:3]
+    lines = ["\t".join((*names, *usual))]
+    for row in rows:
+        lines.append("\t".join((*map(str, row[: len(names)]), *usual.values())))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+GRADED: list[tuple[object, ...]] = [
+    ("helping", 1, 1, "w1", "s1"),
+    ("helping", 1, 1, "w2", "s1"),
+    ("lying", -1, 1, "", "s2"),
+    ("lying", -2, 5, "w3", ""),
+]
+
+
+def test_who_graded_and_where_is_carried_whatever_the_order_of_rows(store, tmp_path):
+    items = read(store, graded_table(tmp_path / "a.tsv", GRADED))
+    assert items.person is not None
+    assert items.situation is not None
+    found = sorted(zip(items.texts(), items.person, items.situation, strict=True))
+    assert found == [("helping", "w1", "s1"), ("helping", "w2", "s1"), ("lying", "", "s2")]
+    turned = read(store, graded_table(tmp_path / "b.tsv", GRADED[::-1]))
+    assert turned.digest == items.digest
+    assert turned.person.tolist() == items.person.tolist()
+    others = [("helping", 1, 1, "w9", "s1"), *GRADED[1:]]
+    assert read(store, graded_table(tmp_path / "c.tsv", others)).digest != items.digest
+    reopened = open_set(Store(store.root), items.digest)
+    assert reopened.person.tolist() == items.person.tolist()
+    assert items.take(np.arange(2)).situation.tolist() == items.situation[:2].tolist()
+
+
+def test_a_table_that_does_not_tell_people_is_what_it_was(store, tmp_path):
+    rows = [(text, judgement, m, "", "") for text, judgement, m, *_ in GRADED]
+    without = read(store, graded_table(tmp_path / "a.tsv", rows, extra=False))
+    empty = read(store, graded_table(tmp_path / "b.tsv", rows))
+    assert empty.digest == without.digest
+    assert (empty.person, empty.situation) == (None, None)
+    assert empty.table.column_names == without.table.column_names
+    assert all("people" not in entry.artefact.key for entry in stored_sets(store))
+
+
+def test_a_set_stored_without_its_people_is_read_again(store, tmp_path, monkeypatch):
+    path = graded_table(tmp_path / "a.tsv", GRADED)
+    with monkeypatch.context() as before:
+        before.setattr("core.dataset.annotations.people_columns", lambda _: {})
+        before.setattr(sets, "tells_people", lambda _: False)
+        assert read(store, path).person is None
+    assert read(store, path).person is not None
+    monkeypatch.setattr(sets, "tells_people", None)  # found by its key, the table stays closed
+    assert read(store, path).person is not None
+    path.unlink()
+    sha256 = read_sha(store)
+    assert load_or_read(store, ItemSpec("file", None, sha256=sha256)).person is not None
+
+
+def read_sha(store: Store) -> str:
+    (sha256,) = {entry.provenance.sha256 for entry in stored_sets(store)}
+    return sha256
+
+
+def test_rows_of_several_people_are_kept_where_asked_for(store, tmp_path):
+    path = graded_table(tmp_path / "a.tsv", GRADED)
+    items = read(store, path, several=True)
+    assert sorted(items.person) == ["", "w1", "w2", "w3"]
+    assert items.provenance.counts.dropped == {}
+    assert items.provenance.note == sets.SEVERAL_NOTE
+    assert len(read(store, path)) == 3
+    assert len(stored_sets(store)) == 2
+
+
 # The diagnosis sample ---------------------------------------------------------------------------
 
 

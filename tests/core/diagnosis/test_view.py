@@ -178,6 +178,7 @@ def test_the_ceiling_is_a_sentence_with_or_without_people():
     few = Ceiling(0, 0, NOTHING, NOTHING, NOTHING, reason="No text was graded twice.")
     assert ceiling_text(few) == "Human ceiling: No text was graded twice."
     half = Estimate(0.5, 0.4, 0.6)
-    told = ceiling_text(Ceiling(1234, 3000, half, half, half))
+    told = ceiling_text(Ceiling(1234, 3000, half, half, half, basis="Two people each."))
     assert "1,234 texts" in told
+    assert told.endswith("Two people each.")
     assert told.count("0.50 [0.40, 0.60]") == 2

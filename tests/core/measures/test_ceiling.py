@@ -8,8 +8,16 @@ import pytest
 from scipy.stats import percentileofscore, spearmanr
 
 from core.dataset.labels import Labels, typical_members
-from core.measures.ceiling import MIN_PAIRS, ceiling
-from core.measures.cohort import Cohort
+from core.dataset.sets import ItemSpec, load_or_read
+from core.measures.ceiling import MIN_PAIRS, Graders, graders_of
+from core.measures.ceiling import ceiling as measured
+from core.measures.cohort import Cohort, cohort_of
+from core.runtime.store import Store
+
+
+def ceiling(cohort):
+    """Return the ceiling of rows that tell neither person nor situation."""
+    return measured(cohort, Graders())
 
 
 def cohort_of_rows(rows, draws=200, seed=0):
@@ -239,3 +247,101 @@ def test_the_order_of_rows_does_not_matter():
     first, second = (ceiling(cohort_of_rows(one)) for one in (rows, mixed))
     for name in ("agreement", "typicality", "r2"):
         np.testing.assert_allclose(getattr(first, name), getattr(second, name), atol=1e-12)
+
+
+# Who graded what ----------------------------------------------------------------------------------
+
+
+def in_situations(texts=60, seed=0):
+    """Return rows (text, foundation, grade), persons and situations.
+
+    Every text stands in two situations that call for different grades; two people grade each, and
+    the second person grades it again, as before.
+    """
+    rng = np.random.default_rng(seed)
+    rows, person, situation = [], [], []
+    for text in range(texts):
+        for place in range(2):
+            level = rng.choice([0.25, 0.5, 0.75, 1.0])
+            for who in (0, 1, 1):
+                rows.append((text, 0, level if who else rng.choice([level, 0.5])))
+                person.append(f"w{2 * ((2 * text + place) % 14) + who}")
+                situation.append(f"s{text}-{place}")
+    return rows, np.array(person), np.array(situation)
+
+
+def test_two_grades_are_two_peoples_of_one_text_in_one_situation():
+    rows, person, situation = in_situations()
+    found = measured(cohort_of_rows(rows), Graders(person, situation))
+    own = [row for number, row in enumerate(rows) if number % 3 < 2]
+    alone = [(number // 2, 0, row[2]) for number, row in enumerate(own)]
+    expected = ceiling(cohort_of_rows(alone))
+    assert (found.n_texts, found.n_rows) == (120, 240)
+    for name in ("agreement", "r2"):
+        assert getattr(found, name).value == pytest.approx(getattr(expected, name).value, abs=1e-12)
+    naive = ceiling(cohort_of_rows(rows))
+    assert naive.n_rows == len(rows)
+    assert naive.r2.value < found.r2.value - 0.1
+    assert "one situation, graded by two different people" in found.basis
+    assert "no bound" in naive.basis
+
+
+@pytest.mark.parametrize(
+    ("by_person", "by_situation", "told"),
+    [(True, False, "a lower bound"), (False, True, "an upper bound"), (False, False, "no bound")],
+)
+def test_what_the_table_does_not_name_is_said(by_person, by_situation, told):
+    rows, person, situation = in_situations()
+    graders = Graders(person if by_person else None, situation if by_situation else None)
+    found = measured(cohort_of_rows(rows), graders)
+    assert told in found.basis
+    whole = measured(cohort_of_rows(rows), Graders(person, situation)).r2.value
+    if by_situation:
+        assert found.r2.value > whole
+    elif by_person:
+        assert found.r2.value < whole
+
+
+def test_one_persons_rows_are_no_agreement():
+    rows = [(text, 0, 0.25 + text % 4 / 4) for text in range(60) for _ in range(3)]
+    person = np.repeat([f"w{text % 9}" for text in range(60)], 3)
+    found = measured(cohort_of_rows(rows), Graders(person, np.full(180, "s")))
+    assert (found.n_texts, found.n_rows, found.basis) == (0, 0, "")
+    assert found.reason.startswith("No text of this set was graded by several people")
+
+
+def test_rows_that_do_not_tell_what_others_tell_are_left_out():
+    rows, person, situation = in_situations()
+    person[:6], situation[6:12] = "", ""
+    found = measured(cohort_of_rows(rows), Graders(person, situation))
+    assert found.n_texts == 116
+
+
+def test_situations_are_drawn_whole():
+    """Twenty texts of a situation with one and the same grades are one observation."""
+    rows, person, situation = in_situations()
+    many = [(text + 100 * copy, *rest) for copy in range(20) for text, *rest in rows]
+    together = Graders(np.tile(person, 20), np.tile(situation, 20))
+    once = measured(cohort_of_rows(rows), Graders(person, situation)).r2
+    copied = measured(cohort_of_rows(many), together).r2
+    assert copied.value == pytest.approx(once.value, abs=0.01)
+    assert copied.high - copied.low == pytest.approx(once.high - once.low, rel=0.15)
+    apart = Graders(together.person, None)
+    single = measured(cohort_of_rows(many), apart).r2
+    assert single.high - single.low < (once.high - once.low) / 2
+
+
+def test_a_table_in_the_official_columns_is_asked_by_worker_and_situation(tmp_path):
+    heads = ("breakdown-worker-id", "rot-worker-id", "situation-short-id")
+    needs = ("action", "rot-moral-foundations", "action-moral-judgment", "action-agree", "rot-bad")
+    lines = ["\t".join((*needs, "m", *heads))]
+    for text in range(30):
+        for who, judgement in ((0, 1), (1, 1 + text % 2), (1, 2)):
+            cells = (f"doing thing {text}", "care-harm", judgement, 4, 0, 1)
+            lines.append("\t".join(map(str, (*cells, f"w{who}", f"r{who}{judgement}", f"s{text}"))))
+    path = tmp_path / "official.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    items = load_or_read(Store(tmp_path / "store"), ItemSpec("file", path))
+    found = measured(cohort_of(items), graders_of(items))
+    assert (found.n_texts, found.n_rows) == (30, 60)
+    assert "one situation" in found.basis

@@ -375,3 +375,22 @@ def test_without_a_network_the_page_says_what_to_do_by_hand(
     told = complaints(app)
     assert len(told) == 1
     assert str(work.store.root) in told[0]
+
+
+def test_rows_of_several_people_can_be_kept_in_an_official_table(
+    open_data, work, tmp_path, complaints
+):
+    names = ("action", "rot-moral-foundations", "action-moral-judgment", "action-agree", "rot-bad")
+    rows = [(text, axis, str(judgement), "4", "0", "5") for text, axis, judgement, _ in ROWS]
+    path = tmp_path / "official.tsv"
+    path.write_text("\n".join("\t".join(row) for row in [(*names, "m"), *rows]) + "\n")
+    app = open_data(path)
+    (several,) = [one for one in app.toggle if one.label == "Several people"]
+    several.set_value(True).run()
+    read(app, work)
+    assert complaints(app) == []
+    assert any(f"{len(ROWS)} items" in one.value for one in app.success)
+
+
+def test_a_persons_own_table_is_not_asked_for_several_people(open_data, good):
+    assert "Several people" not in [one.label for one in open_data(good).toggle]
