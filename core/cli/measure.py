@@ -1,4 +1,4 @@
-"""The commands that measure: ``evidence`` and ``diagnose``, the latter with its waterfall."""
+"""The commands that measure: ``evidence`` and ``diagnose`` with waterfall and further controls."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +10,7 @@ from core.activations.prompts import Pooling
 from core.activations.study import Study
 from core.cli.basic import Desk, ReadRequest, chosen_pooling, study_of
 from core.diagnosis import jobs, leaderboard_rows
+from core.diagnosis.controls import FurtherControls
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.evidence_report import Evidence
 from core.diagnosis.report import Diagnosed
@@ -134,6 +135,31 @@ def _made(desk: Desk, made: Made[T]) -> T:
             desk.make(need)
         desk.work.shelf.close_all()
     return desk.make(made)
+
+
+class Controlled(NamedTuple):
+    """What ``control`` found."""
+
+    several: list[FurtherControls]
+    """One for each diagnosis."""
+
+    kept: bool
+    """Whether all of it was stored before."""
+
+
+def control(desk: Desk, several: Sequence[Diagnosed]) -> Controlled:
+    """Ask of diagnoses whether what they found is moral; the model reads 240 texts more.
+
+    Args:
+        desk: Where to work.
+        several: What ``diagnose`` found.
+
+    Raises:
+        CoreError: The model cannot read the texts.
+    """
+    made = [jobs.further(desk.work, one.diagnosis) for one in several]
+    kept = all(one.has() for one in made)
+    return Controlled([desk.make(one) for one in made], kept)
 
 
 def _check(spec: DiagnosisSpec) -> None:

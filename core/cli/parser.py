@@ -12,7 +12,7 @@ from core.cli import basic, compare_arguments, dictionary, features, many, measu
 from core.cli.basic import Desk, ReadRequest
 from core.cli.table_columns import table_columns
 from core.dataset.sets import ItemSpec, Sample
-from core.diagnosis import evidence_report
+from core.diagnosis import controls_report, evidence_report
 from core.diagnosis import report as diagnosis_report
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.maps.projection import LayoutSpec, Method
@@ -109,20 +109,23 @@ def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     found = measure.diagnose(desk, _asked(args), args.pooling, spec, control=not args.no_control)
     study = found.several[0].diagnosis.study
     repaired = measure.repair(desk, study, spec) if args.waterfall else None
+    controlled = measure.control(desk, found.several) if args.controls else None
     if args.receipt is not None:
         diagnosis_report.write_receipt(found.several, args.receipt)
     if args.json:
-        return [diagnosis_report.json_text(found.several, repaired and repaired.steps)]
-    return _diagnosed(args, found, repaired)
+        steps, controls = repaired and repaired.steps, controlled and controlled.several
+        return [diagnosis_report.json_text(found.several, steps, controls)]
+    return _diagnosed(args, found, repaired, controlled)
 
 
 def _diagnosed(
     args: argparse.Namespace,
     found: measure.Diagnoses,
     repaired: measure.Repaired | None,
+    controlled: measure.Controlled | None,
 ) -> Iterable[str]:
     """Yield what was found as text."""
-    if found.kept and (repaired is None or repaired.kept):
+    if all(one is None or one.kept for one in (found, repaired, controlled)):
         yield "All of this was measured before: nothing to do."
     if args.csv is not None:
         yield from diagnosis_report.write_csv(found.several, args.csv)
@@ -130,6 +133,8 @@ def _diagnosed(
         yield from diagnosis_report.text(found.several, figures=args.table)
     if repaired is not None:
         yield from ("", *diagnosis_report.waterfall_text(repaired.steps))
+    for controls in controlled.several if controlled else ():
+        yield from ("", *controls_report.text(controls))
     if args.receipt is not None:
         yield f"Wrote the receipt to {args.receipt}."
 
@@ -309,6 +314,12 @@ def _add_diagnose(add: Any) -> None:
         action="store_true",
         help="besides, the steps from the paper's figures to the repaired ones: the model reads "
         "the items once more, as the paper does",
+    )
+    diagnose.add_argument(
+        "--controls",
+        action="store_true",
+        help="besides, whether it is moral: the tests on how pleasant plain things are (the model "
+        "reads 240 texts more), the probe's selectivity, typicality at equal length",
     )
     diagnose.add_argument(
         "--receipt", type=Path, metavar="FILE", help="write all that the figures depend on as JSON"

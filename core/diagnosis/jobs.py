@@ -10,6 +10,7 @@ from core.activations.jobs import reading, untrained, with_states
 from core.activations.prompts import Pooling
 from core.activations.study import Study, has_picture, open_study
 from core.diagnosis import leaderboard_rows
+from core.diagnosis.controls import FurtherControls, further_controls, other_concept
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests
 from core.diagnosis.evidence import evidence, model_figures
 from core.diagnosis.evidence_report import Evidence
@@ -124,3 +125,16 @@ def repaired(
     plain = open_study(study.items, study.card, plain_read(study.plan.spec))
     steps = waterfall(work.store, paper, plain, draws=draws, seed=seed)
     return replace(steps, needs=(reading(work, paper), reading(work, plain)))
+
+
+def further(work: Workbench, found: Diagnosis) -> Made[FurtherControls]:
+    """Return the further controls of a diagnosis; the model reads 240 texts more for them.
+
+    Args:
+        work: The process's workbench.
+        found: The model's four tests.
+    """
+    controls = further_controls(work.store, found)
+    reads = [reading(work, one) for one in (other_concept(found.study), found.study)]
+    make = with_states(reads[0], with_states(reads[1], controls.make))
+    return replace(controls, make=make, needs=tuple(reads))

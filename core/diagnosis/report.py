@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from core import CoreError
+from core.diagnosis import controls_report
+from core.diagnosis.controls import FurtherControls
 from core.diagnosis.diagnosis import Diagnosis
 from core.diagnosis.evidence_report import heading
 from core.diagnosis.layer import LayerDiagnosis
@@ -261,12 +263,20 @@ def text(several: Sequence[Diagnosed], *, figures: bool = False) -> Lines:
             yield from one.figures()
 
 
-def json_text(several: Sequence[Diagnosed], waterfall: Waterfall | None = None) -> str:
+def json_text(
+    several: Sequence[Diagnosed],
+    waterfall: Waterfall | None = None,
+    controls: Sequence[FurtherControls] | None = None,
+) -> str:
     """Return one JSON object: a diagnosis, or one per pooling where there are several.
 
-    The waterfall, which is the same for all poolings, stands beside them.
+    Each has its further controls, where they are given. The waterfall, which is the same for all
+    poolings, stands beside them.
     """
-    record = _by_pooling(several, [one.record() for one in several])
+    records = [one.record() for one in several]
+    for one, found in zip(records, controls or (), strict=False):
+        one["controls"] = controls_report.record(found)
+    record = _by_pooling(several, records)
     if waterfall is not None:
         record["waterfall"] = {
             test: [_step_record(step) for step in steps] for test, steps in waterfall.items()

@@ -51,7 +51,8 @@ def measure(states: NDArray[np.float32], cohort: Cohort, covariates: Floats) -> 
         covariates: Shape ``(n, k)``; ranked within each pole. A constant one changes nothing.
 
     Returns:
-        NaN throughout where no pole has ``FEWEST_TEXTS`` more texts than there are covariates.
+        Over the poles that have ``FEWEST_TEXTS`` more texts than covariates that vary among them;
+        NaN throughout where there is none.
     """
     values = np.full((2, len(DIMENSIONS)), np.nan)
     draws = np.full((2, cohort.draws, len(DIMENSIONS)), np.nan)
@@ -62,9 +63,12 @@ def measure(states: NDArray[np.float32], cohort: Cohort, covariates: Floats) -> 
         members = np.flatnonzero(cohort.members[:, column])
         # A centre of one text alone leaves nothing to compare that text with.
         several = len(np.unique(cohort.text[members])) > 1
-        if texts < FEWEST_TEXTS + covariates.shape[1] or not several:
+        held = (
+            covariates[rows][:, np.ptp(covariates[rows], axis=0) > 0] if len(rows) else covariates
+        )
+        if texts < FEWEST_TEXTS + held.shape[1] or not several:
             continue
-        found = _pole(states, cohort, covariates, rows, members)
+        found = _pole(states, cohort, held, rows, members)
         if np.isfinite(found[:, 0]).all():
             weights[column], values[:, column] = texts - 3, found[:, 0]
             for kind in (0, 1):
@@ -90,12 +94,19 @@ def _pole(
 ) -> Floats:
     """Return plain and partial correlation of one pole: as it is, then of each resample.
 
+    Args:
+        states: Scaled states of all rows, shape ``(n, d)``.
+        cohort: Their texts and grades.
+        covariates: Of the pole's rows, shape ``(m, k)``.
+        rows: The pole's rows, shape ``(m,)``.
+        members: The rows that make up its centre.
+
     Returns:
         Shape ``(2, 1 + draws)``; NaN where grade or closeness is constant, or nothing is left of
         them.
     """
     grade = percentile_rank(cohort.labels.grade[rows])
-    ranked = [percentile_rank(column) for column in covariates[rows].T]
+    ranked = [percentile_rank(column) for column in covariates.T]
     held = np.column_stack([np.ones(len(rows)), *ranked])
     drawn = np.insert(cohort.weights, 0, 1, axis=0)
     found = []

@@ -1,7 +1,16 @@
 """Page: four tests of moral indifference at every layer, each beside its controls."""
 
 from core.diagnosis.verdicts import scorecard as scored
-from pages.diagnosis import at_layer, curves, figure_table, pack, run, scorecard, waterfall
+from pages.diagnosis import (
+    at_layer,
+    curves,
+    figure_table,
+    further,
+    pack,
+    run,
+    scorecard,
+    waterfall,
+)
 from pages.diagnosis import choice as diagnosis_choice
 from pages.shared import frame, reading
 from pages.shared.opening import opened_study
@@ -19,7 +28,8 @@ with opened_study(
             with frame.told():
                 untrained = run.untrained(study, choice.spec)
             scorecard.show(scored(found, untrained), set_name)
-            charts = curves.show(found, untrained, choice)
+            charts = further.show(found)
+            charts += curves.show(found, untrained, choice)
             charts += at_layer.show(found, choice, set_name)
             charts += waterfall.show(study)
             figure_table.show(found, untrained, charts)

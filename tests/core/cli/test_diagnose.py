@@ -371,3 +371,28 @@ def test_a_diagnosis_that_cannot_be_written_is_refused_before_anything_is_read(
     status, out, err = run("diagnose", model, "--items", actions, option, path)
     assert (status, out) == (2, "")
     assert err == f"{path} cannot be written: there is no folder {path.parent}.\n"
+
+
+# Further controls -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_further_controls_stand_below_and_in_the_json_and_cost_nothing_twice(
+    diagnose, run, monkeypatch
+):
+    status, out, _ = diagnose("--no-control", "--controls")
+    assert status == 0
+    below = out[out.index("Is it moral? Further controls") :]
+    rows = table_rows(below, *TESTS)
+    assert rows
+    assert all("pleasantness" in row or "noise" in row or "computable" in row for row in rows)
+    assert "Control tasks (Hewitt & Liang 2019)" in below
+    assert "authored for this project, not human-annotated" in below
+    monkeypatch.setattr(Shelf, "get", no_weights)
+    status, out, _ = diagnose("--no-control", "--controls", "--json")
+    assert status == 0
+    controls = json.loads(out)["controls"]
+    assert len(controls["concept"]) == len(rows)
+    assert {"real", "control", "difference", "keys", "shared"} <= set(controls["selectivity"])
+    assert diagnose("--no-control", "--controls")[1].startswith("All of this was measured before")
+    assert "controls" not in json.loads(diagnose("--no-control", "--json")[1])
