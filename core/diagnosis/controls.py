@@ -120,7 +120,7 @@ def _partial(store: Store, found: Diagnosis, layer: int) -> Made[Partial]:
 
     return artefact(
         store,
-        "partial typicality",
+        "equal-length",
         _key(found, "gradient", layer),
         read=read_json("figures.json", partial(_estimates, Partial)),
         write=write_json("figures.json", list),

@@ -28,7 +28,8 @@ CONCEPT_RULE: Final = (
     "at the layers that the moral set has chosen, which favours the moral set. The moral figures "
     f"here rest on about as many items with the same grades, drawn {SAMPLES} times from the half "
     "that chose no layer, so they differ from the cards; word counts are those of the same texts. "
-    "What is compared is what lies beyond labels shuffled within each foundation or domain. "
+    "What is drawn and compared is what lies beyond labels shuffled within each foundation or "
+    "domain. "
     "“Exceeds” only if the whole interval of the difference is above 0; the intervals of the four "
     "tests hold together with 95 % (each with 98.75 %)."
 )
@@ -65,10 +66,12 @@ def concept_text(rows: Sequence[Beside]) -> str:
 
 def beside_text(row: Beside) -> str:
     """Return a test's figures on both sets, each with what shuffled labels give."""
+    moral, chance, pleasant, other = (
+        interval(one, 3) for one in (row.moral, row.moral_chance, row.pleasant, row.pleasant_chance)
+    )
     return (
-        f"Moral {interval(row.moral)} (shuffled {interval(row.moral_chance)}), pleasantness "
-        f"{interval(row.pleasant)} (shuffled {interval(row.pleasant_chance)}); difference beyond "
-        f"shuffled labels {interval(row.difference, signed=True)}."
+        f"Moral ({row.n} items) {moral}, shuffled {chance}; pleasantness {pleasant}, shuffled "
+        f"{other}; difference beyond shuffled labels {interval(row.difference, 3, signed=True)}."
     )
 
 
@@ -100,9 +103,11 @@ def partial_text(found: Partial | None) -> str:
     )
     if found.partial.low <= 0:
         return f"{figures}What is left cannot be told from none."
-    if found.difference.low <= 0 <= found.difference.high:
-        return f"{figures}They change nothing beyond noise."
-    return f"{figures}It is not only these."
+    if found.difference.high < 0:
+        return f"{figures}They account for some of it, not for all."
+    if found.difference.low > 0:
+        return f"{figures}They hid some of it."
+    return f"{figures}They change nothing beyond noise."
 
 
 def text(found: FurtherControls) -> Lines:

@@ -111,7 +111,8 @@ def test_selectivity_in_words(low, high, said):
 @pytest.mark.parametrize(
     ("left", "change", "said"),
     [
-        (Estimate(0.3, 0.2, 0.4), Estimate(-0.1, -0.2, -0.05), "not only these"),
+        (Estimate(0.3, 0.2, 0.4), Estimate(-0.1, -0.2, -0.05), "some of it, not for all"),
+        (Estimate(0.6, 0.5, 0.7), Estimate(0.2, 0.1, 0.3), "hid some of it"),
         (Estimate(0.3, 0.2, 0.4), Estimate(-0.1, -0.2, 0.05), "nothing beyond noise"),
         (Estimate(0.1, -0.1, 0.3), Estimate(-0.3, -0.4, -0.2), "cannot be told from none"),
     ],
