@@ -36,7 +36,9 @@ def show(diagnosis: Diagnosis) -> list[Any]:
         "same tests are run on how pleasant plain things are, the probe on labels that can only be "
         "memorised, and typicality at equal length, negation and form."
     )
-    if not progress.making(made):
+    if diagnosis.study.card.packed:
+        st.caption(f"Here they cannot be run: {diagnosis.study.card.reason}.")
+    elif not progress.making(made):
         row = st.container(horizontal=True, vertical_alignment="center")
         row.caption(
             "The model reads 240 texts more, written for this project; then a few minutes of "

@@ -10,6 +10,7 @@ from core.activations.jobs import study_of
 from core.diagnosis import controls_report as report
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.jobs import further
+from core.workbench import Workbench
 
 WITHIN = 120
 SPEC = DiagnosisSpec()
@@ -28,7 +29,6 @@ def found(root, read, model_text):
     """Return a workbench at a cache and the tiny Llama's diagnosis there."""
     from core.activations.prompts import ReadSpec
     from core.models.spec import ModelSpec
-    from core.workbench import Workbench
 
     work = Workbench.at(root)
     study = study_of(work, work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
@@ -81,4 +81,22 @@ def test_from_the_offer_to_the_figures_while_the_verdicts_stand(
         drawn = json.loads(charts(app)[f"controls-{row.test}"].proto.spec)["data"]
         assert drawn[0]["x"] == [pytest.approx(row.difference.value)]
         assert "difference" in charts(app)[f"controls-{row.test}"].proto.alt
+    assert "controls-start" not in [one.key for one in app.button]
+
+
+@pytest.mark.slow
+def test_a_pack_offers_nothing_that_its_model_cannot_do(
+    diagnosed_only, root, tmp_path, read, model_text, open_page, complaints
+):
+    from core.leaderboard import pack
+
+    there = tmp_path / "there"
+    shutil.copytree(diagnosed_only, there)
+    bench, diagnosis = found(there, read, model_text)
+    path = tmp_path / "tiny.moralscope"
+    pack.pack(bench.store, diagnosis.study, None, path)
+    here = pack.unpack(Workbench.at(root).store, path)
+    app = open_page("diagnosis", model=str(here.spec), set=here.set_name[:12])
+    assert "verdicts stop short" in " ".join(complaints(app))  # nothing else
+    assert "Here they cannot be run: packed model" in words(app)
     assert "controls-start" not in [one.key for one in app.button]
