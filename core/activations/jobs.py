@@ -34,11 +34,11 @@ def study_of(work: Workbench, items: Items, model: ModelSpec, read: ReadSpec) ->
     return open_study(items, describe(model, work.store), read)
 
 
-def untrained(work: Workbench, study: Study) -> Study | None:
-    """Return the study of the untrained copy of a model; None if it is one itself."""
+def untrained(work: Workbench, study: Study, seed: int = 0) -> Study | None:
+    """Return the study of an untrained copy of a model; None if it is one itself."""
     if study.card.spec.untrained_seed is not None:
         return None
-    return study_of(work, study.items, study.card.spec.untrained(), study.plan.spec)
+    return study_of(work, study.items, study.card.spec.untrained(seed), study.plan.spec)
 
 
 def reading(

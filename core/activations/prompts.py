@@ -12,7 +12,7 @@ component with it: .93).
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from core import CoreError
 from core.models.opened import text_ids
@@ -86,6 +86,38 @@ PRESETS: Final = {
         centred_over="rows",
     ),
 }
+
+#: Other ways to put the same action, each beside the default; a chat turn is the model's own.
+TEMPLATES: Final = {
+    "bare": "{action}",
+    "is morally": ReadSpec().template,
+    "morally speaking": "Morally speaking, {action} is",
+    "people think": "People think that {action} is",
+    "right or wrong": "Is it right or wrong? {action}. It is",
+}
+#: The turn of a model that has no chat template.
+PLAIN_TURN: Final = "User: {action}\nAssistant:"
+
+
+def chat_turn(model: "OpenModel") -> str:
+    """Return a template that puts the action as a user's turn, as the model's chat has it.
+
+    ``PLAIN_TURN`` where the model has no chat template, or one that refuses or changes the text.
+    """
+    from jinja2 import TemplateError
+
+    tokenizer: Any = model.tokenizer
+    if not tokenizer.chat_template:
+        return PLAIN_TURN
+    said = [{"role": "user", "content": "{action}"}]
+    try:
+        turn = str(tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False))
+    except TemplateError:
+        return PLAIN_TURN
+    [ids] = text_ids(model, ["{action}"])
+    if tokenizer.bos_token and ids[:1] == [tokenizer.bos_token_id]:  # it is put there once more
+        turn = turn.removeprefix(tokenizer.bos_token)
+    return turn if turn.count("{action}") == 1 else PLAIN_TURN
 
 
 def encode(model: "OpenModel", prompts: Sequence[str], max_tokens: int) -> list[list[int]]:

@@ -14,6 +14,8 @@ from core.diagnosis.controls import FurtherControls
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.evidence_report import Evidence
 from core.diagnosis.report import Diagnosed
+from core.diagnosis.seeds import SEEDS, Copy
+from core.diagnosis.templates import Phrasing
 from core.diagnosis.waterfall import Step
 from core.layers import EMBEDDING
 from core.measures.result import Test
@@ -71,6 +73,8 @@ def diagnose(
     spec: DiagnosisSpec,
     *,
     control: bool = True,
+    templates: bool = False,
+    seeds: bool = False,
 ) -> Diagnoses:
     """Run the four tests at every layer of a model and of its untrained copy.
 
@@ -80,15 +84,25 @@ def diagnose(
         pooling: Which pooled state; ``both``: each that is read; None: the first of them.
         spec: How to measure; its pooling is not looked at.
         control: Measure the untrained copy as well, where the model is none itself.
+        templates: Besides, the headlines under other templates.
+        seeds: Besides, untrained copies of more seeds, at the chosen layers.
 
     Raises:
-        CoreError: A number or pooling cannot be, or one of the two models cannot read the items.
+        CoreError: A number or pooling cannot be, one of the two models cannot read the items, or
+            seeds are asked for where there is no untrained copy.
     """
     _check(spec)
     study = study_of(desk, asked)
     poolings = study.plan.spec.poolings if pooling == "both" else (chosen_pooling(study, pooling),)
     # Described before any weights are opened: a copy that does not fit is told at once.
     copy = untrained(desk.work, study) if control else None
+    if seeds and copy is None:
+        raise CoreError(
+            "There is no untrained copy to draw with more seeds: it was left out, or the model is "
+            "one itself. Leave --untrained-seeds out, or --no-control and --untrained."
+        )
+    drawn_copies = (untrained(desk.work, study, seed) for seed in SEEDS if seeds)
+    copies = [one for one in drawn_copies if one is not None]
     found, kept = [], True
     for one in poolings:
         here = replace(spec, pooling=one)
@@ -98,7 +112,12 @@ def diagnose(
         own = _made(desk, jobs.diagnosis(desk.work, study, here))
         other = None if copy is None else _made(desk, jobs.diagnosis(desk.work, copy, here))
         leaderboard_rows.keep(desk.work.store, own, other)
-        found.append(Diagnosed(own, other))
+        drawn = jobs.untrained_seeds(desk.work, own, copies) if copies else None
+        phrased = jobs.phrasings(desk.work, own) if templates else None
+        kept &= all(made.has() for made in (drawn, phrased) if made is not None)
+        copied: list[Copy] = desk.make(drawn) if drawn else []
+        told: list[Phrasing] = desk.make(phrased) if phrased else []
+        found.append(Diagnosed(own, other, copied, told))
     return Diagnoses(found, kept)
 
 

@@ -106,7 +106,15 @@ def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     spec = DiagnosisSpec(
         scaling=args.scaling, draws=args.draws, shuffles=args.shuffles, seed=args.seed
     )
-    found = measure.diagnose(desk, _asked(args), args.pooling, spec, control=not args.no_control)
+    found = measure.diagnose(
+        desk,
+        _asked(args),
+        args.pooling,
+        spec,
+        control=not args.no_control,
+        templates=args.templates,
+        seeds=args.untrained_seeds,
+    )
     study = found.several[0].diagnosis.study
     repaired = measure.repair(desk, study, spec) if args.waterfall else None
     controlled = measure.control(desk, found.several) if args.controls else None
@@ -320,6 +328,18 @@ def _add_diagnose(add: Any) -> None:
         action="store_true",
         help="besides, whether it is moral: the tests on how pleasant plain things are (the model "
         "reads 240 texts more), the probe's selectivity, typicality at equal length",
+    )
+    diagnose.add_argument(
+        "--templates",
+        action="store_true",
+        help="besides, how far each headline differs between six ways to put the action: the "
+        "model reads the items five times more",
+    )
+    diagnose.add_argument(
+        "--untrained-seeds",
+        action="store_true",
+        help="besides, five untrained copies instead of one, at the chosen layers: verdicts must "
+        "clear the highest",
     )
     diagnose.add_argument(
         "--receipt", type=Path, metavar="FILE", help="write all that the figures depend on as JSON"

@@ -1,26 +1,38 @@
-"""Measuring as jobs of one workbench: evidence, the four tests, the waterfall, the standing."""
+"""Measuring as jobs of one workbench: evidence, the four tests, what they hang on, waterfall."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from core import CoreError
 from core.activations.extraction import LostStatesError, States
 from core.activations.jobs import reading, untrained, with_states
-from core.activations.prompts import Pooling
+from core.activations.prompts import PLAIN_TURN, TEMPLATES, Pooling, ReadSpec, chat_turn
 from core.activations.study import Study, has_picture, open_study
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.controls import FurtherControls, further_controls, other_concept
-from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests
+from core.diagnosis.diagnosis import (
+    Diagnosis,
+    DiagnosisSpec,
+    four_tests,
+    layer_tests,
+    study_cohort,
+)
 from core.diagnosis.evidence import evidence, model_figures
 from core.diagnosis.evidence_report import Evidence
+from core.diagnosis.layer import LayerDiagnosis
+from core.diagnosis.seeds import Copy
+from core.diagnosis.templates import CHAT, FORMAT, Phrasing, measure_template, own_phrasing
 from core.diagnosis.waterfall import Waterfall, paper_read, plain_read, waterfall
-from core.measures.cohort import DRAWS
+from core.measures.cohort import DRAWS, Cohort
+from core.measures.result import Test
 from core.models.card import describe
 from core.models.spec import ModelError
-from core.runtime.made import Made
-from core.runtime.progress import Report, silent
-from core.runtime.store import CacheError
+from core.runtime.made import Made, artefact, read_json, write_json
+from core.runtime.progress import Report, part, silent
+from core.runtime.store import CacheError, library_version
 from core.statistics.scaling import Scaling
 from core.workbench import Workbench
 
@@ -108,6 +120,124 @@ def keep_standing(work: Workbench, study: Study, spec: DiagnosisSpec) -> None:
             mine = study.card.spec == whole.untrained()
             copy = study if mine else untrained(work, original)
         leaderboard_rows.keep_study(work.store, original, copy, spec)
+
+
+def untrained_seeds(work: Workbench, found: Diagnosis, copies: Sequence[Study]) -> Made[list[Copy]]:
+    """Return untrained copies of a model at the layers that its tests chose.
+
+    Args:
+        work: The process's workbench.
+        found: The model's diagnosis.
+        copies: The same items as read by copies of several seeds.
+    """
+    layers, cohort = sorted(set(found.chosen.values())), study_cohort(found.study, found.spec)
+    parts = [
+        {layer: layer_tests(work.store, one, found.spec, layer, cohort) for layer in layers}
+        for one in copies
+    ]
+    readings = [reading(work, one) for one in copies]
+    every = [one for tests in parts for one in tests.values()]
+
+    def opened() -> list[Copy] | None:
+        copies: list[Copy] = []
+        for tests in parts:
+            copy = {layer: found for layer, one in tests.items() if (found := one.open())}
+            if len(copy) < len(tests):
+                return None
+            copies.append(copy)
+        return copies
+
+    def make(report: Report) -> list[Copy]:
+        made: list[Copy] = []
+        for number, (tests, read) in enumerate(zip(parts, readings, strict=True)):
+            report(number, len(parts), f"measuring untrained copies · {number} of {len(parts)}")
+            made.append(with_states(read, partial(_each, tests))(silent))
+        return made
+
+    return Made(
+        "untrained seeds",
+        {"seeds": [one.key for one in every]},
+        has=lambda: all(one.has() for one in every),
+        open=opened,
+        make=make,
+        title=f"Measuring {len(copies)} untrained copies of {found.study.card.name}",
+        # What was measured needs no states, such as those of the first copy.
+        needs=tuple(
+            read
+            for tests, read in zip(parts, readings, strict=True)
+            if not all(one.has() for one in tests.values())
+        ),
+    )
+
+
+def _each(tests: Mapping[int, Made[LayerDiagnosis]], _: Report) -> Copy:
+    return {layer: one.get() for layer, one in tests.items()}
+
+
+def phrasings(work: Workbench, found: Diagnosis) -> Made[list[Phrasing]]:
+    """Return the headlines under other templates, read and measured in one job.
+
+    Which chat turn a model has is known only once its tokenizer is open.
+
+    Args:
+        work: The process's workbench.
+        found: The diagnosis under its own template, which chose the layers.
+    """
+    study, spec = found.study, found.spec
+    own = own_phrasing(found)
+
+    def make(report: Report) -> list[Phrasing]:
+        turn = chat_turn(work.shelf.get(study.card.spec, part(report, 0.0, 0.05)))
+        others = {name: one for name, one in {**TEMPLATES, CHAT: turn}.items() if one != own[1]}
+        cohort, told = study_cohort(study, spec), [own]
+        for number, (name, template) in enumerate(others.items()):
+            start, step = 0.05 + 0.95 * number / len(others), 0.95 / len(others)
+            how = replace(study.plan.spec, template=template, poolings=(spec.pooling,))
+            read = reading(work, open_study(study.items, study.card, how))
+            if not read.has():
+                read.make(part(report, start, start + 0.6 * step))
+            report(start + 0.6 * step, 1, f"measuring “{template}”")
+            told.append(Phrasing(name, template, _under(work, found, how, cohort, read)))
+        return told
+
+    return artefact(
+        work.store,
+        "templates",
+        {
+            "format": FORMAT,
+            **study.plan.base_key(),
+            **study.plan.weighing(),
+            "items": study.items.digest,
+            "pooling": spec.pooling,
+            "scaling": spec.scaling,
+            "seed": spec.seed,
+            "own": own.template,
+            "chosen": dict(found.chosen),
+            "templates": [*TEMPLATES.values(), PLAIN_TURN],
+            "versions": {name: library_version(name) for name in ("numpy", "scikit-learn")},
+        },
+        read=read_json("templates.json", _phrasings),
+        write=write_json("templates.json", lambda told: [one._asdict() for one in told]),
+        make=make,
+        title=f"Reading the items under other templates with {study.card.name}",
+        lane="model",
+    )
+
+
+def _under(
+    work: Workbench, found: Diagnosis, how: ReadSpec, cohort: Cohort, read: Made[States]
+) -> dict[Test, float]:
+    """Measure one template; states that prove to be lost are read again."""
+    study, spec = open_study(found.study.items, found.study.card, how), found.spec
+
+    def measure(_: Report) -> dict[Test, float]:
+        return measure_template(work.store, study, found.chosen, spec.pooling, spec.scaling, cohort)
+
+    return with_states(read, measure)(silent)
+
+
+def _phrasings(told: list[dict[str, Any]]) -> list[Phrasing]:
+    return [Phrasing(**one) for one in told]
 
 
 def repaired(

@@ -16,6 +16,8 @@ from core.diagnosis.diagnosis import Diagnosis
 from core.diagnosis.evidence_report import heading
 from core.diagnosis.layer import LayerDiagnosis
 from core.diagnosis.receipt import as_json, receipt
+from core.diagnosis.seeds import Copy, seeds_line
+from core.diagnosis.templates import Phrasing, spread, spread_verdict, templates_line
 from core.diagnosis.verdicts import CONTROLS, RULE, Level, Score, Verdict, layer_verdict, scorecard
 from core.diagnosis.waterfall import Step
 from core.layers import layer_name
@@ -54,10 +56,16 @@ class Diagnosed:
     untrained: Diagnosis | None
     """Its untrained copy's; None if it was not measured, or the model is one itself."""
 
+    seeds: Sequence[Copy] = ()
+    """Several untrained copies at the chosen layers; none where only one was measured."""
+
+    phrasings: Sequence[Phrasing] = ()
+    """The headlines under several templates; none where only one was read."""
+
     @cached_property
     def scores(self) -> list[Score]:
         """The scorecard."""
-        return scorecard(self.diagnosis, self.untrained)
+        return scorecard(self.diagnosis, self.untrained, self.seeds)
 
     @cached_property
     def receipt(self) -> dict[str, Any]:
@@ -90,6 +98,7 @@ class Diagnosed:
         yield from facts(heading(self.diagnosis.study) | told)
         yield ""
         yield from self._scorecard()
+        yield from self._hangs_on()
         yield ""
         yield from self._layers()
         yield from self.problems.values()
@@ -106,6 +115,16 @@ class Diagnosed:
         controls = CONTROLS.values()
         head = ("test", "figure", "layer", "model", "labels shuffled", *controls, _HIGHEST)
         yield from aligned((*head, "verdict"), rows, left=(0, 1, len(head)))
+
+    def _hangs_on(self) -> Lines:
+        """Yield what the scorecard hangs on beside the texts: template, draw of random weights."""
+        if self.seeds or self.phrasings:
+            yield ""
+        for score in self.scores:
+            if self.phrasings:
+                yield f"{score.test}: {templates_line(score, self.phrasings)}"
+            if self.seeds:
+                yield f"{score.test}: {seeds_line(score.seeds)}"
 
     def _layers(self) -> Lines:
         rows = [
@@ -186,7 +205,38 @@ class Diagnosed:
             "figures": [_without_nan(record) for record in self.records()],
             "problems": self.problems,
             "receipt": self.receipt,
+            **self._hang_record(),
         }
+
+    def _hang_record(self) -> dict[str, Any]:
+        """Return spread over templates and seeds as JSON values, of what was measured."""
+        record: dict[str, Any] = {}
+        if self.phrasings:
+            record["templates"] = {
+                "read": [
+                    {**one._asdict(), "figures": _without_nan(one.figures)}
+                    for one in self.phrasings
+                ],
+                "spread": {one.test: _spread_record(one, self.phrasings) for one in self.scores},
+            }
+        if self.seeds:
+            record["untrained_seeds"] = {
+                one.test: [_without_nan(copy._asdict()) for copy in one.seeds]
+                for one in self.scores
+            }
+        return record
+
+
+def _spread_record(score: Score, phrasings: Sequence[Phrasing]) -> dict[str, Any]:
+    found = spread(phrasings, score.test, score.figure.observed)
+    return _without_nan(
+        {
+            **{name: getattr(found, name) for name in ("n", "sd", "low", "high")},
+            "total_low": found.total.low,
+            "total_high": found.total.high,
+            "verdict": spread_verdict(score, found).words,
+        }
+    )
 
 
 def _score_row(score: Score) -> tuple[str, ...]:
@@ -246,7 +296,7 @@ def _ceiling_record(found: Ceiling) -> dict[str, Any]:
     return record
 
 
-def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nan(record: Mapping[Any, Any]) -> dict[str, Any]:
     return {name: None if value != value else value for name, value in record.items()}
 
 

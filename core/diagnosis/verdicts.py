@@ -4,7 +4,7 @@ A figure must clear everything that could explain it without moral knowledge: sh
 words, the length, the embedding, and an untrained copy of the model, which sees the words as well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from core.diagnosis.diagnosis import Diagnosis
 from core.diagnosis.layer import LayerDiagnosis
+from core.diagnosis.seeds import Copy, highest_of
 from core.layers import EMBEDDING
 from core.measures.result import TESTS, Measurement, Test
 from core.statistics.bootstrap import Estimate
@@ -29,9 +30,10 @@ RULE: Final = (
     "Rule: a model's whole 95 % interval must lie above the band of labels shuffled within each "
     "foundation (knowing the topic is not enough; else “not distinguishable from chance”) and "
     "above the interval of each control: word counts (runs of characters where a script has no "
-    "blanks), sentence length, the embedding layer, an untrained copy (else “no better than …”). "
-    "Only then: “structure beyond all controls”. The layer is chosen on one half of the texts; "
-    "figure, band and controls of the scorecard come from the other half."
+    "blanks), sentence length, the embedding layer, an untrained copy, of several seeds the "
+    "highest (else “no better than …”). Only then: “structure beyond all controls”. The layer is "
+    "chosen on one half of the texts; figure, band and controls of the scorecard come from the "
+    "other half."
 )
 
 
@@ -91,13 +93,20 @@ class Score:
     verdict: Verdict
     """What may be said."""
 
+    seeds: tuple[Estimate, ...] = ()
+    """The figure of each untrained copy; none where only one was measured. The control is then
+    their mean, with the lowest and highest end of their intervals."""
 
-def scorecard(diagnosis: Diagnosis, untrained: Diagnosis | None = None) -> list[Score]:
+
+def scorecard(
+    diagnosis: Diagnosis, untrained: Diagnosis | None = None, seeds: Sequence[Copy] = ()
+) -> list[Score]:
     """Return one score per test that some layer can compute, in the order of ``TESTS``.
 
     Args:
         diagnosis: The model's.
         untrained: Its untrained copy's, measured alike; None if there is none.
+        seeds: Several untrained copies at the chosen layers, that one among them.
     """
     scores = []
     for test in TESTS:
@@ -109,9 +118,12 @@ def scorecard(diagnosis: Diagnosis, untrained: Diagnosis | None = None) -> list[
             name: one.reported(test).observed
             for name, one in controls_of(diagnosis, layer, untrained).items()
         }
+        copies = tuple(one[layer].reported(test).observed for one in seeds)
+        if copies:
+            controls["untrained"] = highest_of(copies)
         said = verdict(figure.observed, figure.shuffled, controls)
         chance = diagnosis.highest_by_chance(test)
-        scores.append(Score(test, layer, figure, controls, chance, said))
+        scores.append(Score(test, layer, figure, controls, chance, said, copies))
     return scores
 
 

@@ -7,6 +7,7 @@ from pages.diagnosis import (
     figure_table,
     further,
     pack,
+    robust,
     run,
     scorecard,
     waterfall,
@@ -27,7 +28,10 @@ with opened_study(
             untrained = None
             with frame.told():
                 untrained = run.untrained(study, choice.spec)
-            scorecard.show(scored(found, untrained), set_name)
+            hangs = robust.made(found, untrained)
+            seeds, phrasings = robust.kept(hangs)
+            scorecard.show(scored(found, untrained, seeds), phrasings, set_name)
+            robust.offer(hangs)
             charts = further.show(found)
             charts += curves.show(found, untrained, choice)
             charts += at_layer.show(found, choice, set_name)

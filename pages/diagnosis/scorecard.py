@@ -7,6 +7,8 @@ import streamlit as st
 
 from core.charts import config
 from core.diagnosis import plots as diagnosis_plots
+from core.diagnosis.seeds import seeds_line
+from core.diagnosis.templates import Phrasing, templates_line
 from core.diagnosis.verdicts import RULE, Level, Score
 from core.diagnosis.view import ceiling_text, summary
 from core.layers import layer_name
@@ -49,8 +51,14 @@ _BADGES: Final[dict[Level, tuple[str, str]]] = {
 }
 
 
-def show(scores: Sequence[Score], set_name: str) -> None:
-    """Draw the cards, the rule, and what people themselves reach."""
+def show(scores: Sequence[Score], phrasings: Sequence[Phrasing], set_name: str) -> None:
+    """Draw the cards, the rule, and what people themselves reach.
+
+    Args:
+        scores: Of the tests.
+        phrasings: The headlines under several templates; none where only one was read.
+        set_name: Name of the set.
+    """
     st.subheader(summary(scores), anchor="scorecard")
     by_test = {score.test: score for score in scores}
     for column, test in zip(st.columns(4), TESTS, strict=True):
@@ -58,7 +66,7 @@ def show(scores: Sequence[Score], set_name: str) -> None:
             name = f"<p class='ms-note'>{test.capitalize()}</p>"
             st.html(f"{name}<p class='ms-question'>{QUESTIONS[test]}</p>")
             if test in by_test:
-                _card(by_test[test])
+                _card(by_test[test], phrasings)
             else:
                 _verdict("nothing", "not computable at any layer")
                 st.caption(_TESTS[test][1])
@@ -71,7 +79,7 @@ def _verdict(level: Level, words: str) -> None:
     st.markdown(f":{colour}[{sign} **{words}**]")  # a badge would cut long words
 
 
-def _card(score: Score) -> None:
+def _card(score: Score, phrasings: Sequence[Phrasing]) -> None:
     observed = score.figure.observed
     value, bounds = in_parts(observed)
     st.html(
@@ -86,5 +94,9 @@ def _card(score: Score) -> None:
         alt=f"{score.test}: {interval(observed)} beside shuffled labels and controls; "
         f"{score.verdict.words}.",
     )
+    if phrasings:
+        st.caption(templates_line(score, phrasings))
+    if score.seeds:
+        st.caption(seeds_line(score.seeds))
     chance = interval(score.highest_by_chance)
     st.caption(f"{_TESTS[score.test][1]}  \nHighest of all layers with shuffled labels: {chance}.")

@@ -66,10 +66,10 @@ def study(set_name: str, model: str, read: ReadSpec) -> Study:
     return activations_jobs.study_of(workbench(), items(set_name), ModelSpec.parse(model), read)
 
 
-@st.cache_resource(show_spinner=False, max_entries=16, hash_funcs=NAMES)
-def untrained(study: Study) -> Study | None:
-    """Return the study of a model's untrained copy; None if it is one itself."""
-    return activations_jobs.untrained(workbench(), study)
+@st.cache_resource(show_spinner=False, max_entries=32, hash_funcs=NAMES)
+def untrained(study: Study, seed: int = 0) -> Study | None:
+    """Return the study of an untrained copy of a model; None if it is one itself."""
+    return activations_jobs.untrained(workbench(), study, seed)
 
 
 def opened(made: Made[T]) -> T | None:

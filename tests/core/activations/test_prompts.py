@@ -9,9 +9,12 @@ import torch
 from core import CoreError
 from core.activations.prompts import (
     KEPT_END,
+    PLAIN_TURN,
     PRESETS,
+    TEMPLATES,
     ReadSpec,
     batches,
+    chat_turn,
     collate,
     encode,
     pooling_masks,
@@ -200,3 +203,34 @@ def test_poolings_by_hand(side):
 def test_a_pad_token_that_is_also_a_real_token_is_pooled_where_it_is_real():
     masks = pooling_masks(collate([[1, 4, 1], [4]], pad=1)["attention_mask"], ("mean",))
     assert torch.equal(masks["mean"], torch.tensor([[False, True, True], [True, False, False]]))
+
+
+# Other ways to put the same ---------------------------------------------------------------------
+
+
+def test_there_are_at_least_five_ways_to_put_an_action_the_default_among_them():
+    asked = {ReadSpec(template=one).prompt("lying to a friend") for one in TEMPLATES.values()}
+    assert len(asked) == len(TEMPLATES) >= 5
+    assert ReadSpec().template in TEMPLATES.values()
+    assert "lying to a friend" in asked  # bare
+
+
+def test_a_chat_turn_is_the_models_own_without_a_second_start(llama, gpt2, monkeypatch):
+    assert chat_turn(llama) == PLAIN_TURN
+    template = "<s>U: {{ messages[0].content }}\nA:"
+    monkeypatch.setattr(llama.tokenizer, "chat_template", template)
+    assert chat_turn(llama) == "U: {action}\nA:"
+    monkeypatch.setattr(gpt2.tokenizer, "chat_template", template)  # it puts nothing before a text
+    assert chat_turn(gpt2) == "<s>U: {action}\nA:"
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ raise_exception('roles') }}", "{% if %}", "U: {{ messages[0].content | upper }}", "A:"],
+)
+def test_a_chat_template_that_fails_or_loses_the_text_gives_a_plain_turn(
+    llama, monkeypatch, template
+):
+    monkeypatch.setattr(llama.tokenizer, "chat_template", template)
+    assert chat_turn(llama) == PLAIN_TURN
+    assert ReadSpec(template=PLAIN_TURN).prompt("Lying.") == "User: Lying\nAssistant:"

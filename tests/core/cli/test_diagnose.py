@@ -177,6 +177,39 @@ def test_without_control_no_verdict_claims_an_untrained_copy(diagnose):
 
 
 @pytest.mark.slow
+def test_templates_and_untrained_seeds_stand_below_the_scorecard_and_are_kept(diagnose):
+    asked = ("--templates", "--untrained-seeds")
+    status, out, _ = diagnose(*asked)
+    assert status == 0
+    lines = out.splitlines()
+    for test in TESTS:
+        assert sum(line.startswith(f"{test}: 6 templates: ") for line in lines) == 1
+        assert sum(line.startswith(f"{test}: Untrained copies, 5 seeds: ") for line in lines) == 1
+    status, again, err = diagnose(*asked)
+    assert err == ""
+    assert again.splitlines() == ["All of this was measured before: nothing to do.", *lines]
+    record = json.loads(diagnose(*asked, "--json")[1])
+    assert [one["name"] for one in record["templates"]["read"]][::5] == ["own", "chat turn"]
+    for score in record["scorecard"]:
+        spread, seeds = (
+            one[score["test"]] for one in (record["templates"]["spread"], record["untrained_seeds"])
+        )
+        assert spread["n"] == 6
+        assert spread["total_low"] <= score["low"] < score["high"] <= spread["total_high"]
+        assert score["untrained_high"] == max(one["high"] for one in seeds)
+    quick = json.loads(diagnose("--json")[1])
+    assert not {"templates", "untrained_seeds"} & set(quick)
+    assert quick["receipt"]["figures"] == record["receipt"]["figures"]
+
+
+@pytest.mark.usefixtures("diagnosed")
+def test_seeds_without_an_untrained_copy_are_refused(diagnose):
+    status, _, err = diagnose("--no-control", "--untrained-seeds")
+    assert status != 0
+    assert "no untrained copy to draw with more seeds" in err
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_new")
 def test_an_untrained_model_has_no_copy_of_its_own(diagnose):
     record = json.loads(diagnose("--untrained", "--json")[1])

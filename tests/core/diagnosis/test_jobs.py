@@ -1,16 +1,20 @@
 """Measuring as jobs: layers measured once, four tests after the reading, a waterfall in turn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from core.activations.jobs import reading, study_of
-from core.activations.prompts import PRESETS, ReadSpec
+from core import CoreError
+from core.activations.jobs import reading, study_of, untrained
+from core.activations.prompts import PLAIN_TURN, PRESETS, TEMPLATES, ReadSpec
 from core.diagnosis import jobs
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.evidence import evidence
-from core.diagnosis.jobs import diagnosis, measured, repaired
+from core.diagnosis.jobs import diagnosis, measured, phrasings, repaired, untrained_seeds
+from core.diagnosis.seeds import SEEDS
 from core.layers import EMBEDDING
-from tests.core.benches import closed, done, finish
+from tests.core.benches import closed, done, failed, finish
 
 FEW = DiagnosisSpec(draws=5, shuffles=5)
 
@@ -172,3 +176,82 @@ def test_states_that_prove_to_be_lost_are_read_again_in_the_same_job(bench, few_
     assert bench.store.notices
     np.testing.assert_array_equal(reading(bench, few_study).open().prompt_states(1, "mean"), kept)
     finish(bench, diagnosis(bench, few_study, FEW))
+
+
+# What the scorecard hangs on --------------------------------------------------------------------
+
+
+def diagnosed(bench, study):
+    finish(bench, diagnosis(bench, study, FEW))
+    return diagnosis(bench, study, FEW).open()
+
+
+def test_five_untrained_seeds_are_read_and_measured_at_the_chosen_layers(
+    bench, few_study, monkeypatch
+):
+    found = diagnosed(bench, few_study)
+    copies = [untrained(bench, few_study, seed) for seed in SEEDS]
+    assert len({copy.card.identity for copy in copies}) == 5
+    first = diagnosed(bench, copies[0])
+    made = untrained_seeds(bench, found, copies)
+    assert [read.title for read in made.needs] == [
+        f"Reading 24 texts with {copy.card.name}" for copy in copies[1:]
+    ]
+    assert made.open() is None
+    finish(bench, made)
+    seeds = made.open()
+    assert [set(copy) for copy in seeds] == [set(found.chosen.values())] * 5
+    layer = found.chosen["dimensional"]
+    values = [copy[layer].reported("dimensional").observed for copy in seeds]
+    assert values[0] == first.layers[layer].reported("dimensional").observed
+    assert len(set(values)) == 5
+    again = closed(bench, monkeypatch)
+    assert again.runner.ensure(untrained_seeds(again, found, copies)) is None
+
+
+def test_other_templates_are_read_and_measured_in_one_job_and_kept(bench, few_study, monkeypatch):
+    found = diagnosed(bench, few_study)
+    made = phrasings(bench, found)
+    assert made.open() is None
+    (job,) = finish(bench, made)
+    told = made.open()
+    assert [one.name for one in told] == [
+        "own",
+        *(name for name, one in TEMPLATES.items() if one != ReadSpec().template),
+        "chat turn",
+    ]
+    assert told == job.result
+    assert told[-1].template == PLAIN_TURN
+    assert {one.template for one in told} == {*TEMPLATES.values(), PLAIN_TURN}
+    for one in told:
+        assert set(one.figures) == set(found.chosen)
+    layer = found.chosen["dimensional"]
+    observed = found.layers[layer].reported("dimensional").observed.value
+    values = [one.figures["dimensional"] for one in told]
+    assert values[0] == observed
+    assert len(set(values)) == len(values)
+    again = closed(bench, monkeypatch)
+    assert again.runner.ensure(phrasings(again, found)) is None
+    other = replace(found, spec=replace(FEW, seed=1))
+    assert not phrasings(again, other).has()
+
+
+def test_templates_that_were_read_before_the_job_was_stopped_are_not_read_again(
+    bench, few_study, monkeypatch
+):
+    found, seen = diagnosed(bench, few_study), []
+
+    def stopped(*what):
+        seen.append(what)
+        if len(seen) == 2:
+            raise CoreError("Stopped.")
+        return {}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "measure_template", stopped)
+        assert failed(bench.runner.ensure(phrasings(bench, found))) == "Stopped."
+    how = [ReadSpec(template=TEMPLATES[name], poolings=("mean",)) for name in TEMPLATES]
+    reads = [reading(bench, study_of(bench, few_study.items, few_study.card.spec, h)) for h in how]
+    assert [read.has() for read in reads] == [True, True, True, False, False]
+    finish(bench, phrasings(bench, found))
+    assert all(read.has() for read in reads)

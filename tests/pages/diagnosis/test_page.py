@@ -170,6 +170,25 @@ def test_everything_is_on_the_page(open_diagnosed, complaints):
     assert labels == ["CSV", "Parquet", "Charts as HTML", "Receipt"]
 
 
+def test_other_templates_and_untrained_seeds_are_offered_then_stand_on_the_cards(
+    open_diagnosed, work, complaints
+):
+    app = open_diagnosed()
+    assert work.runner.jobs() == []  # the first verdicts wait for neither
+    assert "templates: " not in words(app)
+    button(app, "Read other templates").click().run()
+    finish(app, work)
+    assert complaints(app) == []
+    assert words(app).count("6 templates: ") == 4
+    button(app, "Measure 5 untrained seeds").click().run()
+    for _ in range(5):  # four are read, then measured
+        finish(app, work)
+    assert complaints(app) == []
+    assert words(app).count("Untrained copies, 5 seeds: ") == 4
+    labels = [one.label for one in app.button]
+    assert not {"Read other templates", "Measure 5 untrained seeds"} & set(labels)
+
+
 def test_every_chart_and_table_has_a_name(open_diagnosed):
     app = open_diagnosed()
     assert all(len(one.proto.alt) > 20 for one in app.get("plotly_chart"))
