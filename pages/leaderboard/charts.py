@@ -7,6 +7,7 @@ import streamlit as st
 
 from core import exports
 from core.charts import config
+from core.leaderboard import effects as leaderboard_effects
 from core.leaderboard import plots as leaderboard_plots
 from core.leaderboard import view as leaderboard_view
 from pages.leaderboard.table import Choice
@@ -47,6 +48,31 @@ def show(choice: Choice) -> None:
             column_config=dict.fromkeys(("lowest", "median", "highest"), _NUMBER),
             alt=f"Models of each {choice.group} with lowest, median and highest figure.",
         )
+
+
+def effects(choice: Choice) -> None:
+    """Draw whether size and training go with the figures, a model counting once."""
+    st.subheader("Size and training", anchor="effects")
+    found = leaderboard_effects.effects(choice.rows)
+    st.markdown(leaderboard_effects.told(found, choice.test))
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        found,
+        hide_index=True,
+        key="effects",
+        column_config={
+            **dict.fromkeys(("effect", "low", "high", "chance", "p"), _NUMBER),
+            "p_together": number("p, all counted", format="%.3f", help="Holm, over all rows."),
+            "models": number(help="The unit: neither layers nor texts add to it."),
+            "note": st.column_config.TextColumn(width="large"),
+        },
+        alt="Association of each test's figure with parameters and training, over models.",
+    )
+    st.caption(
+        "One figure of each trained model; untrained copies are left out, runs of one model "
+        "averaged. p: share of the arrangements of figures over models that go as far; within "
+        "families where these allow it, since sisters share data and recipe."
+    )
 
 
 def _legend(rows: pd.DataFrame) -> None:

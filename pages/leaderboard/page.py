@@ -19,4 +19,5 @@ with frame.told():
     else:
         choice = table.ask(board)
         charts.show(choice)
+        charts.effects(choice)
         charts.table(board, choice)
