@@ -11,12 +11,13 @@ from core.comparison.pairs import Comparison, SideMap
 from core.comparison.profiles import Profile
 from core.comparison.sides import LETTERS, Side, depth_of
 from core.diagnosis.diagnosis import Diagnosis
+from core.diagnosis.templates import Phrasing
 from core.foundations import FOUNDATIONS
 from core.layers import EMBEDDING, layer_name
 from core.maps.view import Colouring
 from core.measures.result import TESTS, Test
 from core.statistics.bootstrap import Estimate
-from core.wording import interval
+from core.wording import interval, number
 
 #: What a larger and a smaller figure of a test mean, said of a model.
 _MORE: Final[dict[Test, str]] = {
@@ -97,6 +98,32 @@ def unsure_sentence(differences: Sequence[Difference]) -> str:
         if told:
             parts.append(f"{', '.join(told)} ({VERDICTS[level]})")
     return "; ".join(parts)
+
+
+def templates_sentence(
+    test: Test, first: Sequence[Phrasing], second: Sequence[Phrasing], name: str = "B"
+) -> str:
+    """Say how far a difference hangs on the template: both sides under the same, one by one.
+
+    Args:
+        test: Which test.
+        first: What A gives under several templates; none where only one was read.
+        second: The same of the other side.
+        name: How the other side is called.
+
+    Returns:
+        Empty where fewer than two templates were read by both.
+    """
+    own = {one.name: one.figures.get(test, np.nan) for one in first}
+    found = np.array([one.figures.get(test, np.nan) - own.get(one.name, np.nan) for one in second])
+    found = found[np.isfinite(found)]
+    if len(found) < 2:
+        return ""
+    low, high = (number(end, signed=True) for end in (found.min(), found.max()))
+    return (
+        f"{name} − A under each of {len(found)} templates: {low} to {high}, sd "
+        f"{number(found.std(ddof=1), 3)}"
+    )
 
 
 def alike_sentence(made: Comparison) -> str:

@@ -10,12 +10,15 @@ from core.comparison import view as comparison_view
 from core.comparison.differences import RULE, Difference
 from core.comparison.jobs import Found
 from core.comparison.sides import LETTERS
+from core.diagnosis import jobs as diagnosis_jobs
+from core.diagnosis.templates import Phrasing
 from core.measures.result import TESTS, Test
 from core.wording import interval
 from pages.compare import curves
 from pages.compare.choice import PLACES, Choice
 from pages.diagnosis.scorecard import QUESTIONS
 from pages.shared.address import bound
+from pages.shared.bench import opened, workbench
 
 _COLOURS: Final = {"beyond": "green", "labels": "orange", "noise": "gray", "nothing": "gray"}
 #: No icons: within a text their names would be read aloud.
@@ -41,15 +44,32 @@ def show(found: Found, choice: Choice) -> list[Any]:
         **bound("tests_at", "best", list(PLACES)),
     )
     pairs = found.best if choice.best else found.shown
+    # Templates are measured at the best layers alone.
+    phrased = _phrasings(found) if choice.best else []
     for column, test in zip(st.columns(4), TESTS, strict=True):
         with column.container(border=True, height="stretch"):
             layers = [found.layers(n, test, best=choice.best) for n in range(len(pairs))]
-            _card(test, [next(d for d in pair if d.test == test) for pair in pairs], layers)
+            differences = [next(d for d in pair if d.test == test) for pair in pairs]
+            _card(test, differences, layers, phrased)
     st.caption(RULE)
     return curves.show(found)
 
 
-def _card(test: Test, differences: list[Difference], layers: list[Any]) -> None:
+def _phrasings(found: Found) -> list[list[Phrasing]]:
+    """Return what each side gives under several templates; none where only one was read."""
+    phrased: list[list[Phrasing]] = []
+    for one in found.diagnoses:
+        kept: list[Phrasing] | None = opened(diagnosis_jobs.phrasings(workbench(), one))
+        phrased.append(kept or [])
+    return phrased
+
+
+def _card(
+    test: Test,
+    differences: list[Difference],
+    layers: list[Any],
+    phrased: list[list[Phrasing]],
+) -> None:
     name = f"<p class='ms-note'>{test.capitalize()}</p>"
     st.html(f"{name}<p class='ms-question'>{QUESTIONS[test]}</p>")
     sides = [differences[0].first, *(one.second for one in differences)]
@@ -62,7 +82,9 @@ def _card(test: Test, differences: list[Difference], layers: list[Any]) -> None:
             f"{letter} {interval(side)}" for letter, side in zip(LETTERS, sides, strict=False)
         ),
     )
-    for letter, one, at in zip(LETTERS[1:], differences, layers, strict=False):
+    for side, (letter, one, at) in enumerate(
+        zip(LETTERS[1:], differences, layers, strict=False), start=1
+    ):
         colour, sign = _COLOURS[one.level], _SIGNS[one.level]
         st.markdown(
             f"**{letter} − A** {interval(one.difference, signed=True)}  \n"
@@ -71,3 +93,7 @@ def _card(test: Test, differences: list[Difference], layers: list[Any]) -> None:
         st.caption(
             f"{comparison_view.at_layers(at, letter)} · shuffled labels {interval(one.shuffled)}"
         )
+        if phrased and (
+            said := comparison_view.templates_sentence(test, phrased[0], phrased[side], letter)
+        ):
+            st.caption(said)

@@ -24,8 +24,10 @@ from core.comparison.view import (
     moved_sentence,
     overlap_table,
     sure_sentence,
+    templates_sentence,
     unsure_sentence,
 )
+from core.diagnosis.templates import Phrasing
 from core.maps.displacement import Noise
 from core.maps.projection import Trust
 from core.measures.result import NOTHING, TESTS
@@ -103,6 +105,19 @@ def test_a_difference_that_shuffled_labels_give_too_is_none():
     assert headline(found).startswith("No difference beyond noise")
     difference = interval(found[2].difference, signed=True)
     assert f"clusters {difference} ({VERDICTS['labels']})" in unsure_sentence(found)
+
+
+def test_a_difference_is_told_under_each_template_that_both_read():
+    first = [Phrasing(name, "", {"gradient": 0.4}) for name in ("own", "bare", "chat turn")]
+    second = [
+        Phrasing(name, "", {"gradient": value})
+        for name, value in (("own", 0.1), ("bare", 0.2), ("chat turn", np.nan), ("other", 0.9))
+    ]
+    assert templates_sentence("gradient", first, second, "C") == (
+        "C − A under each of 2 templates: −0.30 to −0.20, sd 0.071"
+    )
+    assert templates_sentence("gradient", first, []) == ""
+    assert templates_sentence("dimensional", first, second) == ""
 
 
 def test_likeness_stands_beside_random_pairings(made):

@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 
 from core.activations.jobs import study_of, untrained
+from core.activations.prompts import ReadSpec
 from core.comparison import jobs as comparison_jobs
+from core.comparison.jobs import CompareSpec
+from core.comparison.sides import Side
+from core.diagnosis.diagnosis import four_tests
+from core.diagnosis.jobs import phrasings
 from core.measures.result import TESTS
+from core.models.spec import ModelSpec
 
 CARDS = [f"sides-{test}" for test in TESTS]
 CURVES = [f"depth-{test}" for test in TESTS]
@@ -238,6 +244,29 @@ def test_the_untrained_copy_is_held_against_the_trained_model(open_compared, com
     assert "A, trained" in app.selectbox(key="b").options
     told = words(app)
     assert told.index("untrained 0") < told.index("◆")
+
+
+def test_where_both_sides_read_other_templates_the_difference_stands_under_each(
+    open_compared, work, complaints
+):
+    app = open_compared()
+    assert "under each of" not in words(app)
+    for number in range(2):
+        study = study_of(
+            work,
+            work.items(dict(app.query_params)["set"]),
+            ModelSpec.parse(dict(app.query_params)["model"]),
+            ReadSpec(),
+        )
+        who = untrained(work, study) if number else study
+        spec = CompareSpec().diagnosis(Side(who, 1, "mean"))
+        made = phrasings(work, four_tests(work.store, who, spec).open())
+        while (job := work.runner.ensure(made)) is not None:
+            job.wait(WITHIN)
+            assert job.state == "done", job.error
+        app.run()
+        assert ("B − A under each of 6 templates" in words(app)) == bool(number)
+    assert complaints(app) == []
 
 
 def test_every_model_answers_the_same_prompt(open_compared, work, complaints):
