@@ -13,7 +13,8 @@ from core.dataset.pleasantness import pleasantness
 from core.diagnosis.concept import Beside, beside
 from core.diagnosis.diagnosis import FORMAT as DIAGNOSIS_FORMAT
 from core.diagnosis.diagnosis import Diagnosis, study_cohort
-from core.measures import partial_gradients, selectivity
+from core.measures import partial_gradients, selectivity, transfer
+from core.measures.cohort import cohort_of
 from core.measures.partial_gradients import Partial
 from core.measures.result import Test
 from core.measures.selectivity import Selectivity
@@ -27,6 +28,17 @@ from core.statistics.surface import surface
 _FORMAT: Final = 1
 
 
+class Directions(NamedTuple):
+    """AUROC of poles along directions: of the own set, of the other set, and own minus other."""
+
+    moral: Estimate
+    moral_crossed: Estimate
+    moral_difference: Estimate
+    pleasant: Estimate
+    pleasant_crossed: Estimate
+    pleasant_difference: Estimate
+
+
 class FurtherControls(NamedTuple):
     """What the further controls found; None where the test has no layer."""
 
@@ -35,6 +47,10 @@ class FurtherControls(NamedTuple):
 
     selectivity: Selectivity | None
     """The probe on control tasks, at the layer of the dimensional test."""
+
+    transfer: Directions | None
+    """Whether one concept's direction parts the other's poles, at the layer of the categorical
+    test."""
 
     partial: Partial | None
     """Typicality at equal length, negation and form, at the layer of the gradient test."""
@@ -52,10 +68,10 @@ def further_controls(store: Store, found: Diagnosis) -> Made[FurtherControls]:
         store: Where states and results lie.
         found: The model's four tests.
     """
-    study, chosen = found.study, found.chosen
-    pieces: dict[str, Made[Any]] = {
-        "concept": beside(store, study, other_concept(study), found.spec, chosen)
-    }
+    study, chosen, other = found.study, found.chosen, other_concept(found.study)
+    pieces: dict[str, Made[Any]] = {"concept": beside(store, study, other, found.spec, chosen)}
+    if "categorical" in chosen:
+        pieces["transfer"] = _transfer(store, found, other, chosen["categorical"])
     if "dimensional" in chosen:
         pieces["selectivity"] = _selectivity(store, found, chosen["dimensional"])
     if "gradient" in chosen:
@@ -63,7 +79,8 @@ def further_controls(store: Store, found: Diagnosis) -> Made[FurtherControls]:
 
     def joined(several_found: Sequence[Any]) -> FurtherControls:
         known = dict(zip(pieces, several_found, strict=True))
-        return FurtherControls(known["concept"], known.get("selectivity"), known.get("partial"))
+        others = (known.get(name) for name in ("selectivity", "transfer", "partial"))
+        return FurtherControls(known["concept"], *others)
 
     def measured(report: Report) -> FurtherControls:
         n = len(pieces)
@@ -90,6 +107,33 @@ def _key(found: Diagnosis, test: Test, layer: int) -> dict[str, Any]:
         "diagnosis": asdict(found.spec),
         "versions": {name: library_version(name) for name in ("numpy", "scipy", "torch")},
     }
+
+
+def _transfer(store: Store, found: Diagnosis, other: Study, layer: int) -> Made[Directions]:
+    def measured(report: Report) -> Directions:
+        report(0, 1, "directions of morality and pleasantness")
+        study, spec = found.study, found.spec
+        half = study_cohort(study, spec).second_half
+        plain = cohort_of(other.items, draws=spec.draws, shuffles=0, seed=spec.seed)
+        scaled, scaler = layer_states(store, study, layer, spec.pooling, spec.scaling)
+        raw = states_of(store, other).prompt_states(layer, spec.pooling)
+        moral = scaled[study.plan.rows][half.rows], half
+        pleasant = scaler.apply(raw)[other.plan.rows], plain
+        both = transfer.measure(*moral, *pleasant), transfer.measure(*pleasant, *moral)
+        return Directions(*both[0], *both[1])
+
+    return artefact(
+        store,
+        "transfer",
+        {
+            **_key(found, "categorical", layer),
+            "other": other.plan.key(layer, found.spec.pooling),
+            "other items": other.items.digest,
+        },
+        read=read_json("figures.json", partial(_estimates, Directions)),
+        write=write_json("figures.json", list),
+        make=measured,
+    )
 
 
 def _selectivity(store: Store, found: Diagnosis, layer: int) -> Made[Selectivity]:

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from core.charts import lay_out_rows
 from core.diagnosis.concept import Beside
+from core.diagnosis.controls import Directions
 from core.measures.partial_gradients import Partial
 from core.measures.selectivity import Selectivity
 from core.palette import CONTROL, CONTROL_COLOURS, MODEL
@@ -28,6 +29,20 @@ def concept_figure(row: Beside) -> go.Figure:
             ("difference", row.difference, CONTROL),
         ]
     )
+
+
+def transfer_figure(found: Directions) -> go.Figure:
+    """Draw how well both sets' poles are told apart along either direction; .5 is chance."""
+    figure = _rows(
+        [
+            ("moral, own", found.moral, MODEL),
+            ("moral, crossed", found.moral_crossed, CONTROL),
+            ("pleasant, own", found.pleasant, _OTHER),
+            ("pleasant, crossed", found.pleasant_crossed, CONTROL),
+        ]
+    )
+    figure.add_vline(x=0.5, line={"color": CONTROL, "width": 1, "dash": "dot"}, layer="below")
+    return figure.update_xaxes(range=[0.4, 1.02])
 
 
 def selectivity_figure(found: Selectivity) -> go.Figure:

@@ -74,26 +74,38 @@ def _card(column: Any, row: Beside) -> Any:
 
 
 def _others(found: FurtherControls) -> list[Any]:
-    """Show selectivity and partial typicality, each in words and drawn."""
-    drawn: list[Any] = []
-    first, second = st.columns(2)
-    with first.container(border=True, height="stretch"):
-        st.markdown("**Does the probe find the labels, or memorise words?**")
-        told = report.selectivity_text(found.selectivity)
-        if found.selectivity is not None:
-            drawn.append(plots.selectivity_figure(found.selectivity))
-            _chart("selectivity", drawn[-1], told)
-        st.markdown(told)
-        st.caption(report.SELECTIVITY_RULE)
-    with second.container(border=True, height="stretch"):
-        st.markdown("**Is typicality only length, negation or form?**")
-        told = report.partial_text(found.partial)
-        if found.partial is not None:
-            drawn.append(plots.partial_figure(found.partial))
-            _chart("partial", drawn[-1], told)
-        st.markdown(told)
-        st.caption(report.PARTIAL_RULE)
-    return drawn
+    """Show directions, selectivity and partial typicality, each drawn and in words."""
+    shown = (
+        (
+            "transfer",
+            "Is it the direction of pleasantness?",
+            found.transfer and plots.transfer_figure(found.transfer),
+            report.transfer_text(found.transfer),
+            report.TRANSFER_RULE,
+        ),
+        (
+            "selectivity",
+            "Does the probe find the labels, or memorise words?",
+            found.selectivity and plots.selectivity_figure(found.selectivity),
+            report.selectivity_text(found.selectivity),
+            report.SELECTIVITY_RULE,
+        ),
+        (
+            "partial",
+            "Is typicality only length, negation or form?",
+            found.partial and plots.partial_figure(found.partial),
+            report.partial_text(found.partial),
+            report.PARTIAL_RULE,
+        ),
+    )
+    for column, (name, question, figure, told, rule) in zip(st.columns(3), shown, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{question}**")
+            if figure is not None:
+                _chart(name, figure, told)
+            st.markdown(told)
+            st.caption(rule)
+    return [figure for _, _, figure, _, _ in shown if figure is not None]
 
 
 def _chart(name: str, figure: Any, alt: str) -> None:

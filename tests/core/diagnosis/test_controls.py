@@ -10,8 +10,13 @@ from core.activations.prompts import ReadSpec
 from core.dataset.sets import ItemSpec
 from core.diagnosis import controls_report as report
 from core.diagnosis.concept import Beside
-from core.diagnosis.controls import further_controls, other_concept
-from core.diagnosis.controls_plots import concept_figure, partial_figure, selectivity_figure
+from core.diagnosis.controls import Directions, further_controls, other_concept
+from core.diagnosis.controls_plots import (
+    concept_figure,
+    partial_figure,
+    selectivity_figure,
+    transfer_figure,
+)
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.jobs import further
 from core.measures.partial_gradients import Partial
@@ -91,6 +96,26 @@ def test_the_headline_claims_no_more_than_the_intervals():
     unknown = same._replace(difference=NOTHING)
     assert "cannot be compared" in report.concept_text([unknown])
     assert report.VERDICTS[unknown.level] == "not computable"
+
+
+@pytest.mark.parametrize(
+    ("own", "crossed", "difference", "said"),
+    [
+        (0.7, 0.5, 0.2, "more than pleasantness, whose direction is not shown to part them."),
+        (0.8, 0.6, 0.2, "parted by more than pleasantness."),
+        (0.7, 0.69, 0.01, "may be pleasantness"),
+        (0.51, 0.5, 0.01, "No direction is shown"),
+    ],
+)
+def test_directions_in_words(own, crossed, difference, said):
+    def around(value):
+        return Estimate(value, value - 0.05, value + 0.05)
+
+    side = around(0.9)
+    found = Directions(around(own), around(crossed), around(difference), side, side, side)
+    assert report.transfer_text(found).count(said) == 1
+    assert len(transfer_figure(found).data) == 4
+    assert "not computable" in report.transfer_text(found._replace(moral=NOTHING))
 
 
 @pytest.mark.parametrize(

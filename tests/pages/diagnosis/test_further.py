@@ -69,6 +69,7 @@ def test_from_the_offer_to_the_figures_while_the_verdicts_stand(
     assert kept is not None
     assert set(charts(app)) == {
         *(f"controls-{row.test}" for row in kept.concept),
+        "controls-transfer",
         "controls-selectivity",
         "controls-partial",
     }
