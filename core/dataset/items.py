@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.dataset.columns import PEOPLE
-from core.dataset.splits import split_of, text_group
+from core.dataset.splits import split_of, text_group, units
 from core.foundations import DIMENSIONS
+from core.statistics.bootstrap import group_numbers
 from core.statistics.words import count_words
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Items:
 
     @cached_property
     def split(self) -> NDArray[np.str_]:
-        """``train``, ``validation`` or ``test``, shape ``(n,)``; no text stands in two splits."""
+        """``train``, ``validation`` or ``test``, ``(n,)``; no text or ``unit`` stands in two."""
         return self._strings("split")
 
     @cached_property
@@ -155,6 +156,14 @@ class Items:
     def situation(self) -> NDArray[np.str_] | None:
         """Situation of each row, shape ``(n,)``, empty if not told; None if it never is."""
         return self._strings("situation") if "situation" in self.table.column_names else None
+
+    @cached_property
+    def unit(self) -> NDArray[np.int64] | None:
+        """Number of what each row is drawn with, ``(n,)``: as ``units``; None: it is the text."""
+        if self.situation is None:
+            return None
+        groups = self.table["text_group"].to_pylist()
+        return group_numbers(np.array(units(groups, self.situation.tolist())))
 
     def texts(self) -> list[str]:
         """Return the action texts as they stand in the source, one per item."""
@@ -211,7 +220,11 @@ def item_table(flat: "pa.Table", split_seed: int) -> "pa.Table":
     texts = ordered["text"].combine_chunks().dictionary_encode()
     unique, place = texts.dictionary.to_pylist(), texts.indices
     groups = [text_group(text) for text in unique]
-    splits = [split_of(group, split_seed) for group in groups]
+    row_groups = pa.array(groups, pa.string()).take(place)
+    own = row_groups.to_pylist()
+    if "situation" in flat.column_names:
+        own = units(own, ordered["situation"].to_pylist())
+    splits = {unit: split_of(unit, split_seed) for unit in own}
     words = [min(count_words(text), np.iinfo(np.int16).max) for text in unique]
     names = [
         name if count == 1 else f"{name}-{count}"
@@ -221,10 +234,10 @@ def item_table(flat: "pa.Table", split_seed: int) -> "pa.Table":
         "item": pa.array(names, pa.string()),
         "annotation": ordered["annotation"],
         "text": ordered["text"],
-        "text_group": pa.array(groups, pa.string()).take(place),
+        "text_group": row_groups,
         **{name: ordered[name] for name in ("foundation", "pole", "grade")},
         **{name: ordered[name] for name in ("judgement", "agreement", "vector")},
-        "split": pa.array(splits, pa.string()).take(place),
+        "split": pa.array([splits[unit] for unit in own], pa.string()),
         "words": pa.array(words, pa.int16()).take(place),
         **{name: ordered[name] for name in people_of(flat)},
     }

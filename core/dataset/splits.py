@@ -6,6 +6,7 @@ keeps each item where it was.
 
 import hashlib
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -38,9 +39,29 @@ def text_group(text: str) -> str:
     return folded[:end] or folded
 
 
-def split_of(group: str, seed: int) -> str:
-    """Return the split of all texts of one group: 80 % train, 10 % validation, 10 % test."""
-    digest = hashlib.sha256(f"{seed}\0{group}".encode("utf-8", "surrogatepass")).digest()
+def units(groups: Sequence[str], situations: Sequence[str]) -> list[str]:
+    """Return what each row is split and drawn with: its text's one situation, else its text.
+
+    A text of several situations, or of a row that tells none, goes by itself: common texts would
+    chain nearly all situations into one.
+
+    Args:
+        groups: Text group of each row.
+        situations: Situation of each row, empty if not told.
+    """
+    found: dict[str, set[str]] = {}
+    for group, situation in zip(groups, situations, strict=True):
+        found.setdefault(group, set()).add(situation)
+    names = {
+        group: group if len(own) > 1 or "" in own else f"situation\0{min(own)}"
+        for group, own in found.items()
+    }
+    return [names[group] for group in groups]
+
+
+def split_of(unit: str, seed: int) -> str:
+    """Return the split of all texts of one unit: 80 % train, 10 % validation, 10 % test."""
+    digest = hashlib.sha256(f"{seed}\0{unit}".encode("utf-8", "surrogatepass")).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     if place < _TRAIN_SHARE:
         return SPLITS[0]

@@ -1,7 +1,8 @@
 """Items that are measured together, and how they are resampled and shuffled.
 
 Texts are the unit of both: rows that share a text are drawn together and swap their labels
-together. Shuffles stay within a foundation, so that the topic, which words give away, stays where
+together. Where a set tells situations, texts of one are drawn together, too, and stand in one block
+and half. Shuffles stay within a foundation, so that the topic, which words give away, stays where
 it is and only pole and grade move.
 """
 
@@ -48,6 +49,9 @@ class Cohort:
     seed: int = 0
     """Seed of everything random."""
 
+    unit: NDArray[np.int64] | None = None
+    """Number of what each row is drawn with, one for each text, shape ``(n,)``; None: its text."""
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -62,6 +66,17 @@ class Cohort:
         return int(self.text.max()) + 1 if len(self) else 0
 
     @cached_property
+    def _unit_of_text(self) -> NDArray[np.int64]:
+        """Number of each text's unit, ``0 .. n_units - 1``, shape ``(n_texts,)``."""
+        if self.unit is None:
+            return np.arange(self.n_texts)
+        return group_numbers(self.unit[np.unique(self.text, return_index=True)[1]])
+
+    @property
+    def _n_units(self) -> int:
+        return int(self._unit_of_text.max()) + 1 if len(self) else 0
+
+    @cached_property
     def sign(self) -> NDArray[np.int64]:
         """0 virtue, 1 vice, 2 neutral; shape ``(n,)``."""
         return np.where(self.labels.dimension < 0, 2, self.labels.dimension % 2)
@@ -72,8 +87,9 @@ class Cohort:
         rng = np.random.default_rng([self.seed, 1])
         if not len(self):
             return np.zeros((self.draws, 0), np.uint8)
-        share = np.full(self.n_texts, 1 / self.n_texts)
-        return rng.multinomial(self.n_texts, share, size=self.draws).astype(np.uint8)
+        share = np.full(self._n_units, 1 / self._n_units)
+        drawn = rng.multinomial(self._n_units, share, size=self.draws).astype(np.uint8)
+        return drawn if self.unit is None else drawn[:, self._unit_of_text]
 
     @cached_property
     def takers(self) -> NDArray[np.int32]:
@@ -100,15 +116,15 @@ class Cohort:
 
     @cached_property
     def blocks(self) -> NDArray[np.int64]:
-        """One of ten blocks of texts for each row, shape ``(n,)``: no text stands in two."""
-        order = np.random.default_rng([self.seed, 4]).permutation(self.n_texts)
-        return (order % 10)[self.text]
+        """One of ten blocks for each row, shape ``(n,)``: no text or unit stands in two."""
+        order = np.random.default_rng([self.seed, 4]).permutation(self._n_units)
+        return (order % 10)[self._unit_of_text][self.text]
 
     @cached_property
     def first_half(self) -> NDArray[np.bool_]:
         """Rows of the half of the texts on which layers are chosen, shape ``(n,)``."""
-        order = np.random.default_rng([self.seed, 5]).permutation(self.n_texts)
-        return (order < self.n_texts // 2)[self.text]
+        order = np.random.default_rng([self.seed, 5]).permutation(self._n_units)
+        return (order < self._n_units // 2)[self._unit_of_text][self.text]
 
     @cached_property
     def second_half(self) -> "Cohort":
@@ -138,6 +154,7 @@ class Cohort:
             vectors=self.vectors[rows],
             members=self.members[rows],
             rows=self.rows[rows],
+            unit=None if self.unit is None else self.unit[rows],
             **changes,
         )
 
@@ -154,6 +171,7 @@ def cohort_of(items: Items, *, draws: int = DRAWS, shuffles: int = DRAWS, seed: 
         draws,
         shuffles,
         seed,
+        items.unit,
     )
 
 

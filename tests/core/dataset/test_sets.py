@@ -17,7 +17,7 @@ from core import CoreError
 from core.dataset import sets
 from core.dataset.columns import ColumnMapping
 from core.dataset.sets import ItemSpec, builtin, load_or_read, open_set, stored_sets
-from core.dataset.splits import diagnosis_rows, split_of, strata, text_group
+from core.dataset.splits import diagnosis_rows, split_of, strata, text_group, units
 from core.foundations import FOUNDATIONS, GRADES
 from core.runtime.progress import Cancelled
 from core.runtime.store import CacheError, Store
@@ -262,6 +262,26 @@ def test_rows_of_several_people_are_kept_where_asked_for(store, tmp_path):
     assert items.provenance.note == sets.SEVERAL_NOTE
     assert len(read(store, path)) == 3
     assert len(stored_sets(store)) == 2
+
+
+def test_texts_of_one_situation_stand_in_one_split(store, tmp_path):
+    rows = [(f"doing {text}", 1, 1, "w", f"s{text // 5}") for text in range(300)]
+    items = read(store, graded_table(tmp_path / "a.tsv", rows))
+    splits: dict[str, set[str]] = {}
+    for situation, split in zip(items.situation, items.split, strict=True):
+        splits.setdefault(situation, set()).add(split)
+    assert {len(own) for own in splits.values()} == {1}
+    assert set(items.split) == {"train", "validation", "test"}
+    plain = read(store, graded_table(tmp_path / "b.tsv", rows, extra=False))
+    assert plain.unit is None
+    assert plain.split.tolist() == [split_of(text_group(text), 42) for text in plain.texts()]
+
+
+def test_a_text_of_several_situations_goes_by_itself():
+    groups = ["a", "a", "b", "c", "d", "e", "e"]
+    situations = ["1", "2", "1", "2", "", "3", "3"]
+    found = [unit.replace("\0", ":") for unit in units(groups, situations)]
+    assert found == ["a", "a", "situation:1", "situation:2", "d", "situation:3", "situation:3"]
 
 
 # The diagnosis sample ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from core.dataset.labels import Labels, typical_members
 from core.dataset.sets import ItemSpec, load_or_read
 from core.measures.cohort import Cohort, alike, cohort_of
+from core.runtime.store import Store
 
 
 def made_cohort(n=200, seed=0, texts=None, **options):
@@ -186,3 +187,57 @@ def test_items_become_a_cohort_as_they_stand(store, tmp_path):
     np.testing.assert_array_equal(cohort.foundation, items.foundation)
     np.testing.assert_array_equal(cohort.members.any(axis=1), [True, True, True])
     assert (cohort.draws, cohort.shuffles, cohort.seed) == (4, 5, 6)
+
+
+# Situations -------------------------------------------------------------------------------------
+
+
+def test_texts_of_a_situation_are_drawn_together_and_stay_on_one_side():
+    plain = made_cohort(texts=90, draws=40, shuffles=0)
+    unit = plain.text // 3
+    cohort = made_cohort(texts=90, draws=40, shuffles=0, unit=unit)
+    weights = cohort.weights[:, cohort.text]
+    assert cohort.weights.shape == plain.weights.shape
+    for one in np.unique(unit):
+        rows = unit == one
+        assert (weights[:, rows] == weights[:, rows][:, :1]).all()
+        assert len(set(cohort.blocks[rows])) == len(set(cohort.first_half[rows])) == 1
+    sides = (plain.blocks, plain.first_half)
+    assert all(len(set(side[unit == 0])) > 1 for side in sides)
+    assert set(cohort.blocks) == set(range(10))
+    assert 0.3 < cohort.first_half.mean() < 0.7
+    half = cohort.second_half
+    np.testing.assert_array_equal(half.unit, unit[~cohort.first_half])
+    own = half.weights[:, half.text]
+    assert (own[:, half.unit == half.unit[0]] == own[:, :1]).all()
+
+
+def test_a_mean_over_situations_is_as_unsure_as_their_number_says():
+    rng = np.random.default_rng(0)
+    unit = np.repeat(np.arange(40), 5)
+    values = rng.normal(size=40)[unit]
+    cohort = made_cohort(draws=2000, shuffles=0, unit=unit)
+    drawn = cohort.weights.astype(float) @ values / cohort.weights.sum(axis=1)
+    assert drawn.std() == pytest.approx(values[::5].std() / np.sqrt(40), rel=0.1)
+    naive = made_cohort(draws=2000, shuffles=0).weights.astype(float) @ values / 200
+    assert naive.std() < drawn.std() / 2
+
+
+def test_a_set_that_tells_situations_is_drawn_by_them(tmp_path):
+    names = ("action", "rot-moral-foundations", "action-moral-judgment", "action-agree", "rot-bad")
+    rows = [
+        (f"doing {text}", "care-harm", str(text % 5 - 2), "4", "0", "1", f"s{text // 4}")
+        for text in range(40)
+    ]
+    lines = [(*names, "m", "situation-short-id"), *rows]
+    for name, kept in (("told.tsv", 7), ("plain.tsv", 6)):
+        text = "\n".join("\t".join(line[:kept]) for line in lines)
+        (tmp_path / name).write_text(text + "\n")
+    store = Store(tmp_path / "store")
+    told, plain = (
+        cohort_of(load_or_read(store, ItemSpec("file", tmp_path / name)), draws=20, shuffles=0)
+        for name in ("told.tsv", "plain.tsv")
+    )
+    assert plain.unit is None
+    assert len(np.unique(told.unit)) == 10
+    assert len(np.unique(told.weights, axis=1).T) <= 10 < len(np.unique(plain.weights, axis=1).T)
