@@ -42,7 +42,7 @@ SELECTIVITY_RULE: Final = (
     "Control tasks (Hewitt & Liang 2019): each text gets the label vector of another, chosen at "
     f"random for one of its words, so it can only be memorised; same folds, {TASKS} tasks. "
     "Selectivity is the R² of the moral labels minus the mean R² of these; its interval resamples "
-    "texts and tasks and holds each probe fixed."
+    "the texts that test and those that teach, and the tasks."
 )
 PARTIAL_RULE: Final = (
     "Within each pole, ranks of grade and closeness are regressed on the numbers of words and of "

@@ -273,6 +273,19 @@ def headline(probe: Probe, cohort: Cohort, part: Cohort) -> Measured:
     return _part(probe, cohort, part, null, pull)
 
 
+def resampled(probe: Probe, cohort: Cohort, part: Cohort) -> tuple[float, Floats]:
+    """Return R² of all dimensions on some of the rows and its resamples, as ``headline`` has them.
+
+    Args:
+        probe: Fitted to this cohort.
+        cohort: All rows.
+        part: Those to score, with the cohort's vectors.
+    """
+    (pull,) = _pulls(probe, cohort, [part.rows])
+    value, draws = _explained(probe, cohort, part, pull)
+    return float(mean_known(value.each())[0]), mean_known(_moved(value.each(), draws.each()))
+
+
 def _part(probe: Probe, cohort: Cohort, part: Cohort, null: Explained, pull: Floats) -> Measured:
     """Return the headline of some rows, given that of the shuffles and what texts teach."""
     value, draws = _explained(probe, cohort, part, pull)

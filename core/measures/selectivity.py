@@ -20,7 +20,6 @@ from core.measures import probes
 from core.measures.cohort import Cohort
 from core.measures.result import estimate
 from core.statistics.bootstrap import Estimate, group_numbers
-from core.statistics.scores import explained_by_text, mean_known
 from core.statistics.words import WORD
 
 Floats = NDArray[np.float64]
@@ -116,7 +115,5 @@ def _scored(
     states: NDArray[np.float32], cohort: Cohort, part: Cohort
 ) -> tuple[float, NDArray[np.float64]]:
     """Return R² of a probe fitted to a cohort's labels on some of its rows, and its resamples."""
-    prediction = probes.fit(states, cohort).prediction[part.rows]
-    vectors = cohort.vectors[part.rows].astype(np.float64)
-    value, draws = explained_by_text(prediction, vectors, part.text, part.weights)
-    return float(mean_known(value.each())[0]), mean_known(draws.each())
+    some = replace(part, vectors=cohort.vectors[part.rows])
+    return probes.resampled(probes.fit(states, cohort), cohort, some)
