@@ -130,28 +130,30 @@ def untrained_seeds(work: Workbench, found: Diagnosis, copies: Sequence[Study]) 
         found: The model's diagnosis.
         copies: The same items as read by copies of several seeds.
     """
-    layers, cohort = sorted(set(found.chosen.values())), study_cohort(found.study, found.spec)
-    parts = [
-        {layer: layer_tests(work.store, one, found.spec, layer, cohort) for layer in layers}
-        for one in copies
-    ]
+    layers = sorted(set(found.chosen.values()))
+
+    def tests_of(copy: Study, cohort: Cohort | None = None) -> dict[int, Made[LayerDiagnosis]]:
+        return {layer: layer_tests(work.store, copy, found.spec, layer, cohort) for layer in layers}
+
+    parts = [tests_of(one) for one in copies]
     readings = [reading(work, one) for one in copies]
     every = [one for tests in parts for one in tests.values()]
 
     def opened() -> list[Copy] | None:
-        copies: list[Copy] = []
+        kept: list[Copy] = []
         for tests in parts:
-            copy = {layer: found for layer, one in tests.items() if (found := one.open())}
+            copy = {layer: layer_kept for layer, one in tests.items() if (layer_kept := one.open())}
             if len(copy) < len(tests):
                 return None
-            copies.append(copy)
-        return copies
+            kept.append(copy)
+        return kept
 
     def make(report: Report) -> list[Copy]:
+        cohort = study_cohort(found.study, found.spec)  # its shuffles are drawn once for all
         made: list[Copy] = []
-        for number, (tests, read) in enumerate(zip(parts, readings, strict=True)):
-            report(number, len(parts), f"measuring untrained copies · {number} of {len(parts)}")
-            made.append(with_states(read, partial(_each, tests))(silent))
+        for number, (copy, read) in enumerate(zip(copies, readings, strict=True)):
+            report(number, len(copies), f"measuring untrained copies · {number} of {len(copies)}")
+            made.append(with_states(read, partial(_each, tests_of(copy, cohort)))(silent))
         return made
 
     return Made(
