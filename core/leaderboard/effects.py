@@ -87,24 +87,41 @@ def effects(rows: pd.DataFrame) -> pd.DataFrame:
 def _effect(some: pd.DataFrame, predictor: Predictor) -> tuple[Association, str]:
     """Return an association over models, and what has to be known about it."""
     known = some[some[predictor].notna() & (some[predictor].astype(str) != "")]
+    several = ""
+    if predictor == "parameters":
+        # A base model and what was tuned from it are one draw of a pretraining.
+        sisters = known.groupby(["family", "parameters"], as_index=False)["value"].mean()
+        several = "sisters of one size averaged, " if len(sisters) < len(known) else ""
+        known = sisters
     if len(known) < FEWEST_MODELS:
         return NONE._replace(n=len(known)), (
-            f"too few models: {len(known)} of at least {FEWEST_MODELS}"
+            f"too few models: {several}{len(known)} of at least {FEWEST_MODELS}"
         )
-    values, families = known["value"].to_numpy(np.float64), known["family"].to_numpy(str)
-    if predictor == "parameters":
-        size = np.log10(known["parameters"].to_numpy(np.float64))
-        one = rank_association(size, values, families)
-    else:
-        one = kind_association(known["training"].to_numpy(str), values, families)
+    one, where = (_by_size if predictor == "parameters" else _by_training)(known)
     if np.isnan(one.p):
         return one, f"all {len(known)} models are alike in {predictor}"
     if not one.within:
-        return one, "all models taken as exchangeable: families too small to permute within"
+        return one, f"{several}all taken as exchangeable: families too small to permute within"
     left = len(known) - one.n
-    return one, "permuted within families" + (
-        f"; {left} alone in theirs or like all of it left out" if left else ""
-    )
+    lone = f"; {left} alone in theirs or like all of it left out" if left else ""
+    return one, f"{several}permuted within {where}{lone}"
+
+
+def _by_size(known: pd.DataFrame) -> tuple[Association, str]:
+    size = np.log10(known["parameters"].to_numpy(np.float64))
+    values, families = known["value"].to_numpy(np.float64), known["family"].to_numpy(str)
+    return rank_association(size, values, families), "families"
+
+
+def _by_training(known: pd.DataFrame) -> tuple[Association, str]:
+    """Compare kinds among sisters of one size where there are enough, else within families."""
+    kinds, values = known["training"].to_numpy(str), known["value"].to_numpy(np.float64)
+    families = known["family"].to_numpy(str)
+    sizes = known["family"].astype(str) + " " + known["parameters"].astype(str)
+    found = kind_association(kinds, values, sizes.to_numpy(str))
+    if found.within:
+        return found, "families and sizes"
+    return kind_association(kinds, values, families), "families"
 
 
 def told(table: pd.DataFrame, test: Test) -> str:

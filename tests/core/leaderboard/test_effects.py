@@ -70,3 +70,21 @@ def test_training_has_its_share_beside_chance_and_all_p_values_are_counted():
     assert one["p"] < 0.02 < one["p_together"] * 2
     assert one["p_together"] == pytest.approx(2 * one["p"])
     assert "(by chance 0.1" in told(effects(alike(board(*rows))), "gradient")
+
+
+def test_a_model_and_what_was_tuned_from_it_are_one_draw_for_size_and_a_pair_for_training():
+    draw = np.random.default_rng(1)
+    rows = []
+    for n in range(1, 9):
+        size = 0.1 * draw.standard_normal()
+        for kind, tuned in (("base", 0.0), ("instruct", 0.02)):
+            more = {"family": "f", "training": kind, "parameters": 10**n, "run": f"{n}{kind}"}
+            rows.append(made(n, 0.4 + size + tuned, identity=f"{n}{kind}", **more))
+    size, training = (gradient(rows, against) for against in ("parameters", "training"))
+    assert size["models"] == 8
+    assert size["note"] == "sisters of one size averaged, permuted within families"
+    assert training["models"] == 16
+    assert training["note"] == "permuted within families and sizes"
+    assert training["p"] == pytest.approx(2 / 2**8)  # each pair leans the same way
+    one_pair = gradient(rows[:2], "parameters")
+    assert one_pair["note"] == "too few models: sisters of one size averaged, 1 of at least 5"
