@@ -65,6 +65,6 @@ def seeds_line(copies: Sequence[Estimate]) -> str:
     if band.n < 2:
         return f"Untrained copies: {band.n} of {len(copies)} seeds computable."
     return (
-        f"Untrained copies, {band.n} seeds: {number(band.low)} to {number(band.high)}, mean "
-        f"{interval(band.mean)}; highest end over texts {number(highest_of(copies).high)}."
+        f"Untrained copies, {band.n} seeds: {number(band.low, 3)} to {number(band.high, 3)}, mean "
+        f"{interval(band.mean, 3)}; highest end over texts {number(highest_of(copies).high, 3)}."
     )

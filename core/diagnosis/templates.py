@@ -163,6 +163,6 @@ def templates_line(score: Score, phrasings: Sequence[Phrasing]) -> str:
     said = spread_verdict(score, found)
     changed = "" if said.level == score.verdict.level else f": {said.words}"
     return (
-        f"{found.n} templates: {number(found.low)} to {number(found.high)}, sd "
-        f"{number(found.sd, 3)}; over texts and templates {interval(found.total)}{changed}."
+        f"{found.n} templates: {number(found.low, 3)} to {number(found.high, 3)}, sd "
+        f"{number(found.sd, 3)}; over texts and templates {interval(found.total, 3)}{changed}."
     )

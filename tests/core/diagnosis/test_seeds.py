@@ -46,6 +46,6 @@ def test_a_verdict_must_clear_the_highest_seed(study, make_diagnosis):
     one_high = scorecard(own, copy, copies(0.05, 0.1, 0.0, 0.52, 0.2))
     assert {score.verdict.words for score in one_high} == {"no better than an untrained copy"}
     assert seeds_line(one_high[0].seeds) == (
-        "Untrained copies, 5 seeds: 0.00 to 0.52, mean 0.17 [−0.08, 0.43]; highest end over texts "
-        "0.57."
+        "Untrained copies, 5 seeds: 0.000 to 0.520, mean 0.174 [−0.083, 0.431]; highest end over "
+        "texts 0.570."
     )
