@@ -220,7 +220,7 @@ def test_a_pole_that_the_address_does_not_know_is_everything(open_diagnosed, com
     app = open_diagnosed(part="courage", states="huge", figures="x", layer="99")
     assert complaints(app) == []
     assert app.selectbox(key="part").value == "all"
-    assert app.selectbox(key="states").value == "centred"
+    assert app.selectbox(key="states").value == "standardised"
 
 
 def test_a_layer_with_one_state_for_all_texts_says_so(open_diagnosed, work, complaints):
@@ -247,7 +247,7 @@ def test_the_button_opens_the_map_with_the_same_states(open_diagnosed, complaint
     button(app, "Open the map").click().run()
     assert complaints(app) == []
     assert app.title[0].value == "Map"
-    wanted = {"layer": "2", "scaling": "centred", "colour": "residual"}
+    wanted = {"layer": "2", "scaling": "standardised", "colour": "residual"}
     assert wanted.items() <= dict(app.query_params).items()
     assert "states" not in dict(app.query_params)
 

@@ -134,7 +134,7 @@ def test_a_run_leads_to_the_readings_steered_so_beside_the_plain_ones(
 
     app = write(open_steer(**{"care-harm": "40"}), work)
     gone = []
-    monkeypatch.setattr(st, "switch_page", lambda page: gone.append(page.url_path))
+    monkeypatch.setattr(st, "switch_page", lambda page, **_: gone.append(page.url_path))
     next(one for one in app.button if one.label == "Compare the readings").click().run()
     assert not app.exception
     assert gone == ["compare"]
