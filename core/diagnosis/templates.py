@@ -161,7 +161,7 @@ def templates_line(score: Score, phrasings: Sequence[Phrasing]) -> str:
     if found.n < 2:
         return f"Templates: {found.n} of {len(phrasings)} computable."
     said = spread_verdict(score, found)
-    changed = "" if said.level == score.verdict.level else f": {said.words}"
+    changed = "" if said.level == score.verdict.level else f"; by that interval {said.words}"
     return (
         f"{found.n} templates: {number(found.low, 3)} to {number(found.high, 3)}, sd "
         f"{number(found.sd, 3)}; over texts and templates {interval(found.total, 3)}{changed}."

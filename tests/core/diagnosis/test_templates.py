@@ -67,7 +67,9 @@ def test_a_figure_that_hangs_on_its_template_is_told_so(study, make_diagnosis):
     assert templates_line(score, steady) == (
         "5 templates: 0.590 to 0.610, sd 0.007; over texts and templates 0.600 [0.546, 0.654]."
     )
-    assert templates_line(score, shaky).endswith(": not distinguishable from chance.")
+    assert templates_line(score, shaky).endswith(
+        "]; by that interval not distinguishable from chance."
+    )
     assert templates_line(score, shaky[:1]) == "Templates: 1 of 1 computable."
 
 
