@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from core.activations.decoding import MOST_SAMPLES, MOST_TOKENS
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 
@@ -95,9 +97,8 @@ def test_texts_of_other_controls_are_marked_and_write_is_not_beside_stop(screen,
 
 
 def test_stop_stops_and_the_next_run_works(screen, prepared):
-    screen.open(
-        "steer", **prepared.few, **{"care-harm": "40", "tokens": "200", "samples": "8", "seed": "7"}
-    )
+    most = {"tokens": str(MOST_TOKENS), "samples": str(MOST_SAMPLES)}  # a tiny model writes fast
+    screen.open("steer", **prepared.few, **most, **{"care-harm": "40", "seed": "7"})
     after(screen)
     screen.page.get_by_role("button", name="Write", exact=True).click()
     screen.page.locator(".ms-text").first.wait_for()
