@@ -70,7 +70,7 @@ def test_the_map_opens_at_the_layer(screen, diagnosed):
     screen.page.get_by_role("button", name="Open the map at this layer").click()
     expect(screen.page.get_by_role("heading", name="Map", level=1)).to_be_visible()
     screen.traces("chart-model")
-    screen.await_query(layer="2", scaling="centred", colour="residual")
+    screen.await_query(layer="2", colour="residual")
 
 
 def test_a_phone_never_scrolls_sideways(new_screen, diagnosed):
