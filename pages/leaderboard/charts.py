@@ -55,6 +55,8 @@ def effects(choice: Choice) -> None:
     st.subheader("Size and training", anchor="effects")
     found = leaderboard_effects.effects(choice.rows)
     st.markdown(leaderboard_effects.told(found, choice.test))
+    if found["effect"].isna().all():  # too few models: the sentence says how many are needed
+        return
     number = st.column_config.NumberColumn
     st.dataframe(
         found,

@@ -37,6 +37,7 @@ def test_one_model_stands_on_the_leaderboard_with_table_and_files(diagnosed, ope
     told = "\n".join(one.value for one in app.markdown)
     assert "Spearman's ρ): too few models: 1 of at least 5." in told
     assert "kind of training (η² of ranks): too few models: 0 of at least 5." in told
+    assert all("p_together" not in one.value for one in app.dataframe)  # no table of nothing
     table = app.dataframe[-1].value
     assert table["test"].tolist() == ["categorical", "gradient", "structural", "dimensional"]
     assert set(table["shown"]) == {"tiny-llama"}
