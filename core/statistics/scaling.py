@@ -46,6 +46,11 @@ class Scaler:
             scaled[part] = moved if self.matrix is None else moved @ self.matrix
         return scaled.reshape(states.shape)
 
+    def moves(self, changes: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return how far scaled states move where states move by some vectors, ``(k, d)``."""
+        moved: NDArray[np.float64] = changes / self.scale
+        return moved if self.matrix is None else moved @ self.matrix
+
 
 def fit_scaler(states: NDArray[np.floating], scaling: Scaling) -> Scaler:
     """Fit a scaler.

@@ -1,0 +1,129 @@
+"""Where steering moves a map's points: as a steered reading finds them, without a new reading."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core import CoreError
+from core.activations.extraction import read_prompts
+from core.activations.prompts import encode
+from core.activations.study import layer_states
+from core.foundations import FOUNDATIONS
+from core.maps.layouts import model_layout
+from core.maps.placing import axis_values
+from core.maps.view import ViewSpec, layer_reading, model_picture
+from core.measures.geometry import closeness
+from core.steering.edits import Steering, resolve
+from core.steering.effects.shift import OTHERS, RANDOM, shift
+from core.steering.recipes import Recipe, Term
+from tests.core.steering.steeringsets import read_by
+
+LAYER = 1
+STRENGTHS = {"care-harm": 0.3, "loyalty-betrayal": -0.2}
+
+
+@pytest.fixture(scope="module")
+def read(llama, tmp_path_factory):
+    return read_by(llama, tmp_path_factory)
+
+
+def recipe_of(study, strengths, **other):
+    terms = tuple(Term(axis, one) for axis, one in strengths.items())
+    return Recipe(
+        str(study.card.spec),
+        study.plan.model,
+        study.items.digest,
+        study.plan.spec.template,
+        (LAYER,),
+        terms,
+        **other,
+    )
+
+
+def steered_states(store, study, model, strengths, pooling, positions):
+    """Return every prompt's pooled state at the layer, read by the steered model."""
+    edits = resolve(store, study, recipe_of(study, strengths))
+
+    def steering(mask):
+        made = Steering.of(edits, positions, mask.any(dim=1), mask.device)
+        made.aim(mask, prompt=True)
+        return made.editors
+
+    encoded = encode(model, list(study.plan.prompts), study.plan.spec.max_tokens)
+    return read_prompts(model, encoded, (pooling,), edits=steering)[LAYER + 1, 0]
+
+
+@pytest.mark.parametrize("scaling", ["standardised", "raw", "top-removed", "whitened"])
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+@pytest.mark.parametrize("positions", ["all", "not first"])
+def test_points_lie_where_a_steered_reading_puts_them(llama, read, scaling, pooling, positions):
+    store, study = read
+    spec = ViewSpec(LAYER, pooling, scaling)
+    found = shift(store, study, FOUNDATIONS, spec)
+    states = steered_states(store, study, llama, STRENGTHS, pooling, positions)
+    known = layer_states(store, study, LAYER, pooling, scaling)
+    layout = model_layout(store, study, LAYER, pooling, scaling, spec.layout).get()
+    exact = layout.place(known.scaler.apply(states), known.states)[study.plan.rows]
+    np.testing.assert_allclose(found.place(STRENGTHS), exact, atol=1e-4 * found.width)
+    assert found.travel(STRENGTHS) > 0.01
+
+
+@pytest.mark.parametrize("x", ["care-harm", "loyalty"])
+def test_on_moral_axes_the_paths_are_exact_too(llama, read, x):
+    store, study = read
+    spec = ViewSpec(LAYER, "mean", method="axes", x=x)
+    found = shift(store, study, FOUNDATIONS, spec)
+    known = layer_states(store, study, LAYER, "mean", "standardised")
+    states = steered_states(store, study, llama, STRENGTHS, "mean", "not first")
+    moved = known.scaler.apply(states)[study.plan.rows]
+    # Only the item itself is steered: each is compared with the plain centres, one at a time.
+    plain = known.states[study.plan.rows]
+    for row in range(0, len(plain), 15):
+        one = plain.copy()
+        one[study.labels.group == study.labels.group[row]] = moved[row]
+        close = closeness(one, study.members, study.labels.group)[[row]]
+        exact = [axis_values(axis, close)[0] for axis in (spec.x, spec.y)]
+        np.testing.assert_allclose(found.place(STRENGTHS)[row], exact, atol=1e-4 * found.width)
+
+
+@pytest.mark.parametrize("method", ["pca", "axes"])
+def test_without_strength_it_is_the_plain_map_point_for_point(read, method):
+    store, study = read
+    spec = ViewSpec(LAYER, method=method)
+    found = shift(store, study, FOUNDATIONS, spec)
+    plain = model_picture(store, study, spec, layer_reading(store, study, spec))
+    np.testing.assert_allclose(found.place({}), plain.points, atol=1e-5)
+    assert found.travel({}) == found.length({}) == 0
+
+
+def test_a_push_and_its_control_are_equally_long_and_the_length_is_the_dose(read):
+    store, study = read
+    found = shift(store, study, FOUNDATIONS, ViewSpec(LAYER))
+    assert found.length({"care-harm": -0.3}) == pytest.approx(0.3, rel=1e-5)
+    assert found.length({RANDOM: 0.3}) == pytest.approx(0.3, rel=1e-5)
+    edits = resolve(store, study, recipe_of(study, STRENGTHS))
+    total = np.array(edits[0].strengths) @ edits[0].vectors
+    assert found.length(STRENGTHS) == pytest.approx(np.linalg.norm(total), rel=1e-5)
+
+
+def test_other_directions_of_a_recipe_move_the_points_as_a_slider_of_theirs_would(read):
+    store, study = read
+    others = recipe_of(study, {"harm": 0.2, "care-harm": 0.1})
+    found = shift(store, study, ["fairness-cheating"], ViewSpec(LAYER), others=others)
+    asked = shift(store, study, ["harm", "care-harm"], ViewSpec(LAYER))
+    moved = asked.place({"harm": 0.2, "care-harm": 0.1})
+    np.testing.assert_allclose(found.place({OTHERS: 1}), moved, atol=1e-6)
+    elsewhere = shift(store, study, ["harm"], ViewSpec(LAYER), others=replace(others, layers=(0,)))
+    np.testing.assert_allclose(elsewhere.place({OTHERS: 1}), elsewhere.points)
+
+
+def test_maps_that_do_not_move_so_are_refused(read):
+    store, study = read
+    for spec in (
+        ViewSpec(LAYER, method="umap"),
+        ViewSpec(LAYER, dims=3),
+        ViewSpec(LAYER, "mean_all"),
+    ):
+        with pytest.raises(CoreError, match="Choose one of these"):
+            shift(store, study, FOUNDATIONS, spec)
