@@ -1,9 +1,9 @@
 """What the steering page shows, as tables: read-outs, doses, leakage, landings, runs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from core.runtime.store import Store
 from core.steering.effects.landing import Landed
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.readout import ReadOut
+from core.steering.effects.shift import OTHERS, RANDOM, Shift
 from core.steering.effects.strength_sweep import Check, StrengthSweep
 from core.steering.history import Run
 from core.steering.recipes import Recipe
@@ -200,6 +201,61 @@ def landing_places(
             return None
         places.append(place)
     return np.array(places)
+
+
+# --- the map whose points move ---
+
+
+def shift_numbers(found: Shift) -> dict[str, Any]:
+    """Return a shift as JSON can hold it, rows one after the other; None for places there are not.
+
+    Keys: axes, x, y, along, gram, and bend (length, onto, gram) on moral axes, else None.
+    """
+    bend = found.bend
+    return {
+        "axes": list(found.axes),
+        "x": _short(found.points[:, 0]),
+        "y": _short(found.points[:, 1]),
+        "along": _short(found.along),
+        "gram": _short(found.gram),
+        "bend": None
+        if bend is None
+        else {
+            "length": _short(bend.length),
+            "onto": _short(bend.onto),
+            "gram": _short(bend.gram),
+        },
+    }
+
+
+def _short(numbers: NDArray[np.float64]) -> list[float | None]:
+    return [float(f"{one:.6g}") if np.isfinite(one) else None for one in numbers.ravel()]
+
+
+def travel_table(found: Shift, strengths: Mapping[str, float], step: float) -> pd.DataFrame:
+    """Return how far each axis moves the middle of the points, beside the random direction.
+
+    Args:
+        found: Where axes move the points.
+        strengths: What the sliders say, in residual norms.
+        step: Strength of the axes that they leave at 0.
+
+    Returns:
+        Columns axis, strength, moved, random (both in widths of the plain map, for pushes of equal
+        length); a row for each axis, and one for all together where more than one is pushed.
+    """
+    named = [axis for axis in found.axes if axis not in (OTHERS, RANDOM)]
+    asked = [(axis, {axis: strengths.get(axis) or step}) for axis in named]
+    if sum(strength != 0 for strength in strengths.values()) > 1:
+        asked.append(("all together", dict(strengths)))
+    return pd.DataFrame(
+        {
+            "axis": [name for name, _ in asked],
+            "strength": [one.get(name, found.length(one)) for name, one in asked],
+            "moved": [found.travel(one) for _, one in asked],
+            "random": [found.travel({RANDOM: found.length(one)}) for _, one in asked],
+        }
+    )
 
 
 # --- runs ---

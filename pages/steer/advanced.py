@@ -48,6 +48,11 @@ def ask(study: Study) -> tuple[Any, Any, Any, tuple[int, ...]]:
         help="Further layers, apart or in ranges; the directions of each are made there.",
         **bound("also", ""),
     )
+    st.toggle(
+        "Plain sliders",
+        help="The sliders of Streamlit instead of those beside the moving map.",
+        **bound("plain", default=False),
+    )
     try:
         return method, operation, pooling, layers_of(text or "", study.card.n_layers)
     except CoreError as error:

@@ -43,9 +43,12 @@ class Choice(NamedTuple):
     """From which states."""
 
 
-def ask(study: Study) -> Choice:
-    """Draw where and how, and return it."""
-    row = st.columns([2.6, 2, 1.1], vertical_alignment="bottom")
+def ask(study: Study, *, narrow: bool = False) -> Choice:
+    """Draw where and how, in one row or, narrow, in two; return it."""
+    if narrow:
+        row = [st.container(), *st.columns([1.7, 1], vertical_alignment="bottom")]
+    else:
+        row = [*st.columns([2.6, 2, 1.1], vertical_alignment="bottom")]
     layers = list(range(study.card.n_layers))
     layer = row[0].select_slider(
         "Steer after layer",

@@ -1,4 +1,4 @@
-"""Prompt and sliders, and beside them the read-out that answers without a word being written."""
+"""Prompt, sliders and map, and the read-out that answers without a word being written."""
 
 from typing import Any
 
@@ -10,35 +10,86 @@ from core.steering.effects.strength_sweep import SweepSpec
 from pages.shared import frame
 from pages.shared.address import bound
 from pages.shared.bench import opened, workbench
-from pages.steer import presets, readout, recipe, stamp
+from pages.steer import choice as steer_choice
+from pages.steer import presets, readout, recipe, stage, stamp
 from pages.steer import sliders as steer_sliders
 from pages.steer.choice import AXES, Choice
 
 
 @st.fragment
-def show(study: Study, choice: Choice, told: Any) -> None:
-    """Draw prompt and sliders, and beside them what the model would say next.
-
-    The answer to the person's own prompt is sent first, then the controls, then the rest.
+def show(study: Study, told: Any, shown: list[Choice]) -> Choice:
+    """Draw where and how, prompt, sliders and map, and what the model would say next.
 
     Args:
         study: Items and model.
-        choice: Where and how.
         told: Where the texts below say what wrote them.
+        shown: Empty; then the choice by which the rest of the page is drawn. Another one draws the
+            whole page again.
+
+    Returns:
+        Where and how the model is steered.
     """
     recipe.bind(study)
+    bound("plain", default=False)
+    if st.session_state["plain"]:
+        choice = _asked(study, shown, narrow=False)
+        _plain(study, choice)
+    else:
+        choice = _staged(study, shown)
+    stamp.show(told, study, choice)
+    return choice
+
+
+def _asked(study: Study, shown: list[Choice], *, narrow: bool) -> Choice:
+    choice = steer_choice.ask(study, narrow=narrow)
+    if shown and shown[0] != choice:
+        st.rerun()
+    shown.append(choice)
+    return choice
+
+
+def _prompt(height: int) -> None:
+    st.text_area("Prompt", height=height, **bound("prompt", recipe.PROMPT))
+
+
+def _staged(study: Study, shown: list[Choice]) -> Choice:
+    """Draw the stage, and below it the read-outs and all further sliders."""
+    stage.style()
+    with st.container(key="stage"):
+        left, right = st.columns([1, 1.95], gap="medium")
+    with left:
+        _prompt(68)
+        choice = _asked(study, shown, narrow=True)
+        doses = _doses(study, choice)
+        stage.sliders(doses)
+        presets.folded()
+    with right, frame.told():
+        stage.picture(study, choice)
+    mine, others = st.columns([1, 1.1], gap="large")
+    with frame.told():
+        for _ in readout.stages(study, choice, mine, others):
+            pass
+    with mine:
+        steer_sliders.further(study, doses)
+    return choice
+
+
+def _plain(study: Study, choice: Choice) -> None:
+    """Draw prompt and sliders, and beside them the read-outs.
+
+    The answer to the person's own prompt is sent first, then the controls, then the rest.
+    """
     left, right = st.columns([1, 1.1], gap="large")
     asking, mine, sliders = left.container(), left.container(), left.container()
     stages = readout.stages(study, choice, mine, right)
     with mine, frame.told():
         next(stages, None)
     with asking:
-        st.text_area("Prompt", height=80, **bound("prompt", recipe.PROMPT))
+        _prompt(80)
         presets.examples()
     with sliders:
         st.markdown("**Steer towards**", help="In per cent of the layer's residual norm.")
         steer_sliders.show(study, _doses(study, choice))
-    stamp.show(told, study, choice)
     with right, frame.told():
         for _ in stages:
             pass

@@ -4,7 +4,6 @@ import streamlit as st
 
 from pages.shared import frame, reading
 from pages.shared.opening import opened_study
-from pages.steer import choice as steer_choice
 from pages.steer import (
     history,
     landing,
@@ -24,12 +23,11 @@ with opened_study(
     if study is not None and reading.panel(study) and open_model.panel(study):
         with frame.told():
             restore.take(study)
-        choice = steer_choice.ask(study)
         sliders, below = st.container(), st.container()
         with below:
             told = texts.begin()
         with sliders:
-            live.show(study, choice, told)
+            choice = live.show(study, told, [])
         with below:
             run = texts.show(study, choice, told)
         if run is not None:

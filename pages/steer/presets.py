@@ -27,6 +27,15 @@ def set_doses(doses: Mapping[str, int]) -> None:
     st.session_state.update({**recipe.zeros(), **doses})
 
 
+def folded() -> None:
+    """Offer both behind a button each, where there is little room."""
+    row = st.container(horizontal=True)
+    with row.popover("Presets", icon=":material/tune:"):
+        doses()
+    with row.popover("Examples", icon=":material/short_text:"):
+        examples()
+
+
 def examples() -> None:
     """Offer prompts for a first look."""
     row = st.container(horizontal=True)

@@ -1,17 +1,24 @@
 """What the steering page keeps between reruns."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.activations.prompts import Pooling
 from core.activations.study import Study
+from core.foundations import FOUNDATIONS
+from core.maps.view import ViewSpec
 from core.statistics.scaling import Scaling
 from core.steering import jobs as steering_jobs
+from core.steering.directions import Method
 from core.steering.effects.controls import HeldOutPrompts, held_out_prompts
 from core.steering.effects.landing import Landed
 from core.steering.effects.readout import Held, ReadOut, WordSets
+from core.steering.effects.shift import Shift, shift
 from core.steering.effects.text_diff import TokenProjection
 from core.steering.history import Run
 from core.steering.recipes import Recipe
+from core.steering.view import shift_numbers
 from pages.shared.bench import NAMES, workbench
 
 
@@ -49,3 +56,20 @@ def projections(
 ) -> tuple[list[TokenProjection], list[TokenProjection]]:
     """Return where a run's texts light up along an axis."""
     return steering_jobs.token_projections(workbench(), study, run, axis)
+
+
+@st.cache_resource(show_spinner="Seeing where the points go …", max_entries=32, hash_funcs=NAMES)
+def moved(
+    study: Study, spec: ViewSpec, method: Method, pooling: Pooling, others: Recipe | None
+) -> tuple[Shift, dict[str, Any]]:
+    """Return where the foundations' axes move a map's points, and the same as JSON holds it."""
+    found = shift(
+        workbench().store,
+        study,
+        FOUNDATIONS,
+        spec,
+        method=method,
+        pooling=pooling,
+        others=others,
+    )
+    return found, shift_numbers(found)

@@ -11,17 +11,22 @@ from pages.steer import latents, own_directions, presets, slider
 
 
 def show(study: Study, doses: Mapping[str, StrengthSweep]) -> None:
-    """Draw the sliders.
+    """Draw all sliders.
 
     Args:
         study: Items and model.
         doses: Measured doses by axis; their safe ranges are painted.
     """
-    slider.style()
     presets.doses()
     for axis in FOUNDATIONS:
         virtue, vice = axis.split("-")
         slider.show(axis, f"{vice} ← → {virtue}", doses.get(axis))
+    further(study, doses)
+
+
+def further(study: Study, doses: Mapping[str, StrengthSweep]) -> None:
+    """Draw the sliders of all that is no foundation's axis."""
+    slider.style()
     if any(st.session_state[pole] for pole in DIMENSIONS):
         st.session_state["poles"] = True
     more = st.expander(

@@ -20,13 +20,14 @@ function tell(strengths) {
 // --- the sliders ---
 
 class Sliders {
-  constructor(root, report) {
+  constructor(root) {
     this.root = root;
-    this.report = report;
     this.rows = new Map();
     this.waiting = []; // reported, not yet said back
     this.said = "";
   }
+
+  end() {}
 
   // A strength that comes back late does not undo what the hand has done since.
   update(data) {
@@ -149,6 +150,7 @@ class Sliders {
 const PUSH = "#E6007A";
 const GREY = "#8C8C8C";
 const PAD = 26;
+const STAMP = 10;
 
 class Picture {
   constructor(root) {
@@ -172,15 +174,13 @@ class Picture {
     stage.heard.addEventListener("moved", this.ask);
     this.sizes = new ResizeObserver(this.ask);
     this.sizes.observe(this.canvas);
-    this.theme = matchMedia("(prefers-color-scheme: dark)");
-    this.theme.addEventListener("change", this.ask);
+    frame.ontransitionend = this.ask; // another theme has other colours: see the style
     this.canvas.onpointermove = (event) => this.point(event);
     this.canvas.onpointerleave = () => (this.tip.textContent = "");
   }
 
   end() {
     stage.heard.removeEventListener("moved", this.ask);
-    this.theme.removeEventListener("change", this.ask);
     this.sizes.disconnect();
     cancelAnimationFrame(this.waits);
   }
@@ -188,6 +188,7 @@ class Picture {
   update(data) {
     if (this.data !== data) {
       this.data = data;
+      this.stamped = undefined;
       this.n = data.x.length;
       this.px = new Float64Array(this.n);
       this.py = new Float64Array(this.n);
@@ -283,6 +284,8 @@ class Picture {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }
+    if (this.ratio !== ratio) this.stamped = undefined;
+    this.ratio = ratio;
     const style = getComputedStyle(this.root);
     const ink = style.getPropertyValue("--st-text-color").trim() || style.color;
     const paper = style.getPropertyValue("--st-background-color").trim();
@@ -312,13 +315,11 @@ class Picture {
     const pushed = doses.some((one) => one !== 0);
     if (pushed) {
       pen.fillStyle = ink;
-      pen.globalAlpha = 0.2;
-      pen.beginPath();
+      pen.globalAlpha = 0.3;
       for (let i = 0; i < this.n; i++) {
         if (data.x[i] === null || data.y[i] === null) continue;
-        pen.rect(sx(data.x[i]) - 1, sy(data.y[i]) - 1, 2, 2);
+        pen.fillRect(Math.round(sx(data.x[i])) - 1, Math.round(sy(data.y[i])) - 1, 2, 2);
       }
-      pen.fill();
     }
     pen.globalAlpha = 0.8;
     this.marks(pen, sx, sy);
@@ -341,34 +342,42 @@ class Picture {
   }
 
   marks(pen, sx, sy) {
-    const { group, groups } = this.data;
-    const paths = groups.map(() => new Path2D());
+    const stamps = this.stamps(), { group } = this.data, half = STAMP / 2;
     for (let i = 0; i < this.n; i++) {
       const x = sx(this.px[i]), y = sy(this.py[i]);
-      if (x !== x || y !== y) continue;
-      const path = paths[group[i]], shape = groups[group[i]][1];
-      if (shape === "virtue") {
-        path.moveTo(x + 3, y);
-        path.arc(x, y, 3, 0, 6.2832);
-      } else if (shape === "vice") {
-        path.moveTo(x - 2.6, y - 2.6);
-        path.lineTo(x + 2.6, y + 2.6);
-        path.moveTo(x + 2.6, y - 2.6);
-        path.lineTo(x - 2.6, y + 2.6);
-      } else {
-        path.moveTo(x, y - 3.2);
-        path.lineTo(x + 3.2, y);
-        path.lineTo(x, y + 3.2);
-        path.lineTo(x - 3.2, y);
-        path.closePath();
-      }
+      if (x === x && y === y) pen.drawImage(stamps[group[i]], x - half, y - half, STAMP, STAMP);
     }
-    pen.lineWidth = 1.5;
-    groups.forEach(([colour, shape], number) => {
+  }
+
+  // A small picture of each mark: to stamp it is cheaper than to draw it.
+  stamps() {
+    this.stamped ??= this.data.groups.map(([colour, shape]) => {
+      const one = document.createElement("canvas"), half = STAMP / 2;
+      one.width = one.height = STAMP * this.ratio;
+      const pen = one.getContext("2d");
+      pen.scale(this.ratio, this.ratio);
+      pen.translate(half, half);
       pen.fillStyle = pen.strokeStyle = colour;
-      if (shape === "virtue") pen.fill(paths[number]);
-      else pen.stroke(paths[number]);
+      pen.lineWidth = 1.5;
+      pen.beginPath();
+      if (shape === "virtue") pen.arc(0, 0, 3, 0, 6.2832);
+      else if (shape === "vice") {
+        pen.moveTo(-2.6, -2.6);
+        pen.lineTo(2.6, 2.6);
+        pen.moveTo(2.6, -2.6);
+        pen.lineTo(-2.6, 2.6);
+      } else {
+        pen.moveTo(0, -3.2);
+        pen.lineTo(3.2, 0);
+        pen.lineTo(0, 3.2);
+        pen.lineTo(-3.2, 0);
+        pen.closePath();
+      }
+      if (shape === "virtue") pen.fill();
+      else pen.stroke();
+      return one;
     });
+    return this.stamped;
   }
 
   arrow(pen, [x, y], [toX, toY], colour, paper) {
@@ -447,14 +456,11 @@ class Picture {
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
   const root = parentElement.querySelector(".stage");
-  root.part ??=
-    data.part === "map"
-      ? new Picture(root)
-      : new Sliders(root, (strengths) => setStateValue("strengths", strengths));
-  root.part.update(data);
-  return () => {
-    root.part?.end?.();
-    root.part = undefined;
-    root.replaceChildren();
-  };
+  root.drawn ??= data.part === "map" ? new Picture(root) : new Sliders(root);
+  root.drawn.report = (strengths) => setStateValue("strengths", strengths);
+  root.drawn.update(data);
+  // Called before each new call as well: what stays on the page goes on.
+  return () => setTimeout(() => {
+    if (!root.isConnected) root.drawn.end();
+  });
 }

@@ -38,7 +38,7 @@ def after(screen: Any, before: str = "") -> str:
 
 
 def test_a_deep_link_a_slider_and_the_read_out(screen, prepared):
-    screen.open("steer", **prepared.few, **{"care-harm": "20", "at": "1"})
+    screen.open("steer", **prepared.few, **{"care-harm": "20", "at": "1", "plain": "1"})
     first = after(screen)
     expect(screen.text("along a random direction")).to_be_visible()
     slider = screen.key("care-harm").get_by_role("slider")
@@ -73,7 +73,8 @@ def test_two_people_write_and_neither_sees_the_others_text(new_screen, prepared)
 
 
 def test_texts_of_other_controls_are_marked_and_write_is_not_beside_stop(screen, prepared):
-    screen.open("steer", **prepared.few, **{"care-harm": "30", "tokens": "200", "samples": "8"})
+    settings = {"care-harm": "30", "tokens": "200", "samples": "8", "plain": "1"}
+    screen.open("steer", **prepared.few, **settings)
     after(screen)
     screen.settle()
     screen.page.evaluate(_WATCH)

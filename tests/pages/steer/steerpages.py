@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 WITHIN = 120
-SHORT = {"tokens": "4", "samples": "1"}
+SHORT = {"tokens": "4", "samples": "1", "plain": "1"}
 
 
 def settle(work: Any) -> None:

@@ -1,0 +1,115 @@
+"""How long a frame takes while a slider moves the built-in set's 1,640 points.
+
+Run as a script: ``python tests/benchmarks/bench_stage.py [FRAMES]``. ``MORALSCOPE_CACHE`` (else
+``/tmp/e2ecache``) is a cache in which the packaged model has read the set; the server that is
+started here uses it. Headless Chromium paints by software on the CPUs that the server uses too, so
+a laptop's browser is no slower. In each frame a slider is moved and the next frame awaited, on the
+PCA map and on moral axes: ``frame`` is the median time from frame to frame, ``slow`` the 95th
+percentile, ``work`` the median time of the drawing alone, all in milliseconds; ``rate`` is frames a
+second over all of them. Prints one JSON
+line; the target is a frame of at most 40 ms, by the median and over all (25 a second).
+"""
+# ruff: noqa: T201
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = 40.0
+_FRAMES = """async ([slider, frames]) => {
+    const next = () => new Promise(requestAnimationFrame);
+    const times = [];
+    await next();
+    let before = await next();
+    for (let frame = 0; frame < frames; frame++) {
+        slider.value = Math.round(38 * Math.sin(frame / 9));
+        slider.dispatchEvent(new Event("input"));
+        const now = await next();
+        times.push(now - before);
+        before = now;
+    }
+    return times;
+}"""
+_WORK = """async canvas => {
+    const pen = CanvasRenderingContext2D.prototype, clear = pen.clearRect, text = pen.fillText;
+    window.work = [];
+    let start = 0;
+    pen.clearRect = function (...box) { start = performance.now(); return clear.apply(this, box); };
+    pen.fillText = function (...all) {  // the ruler's words are drawn last
+        if (all[0] === "1 map width") window.work.push(performance.now() - start);
+        return text.apply(this, all);
+    };
+}"""
+
+
+def main() -> None:
+    """Serve, drag, print."""
+    from playwright.sync_api import sync_playwright
+
+    frames = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {"MORALSCOPE_CACHE": "/tmp/e2ecache", **os.environ}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _await(url)
+        with sync_playwright() as playwright:
+            chromium = os.environ.get("MORALSCOPE_CHROMIUM") or shutil.which("chromium")
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            found = {name: _measured(browser, url, name, frames) for name in ("pca", "axes")}
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(10)
+    met = all(max(one["frame"], 1000 / one["rate"]) <= TARGET for one in found.values())
+    print(json.dumps({**found, "target": TARGET, "met": met}))
+
+
+def _await(url: str) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise SystemExit("The server did not start.")
+
+
+def _measured(browser: Any, url: str, picture: str, frames: int) -> dict[str, float]:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(180_000)
+    page.goto(f"{url}/steer?picture={picture}")
+    canvas = page.locator("canvas[data-shift]")
+    canvas.wait_for()
+    page.locator("[data-test-script-state=notRunning]").first.wait_for()
+    page.wait_for_timeout(2000)
+    canvas.evaluate(_WORK)
+    slider = page.get_by_role("slider", name="harm ← → care", exact=True).element_handle()
+    times = sorted(page.evaluate(_FRAMES, [slider, frames]))
+    work = page.evaluate("window.work")
+    page.close()
+    return {
+        "frame": round(statistics.median(times), 1),
+        "rate": round(1000 / statistics.mean(times), 1),
+        "slow": round(times[int(0.95 * len(times))], 1),
+        "work": round(statistics.median(work), 1),
+        "frames": len(work),
+    }
+
+
+if __name__ == "__main__":
+    main()

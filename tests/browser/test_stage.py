@@ -1,0 +1,152 @@
+"""The stage in a real browser: points move under the thumb, release tells the page, both themes."""
+
+from typing import Any
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = sync_api.expect
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+LAPTOP = {"viewport": {"width": 1440, "height": 900}}
+_SCROLL = """() => [document.scrollingElement, document.querySelector('[data-testid=stMain]')]
+    .map(one => one.scrollWidth - one.clientWidth)"""
+#: Pixels that are lighter than any point: words and lines on a dark ground.
+_LIGHT = """canvas => {
+    const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let count = 0;
+    for (let at = 0; at < data.length; at += 4)
+        count += data[at + 3] > 150 && data[at] + data[at + 1] + data[at + 2] > 600;
+    return count;
+}"""
+
+
+def opened(screen: Any, **query: str) -> Any:
+    """Open the page, wait until the map is drawn, and return its canvas."""
+    screen.open("steer", **query)
+    canvas = screen.page.locator("canvas[data-shift]")
+    canvas.wait_for()
+    screen.settle()
+    return canvas
+
+
+def slider(screen: Any, name: str) -> Any:
+    return screen.page.get_by_role("slider", name=name, exact=True)
+
+
+def shift(canvas: Any) -> tuple[float, ...]:
+    return tuple(map(float, canvas.get_attribute("data-shift").split()))
+
+
+def moves_from(screen: Any, before: tuple[float, ...]) -> None:
+    """Wait until the points lie elsewhere."""
+    screen.page.wait_for_function(
+        """before => {
+            const parts = [...document.querySelectorAll('*')].map(one => one.shadowRoot);
+            const canvas = parts.map(one => one?.querySelector('canvas[data-shift]')).find(Boolean);
+            return canvas && canvas.dataset.shift !== before;
+        }""",
+        arg=" ".join(f"{one:.4f}" for one in before),
+    )
+
+
+def test_points_move_while_the_thumb_is_held_and_release_sets_the_address(new_screen, prepared):
+    screen = new_screen(**LAPTOP)
+    canvas = opened(screen, **prepared.few)
+    assert shift(canvas) == (0, 0)
+    thumb, mouse = slider(screen, "harm ← → care").bounding_box(), screen.page.mouse
+    plain = canvas.screenshot()
+    middle = thumb["y"] + thumb["height"] / 2
+    mouse.move(thumb["x"] + thumb["width"] / 2, middle)
+    mouse.down()
+    mouse.move(thumb["x"] + thumb["width"] * 0.7, middle, steps=5)
+    moves_from(screen, (0, 0))
+    first = shift(canvas)
+    mouse.move(thumb["x"] + thumb["width"] * 0.85, middle, steps=5)
+    moves_from(screen, first)
+    second = shift(canvas)
+    assert canvas.screenshot() != plain
+    assert "care-harm" not in screen.query()  # the button is still down
+    mouse.up()
+    screen.await_query(**{"care-harm": ""})
+    dose = int(screen.query()["care-harm"])
+    assert dose == int(slider(screen, "harm ← → care").input_value()) > 20
+    screen.settle()
+    # Twice as far is twice as strong, and what the page says back changes nothing.
+    assert shift(canvas) == second
+    assert second[0] / first[0] == pytest.approx(second[1] / first[1], rel=0.05)
+
+
+def test_arrows_move_a_step_zero_zeroes_and_a_preset_moves_the_thumb(new_screen, prepared):
+    screen = new_screen(**LAPTOP)
+    canvas = opened(screen, **prepared.few, **{"care-harm": "20"})
+    one = slider(screen, "harm ← → care")
+    expect(one).to_have_value("20")
+    before = shift(canvas)
+    assert before != (0, 0)
+    for _ in range(3):
+        one.press("ArrowRight")
+    screen.await_query(**{"care-harm": "23"})
+    screen.settle()
+    expect(one).to_have_value("23")
+    moves_from(screen, before)
+    one.press("0")
+    expect(screen.text("Nothing is steered").first).to_be_visible()
+    assert "care-harm" not in screen.query()
+    assert shift(canvas) == (0, 0)
+    screen.page.get_by_role("button", name="Presets").click()
+    screen.page.get_by_role("button", name="More harmful", exact=True).click()
+    screen.await_query(**{"care-harm": "-10"})
+    expect(one).to_have_value("-10")
+    moves_from(screen, (0, 0))
+
+
+def test_all_of_it_is_on_one_screen_and_write_writes(new_screen, prepared):
+    screen = new_screen(**LAPTOP)
+    canvas = opened(screen, **prepared.few, **{"care-harm": "30", "tokens": "4", "samples": "1"})
+    write = screen.page.get_by_role("button", name="Write ↓")
+    shown = [
+        screen.page.get_by_role("textbox", name="Prompt"),
+        screen.page.get_by_role("slider", name="Steer after layer"),
+        *(slider(screen, name) for name in ("harm ← → care", "degradation ← → sanctity")),
+        write,
+        canvas,
+    ]
+    boxes = [one.bounding_box() for one in shown]
+    assert all(box["y"] >= 0 and box["y"] + box["height"] <= 900 for box in boxes)
+    assert boxes[-1]["width"] >= 620
+    assert boxes[-1]["height"] >= 560
+    write.click()
+    expect(screen.text("the edit ran")).to_be_visible()
+
+
+def test_a_layer_draws_the_whole_page_anew(new_screen, prepared):
+    screen = new_screen(**LAPTOP)
+    canvas = opened(screen, **prepared.few, **{"care-harm": "30", "at": "1"})
+    before = shift(canvas)
+    screen.page.get_by_role("slider", name="Steer after layer").press("ArrowLeft")
+    screen.await_query(at="0")
+    moves_from(screen, before)
+    expect(screen.key("dose-start")).to_be_visible()
+
+
+def test_moral_axes_are_drawn_anew_when_it_gets_dark(new_screen, prepared):
+    screen = new_screen(**LAPTOP, color_scheme="light")
+    canvas = opened(screen, **prepared.few, **{"picture": "axes"})
+    assert shift(canvas) == (0, 0)
+    slider(screen, "harm ← → care").press("ArrowLeft")
+    moves_from(screen, (0, 0))
+    slider(screen, "harm ← → care").press("0")
+    screen.settle()
+    assert canvas.evaluate(_LIGHT) == 0
+    screen.page.emulate_media(color_scheme="dark")
+    screen.page.wait_for_timeout(1000)
+    assert canvas.evaluate(_LIGHT) > 50
+
+
+def test_on_a_phone_the_map_comes_first_and_nothing_scrolls_sideways(new_screen, prepared):
+    screen = new_screen(**PHONE)
+    canvas = opened(screen, **prepared.few, **{"care-harm": "20"})
+    assert screen.page.evaluate(_SCROLL) == [0, 0]
+    below = slider(screen, "harm ← → care").bounding_box()
+    assert canvas.bounding_box()["y"] + canvas.bounding_box()["height"] < below["y"]
