@@ -150,3 +150,16 @@ def test_on_a_phone_the_map_comes_first_and_nothing_scrolls_sideways(new_screen,
     assert screen.page.evaluate(_SCROLL) == [0, 0]
     below = slider(screen, "harm ← → care").bounding_box()
     assert canvas.bounding_box()["y"] + canvas.bounding_box()["height"] < below["y"]
+
+
+def test_beyond_a_measured_safe_range_it_warns_before_writing(new_screen, prepared):
+    screen = new_screen(**LAPTOP)
+    opened(screen, **prepared.few, **{"at": "2", "sweep": "loyalty-betrayal"})
+    one, warning = slider(screen, "betrayal ← → loyalty"), screen.page.locator(".go p")
+    one.press("End")
+    expect(warning).to_have_text("Safe range not measured: see below.")
+    screen.key("dose-start").get_by_role("button").click()
+    screen.key("dose-chart").wait_for()
+    expect(warning).to_contain_text("Beyond the safe range: loyalty +40 %")
+    one.press("0")
+    expect(warning).to_have_text("")
