@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from core.activations import sentence_embedding
 from core.runtime.store import Store, default_root
 
 if TYPE_CHECKING:
@@ -86,6 +87,14 @@ def cache_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["MORALSCOPE_CACHE"]
     else:
         os.environ["MORALSCOPE_CACHE"] = before
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_sentence_embedding() -> Iterator[None]:
+    """Let its package be missing: reading a whole set would cost every diagnosis 20 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sentence_embedding, "MODULE", "not_installed_for_tests")
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
