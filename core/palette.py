@@ -49,13 +49,15 @@ MODEL: Final = "#2F6FDE"
 CONTROL_COLOURS: Final = {
     "words": "#D55E00",
     "length": "#C0609A",
+    "sentence": "#A0522D",
     "embedding": "#B07D00",
     "untrained": "#00916A",
 }
 CONTROL_DASHES: Final = {
     "words": "dash",
     "length": "dot",
-    "embedding": "longdash",
+    "sentence": "longdash",
+    "embedding": "longdashdot",
     "untrained": "dashdot",
 }
 #: Band of shuffled labels.

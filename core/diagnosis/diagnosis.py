@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from core import CoreError
 from core.activations.prompts import Pooling
+from core.activations.sentence_embedding import embedding_key, installed, sentence_states
 from core.activations.study import Study, has_picture, layer_states, states_of
 from core.diagnosis.layer import LayerDiagnosis, stored
 from core.layers import EMBEDDING
@@ -30,9 +31,10 @@ from core.statistics.bootstrap import Estimate
 from core.statistics.scaling import Scaling, fit_scaler
 from core.statistics.words import counting_key
 
-#: What is measured beside the layers: word counts and the length of the sentence.
-Baseline = Literal["words", "length"]
-BASELINES: Final[tuple[Baseline, ...]] = ("words", "length")
+#: What is measured beside the layers: word counts, the length of the sentence, its embedding by a
+#: small model where that is installed.
+Baseline = Literal["words", "length", "sentence"]
+BASELINES: Final[tuple[Baseline, ...]] = ("words", "length", "sentence")
 #: Words of the bag; more than enough for short actions, few enough to be whitened.
 _MOST_WORDS: Final = 2048
 #: Raised whenever the same spec would give other figures.
@@ -73,7 +75,7 @@ class Diagnosis:
     """Layer -> its tests; ``EMBEDDING`` first."""
 
     baselines: Mapping[Baseline, LayerDiagnosis]
-    """Word counts and length, measured the same way on the same prompts."""
+    """Some of ``BASELINES``, measured the same way on the same prompts."""
 
     @cached_property
     def chosen(self) -> dict[Test, int]:
@@ -141,10 +143,12 @@ def layer_tests(
 def baseline_tests(
     store: Store, study: Study, spec: DiagnosisSpec, name: Baseline, cohort: Cohort | None = None
 ) -> Made[LayerDiagnosis]:
-    """Return the four tests on word counts or on the sentence's length; the same prompts."""
+    """Return the four tests on one of ``BASELINES``, made of the same prompts."""
     rows = study.plan.rows
 
     def plain() -> NDArray[np.float32]:
+        if name == "sentence":
+            return sentence_states(store, study.plan.prompts).get()
         return word_states(study) if name == "words" else sentence_length(study.plan.prompts)
 
     def geometry(_: Report) -> LayerDiagnosis:
@@ -155,9 +159,20 @@ def baseline_tests(
     def decoding(_: Report) -> LayerDiagnosis:
         # Rare words blown up to unit variance would make the control weak.
         who = cohort or study_cohort(study, spec)
-        return _decoding(plain()[rows], who, standardise=name == "length")
+        return _decoding(plain()[rows], who, standardise=name != "words")
 
     return stored(store, _baseline_keys(study, spec, name), (geometry, decoding))
+
+
+def baselines_of(store: Store, study: Study, spec: DiagnosisSpec) -> list[Baseline]:
+    """Return what stands beside the layers of a study.
+
+    The sentence embedding does where it is installed, or was when this was measured; a pack keeps
+    the controls that it came with.
+    """
+    able = installed() and not study.card.packed
+    known = able or baseline_tests(store, study, spec, "sentence").has()
+    return [name for name in BASELINES if name != "sentence" or known]
 
 
 def study_cohort(study: Study, spec: DiagnosisSpec) -> Cohort:
@@ -170,20 +185,22 @@ def four_tests(store: Store, study: Study, spec: DiagnosisSpec) -> Made[Diagnosi
 
     Cancelled while it is made, the layers done so far stay.
     """
-    cohort = study_cohort(study, spec)
+    cohort, names = study_cohort(study, spec), baselines_of(store, study, spec)
     pieces: dict[Baseline | int, Made[LayerDiagnosis]] = {
-        **{name: baseline_tests(store, study, spec, name, cohort) for name in BASELINES},
+        **{name: baseline_tests(store, study, spec, name, cohort) for name in names},
         **{layer: layer_tests(store, study, spec, layer, cohort) for layer in study.plan.layers},
     }
 
     def joined(found: list[LayerDiagnosis]) -> Diagnosis:
         known = dict(zip(pieces, found, strict=True))
         layers = {layer: known[layer] for layer in study.plan.layers}
-        return Diagnosis(study, spec, layers, {name: known[name] for name in BASELINES})
+        return Diagnosis(study, spec, layers, {name: known[name] for name in names})
 
     def measured(report: Report) -> Diagnosis:
         report(0, 1, "shuffling and resampling the labels")
         cohort.prepare()
+        if "sentence" in names and not pieces["sentence"].has():
+            sentence_states(store, study.plan.prompts).get(report)  # here it can be stopped
         count, note = workers(4 * len(cohort) * study.plan.d_model), "measuring layers and controls"
         found = dict(each(lambda one: pieces[one].get(), list(pieces), count, report, note))
         return joined([found[one] for one in pieces])
@@ -283,7 +300,9 @@ def _layer_keys(study: Study, spec: DiagnosisSpec, layer: int) -> tuple[dict[str
 def _baseline_keys(study: Study, spec: DiagnosisSpec, name: Baseline) -> tuple[dict[str, Any], ...]:
     # What a pack brought along stays its own, even where it names no model.
     own = {"pack": study.plan.model.split(":")[1]} if study.card.packed else {}
-    more = {**counting_key(study.plan.prompts), **study.plan.weighing(), **own}
+    more: dict[str, Any] = {**counting_key(study.plan.prompts), **study.plan.weighing(), **own}
+    if name == "sentence":
+        more["embedding"] = embedding_key()
     return _keys({"states": name, "prompts": study.plan.digest, **more}, study, spec)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "standing"
 #: Raised whenever the same diagnosis would give other rows, or their figures mean something else.
-FORMAT: Final = 2
+FORMAT: Final = 3
 #: What is said of a test that no layer can compute.
 NOWHERE: Final = "not computable at any layer"
 
@@ -200,7 +200,7 @@ def leaderboard(store: Store, items_digest: str) -> "pd.DataFrame":
     """Return the rows of all runs on a set of items, each run once: labelled, with its control.
 
     Where a run was kept more than once, the row with an untrained control goes first, then one
-    with labels, then the newest.
+    with a sentence embedding, then one with labels, then the newest.
 
     Returns:
         ``COLUMNS``; by name, run and test. Empty if nothing was kept.
@@ -226,7 +226,7 @@ _ALL_RUNS: Final = f"""
     WHERE items_digest = $items AND test IS NOT NULL
     QUALIFY row_number() OVER (
         PARTITION BY run, test
-        ORDER BY untrained IS NULL, family || size = '', made DESC
+        ORDER BY untrained IS NULL, sentence IS NULL, family || size = '', made DESC
     ) = 1
     ORDER BY name, run, list_position({list(TESTS)}, test)
 """

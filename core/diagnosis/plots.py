@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from core.charts import lay_out_rows, ribbon
-from core.diagnosis.verdicts import CONTROLS, Score
+from core.diagnosis.verdicts import CONTROLS, Score, short_name
 from core.diagnosis.view import Curve
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.layers import layer_name
@@ -55,7 +55,7 @@ def forest_figure(score: Score) -> go.Figure:
     """
     rows = [("model", score.figure.observed, MODEL)]
     rows += [
-        (CONTROLS[name].removeprefix("the ").removeprefix("an "), side, CONTROL_COLOURS[name])
+        (short_name(name), side, CONTROL_COLOURS[name])
         for name, side in score.controls.items()
         if not np.isnan(side.value)
     ]
@@ -111,7 +111,7 @@ def curve_figure(curve: Curve, layer: int, *, named: bool = False) -> go.Figure:
         figure.add_trace(trace)
     for trace in _ribbon(at, [point.observed for point in curve.points], _RIBBON, "interval"):
         figure.add_trace(trace)
-    for name in ("words", "length", "untrained"):
+    for name in ("words", "length", "sentence", "untrained"):
         values = [
             point.controls[name].value if name in point.controls else np.nan
             for point in curve.points

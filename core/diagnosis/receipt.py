@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from core.activations.prompts import PRESETS, ReadSpec
+from core.activations.sentence_embedding import PACKAGE
 from core.activations.study import Study
 from core.dataset import sets
 from core.dataset.annotations import FILTER_VERSION
@@ -75,8 +76,7 @@ def receipt(diagnosis: Diagnosis, untrained: Diagnosis | None = None) -> dict[st
             "shuffles": spec.shuffles,
             "seed": spec.seed,
         },
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in LIBRARIES},
+        "versions": _versions(diagnosis),
         "formats": _formats(study),
         "machine": _machine(),
         "command": command(study, spec, control=untrained is not None),
@@ -138,6 +138,13 @@ def _model(study: Study) -> dict[str, str]:
         "device": card.device,
         "dtype": card.dtype,
     }
+
+
+def _versions(diagnosis: Diagnosis) -> dict[str, str]:
+    """Return what computed the figures; the sentence embedding only where it was measured."""
+    found = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    name, _, number = PACKAGE.partition("==")
+    return found | ({name: number} if "sentence" in diagnosis.baselines else {})
 
 
 def _formats(study: Study) -> dict[str, int]:

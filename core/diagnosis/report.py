@@ -18,7 +18,16 @@ from core.diagnosis.layer import LayerDiagnosis
 from core.diagnosis.receipt import as_json, receipt
 from core.diagnosis.seeds import Copy, seeds_line
 from core.diagnosis.templates import Phrasing, spread, spread_verdict, templates_line
-from core.diagnosis.verdicts import CONTROLS, RULE, Level, Score, Verdict, layer_verdict, scorecard
+from core.diagnosis.verdicts import (
+    CONTROLS,
+    RULE,
+    Level,
+    Score,
+    Verdict,
+    layer_verdict,
+    missing_control,
+    scorecard,
+)
 from core.diagnosis.waterfall import Step
 from core.layers import layer_name
 from core.measures.ceiling import Ceiling, ceiling, graders_of
@@ -43,7 +52,7 @@ _NOWHERE: Final = "not computable at any layer"
 _HIGHEST: Final = "highest layer by chance"
 #: Test -> its steps from the paper's figure to the repaired one.
 Waterfall = Mapping[Test, Sequence[Step]]
-_BASELINES: Final = {"words": "word counts", "length": "length"}
+_BASELINES: Final = {"words": "word counts", "length": "length", "sentence": "sentence embedding"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +114,8 @@ class Diagnosed:
         yield ""
         yield ceiling_text(self.ceiling)
         yield f"Layers: {_LEGEND}."
+        if missing := missing_control(self.diagnosis):
+            yield missing
         yield RULE
 
     def _scorecard(self) -> Lines:
@@ -169,9 +180,9 @@ class Diagnosed:
     def records(self) -> list[dict[str, Any]]:
         """Return every figure as a flat record; NaN where nothing can be computed.
 
-        ``states`` is whose they are: ``model``, ``untrained``, ``words`` or ``length``; ``layer``
-        is None for the last two. ``texts``: ``all``, or the half that chose layers (``first``, the
-        value alone) or reports them (``second``). A model's headlines on all texts have a verdict.
+        ``states`` is whose they are: ``model``, ``untrained`` or one of the baselines, whose
+        ``layer`` is None. ``texts``: ``all``, or the half that chose layers (``first``, the value
+        alone) or reports them (``second``). A model's headlines on all texts have a verdict.
         """
         records: list[dict[str, Any]] = []
         for layer, one in self.diagnosis.layers.items():

@@ -1,7 +1,8 @@
 """What may be said about a figure, by one written rule; and the scorecard of a model.
 
 A figure must clear everything that could explain it without moral knowledge: shuffled labels, the
-words, the length, the embedding, and an untrained copy of the model, which sees the words as well.
+words, the length, a small sentence embedding, the model's own embedding layer, and an untrained
+copy of the model, which sees the words as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from core.activations.sentence_embedding import PACKAGE
 from core.diagnosis.diagnosis import Diagnosis
 from core.diagnosis.layer import LayerDiagnosis
 from core.diagnosis.seeds import Copy, highest_of
@@ -22,6 +24,7 @@ Level = Literal["nothing", "chance", "control", "partly", "beyond"]
 CONTROLS: Final[dict[str, str]] = {
     "words": "word counts",
     "length": "sentence length",
+    "sentence": "a sentence embedding",
     "embedding": "the embedding layer",
     "untrained": "an untrained copy",
 }
@@ -30,10 +33,15 @@ RULE: Final = (
     "Rule: a model's whole 95 % interval must lie above the band of labels shuffled within each "
     "foundation (knowing the topic is not enough; else “not distinguishable from chance”) and "
     "above the interval of each control: word counts (runs of characters where a script has no "
-    "blanks), sentence length, the embedding layer, an untrained copy, of several seeds the "
-    "highest (else “no better than …”). Only then: “structure beyond all controls”. The layer is "
-    "chosen on one half of the texts; figure, band and controls of the scorecard come from the "
-    "other half."
+    "blanks), sentence length, a sentence embedding (all-MiniLM-L6-v2, trained on English), the "
+    "embedding layer, an untrained copy, of several seeds the highest (else “no better than …”). "
+    "Only then: “structure beyond all controls”. The layer is chosen on one half of the texts; "
+    "figure, band and controls of the scorecard come from the other half."
+)
+#: Said where the sentence embedding is not among the controls.
+_NO_SENTENCE: Final = (
+    "No sentence embedding is among these controls, so “all controls” means the others: it is "
+    f"measured where the package {PACKAGE} is installed; a pack keeps the controls it came with."
 )
 
 
@@ -137,6 +145,17 @@ def layer_verdict(
         for name, one in controls_of(diagnosis, layer, untrained).items()
     }
     return verdict(figure.observed, figure.shuffled, controls)
+
+
+def missing_control(diagnosis: Diagnosis) -> str:
+    """Return the sentence that says which control was not measured; nothing where all were."""
+    return "" if "sentence" in diagnosis.baselines else _NO_SENTENCE
+
+
+def short_name(control: str) -> str:
+    """Return how one of ``CONTROLS`` is called in a legend: without its article."""
+    article, _, rest = CONTROLS[control].partition(" ")
+    return rest if article in ("a", "an", "the") else CONTROLS[control]
 
 
 def controls_of(

@@ -17,7 +17,7 @@ from core.activations.study import Study, open_study
 from core.dataset import sets
 from core.dataset.items import Items, content_digest
 from core.diagnosis import leaderboard_rows
-from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests
+from core.diagnosis.diagnosis import BASELINES, Diagnosis, DiagnosisSpec, four_tests
 from core.diagnosis.receipt import receipt
 from core.leaderboard.pack_file import (
     Pack,
@@ -339,7 +339,7 @@ def _own_key(key: Mapping[str, Any], names: Mapping[str, str], sha256: str) -> d
     made it is told by the pack's receipts, and the pack's hash fixes its content.
     """
     renamed: dict[str, Any] = _translated(key, names)
-    if key.get("states") in ("words", "length"):  # a baseline names no model
+    if key.get("states") in BASELINES:  # a baseline names no model
         renamed["pack"] = sha256
     return renamed
 

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.diagnosis.plots import TITLES
-from core.diagnosis.verdicts import CONTROLS
+from core.diagnosis.verdicts import CONTROLS, short_name
 from core.leaderboard.view import estimate, of_test
 from core.measures.result import Test
 from core.palette import CHANCE, CONTROL_COLOURS, FOUNDATION_COLOURS
@@ -20,11 +20,11 @@ from core.wording import interval
 _COLOURS: Final = ("#2F6FDE", *FOUNDATION_COLOURS.values(), "#6B6B6B")
 _SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
 _CONTROL_SYMBOLS: Final = dict(
-    zip(CONTROLS, ("line-ns", "y-up", "asterisk", "triangle-down"), strict=True)
+    zip(CONTROLS, ("line-ns", "y-up", "hash", "asterisk", "triangle-down"), strict=True)
 )
 _ROW: Final = 34
 _SIGNS: Final = dict(zip(_SYMBOLS, "●■◆▲✕★✚", strict=True))
-_CONTROL_SIGNS: Final = dict(zip(CONTROLS, "┃Y✳▼", strict=True))
+_CONTROL_SIGNS: Final = dict(zip(CONTROLS, "┃Y#✳▼", strict=True))
 
 
 def standings_figure(rows: pd.DataFrame, test: Test) -> go.Figure:
@@ -71,12 +71,8 @@ def legend(rows: pd.DataFrame) -> list[Sign]:
     """Return what the marks of both figures stand for: groups of models, then controls."""
     groups = [Sign(_SIGNS[symbol], colour, name) for name, colour, symbol in _looks(rows)]
     return groups + [
-        Sign(_CONTROL_SIGNS[name], CONTROL_COLOURS[name], _label(name)) for name in CONTROLS
+        Sign(_CONTROL_SIGNS[name], CONTROL_COLOURS[name], short_name(name)) for name in CONTROLS
     ]
-
-
-def _label(control: str) -> str:
-    return CONTROLS[control].removeprefix("the ").removeprefix("an ")
 
 
 def _title(test: Test) -> dict[str, Any]:
@@ -123,7 +119,7 @@ def _controls(figure: go.Figure, known: pd.DataFrame, name: str, label: str) -> 
             x=[side.value for side in sides],
             y=known["shown"],
             mode="markers",
-            name=_label(name),
+            name=short_name(name),
             text=[interval(side) for side in sides],
             hovertemplate=f"{label}: %{{text}}<extra></extra>",
             marker={

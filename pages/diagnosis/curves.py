@@ -1,5 +1,6 @@
 """Four tests over the layers: one legend, one present layer, and a click that changes it."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import streamlit as st
@@ -7,7 +8,7 @@ import streamlit as st
 from core.charts import config
 from core.diagnosis import plots as diagnosis_plots
 from core.diagnosis.diagnosis import Diagnosis
-from core.diagnosis.verdicts import CONTROLS
+from core.diagnosis.verdicts import short_name
 from core.diagnosis.view import curve
 from core.measures.result import ALL, TESTS
 from core.palette import CHANCE, CONTROL, CONTROL_COLOURS, MODEL, OWN
@@ -18,6 +19,7 @@ from pages.shared.frame import coloured
 _STOPS: Final = {
     "words": ((True, "0 7px"), (False, "7px 10px")),
     "length": ((True, "0 3px"), (False, "3px 6px")),
+    "sentence": ((True, "0 11px"), (False, "11px 15px")),
     "untrained": ((True, "0 7px"), (False, "7px 9px"), (True, "9px 12px"), (False, "12px 14px")),
 }
 
@@ -25,7 +27,9 @@ _STOPS: Final = {
 def show(diagnosis: Diagnosis, untrained: Diagnosis | None, choice: Choice) -> list[Any]:
     """Draw the four curves; return the figures."""
     st.subheader("Layer by layer", anchor="layers")
-    st.html(f"<div class='ms-legend'>{_legend(compared=untrained is not None)}</div>")
+    missing = {"untrained"} if untrained is None else set[str]()
+    missing |= {"sentence"} - set(diagnosis.baselines)
+    st.html(f"<div class='ms-legend'>{_legend(missing)}</div>")
     drawn = []
     for start in range(0, len(TESTS), 2):
         for column, test in zip(st.columns(2), TESTS[start : start + 2], strict=True):
@@ -67,14 +71,14 @@ def _take_over(key: str) -> None:
         st.session_state["layer"] = str(first[0] if isinstance(first, list) else first)
 
 
-def _legend(*, compared: bool) -> str:
+def _legend(missing: Collection[str]) -> str:
     signs = [
         (f"height: 3px; background: {MODEL}", "model, 95 % interval"),
         (f"height: 11px; background: {CHANCE}", "shuffled labels, 95 %"),
         *(
-            (f"height: 3px; background: {_dashes(name)}", CONTROLS[name].removeprefix("an "))
+            (f"height: 3px; background: {_dashes(name)}", short_name(name))
             for name in _STOPS
-            if compared or name != "untrained"
+            if name not in missing
         ),
         (f"height: 1px; background: {CONTROL}", "highest of all layers by chance"),
         (f"height: 11px; width: 2px; background: {OWN}", "present layer"),

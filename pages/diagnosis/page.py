@@ -1,5 +1,6 @@
 """Page: four tests of moral indifference at every layer, each beside its controls."""
 
+from core.diagnosis.verdicts import missing_control
 from core.diagnosis.verdicts import scorecard as scored
 from pages.diagnosis import (
     at_layer,
@@ -30,7 +31,8 @@ with opened_study(
                 untrained = run.untrained(study, choice.spec)
             hangs = robust.made(found, untrained)
             seeds, phrasings = robust.kept(hangs)
-            scorecard.show(scored(found, untrained, seeds), phrasings, set_name)
+            scores = scored(found, untrained, seeds)
+            scorecard.show(scores, phrasings, set_name, missing_control(found))
             robust.offer(hangs)
             charts = further.show(found)
             charts += curves.show(found, untrained, choice)

@@ -51,13 +51,16 @@ _BADGES: Final[dict[Level, tuple[str, str]]] = {
 }
 
 
-def show(scores: Sequence[Score], phrasings: Sequence[Phrasing], set_name: str) -> None:
+def show(
+    scores: Sequence[Score], phrasings: Sequence[Phrasing], set_name: str, missing: str
+) -> None:
     """Draw the cards, the rule, and what people themselves reach.
 
     Args:
         scores: Of the tests.
         phrasings: The headlines under several templates; none where only one was read.
         set_name: Name of the set.
+        missing: Which control was not measured; nothing where all were.
     """
     st.subheader(summary(scores), anchor="scorecard")
     by_test = {score.test: score for score in scores}
@@ -71,7 +74,7 @@ def show(scores: Sequence[Score], phrasings: Sequence[Phrasing], set_name: str) 
                 _verdict("nothing", "not computable at any layer")
                 st.caption(_TESTS[test][1])
     st.caption(ceiling_text(results.human_ceiling(set_name)))
-    st.caption(RULE)
+    st.caption(f"{RULE} {missing}")
 
 
 def _verdict(level: Level, words: str) -> None:

@@ -64,6 +64,7 @@ DIGESTS = {
     "evidence": "5656cacc08523955",
     "diagnosis of a layer": "ba06e9d18e4e6ee1",
     "diagnosis of words": "5cb49905a167a59c",
+    "diagnosis of a sentence embedding": "7236cd68a8418530",
     "half of a diagnosis": "639d6c13fc932959",
     "waterfall": "c0bc657046d82958",
     "comparison": "3a5be341ba206881",
@@ -98,6 +99,7 @@ def keys(known, store):
     spec, first, second = DiagnosisSpec(), Side(known, 1, "mean"), Side(known, 2, "mean")
     layout, umap, scaling = LayoutSpec(), LayoutSpec("umap", 3), "standardised"
     layer, words = layer_tests(store, known, spec, 1), baseline_tests(store, known, spec, "words")
+    sentence = baseline_tests(store, known, spec, "sentence")
     kept = {
         "layout": model_layout(store, known, 2, "mean", scaling, layout),
         "umap": model_layout(store, known, 1, "mean", scaling, umap),
@@ -120,6 +122,7 @@ def keys(known, store):
         "acts": known.plan.key(1, "mean"),
         "diagnosis of a layer": layer.key["keys"],
         "diagnosis of words": words.key["keys"],
+        "diagnosis of a sentence embedding": sentence.key["keys"],
         "training": TrainPlan(known, 1, CorpusSpec(), TrainSpec()).key(),
         "written text": sampled_text._key(MODEL, [[1, 2]], 96, 0, 3),
         "token states": states_key(MODEL, SimpleNamespace(digest="e" * 64), 1, "bfloat16"),

