@@ -49,7 +49,7 @@ MODEL: Final = "#2F6FDE"
 CONTROL_COLOURS: Final = {
     "words": "#D55E00",
     "length": "#C0609A",
-    "sentence": "#A0522D",
+    "sentence": "#B05A32",
     "embedding": "#B07D00",
     "untrained": "#00916A",
 }

