@@ -54,10 +54,10 @@ def test_points_move_while_the_thumb_is_held_and_release_sets_the_address(new_sc
     screen = new_screen(**LAPTOP)
     canvas = opened(screen, **prepared.few)
     assert shift(canvas) == (0, 0)
-    thumb, mouse = slider(screen, "harm ← → care").bounding_box(), screen.page.mouse
-    plain = canvas.screenshot()
+    plain, mouse = canvas.screenshot(), screen.page.mouse
+    slider(screen, "harm ← → care").hover()  # waits until the slider lies still, and hits its middle
+    thumb = slider(screen, "harm ← → care").bounding_box()
     middle = thumb["y"] + thumb["height"] / 2
-    mouse.move(thumb["x"] + thumb["width"] / 2, middle)
     mouse.down()
     mouse.move(thumb["x"] + thumb["width"] * 0.7, middle, steps=5)
     moves_from(screen, (0, 0))
