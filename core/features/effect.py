@@ -28,8 +28,8 @@ from core.statistics.bootstrap import Estimate, bootstrap_mean, chance
 from core.statistics.false_discovery import counted_p, false_discovery
 from core.steering.directions import Direction
 from core.steering.edits import LayerEdit, residual_norm
+from core.steering.effects.pushes import held_out
 from core.steering.effects.readout import Held, WordSets, compared, hold, steered_logits
-from core.steering.effects.strength_sweep import held_out
 
 if TYPE_CHECKING:
     from core.models.open_models import OpenModel

@@ -1,8 +1,9 @@
 """Steering as jobs and answers of one workbench: open, ask, write, measure, read again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any
 
 from core.activations.decoding import end_tokens
 from core.activations.extraction import check_model
@@ -18,9 +19,12 @@ from core.steering.effects.controls import control_edits
 from core.steering.effects.landing import Landed
 from core.steering.effects.landing import land as land_texts
 from core.steering.effects.off_target import OffTarget, kept_off_target, measure_off_target
+from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.readout import Held, ReadOut, WordSets, arms_logits, compared
 from core.steering.effects.readout import hold as hold_prompts
-from core.steering.effects.strength_sweep import StrengthSweep, SweepSpec, kept_sweep, measure_sweep
+from core.steering.effects.safe_ranges import Ends, RangeSpec, kept_safe_ranges, measure_safe_ranges
+from core.steering.effects.shipped_doses import KnownDose, shipped_dose
+from core.steering.effects.strength_sweep import StrengthSweep, kept_sweep, measure_sweep
 from core.steering.effects.text_diff import TokenProjection, project_tokens
 from core.steering.export import bundle_bytes
 from core.steering.history import Run
@@ -125,6 +129,41 @@ def strength_sweep(work: Workbench, study: Study, spec: SweepSpec) -> Made[Stren
         return measure_sweep(work.store, study, model, spec, report)
 
     return kept_sweep(work.store, study, spec, with_model(work, study, measure))
+
+
+def safe_ranges(work: Workbench, study: Study, spec: RangeSpec) -> Made[dict[str, Ends]]:
+    """Return how far each foundation's axis may be pushed at a layer."""
+
+    def measure(model: "OpenModel", report: Report) -> dict[str, Ends]:
+        return measure_safe_ranges(work.store, study, model, spec, report)
+
+    return kept_safe_ranges(work.store, study, spec, with_model(work, study, measure))
+
+
+def known_dose(
+    work: Workbench,
+    study: Study,
+    spec: SweepSpec,
+    opened: Callable[[Made[Any]], Any] = methodcaller("open"),
+) -> KnownDose | None:
+    """Return what is known of a direction's dose, without measuring anything.
+
+    A sweep made here goes before what comes with the project, and that before a range alone.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model.
+        spec: Which direction.
+        opened: Opens what is kept; a page keeps it between reruns.
+    """
+    sweep: StrengthSweep | None = opened(strength_sweep(work, study, spec))
+    if sweep is not None:
+        return KnownDose(sweep.safe, sweep.said)
+    if (shipped := shipped_dose(study, spec)) is not None:
+        return shipped
+    how = RangeSpec(spec.layer, spec.method, spec.pooling, spec.positions)
+    ranges: dict[str, Ends] = opened(safe_ranges(work, study, how)) or {}
+    return KnownDose(ranges[spec.axis]) if spec.axis in ranges else None
 
 
 def off_target(

@@ -15,7 +15,8 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, IN_CELLS, MODEL, OWN
 from core.steering.directions import FAMILIES
 from core.steering.effects.off_target import OffTarget
-from core.steering.effects.strength_sweep import SAFE_KL, Check, StrengthSweep
+from core.steering.effects.safe_ranges import SAFE_KL
+from core.steering.effects.strength_sweep import Check, StrengthSweep
 from core.wording import number
 
 #: Characters of an action above its line; the table has all.
@@ -145,9 +146,8 @@ def dose_figure(dose: StrengthSweep) -> go.Figure:
             lows, highs = [one.low for one in bands[band]], [one.high for one in bands[band]]
             figure.add_trace(ribbon(at, lows, highs, colour, f"{told}, {name}"), row, 1)
         figure.add_trace(_line(at, [one.value for one in bands[own]], name), row, 1)
-    for row, strength, check in ((1, dose.calibrated, dose.push), (2, dose.turned_at, dose.turn)):
-        if strength:
-            figure.add_trace(_beside(strength, check), row, 1)
+    for row, (_, strength, check) in enumerate(dose.checks, 1):
+        figure.add_trace(_beside(strength, check), row, 1)
     figure.add_trace(_line(at, [point.kl for point in dose.points], "divergence"), 3, 1)
     figure.add_hline(y=SAFE_KL, line={"dash": "dot", "width": 1.5, "color": CONTROL}, row=3, col=1)
     figure.add_trace(_line(at, [point.perplexity for point in dose.points], "perplexity"), 4, 1)
@@ -204,14 +204,7 @@ def _beside(strength: float, check: Check) -> go.Scatter:
 
 def checks_figure(dose: StrengthSweep) -> go.Figure:
     """Draw push and sign beside the band of each family of controls, p in its name."""
-    checks = [
-        (name, check)
-        for name, at, check in (
-            (f"push at {dose.calibrated:+.0%}", dose.calibrated, dose.push),
-            (f"sign at {dose.turned_at:+.0%}", dose.turned_at, dose.turn),
-        )
-        if at
-    ]
+    checks = [(f"{name} at {at:+.0%}", check) for name, at, check in dose.checks]
     figure = make_subplots(
         rows=len(checks),
         cols=1,

@@ -19,7 +19,7 @@ from core.steering.effects.landing import Landed
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.readout import ReadOut
 from core.steering.effects.shift import OTHERS, RANDOM, Shift
-from core.steering.effects.strength_sweep import Check, StrengthSweep
+from core.steering.effects.strength_sweep import StrengthSweep
 from core.steering.history import Run
 from core.steering.recipes import Recipe
 from core.wording import interval, number
@@ -111,7 +111,7 @@ def check_table(dose: StrengthSweep) -> pd.DataFrame:
     The row of the direction itself comes first; isotropic directions are shown, not judged.
     """
     rows = []
-    for name, at, check in _checks(dose):
+    for name, at, check in dose.checks:
         own = {
             "": f"{name} at {at:+.0%}",
             "log odds": interval(check.effect, 2, signed=True),
@@ -131,26 +131,6 @@ def check_table(dose: StrengthSweep) -> pd.DataFrame:
             for one in check.beside
         ]
     return pd.DataFrame(rows)
-
-
-def dose_sentence(dose: StrengthSweep) -> str:
-    """Say what may be said about a direction, with and without what any push does."""
-    if not dose.calibrated:
-        return "no safe strength: even the smallest dose changes neutral text too much."
-    starts = ("Pushed", "By its sign alone")
-    return " ".join(
-        f"{start} ({at:+.0%}): {check.verdict}."
-        for start, (_, at, check) in zip(starts, _checks(dose), strict=False)
-    )
-
-
-def _checks(dose: StrengthSweep) -> list[tuple[str, float, Check]]:
-    """Name the effects that were measured, with their strengths."""
-    both = (
-        ("push", dose.calibrated, dose.push),
-        ("sign", dose.turned_at, dose.turn),
-    )
-    return [one for one in both if one[1]]
 
 
 def leakage_table(leakage: OffTarget) -> pd.DataFrame:

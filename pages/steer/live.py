@@ -6,7 +6,8 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.steering import jobs as steering_jobs
-from core.steering.effects.strength_sweep import SweepSpec
+from core.steering.effects.pushes import SweepSpec
+from core.steering.effects.shipped_doses import KnownDose
 from pages.shared import frame
 from pages.shared.address import bound
 from pages.shared.bench import opened, workbench
@@ -95,13 +96,13 @@ def _plain(study: Study, choice: Choice) -> None:
             pass
 
 
-def _doses(study: Study, choice: Choice) -> dict[str, Any]:
+def _doses(study: Study, choice: Choice) -> dict[str, KnownDose]:
     specs = {
         axis: SweepSpec(axis, choice.layers[0], choice.method, choice.pooling, choice.positions)
         for axis in AXES
     }
     found = {
-        axis: opened(steering_jobs.strength_sweep(workbench(), study, spec))
+        axis: steering_jobs.known_dose(workbench(), study, spec, opened)
         for axis, spec in specs.items()
     }
     return {axis: dose for axis, dose in found.items() if dose is not None}

@@ -5,7 +5,7 @@ from typing import Final
 import streamlit as st
 
 from core.palette import FOUNDATION_COLOURS
-from core.steering.effects.strength_sweep import StrengthSweep
+from core.steering.effects.shipped_doses import KnownDose
 from pages.shared.address import bound
 from pages.steer.choice import DOSES, MOST
 
@@ -26,7 +26,7 @@ def style() -> None:
     st.html(_STYLE)
 
 
-def show(axis: str, label: str, dose: StrengthSweep | None = None) -> None:
+def show(axis: str, label: str, dose: KnownDose | None = None) -> None:
     """Draw a slider with its box, which follows it."""
     named = bound(axis, 0, DOSES)
     box = f"box-{axis}"
@@ -56,7 +56,7 @@ def show(axis: str, label: str, dose: StrengthSweep | None = None) -> None:
     st.html(_strip(axis, dose))
 
 
-def _strip(axis: str, dose: StrengthSweep | None) -> str:
+def _strip(axis: str, dose: KnownDose | None) -> str:
     """Return a strip under the slider: its zero, and the strengths that leave the model itself."""
     if dose is None:
         return "<div class='ms-safe'><b></b></div>"

@@ -6,16 +6,16 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.steering.effects.strength_sweep import StrengthSweep
+from core.steering.effects.shipped_doses import KnownDose
 from pages.steer import latents, own_directions, presets, slider
 
 
-def show(study: Study, doses: Mapping[str, StrengthSweep]) -> None:
+def show(study: Study, doses: Mapping[str, KnownDose]) -> None:
     """Draw all sliders.
 
     Args:
         study: Items and model.
-        doses: Measured doses by axis; their safe ranges are painted.
+        doses: Known doses by axis; their safe ranges are painted.
     """
     presets.doses()
     for axis in FOUNDATIONS:
@@ -24,7 +24,7 @@ def show(study: Study, doses: Mapping[str, StrengthSweep]) -> None:
     further(study, doses)
 
 
-def further(study: Study, doses: Mapping[str, StrengthSweep]) -> None:
+def further(study: Study, doses: Mapping[str, KnownDose]) -> None:
     """Draw the sliders of all that is no foundation's axis."""
     slider.style()
     if any(st.session_state[pole] for pole in DIMENSIONS):

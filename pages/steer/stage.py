@@ -17,7 +17,7 @@ from core.foundations import FOUNDATIONS, POLES
 from core.maps.placing import AXES
 from core.maps.view import ViewSpec, axis_title
 from core.steering.effects.shift import OTHERS, Shift
-from core.steering.effects.strength_sweep import StrengthSweep
+from core.steering.effects.shipped_doses import KnownDose
 from core.steering.recipes import Recipe
 from core.steering.view import travel_table
 from pages.shared import controls
@@ -59,11 +59,11 @@ def style() -> None:
 # --- the sliders ---
 
 
-def sliders(doses: Mapping[str, StrengthSweep]) -> None:
+def sliders(doses: Mapping[str, KnownDose]) -> None:
     """Draw the foundations' sliders.
 
     Args:
-        doses: Measured doses by axis; their safe ranges are painted.
+        doses: Known doses by axis; their safe ranges are painted.
     """
     axes = [
         {

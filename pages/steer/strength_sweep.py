@@ -4,7 +4,9 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.steering import jobs as steering_jobs
-from core.steering.effects.strength_sweep import CONTROLS, STRENGTHS, SweepSpec
+from core.steering.effects.pushes import SweepSpec
+from core.steering.effects.safe_ranges import STRENGTHS
+from core.steering.effects.strength_sweep import CONTROLS
 from pages.shared import progress
 from pages.shared.address import bound
 from pages.shared.bench import opened, workbench

@@ -5,15 +5,15 @@ from typing import Any
 import streamlit as st
 
 from core.charts import config
+from core.steering.effects.safe_ranges import SAFE_KL
 from core.steering.effects.strength_sweep import (
     ALPHA,
     CONTROLS,
     RANDOM_EACH,
-    SAFE_KL,
     StrengthSweep,
 )
 from core.steering.plots import checks_figure, dose_figure
-from core.steering.view import check_table, dose_sentence, dose_table
+from core.steering.view import check_table, dose_table
 from pages.steer import presets
 
 
@@ -22,7 +22,7 @@ def show(dose: StrengthSweep) -> None:
     spec = dose.spec
     low, high = dose.safe
     st.markdown(
-        f"**{spec.axis.replace('-', ' – ')}**, layer {spec.layer}: {dose_sentence(dose)} Safe from "
+        f"**{spec.axis.replace('-', ' – ')}**, layer {spec.layer}: {dose.said} Safe from "
         f"**{low:+.0%}** to **{high:+.0%}**: there, neutral text diverges by less than "
         f"{SAFE_KL:g} nats per word."
     )

@@ -34,9 +34,11 @@ from core.sae.training.foreign_report import kept_report
 from core.sae.training.spec import TrainSpec
 from core.sae.training.token_states import states_key
 from core.sae.training.trained import TrainPlan
-from core.steering.effects import strength_sweep
+from core.steering.effects import pushes
 from core.steering.effects.off_target import kept_off_target
-from core.steering.effects.strength_sweep import SweepSpec, kept_sweep
+from core.steering.effects.pushes import SweepSpec
+from core.steering.effects.safe_ranges import RangeSpec, kept_safe_ranges
+from core.steering.effects.strength_sweep import kept_sweep
 from tests.core.models.madecards import made_card
 
 KINDS = {
@@ -55,6 +57,7 @@ KINDS = {
     "effect": "effect",
     "dose": "dose",
     "leakage": "dose",
+    "safe range": "dose",
 }
 DIGESTS = {
     "items": "df96b1c5e834753b",
@@ -80,6 +83,7 @@ DIGESTS = {
     "effect": "58181d1f6e8f2231",
     "dose": "5b1eefd79e987d1b",
     "leakage": "435f8b0348682916",
+    "safe range": "f58dc27e763b6ed1",
 }
 DICTIONARY: Any = SimpleNamespace(digest="d" * 64, n_latents=8, info=SimpleNamespace(name="made"))
 MODEL: Any = SimpleNamespace(card=made_card())
@@ -115,6 +119,7 @@ def keys(known, store):
         "words": kept_lens(store, DICTIONARY, known.card.identity, [3, 1], None),
         "effect": kept_effect(store, known, DICTIONARY, EffectSpec(3, "care-harm"), None),
         "dose": kept_sweep(store, known, SweepSpec("care-harm", 1), None),
+        "safe range": kept_safe_ranges(store, known, RangeSpec(1), None),
         "leakage": kept_off_target(store, known, 1, 0.1, "not first", None),
     }
     return {
@@ -137,7 +142,7 @@ def test_keys_are_those_of_caches_made_before(known, store):
 
 
 @pytest.mark.parametrize(
-    ("module", "names"), [(strength_sweep, ("dose", "leakage")), (effect, ("effect",))]
+    ("module", "names"), [(pushes, ("dose", "leakage", "safe range")), (effect, ("effect",))]
 )
 def test_a_raised_format_is_another_key(known, store, monkeypatch, module, names):
     """The states' own key has a format, too: one must not hide the other."""

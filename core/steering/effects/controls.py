@@ -14,7 +14,7 @@ from core.runtime.store import Store
 from core.sae.dictionary import Dictionary
 from core.steering.directions import covariance_direction
 from core.steering.edits import LayerEdit
-from core.steering.effects.strength_sweep import held_out
+from core.steering.effects.pushes import held_out
 
 EACH: Final = "each pole"
 

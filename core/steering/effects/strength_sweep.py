@@ -19,35 +19,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core import CoreError
-from core.activations.prompts import Pooling
 from core.activations.study import Study
-from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.runtime.made import Made, artefact, read_json, write_json
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate, bootstrap_mean, chance
 from core.statistics.false_discovery import counted_p
-from core.steering.directions import (
-    FAMILIES,
-    Direction,
-    Family,
-    Method,
-    control_directions,
-    moral_direction,
-)
-from core.steering.edits import LayerEdit, residual_norm
-from core.steering.effects.neutral import Cost, Neutral, cost_of, equal_strength, hold_neutral
-from core.steering.effects.readout import Held, arms_logits, hold, log_odds
-from core.steering.recipes import Positions
+from core.steering.directions import FAMILIES, Direction, Family, moral_direction
+from core.steering.effects.neutral import Cost
+from core.steering.effects.pushes import Pushes, SweepSpec, asked_key, sense_of
+from core.steering.effects.safe_ranges import SAFE_KL, STRENGTHS, safe_range
 
 if TYPE_CHECKING:
     from core.models.open_models import OpenModel
 
-#: Strengths that are tried, in residual norms.
-STRENGTHS: Final = (-0.4, -0.3, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
-#: Mean divergence on neutral text, in nats per token, up to which a strength counts as safe.
-SAFE_KL: Final = 0.5
 #: Control directions of each family, where an effect is judged.
 CONTROLS: Final = 40
 #: Random directions beside every strength, each pushed both ways: an opposite is as random.
@@ -58,33 +43,9 @@ ISOTROPIC: Final = 8
 JUDGED: Final[tuple[Family, ...]] = ("covariance", "shuffled")
 #: Chance of a control at least as strong, up to which an effect is beyond a family.
 ALPHA: Final = 0.05
-#: Held-out actions of an axis that are asked at most.
-MOST_ASKED: Final = 24
 #: Shares of the work: the direction's own strengths, the random bands; then the controls.
 _FIRST, _SECOND = 0.06, 0.2
 _NOTHING: Final = Estimate(np.nan, np.nan, np.nan)
-#: Raised whenever the same items and states would give other figures.
-_FORMAT: Final = 3
-
-
-@dataclass(frozen=True)
-class SweepSpec:
-    """One direction whose dose is measured."""
-
-    axis: str
-    """Foundation or pole."""
-
-    layer: int
-    """Decoder layer."""
-
-    method: Method = "means"
-    """How the direction is made."""
-
-    pooling: Pooling = "last"
-    """From which pooled states."""
-
-    positions: Positions = "not first"
-    """Which tokens are moved."""
 
 
 class Point(NamedTuple):
@@ -227,95 +188,22 @@ class StrengthSweep:
         """The largest strength that is safe with either sign."""
         return min(self.safe[1], -self.safe[0])
 
+    @property
+    def checks(self) -> list[tuple[str, float, Check]]:
+        """The effects that were measured: name, strength, the effect beside its controls."""
+        both = (("push", self.calibrated, self.push), ("sign", self.turned_at, self.turn))
+        return [one for one in both if one[1]]
 
-def sense_of(axis: str) -> int:
-    """Return 1 for foundations (towards virtue) and virtues, -1 for vices."""
-    vices = DIMENSIONS[1::2]
-    return -1 if axis in vices else 1
-
-
-def held_out(study: Study, axis: str, most: int = MOST_ASKED) -> NDArray[np.int64]:
-    """Return items of the test split that belong to an axis, one per text, evenly over them.
-
-    Raises:
-        CoreError: There are none.
-    """
-    if axis in FOUNDATIONS:
-        own = study.items.foundation == FOUNDATIONS.index(axis)
-    else:
-        own = study.labels.dimension == DIMENSIONS.index(axis)
-    rows = np.flatnonzero(own & (study.items.split == "test"))
-    rows = rows[np.unique(study.plan.rows[rows], return_index=True)[1]]
-    if not len(rows):
-        raise CoreError(
-            f"No action of {axis} is held out in this set, so its effect cannot be judged. Choose "
-            "another axis or a larger set."
+    @property
+    def said(self) -> str:
+        """What may be said about the direction, with and without what any push does."""
+        if not self.calibrated:
+            return "no safe strength: even the smallest dose changes neutral text too much."
+        starts = ("Pushed", "By its sign alone")
+        return " ".join(
+            f"{start} ({at:+.0%}): {check.verdict}."
+            for start, (_, at, check) in zip(starts, self.checks, strict=False)
         )
-    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
-
-
-def one_edit(store: Store, study: Study, direction: Direction, strength: float) -> LayerEdit:
-    """Return the edit that adds one direction at its layer."""
-    norm = residual_norm(store, study, direction.layer)
-    return LayerEdit(direction.layer, (direction,), (strength,), norm, "add")
-
-
-@dataclass(frozen=True, eq=False)
-class _Asking:
-    """Held-out actions and neutral sentences that one model is asked about, again and again."""
-
-    store: Store
-    study: Study
-    model: "OpenModel"
-    spec: SweepSpec
-    held: Held
-    neutral: Neutral
-    plain: NDArray[np.float64]
-    norm: float
-    known: dict[tuple[str, float], NDArray[np.float64]]
-    """Direction and strength -> shifts: several figures are made of the same."""
-    costs: dict[tuple[str, float], Cost]
-
-    @classmethod
-    def of(cls, store: Store, study: Study, model: "OpenModel", spec: SweepSpec) -> "_Asking":
-        rows = study.plan.rows[held_out(study, spec.axis)]
-        held = hold(model, [study.plan.prompts[row] for row in rows], spec.layer)
-        neutral = hold_neutral(model, spec.layer)
-        plain, norm = log_odds(model, held.logits), residual_norm(store, study, spec.layer)
-        return cls(store, study, model, spec, held, neutral, plain, norm, {}, {})
-
-    def edits(self, direction: Direction, strength: float) -> list[LayerEdit]:
-        edit = LayerEdit(self.spec.layer, (direction,), (strength,), self.norm, "add")
-        return [edit] if strength else []
-
-    def shifts(self, direction: Direction, strengths: Sequence[float]) -> list[NDArray[np.float64]]:
-        """Return each action's shift in the axis's own sense, ``(n_actions,)`` per strength."""
-        keys = [(direction.digest, strength) for strength in strengths]
-        asked = [one for key, one in zip(keys, strengths, strict=True) if key not in self.known]
-        arms = [self.edits(direction, one) for one in asked]
-        after = arms_logits(self.model, self.held, arms, self.spec.positions) if arms else []
-        for strength, logits in zip(asked, after, strict=True):
-            shift = (log_odds(self.model, logits) - self.plain) * sense_of(self.spec.axis)
-            self.known[direction.digest, strength] = shift if strength else np.zeros(len(shift))
-        return [self.known[key] for key in keys]
-
-    def cost(self, direction: Direction, strength: float) -> Cost:
-        """Return what a push costs on the neutral sentences."""
-        key = direction.digest, strength
-        if key not in self.costs:
-            edits = self.edits(direction, strength)
-            self.costs[key] = cost_of(self.model, self.neutral, edits, self.spec.positions)
-        return self.costs[key]
-
-    def equal(self, other: Direction, own: Direction, strength: float, start: float) -> float:
-        """Return the strength of another direction that costs what the own one costs."""
-
-        def kl(size: float) -> float:
-            return self.cost(other, math.copysign(size, strength)).kl
-
-        target = self.cost(own, strength).kl
-        found, _ = equal_strength(kl, target, abs(start))
-        return math.copysign(found, strength)
 
 
 def measure_sweep(
@@ -330,7 +218,7 @@ def measure_sweep(
     own = moral_direction(
         store, study, spec.axis, spec.layer, method=spec.method, pooling=spec.pooling
     )
-    asking = _Asking.of(store, study, model, spec)
+    asking = Pushes.of(store, study, model, spec)
     shifts, costs = {}, {}
     first, second = part(report, 0.0, _FIRST), part(report, _FIRST, _SECOND)
     for number, strength in enumerate(STRENGTHS):
@@ -351,28 +239,14 @@ def measure_sweep(
     )
 
 
-def _controls(asking: _Asking, family: Family, count: int) -> list[Direction]:
-    spec = asking.spec
-    return control_directions(
-        asking.store,
-        asking.study,
-        family,
-        spec.axis,
-        spec.layer,
-        count,
-        method=spec.method,
-        pooling=spec.pooling,
-    )
-
-
-def _random_pushes(asking: _Asking, report: Report) -> dict[float, NDArray[np.float64]]:
+def _random_pushes(asking: Pushes, report: Report) -> dict[float, NDArray[np.float64]]:
     """Return the mean shifts by random directions at each strength.
 
     Returns:
         Strength above 0 -> ``(2 × directions,)``; the opposite of one stands at the mirrored place.
     """
     sizes = sorted({abs(strength) for strength in STRENGTHS} - {0.0})
-    drawn, found = _controls(asking, "covariance", RANDOM_EACH), {}
+    drawn, found = asking.controls("covariance", RANDOM_EACH), {}
     for number, size in enumerate(sizes):
         means = np.zeros(2 * len(drawn))
         for seed, other in enumerate(drawn):
@@ -386,7 +260,7 @@ def _random_pushes(asking: _Asking, report: Report) -> dict[float, NDArray[np.fl
 
 
 def _checks(
-    asking: _Asking, own: Direction, safe: tuple[float, float], report: Report
+    asking: Pushes, own: Direction, safe: tuple[float, float], report: Report
 ) -> tuple[Check, Check]:
     """Return push and turn beside all their controls."""
     calibrated, both = safe[1], min(safe[1], -safe[0])
@@ -394,7 +268,7 @@ def _checks(
     drawn: list[tuple[Family, Direction]] = [
         (family, one)
         for family, count in (*((one, CONTROLS) for one in JUDGED), ("isotropic", ISOTROPIC))
-        for one in (_controls(asking, family, count) if calibrated or both else [])
+        for one in (asking.controls(family, count) if calibrated or both else [])
     ]
     rows: list[list[_Row]] = [[], []]
     for number, (family, other) in enumerate(drawn):
@@ -419,7 +293,7 @@ class _Row(NamedTuple):
 
 
 def _rows(
-    asking: _Asking, own: Direction, family: Family, other: Direction, strengths: Sequence[float]
+    asking: Pushes, own: Direction, family: Family, other: Direction, strengths: Sequence[float]
 ) -> list[_Row]:
     """Return one control's effect, of equal length and of equal divergence.
 
@@ -446,7 +320,7 @@ def _rows(
     return rows
 
 
-def _effect(asking: _Asking, direction: Direction, strengths: Sequence[float]) -> float:
+def _effect(asking: Pushes, direction: Direction, strengths: Sequence[float]) -> float:
     return float(_odd(asking.shifts(direction, strengths)).mean())
 
 
@@ -456,7 +330,7 @@ def _odd(shifts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _check(
-    asking: _Asking, own: Direction, strengths: Sequence[float], rows: Sequence[_Row]
+    asking: Pushes, own: Direction, strengths: Sequence[float], rows: Sequence[_Row]
 ) -> Check:
     effect = _over_actions(_odd(asking.shifts(own, strengths)))
     kl = max(asking.cost(own, strength).kl for strength in strengths)
@@ -513,34 +387,6 @@ def _wilson(share: float, count: int) -> Estimate:
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
     return Estimate(share, max(middle - half, 0.0), min(middle + half, 1.0))
-
-
-def safe_range(kl: Mapping[float, float]) -> tuple[float, float]:
-    """Return the widest range around 0 in which the divergence stays below ``SAFE_KL``.
-
-    Args:
-        kl: Strength -> divergence.
-    """
-    ends = []
-    for sign in (-1, 1):
-        end = 0.0
-        for size in sorted(sign * strength for strength in kl if sign * strength > 0):
-            if not kl[sign * size] <= SAFE_KL:
-                break
-            end = sign * size
-        ends.append(end)
-    return ends[0], ends[1]
-
-
-def asked_key(study: Study, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the content key of what is measured by asking a study's model."""
-    return {
-        **study.plan.base_key(),  # with a format of its own, that of the states
-        "asking": _FORMAT,
-        "items": study.items.digest,
-        "dtype": study.card.dtype,
-        **asked,
-    }
 
 
 def kept_sweep(

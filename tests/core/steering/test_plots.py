@@ -7,13 +7,13 @@ import pytest
 from core.foundations import DIMENSIONS
 from core.statistics.bootstrap import Estimate
 from core.steering.effects.off_target import OffTarget
+from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.readout import ReadOut
 from core.steering.effects.strength_sweep import (
     Beside,
     Check,
     Point,
     StrengthSweep,
-    SweepSpec,
 )
 from core.steering.plots import (
     answer_figure,
@@ -27,7 +27,6 @@ from core.steering.view import (
     answer_sentence,
     answer_table,
     check_table,
-    dose_sentence,
     leakage_table,
 )
 
@@ -147,13 +146,13 @@ def test_without_a_safe_strength_nothing_is_painted():
 
 
 def test_what_may_be_said_names_push_and_sign_apart():
-    said = dose_sentence(dose((-0.2, 0.2)))
+    said = dose((-0.2, 0.2)).said
     assert (
         "Pushed (+20%): moves held-out actions in its own sense, but not beyond 1 of 4 kinds of "
         "control directions (p up to 0.32)." in said
     )
     assert "By its sign alone (+20%): moves held-out actions in its own sense, beyond all" in said
-    assert "By its sign" not in dose_sentence(dose((0.0, 0.2)))
+    assert "By its sign" not in dose((0.0, 0.2)).said
 
 
 def test_each_family_stands_in_the_table_with_share_p_and_divergence():

@@ -12,7 +12,7 @@ from core.steering.effects.neutral import (
     hold_neutral,
     neutral_cost,
 )
-from core.steering.effects.strength_sweep import SAFE_KL, safe_range
+from core.steering.effects.safe_ranges import SAFE_KL, safe_range
 from tests.core.activations.test_traces_steering import hook_logits
 from tests.core.steering.steeringsets import made_edit, plain_logits
 

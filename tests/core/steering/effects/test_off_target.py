@@ -21,8 +21,8 @@ from core.steering.directions import (
 )
 from core.steering.effects import off_target
 from core.steering.effects.off_target import kept_off_target, measure_off_target
+from core.steering.effects.pushes import held_out, one_edit
 from core.steering.effects.readout import read_out
-from core.steering.effects.strength_sweep import held_out, one_edit
 from tests.core.steering.steeringsets import balanced_rows, read_by
 
 

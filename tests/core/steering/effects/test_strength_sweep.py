@@ -18,23 +18,18 @@ from core.steering.directions import (
     covariance_direction,
     moral_direction,
 )
-from core.steering.effects import strength_sweep
+from core.steering.effects import pushes, safe_ranges, strength_sweep
 from core.steering.effects.neutral import TOLERANCE, Cost, neutral_cost
+from core.steering.effects.pushes import SweepSpec, held_out, one_edit, sense_of
 from core.steering.effects.readout import Held, read_out
+from core.steering.effects.safe_ranges import SAFE_KL
 from core.steering.effects.strength_sweep import (
     JUDGED,
-    SAFE_KL,
     Beside,
     Check,
-    SweepSpec,
-    held_out,
     kept_sweep,
     measure_sweep,
-    one_edit,
-    safe_range,
-    sense_of,
 )
-from core.steering.view import dose_sentence
 from tests.core.steering.steeringsets import balanced_rows, read_by, read_table
 
 NOTHING = Estimate(np.nan, np.nan, np.nan)
@@ -52,28 +47,6 @@ def few(monkeypatch):
     monkeypatch.setattr(strength_sweep, "CONTROLS", 4)
     monkeypatch.setattr(strength_sweep, "RANDOM_EACH", 2)
     monkeypatch.setattr(strength_sweep, "ISOTROPIC", 1)
-
-
-# The safe range ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("kl", "expected"),
-    [
-        ({0.0: 0}, (0, 0)),
-        ({}, (0, 0)),
-        ({-0.2: 0.1, -0.1: 0.1, 0.0: 0, 0.1: 0.1, 0.2: 0.4}, (-0.2, 0.2)),
-        ({-0.2: 9, -0.1: 0.1, 0.1: 0.1, 0.2: 0.4, 0.3: 0.6}, (-0.1, 0.2)),
-        ({0.1: SAFE_KL}, (0, 0.1)),
-        ({0.1: SAFE_KL + 1e-9}, (0, 0)),
-        ({0.1: 0.1, 0.2: 0.9, 0.3: 0.1}, (0, 0.1)),  # safe means safe all the way
-        ({-0.1: 0.9, -0.2: 0.1, 0.1: np.nan, 0.2: 0.1}, (0, 0)),
-        ({-0.1: np.inf, 0.1: 0.1, 0.2: np.nan}, (0, 0.1)),
-    ],
-)
-def test_the_safe_range_reaches_to_the_first_strength_that_is_not(kl, expected):
-    for order in (list(kl), list(kl)[::-1]):
-        assert safe_range({strength: kl[strength] for strength in order}) == expected
 
 
 # Held-out actions -------------------------------------------------------------------------------
@@ -137,11 +110,11 @@ class Planted:
         self.truth, self.gain, self.stir, self.limits = truth, gain, stir, limits
         self.noise, self.size = np.random.default_rng(0), noise
         self.asked = []
-        monkeypatch.setattr(strength_sweep, "hold", self.hold)
-        monkeypatch.setattr(strength_sweep, "hold_neutral", lambda _model, layer: layer)
-        monkeypatch.setattr(strength_sweep, "arms_logits", self.steered)
-        monkeypatch.setattr(strength_sweep, "log_odds", lambda _model, logits: logits)
-        monkeypatch.setattr(strength_sweep, "cost_of", self.cost)
+        monkeypatch.setattr(pushes, "hold", self.hold)
+        monkeypatch.setattr(pushes, "hold_neutral", lambda _model, layer: layer)
+        monkeypatch.setattr(pushes, "arms_logits", self.steered)
+        monkeypatch.setattr(pushes, "log_odds", lambda _model, logits: logits)
+        monkeypatch.setattr(pushes, "cost_of", self.cost)
 
     def hold(self, _model, prompts, layer):
         self.asked.append((list(prompts), layer))
@@ -240,8 +213,8 @@ def test_random_directions_are_pushed_both_ways_at_every_strength(read_study, mo
     for one in found.points:
         size = abs(one.strength)
         expected = 10 * size * np.concatenate([along, -along])
-        for band, pushes in ((one.random, expected + 3 * size), (one.random_turn, expected)):
-            np.testing.assert_allclose(band, chance(pushes), atol=1e-5)
+        for band, moved in ((one.random, expected + 3 * size), (one.random_turn, expected)):
+            np.testing.assert_allclose(band, chance(moved), atol=1e-5)
     assert found.points[-1].random == found.points[0].random  # an opposite is as random
 
 
@@ -293,13 +266,13 @@ def test_a_control_that_no_strength_makes_equal_counts_against_the_effect(read_s
     store, made = read_study
     own = moral_direction(store, made, "care-harm", 1)
     Planted(monkeypatch, own.vector)
-    cost = strength_sweep.cost_of
+    cost = pushes.cost_of
 
     def jumps(model, held, edits, positions):
         mine = not edits or edits[0].directions[0].digest == own.digest
         return cost(model, held, edits, positions) if mine else Cost(0.3, 20.0)
 
-    monkeypatch.setattr(strength_sweep, "cost_of", jumps)
+    monkeypatch.setattr(pushes, "cost_of", jumps)
     found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
     for one in found.push.judged:
         assert one.above == (one.n if one.equal == "KL" else 0)
@@ -322,7 +295,7 @@ def test_a_random_direction_in_place_of_the_moral_one_seldom_holds(read_study, m
         own = many["covariance"][40 + run]
         monkeypatch.setattr(strength_sweep, "moral_direction", lambda *_, own=own, **__: own)
         monkeypatch.setattr(
-            strength_sweep, "_controls", lambda _asking, family, count: many[family][:count]
+            pushes.Pushes, "controls", lambda _self, family, count: many[family][:count]
         )
         Planted(monkeypatch, rng.normal(size=32), noise=0.01)
         found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
@@ -361,7 +334,7 @@ def test_without_a_safe_strength_nothing_is_judged(read_study, monkeypatch):
     assert (found.safe, found.calibrated, found.turned_at) == ((0, 0), 0, 0)
     assert np.isnan([*found.push.effect, *found.turn.effect]).all()
     assert (found.push.beside, found.turn.beside) == ((), ())
-    assert dose_sentence(found).startswith("no safe strength")
+    assert found.said.startswith("no safe strength")
     sizes = (len(strength_sweep.STRENGTHS) - 1) // 2
     steps = len(strength_sweep.STRENGTHS) + sizes * strength_sweep.RANDOM_EACH
     assert len(planted.asked) == 1 + steps  # no control is tried
@@ -449,6 +422,7 @@ def test_a_dose_of_a_tiny_model_is_that_of_its_parts(read_study, llama, few):
 def test_controls_of_a_real_model_cost_what_the_direction_costs(
     read_study, llama, few, monkeypatch
 ):
+    monkeypatch.setattr(safe_ranges, "SAFE_KL", 1e9)
     monkeypatch.setattr(strength_sweep, "SAFE_KL", 1e9)
     store, made = read_study
     found = measure_sweep(store, made, llama, SweepSpec("care-harm", 1, positions="all"))
@@ -500,6 +474,7 @@ def cancel_after(steps):
 
 @pytest.mark.parametrize("steps", [0, 2, 5])
 def test_a_dose_can_be_cancelled_between_steps(read_study, llama, few, monkeypatch, steps):
+    monkeypatch.setattr(safe_ranges, "SAFE_KL", 1e9)
     monkeypatch.setattr(strength_sweep, "SAFE_KL", 1e9)
     store, made = read_study
     seen, report = cancel_after(steps)
@@ -511,6 +486,7 @@ def test_a_dose_can_be_cancelled_between_steps(read_study, llama, few, monkeypat
 
 
 def test_progress_only_grows_and_stays_within_its_total(read_study, llama, few, monkeypatch):
+    monkeypatch.setattr(safe_ranges, "SAFE_KL", 1e9)
     monkeypatch.setattr(strength_sweep, "SAFE_KL", 1e9)
     store, made = read_study
     seen, report = cancel_after(10_000)

@@ -1,0 +1,90 @@
+"""The command ``doses``: how far each foundation's axis may be pushed, layer by layer."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core import CoreError
+from core.activations.prompts import PRESETS
+from core.activations.study import Study
+from core.cli.basic import Desk, ReadRequest, make_read, study_of
+from core.cli.dictionary import AddCommand
+from core.foundations import FOUNDATIONS
+from core.models.spec import ModelSpec
+from core.steering.effects.pushes import SweepSpec
+from core.steering.effects.safe_ranges import SAFE_KL, Ends, RangeSpec
+from core.steering.effects.shipped_doses import made_from, write_doses
+from core.steering.jobs import safe_ranges, strength_sweep
+from core.wording import Lines, aligned
+from core.workbench import BUILTIN
+
+
+def doses(desk: Desk, args: argparse.Namespace) -> Lines:
+    """Measure the safe range of each axis and tell it; with ``--out``, keep it in a file.
+
+    Raises:
+        CoreError: There is no such layer, or no axis has a direction.
+    """
+    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
+    layers = _layers(study, args.layer)
+    make_read(desk, study)
+    found = {layer: desk.make(safe_ranges(desk.work, study, RangeSpec(layer))) for layer in layers}
+    rows = [
+        (str(layer), *(_text(ranges.get(axis)) for axis in FOUNDATIONS))
+        for layer, ranges in found.items()
+    ]
+    yield from aligned(("layer", *FOUNDATIONS), rows, left=(0,))
+    yield f"Between these strengths neutral text diverges by at most {SAFE_KL:g} nats per word."
+    if args.out is not None:
+        said = {layer: _said(desk, study, layer) for layer in layers}
+        command = "python -m core " + shlex.join(args.words)
+        write_doses(args.out, made_from(study, RangeSpec(0)), found, said, command)
+        yield f"Wrote it to {args.out}, with what {sum(map(len, said.values()))} sweeps said."
+
+
+def _layers(study: Study, named: Sequence[int]) -> list[int]:
+    every = range(study.card.n_layers)
+    if lost := sorted(set(named) - set(every)):
+        raise CoreError(
+            f"{study.card.name} has no layer {lost[0]} to steer at. Choose 0 to {every[-1]}."
+        )
+    return sorted(set(named)) or list(every)
+
+
+def _said(desk: Desk, study: Study, layer: int) -> dict[str, str]:
+    """Return what the sweeps of a layer said, of those that are kept."""
+    kept = {
+        axis: strength_sweep(desk.work, study, SweepSpec(axis, layer)).open()
+        for axis in FOUNDATIONS
+    }
+    return {axis: sweep.said for axis, sweep in kept.items() if sweep is not None}
+
+
+def _text(ends: Ends | None) -> str:
+    return "–" if ends is None else f"{ends[0]:+.0%} … {ends[1]:+.0%}"
+
+
+def add_command(add: Any, add_one: AddCommand) -> None:
+    """Add the command.
+
+    Args:
+        add: Where commands are added.
+        add_one: Adds one of them.
+    """
+    summary = "measure how far each axis may be pushed before neutral text suffers"
+    added = add_one(add, "doses", doses, summary, "packaged --layer 12", "")
+    added.add_argument("model", metavar="MODEL")
+    added.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    added.add_argument(
+        "--layer",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="only this layer; may be given several times",
+    )
+    added.add_argument(
+        "--out", type=Path, metavar="FILE", help="write ranges, and what kept sweeps said, as JSON"
+    )
