@@ -55,7 +55,9 @@ def test_points_move_while_the_thumb_is_held_and_release_sets_the_address(new_sc
     canvas = opened(screen, **prepared.few)
     assert shift(canvas) == (0, 0)
     plain, mouse = canvas.screenshot(), screen.page.mouse
-    slider(screen, "harm ← → care").hover()  # waits until the slider lies still, and hits its middle
+    slider(
+        screen, "harm ← → care"
+    ).hover()  # waits until the slider lies still, and hits its middle
     thumb = slider(screen, "harm ← → care").bounding_box()
     middle = thumb["y"] + thumb["height"] / 2
     mouse.down()
