@@ -28,9 +28,10 @@ LATER = ("plotly.graph_objects", "sklearn.decomposition", "sklearn.manifold", "n
 
 
 def warm_up() -> None:
-    """Import what the first visit would wait for."""
+    """Import, and compile, what the first visit would wait for."""
     for name in LATER:
         import_module(name)
+    import_module("core.maps.projection").warm_up()
 
 
 @asynccontextmanager

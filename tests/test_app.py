@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHECK = """
 import sys
 import app
@@ -21,5 +23,29 @@ def test_a_script_run_leaves_sys_path_alone():
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run(
         [sys.executable, "-c", CHECK], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+WARM = """
+import app
+app.warm_up()
+import numpy as np
+from numba.core.event import install_recorder
+from core.maps.projection import LayoutSpec, project
+
+states = np.random.default_rng(0).normal(size=(300, 40))
+with install_recorder("numba:compile") as told:
+    project(states, LayoutSpec("umap"))
+    project(states[:, :10], LayoutSpec("umap", 3), metric="euclidean", anchor=states[:, :3])
+assert not told.buffer, "the first UMAP waits for its compilation"
+"""
+
+
+@pytest.mark.slow
+def test_the_first_umap_finds_all_compiled_that_it_runs():
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", WARM], cwd=root, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

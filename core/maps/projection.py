@@ -243,6 +243,12 @@ def _umap(
     return np.asarray(fitted, np.float64)
 
 
+def warm_up() -> None:
+    """Let UMAP be imported and compiled: what a process's first picture would wait 5 s for."""
+    some = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    _umap(some, LayoutSpec("umap"), "cosine", None)
+
+
 def judge(states: NDArray[np.floating], points: Points, true: Neighbours, metric: Metric) -> Trust:
     """Return how far a picture keeps the neighbourhoods of the states.
 
