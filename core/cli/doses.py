@@ -1,4 +1,4 @@
-"""The command ``doses``: how far each foundation's axis may be pushed, layer by layer."""
+"""The command ``doses``: how far each foundation's axis may be pushed, and what that does."""
 
 import argparse
 import shlex
@@ -22,7 +22,7 @@ from core.workbench import BUILTIN
 
 
 def doses(desk: Desk, args: argparse.Namespace) -> Lines:
-    """Measure the safe range of each axis and tell it; with ``--out``, keep it in a file.
+    """Tell the safe range of each axis, and what is known of its effect there.
 
     Raises:
         CoreError: There is no such layer, or no axis has a direction.
@@ -37,8 +37,10 @@ def doses(desk: Desk, args: argparse.Namespace) -> Lines:
     ]
     yield from aligned(("layer", *FOUNDATIONS), rows, left=(0,))
     yield f"Between these strengths neutral text diverges by at most {SAFE_KL:g} nats per word."
+    said = {layer: _said(desk, study, layer, judge=args.judge) for layer in layers}
+    for layer, by_axis in said.items():
+        yield from (f"{axis}, layer {layer}: {one}" for axis, one in by_axis.items())
     if args.out is not None:
-        said = {layer: _said(desk, study, layer) for layer in layers}
         command = "python -m core " + shlex.join(args.words)
         write_doses(args.out, made_from(study, RangeSpec(0)), found, said, command)
         yield f"Wrote it to {args.out}, with what {sum(map(len, said.values()))} sweeps said."
@@ -53,13 +55,14 @@ def _layers(study: Study, named: Sequence[int]) -> list[int]:
     return sorted(set(named)) or list(every)
 
 
-def _said(desk: Desk, study: Study, layer: int) -> dict[str, str]:
-    """Return what the sweeps of a layer said, of those that are kept."""
-    kept = {
-        axis: strength_sweep(desk.work, study, SweepSpec(axis, layer)).open()
-        for axis in FOUNDATIONS
-    }
-    return {axis: sweep.said for axis, sweep in kept.items() if sweep is not None}
+def _said(desk: Desk, study: Study, layer: int, *, judge: bool) -> dict[str, str]:
+    """Return what the sweeps of a layer say: of those that are kept, or all made now."""
+    found: dict[str, str] = {}
+    for axis in FOUNDATIONS:
+        made = strength_sweep(desk.work, study, SweepSpec(axis, layer))
+        if (sweep := desk.make(made) if judge else made.open()) is not None:
+            found[axis] = sweep.said
+    return found
 
 
 def _text(ends: Ends | None) -> str:
@@ -86,5 +89,8 @@ def add_command(add: Any, add_one: AddCommand) -> None:
         help="only this layer; may be given several times",
     )
     added.add_argument(
-        "--out", type=Path, metavar="FILE", help="write ranges, and what kept sweeps said, as JSON"
+        "--judge",
+        action="store_true",
+        help="hold each push against its control directions, too: minutes for each",
     )
+    added.add_argument("--out", type=Path, metavar="FILE", help="write ranges and verdicts as JSON")

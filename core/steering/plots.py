@@ -14,9 +14,10 @@ from core.charts import ribbon
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.palette import CONTROL, DIVERGING, FOUNDATION_COLOURS, IN_CELLS, MODEL, OWN
 from core.steering.directions import FAMILIES
+from core.steering.effects.matched_controls import Beside, Check
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.safe_ranges import SAFE_KL
-from core.steering.effects.strength_sweep import Check, StrengthSweep
+from core.steering.effects.strength_sweep import StrengthSweep
 from core.wording import number
 
 #: Characters of an action above its line; the table has all.
@@ -214,7 +215,8 @@ def checks_figure(dose: StrengthSweep) -> go.Figure:
     for row, (_, check) in enumerate(checks, 1):
         labels = ["this direction"]
         labels += [
-            f"{FAMILIES[one.family]}<br>equal {one.equal}: p = {one.p:.3f}" for one in check.judged
+            f"{FAMILIES[one.family]}<br>equal {one.equal}: p = {one.p:.3f}{_stopped(one)}"
+            for one in check.judged
         ]
         bands = [check.effect, *(one.band for one in check.judged)]
         value, low, high = (np.array([band[end] for band in bands]) for end in range(3))
@@ -252,6 +254,13 @@ def checks_figure(dose: StrengthSweep) -> go.Figure:
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(title="log odds in its own sense", row=len(checks), col=1)
     return figure
+
+
+def _stopped(one: Beside) -> str:
+    """Say that a family was not asked to its end, with the least that p could be."""
+    if one.n == one.planned:
+        return ""
+    return f"<br>stopped after {one.n} of {one.planned} (p at least {one.least_p:.3f})"
 
 
 def leakage_figure(leakage: OffTarget) -> go.Figure:

@@ -124,11 +124,22 @@ def check_table(dose: StrengthSweep) -> pd.DataFrame:
             {
                 "": f"· {one.named}{'' if one in check.judged else ' (not judged)'}",
                 "log odds": interval(one.band, 2, signed=True),
-                "beaten": f"{one.beaten.value:.0%} ({one.beaten.low:.0%} to {one.beaten.high:.0%})",
-                "p": f"{one.p:.3f}",
+                "beaten": f"{one.n - one.above} of {one.n} ({one.beaten.low:.0%} to "
+                f"{one.beaten.high:.0%})",
+                "p": one.p_text if one in check.judged else "",
                 "KL": interval(one.kl, 2),
             }
             for one in check.beside
+        ]
+        rows += [
+            {
+                "": f"· {named}",
+                "log odds": "",
+                "beaten": "",
+                "p": "not asked: decided without it",
+                "KL": "",
+            }
+            for named in check.unasked
         ]
     return pd.DataFrame(rows)
 

@@ -4,9 +4,9 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.steering import jobs as steering_jobs
+from core.steering.effects.matched_controls import CONTROLS
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.safe_ranges import STRENGTHS
-from core.steering.effects.strength_sweep import CONTROLS
 from pages.shared import progress
 from pages.shared.address import bound
 from pages.shared.bench import opened, workbench
@@ -33,7 +33,8 @@ def show(study: Study, choice: Choice) -> None:
         return
     st.caption(
         f"{len(STRENGTHS)} strengths on held-out actions of this axis and on neutral sentences, "
-        f"beside {CONTROLS} random directions and {CONTROLS} of shuffled labels, of equal length "
-        "and of equal effect on neutral text: some minutes on two cores, measured once."
+        f"beside up to {CONTROLS} random directions and {CONTROLS} of shuffled labels, of equal "
+        "length and of equal effect on neutral text, until they decide: one to ten minutes on two "
+        "cores, measured once."
     )
     progress.offer(st, made, "Measure the dose", key="dose-start")

@@ -5,13 +5,9 @@ from typing import Any
 import streamlit as st
 
 from core.charts import config
+from core.steering.effects.matched_controls import ALPHA, CONTROLS
 from core.steering.effects.safe_ranges import SAFE_KL
-from core.steering.effects.strength_sweep import (
-    ALPHA,
-    CONTROLS,
-    RANDOM_EACH,
-    StrengthSweep,
-)
+from core.steering.effects.strength_sweep import RANDOM_EACH, StrengthSweep
 from core.steering.plots import checks_figure, dose_figure
 from core.steering.view import check_table, dose_table
 from pages.steer import presets
@@ -37,7 +33,7 @@ def show(dose: StrengthSweep) -> None:
     st.caption(
         f"Blue: {dose.n_actions} held-out actions, 95 % interval. Grey: 95 % of {RANDOM_EACH} "
         "random directions of equal length, drawn as the layer's states vary, each pushed both "
-        f"ways. Pink: the control directions that it is judged by, {CONTROLS} of each family. "
+        "ways. Pink: the control directions that it is judged by. "
         "Green: safe."
     )
     with st.expander("As a table"):
@@ -63,13 +59,15 @@ def _judged(dose: StrengthSweep) -> None:
         "each with its p; the table below holds the same.",
     )
     st.caption(
-        f"Log odds in the direction's own sense. Diamond: 95 % interval over actions; rings: mean "
-        f"and 95 % of {CONTROLS} control directions, drawn as the layer's states vary or made from "
-        "shuffled labels, of equal length, or as strong as changes neutral text as much (equal "
-        "KL). p: one and the controls at least as far, of one and all. An effect counts if its "
-        f"interval lies above 0 and all four p are at most {ALPHA:g}. Any push disturbs the model "
-        "and may move approval by that alone; sign is half the difference of forwards and "
-        "backwards: only what changes sign with the direction."
+        "Log odds in the direction's own sense. Diamond: 95 % interval over actions; rings: mean "
+        f"and 95 % of up to {CONTROLS} control directions, drawn as the layer's states vary or "
+        "made from shuffled labels, of equal length, or as strong as changes neutral text as much "
+        "(equal KL). p: one and the controls at least as far, of one and all. An effect counts if "
+        f"its interval lies above 0 and all four p are at most {ALPHA:g}. Once so many controls "
+        "are as far that p must be above it, the others are not asked, and p is their number by "
+        "how many it took (Besag & Clifford 1991); nor is equal KL where equal length decides. Any "
+        "push disturbs the model and may move approval by that alone; sign is half the difference "
+        "of forwards and backwards: only what changes sign with the direction."
     )
     with st.expander("Its controls as a table"):
         st.dataframe(

@@ -34,7 +34,7 @@ from core.sae.training.foreign_report import kept_report
 from core.sae.training.spec import TrainSpec
 from core.sae.training.token_states import states_key
 from core.sae.training.trained import TrainPlan
-from core.steering.effects import pushes
+from core.steering.effects import pushes, strength_sweep
 from core.steering.effects.off_target import kept_off_target
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.safe_ranges import RangeSpec, kept_safe_ranges
@@ -81,7 +81,7 @@ DIGESTS = {
     "latents": "4a25f6e42deef96d",
     "words": "fe0d11693a36370a",
     "effect": "58181d1f6e8f2231",
-    "dose": "5b1eefd79e987d1b",
+    "dose": "77098109b003fc79",
     "leakage": "435f8b0348682916",
     "safe range": "f58dc27e763b6ed1",
 }
@@ -142,7 +142,12 @@ def test_keys_are_those_of_caches_made_before(known, store):
 
 
 @pytest.mark.parametrize(
-    ("module", "names"), [(pushes, ("dose", "leakage", "safe range")), (effect, ("effect",))]
+    ("module", "names"),
+    [
+        (pushes, ("dose", "leakage", "safe range")),
+        (strength_sweep, ("dose",)),
+        (effect, ("effect",)),
+    ],
 )
 def test_a_raised_format_is_another_key(known, store, monkeypatch, module, names):
     """The states' own key has a format, too: one must not hide the other."""

@@ -19,9 +19,9 @@ from core.runtime.progress import Report, silent
 from core.runtime.store import Store
 from core.statistics.bootstrap import chance
 from core.steering.directions import FAMILIES, Direction, control_directions, moral_direction
+from core.steering.effects.matched_controls import JUDGED
 from core.steering.effects.pushes import asked_key, held_out, one_edit
 from core.steering.effects.readout import hold, log_odds, steered_logits
-from core.steering.effects.strength_sweep import JUDGED
 from core.steering.recipes import Positions
 
 if TYPE_CHECKING:

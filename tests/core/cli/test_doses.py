@@ -5,6 +5,7 @@ import json
 import pytest
 
 from core.foundations import FOUNDATIONS
+from core.steering.effects import matched_controls, safe_ranges
 from tests.core.cli.commands import no_weights
 from tests.core.steering.steeringsets import balanced_rows
 
@@ -31,6 +32,19 @@ def test_ranges_are_told_written_and_measured_once(run, words, tmp_path, monkeyp
     monkeypatch.setattr("core.models.open_models.Shelf.get", no_weights)
     status, again, _ = run("doses", *words, "--layer", "1")
     assert (status, again.splitlines()[1]) == (0, out.splitlines()[2])
+
+
+def test_judged_pushes_say_what_they_do_and_are_kept(run, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(matched_controls, "CONTROLS", 4)
+    monkeypatch.setattr(safe_ranges, "SAFE_KL", 1e9)
+    path = tmp_path / "doses.json"
+    status, out, _ = run("doses", *words, "--layer", "1", "--judge", "--out", path)
+    assert (status, "5 sweeps" in out) == (0, True)
+    assert "care-harm, layer 1: Pushed (+40%): " in out
+    said = json.loads(path.read_text())["said"]
+    assert {axis: list(one) for axis, one in said.items()} == {axis: ["1"] for axis in FOUNDATIONS}
+    status, again, _ = run("doses", *words, "--layer", "1")
+    assert (status, again) == (0, out[: out.index("Wrote it")])
 
 
 def test_a_layer_that_there_is_not_is_a_sentence(run, words):

@@ -1,17 +1,18 @@
 """Figures of the steering page: read from their data, not from pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from core.foundations import DIMENSIONS
 from core.statistics.bootstrap import Estimate
+from core.steering.effects.matched_controls import Beside, Check
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.readout import ReadOut
 from core.steering.effects.strength_sweep import (
-    Beside,
-    Check,
     Point,
     StrengthSweep,
 )
@@ -99,8 +100,8 @@ def beside(middle: float, *above: int) -> tuple[Beside, ...]:
     kinds += [("shuffled", "KL"), ("isotropic", "length")]
     counts = (*above, 8)
     return tuple(
-        Beside(family, equal, near(middle), count, 8 if family == "isotropic" else 40, near(0.3))
-        for (family, equal), count in zip(kinds, counts, strict=True)
+        Beside(family, equal, near(middle), count, size, near(0.3), size, 0)
+        for (family, equal), count, size in zip(kinds, counts, [40] * 4 + [8], strict=True)
     )
 
 
@@ -160,8 +161,8 @@ def test_each_family_stands_in_the_table_with_share_p_and_divergence():
     assert len(rows) == 12
     assert rows[""][0] == "push at +20%"
     assert rows["log odds"].tolist()[:2] == ["+1.20 [1.10, 1.30]", "+1.00 [0.90, 1.10]"]
-    assert rows["p"].tolist()[:6] == ["", "0.024", "0.317", "0.049", "0.049", "1.000"]
-    assert rows["beaten"][2] == "70% (55% to 82%)"
+    assert rows["p"].tolist()[:6] == ["", "0.024", "0.317", "0.049", "0.049", ""]
+    assert rows["beaten"][2] == "28 of 40 (55% to 82%)"
     assert rows["KL"].tolist()[:2] == ["0.20", "0.30 [0.20, 0.40]"]
     assert rows[""][5] == "· random, isotropic, equal length (not judged)"
     assert len(check_table(dose((0.0, 0.2)))) == 6
@@ -176,6 +177,27 @@ def test_each_family_is_a_band_with_its_p_beside_the_direction():
     shown = [label.rsplit(" ", 1)[1] for label in (*push.y[1:], *sign.y[1:])]
     assert shown == ["0.024", "0.317", "0.049", "0.049", "0.049", "0.024", "0.049", "0.049"]
     assert len(checks_figure(dose((0.0, 0.2))).data) == 1
+
+
+def test_what_was_not_asked_is_said_in_words():
+    """A family that was stopped early tells after how many, and the least that p could be."""
+    few = Beside("covariance", "length", near(1.0), 3, 10, near(0.3), 40, 4)
+    check = Check(near(1.2), 0.2, (few, *beside(1.0, 0, 0, 1, 1)[2:3]))
+    stopped = replace(dose((-0.2, 0.2)), push=check)
+    told = "0.500, stopped after 10 of 40: of all, at least 0.073"
+    rows = check_table(stopped)
+    assert rows["p"][1] == told
+    assert rows[""].tolist()[3:5] == [
+        "· shuffled labels, equal KL",
+        "· random, as the states vary, equal KL",
+    ]
+    assert rows["p"].tolist()[3:5] == ["not asked: decided without it"] * 2
+    label = checks_figure(stopped).data[0].y[1]
+    assert label.endswith("p = 0.500<br>stopped after 10 of 40 (p at least 0.073)")
+    assert (
+        "not beyond 1 of 2 kinds of control directions that were asked (p up to 0.5)"
+        in stopped.said
+    )
 
 
 def test_leakage_shows_counts_and_what_is_missing():

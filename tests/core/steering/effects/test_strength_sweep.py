@@ -12,24 +12,20 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.runtime.progress import Cancelled
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate, bootstrap_mean, chance
+from core.statistics.sequential import decided_after
 from core.steering.directions import (
     DirectionError,
     control_directions,
     covariance_direction,
     moral_direction,
 )
-from core.steering.effects import pushes, safe_ranges, strength_sweep
+from core.steering.effects import matched_controls, pushes, safe_ranges, strength_sweep
+from core.steering.effects.matched_controls import JUDGED
 from core.steering.effects.neutral import TOLERANCE, Cost, neutral_cost
 from core.steering.effects.pushes import SweepSpec, held_out, one_edit, sense_of
 from core.steering.effects.readout import Held, read_out
 from core.steering.effects.safe_ranges import SAFE_KL
-from core.steering.effects.strength_sweep import (
-    JUDGED,
-    Beside,
-    Check,
-    kept_sweep,
-    measure_sweep,
-)
+from core.steering.effects.strength_sweep import kept_sweep, measure_sweep
 from tests.core.steering.steeringsets import balanced_rows, read_by, read_table
 
 NOTHING = Estimate(np.nan, np.nan, np.nan)
@@ -44,9 +40,9 @@ def read_study(llama, tmp_path_factory):
 def few(monkeypatch):
     """Let a dose be measured in a second."""
     monkeypatch.setattr(strength_sweep, "STRENGTHS", (-0.2, -0.1, 0.0, 0.1, 0.2))
-    monkeypatch.setattr(strength_sweep, "CONTROLS", 4)
+    monkeypatch.setattr(matched_controls, "CONTROLS", 4)
     monkeypatch.setattr(strength_sweep, "RANDOM_EACH", 2)
-    monkeypatch.setattr(strength_sweep, "ISOTROPIC", 1)
+    monkeypatch.setattr(matched_controls, "ISOTROPIC", 1)
 
 
 # Held-out actions -------------------------------------------------------------------------------
@@ -167,10 +163,15 @@ def test_a_planted_effect_is_found_in_its_own_sense(read_study, monkeypatch, axi
         assert check.holds
         assert check.kl == 0.1
         kinds = [(one.family, one.equal) for one in check.judged]
-        assert kinds == [(family, equal) for family in JUDGED for equal in ("length", "KL")]
+        assert kinds == [
+            ("covariance", "length"),
+            ("shuffled", "length"),
+            ("shuffled", "KL"),
+            ("covariance", "KL"),
+        ]
         for one in check.judged:
-            assert (one.above, one.n) == (0, strength_sweep.CONTROLS)
-            assert one.p == 1 / (1 + strength_sweep.CONTROLS)
+            assert (one.above, one.n, one.after) == (0, matched_controls.CONTROLS, 0)
+            assert one.p == 1 / (1 + matched_controls.CONTROLS)
             assert one.beaten.value == 1
             assert one.kl == pytest.approx((0.1, 0.1, 0.1))
         assert check.effect.value == pytest.approx(2, abs=0.05)
@@ -233,10 +234,12 @@ def test_controls_are_counted_in_each_family_at_equal_length(read_study, monkeyp
                 store, made, one.family, "care-harm", 1, one.n, method=method
             )
             moved = 2 * np.array([other.vector @ truth for other in drawn])
-            above = int((moved >= check.effect.value).sum())
-            assert (one.above, one.p) == (above, (1 + above) / (1 + one.n))
+            above = (moved >= check.effect.value).tolist()
+            assert one.above == sum(above)
+            assert one.after == decided_after(above, matched_controls.CONTROLS, 0.05)
+            assert one.n == (max(one.after, 10) if one.after else matched_controls.CONTROLS)
             np.testing.assert_allclose(one.band, chance(moved), atol=1e-4)
-            assert one.beaten.low < one.beaten.value == 1 - above / one.n
+            assert one.beaten.low < one.beaten.value == 1 - one.above / one.n
 
 
 def test_controls_of_equal_divergence_are_pushed_as_far_as_that_takes(read_study, monkeypatch):
@@ -254,7 +257,8 @@ def test_controls_of_equal_divergence_are_pushed_as_far_as_that_takes(read_study
             vectors = np.array([other.vector for other in drawn])
             costs = 0.04 * vectors**2 @ (weights / (own**2 @ weights) * 10)
             if one.equal == "length":
-                np.testing.assert_allclose(one.kl, chance(costs), rtol=1e-3)
+                some = costs[: matched_controls.COSTED]
+                np.testing.assert_allclose(one.kl, chance(some), rtol=1e-3)
                 continue
             assert one.kl.low >= 0.4 * (1 - TOLERANCE)
             assert one.kl.high <= 0.4 * (1 + TOLERANCE)
@@ -274,10 +278,14 @@ def test_a_control_that_no_strength_makes_equal_counts_against_the_effect(read_s
 
     monkeypatch.setattr(pushes, "cost_of", jumps)
     found = measure_sweep(store, made, None, SweepSpec("care-harm", 1))
-    for one in found.push.judged:
-        assert one.above == (one.n if one.equal == "KL" else 0)
+    last = found.push.judged[-1]
+    assert (last.family, last.equal, last.above, last.n) == ("shuffled", "KL", 10, 10)
+    assert last.p == 1
     assert not found.push.holds
-    assert "not beyond 2 of 4 kinds of control directions (p up to 1)" in found.push.verdict
+    assert (
+        "not beyond 1 of 3 kinds of control directions that were asked (p up to 1)"
+        in found.push.verdict
+    )
 
 
 def test_a_random_direction_in_place_of_the_moral_one_seldom_holds(read_study, monkeypatch):
@@ -285,7 +293,7 @@ def test_a_random_direction_in_place_of_the_moral_one_seldom_holds(read_study, m
     store, made = read_study
     monkeypatch.setattr(strength_sweep, "STRENGTHS", (-0.2, 0.0, 0.2))
     monkeypatch.setattr(strength_sweep, "RANDOM_EACH", 1)
-    monkeypatch.setattr(strength_sweep, "ISOTROPIC", 1)
+    monkeypatch.setattr(matched_controls, "ISOTROPIC", 1)
     many = {
         family: control_directions(store, made, family, "care-harm", 1, 140) for family in JUDGED
     }
@@ -344,62 +352,6 @@ def test_strengths_stand_for_both_signs():
     assert sorted(-one for one in strength_sweep.STRENGTHS) == list(strength_sweep.STRENGTHS)
 
 
-# What may be said -------------------------------------------------------------------------------
-
-
-def beside(*above):
-    """Return the four judged families with so many of 40 controls above, and isotropic ones."""
-    kinds = [(family, equal) for family in JUDGED for equal in ("length", "KL")]
-    judged = [
-        Beside(*kind, NOTHING, count, 40, NOTHING) for kind, count in zip(kinds, above, strict=True)
-    ]
-    return (*judged, Beside("isotropic", "length", NOTHING, 8, 8, NOTHING))
-
-
-CLEAR = Estimate(1, 0.5, 2)
-
-
-@pytest.mark.parametrize(
-    ("effect", "above", "kl", "expected"),
-    [
-        (CLEAR, (0, 0, 0, 0), 0.4, "in its own sense, beyond all control directions"),
-        (CLEAR, (1, 1, 1, 1), SAFE_KL, "beyond all control directions"),
-        (
-            CLEAR,
-            (2, 0, 0, 0),
-            0.4,
-            "but not beyond 1 of 4 kinds of control directions (p up to 0.073)",
-        ),
-        (CLEAR, (0, 2, 0, 0), 0.4, "not beyond 1 of 4"),
-        (CLEAR, (0, 0, 2, 0), 0.4, "not beyond 1 of 4"),
-        (CLEAR, (0, 0, 9, 40), 0.4, "not beyond 2 of 4 kinds of control directions (p up to 1)"),
-        (CLEAR, (0, 0, 0, 0), 0.51, "but changes neutral text too much to count"),
-        (CLEAR, (0, 0, 0, 0), np.nan, "but changes neutral text too much to count"),
-        (Estimate(1, 0.0, 2), (0, 0, 0, 0), 0.4, "no effect"),
-        (Estimate(1, -0.1, 2), (0, 0, 0, 0), 0.4, "no effect"),
-        (Estimate(-1, -2, -0.5), (0, 0, 0, 0), 0.4, "no effect"),
-        (NOTHING, (0, 0, 0, 0), 0.4, "no effect"),
-    ],
-)
-def test_the_verdict(effect, above, kl, expected):
-    check = Check(effect, kl, beside(*above))
-    assert expected in check.verdict
-    assert check.holds == ("beyond all" in check.verdict)
-
-
-def test_without_controls_nothing_holds():
-    assert not Check(CLEAR, 0.1).holds
-
-
-@pytest.mark.parametrize(
-    ("beaten", "count", "low", "high"),
-    [(37, 40, 0.8014, 0.9742), (40, 40, 0.9124, 1.0), (0, 40, 0.0, 0.0876), (20, 40, 0.352, 0.648)],
-)
-def test_a_share_has_wilsons_interval(beaten, count, low, high):
-    found = strength_sweep._wilson(beaten / count, count)
-    assert found == pytest.approx((beaten / count, low, high), abs=1e-4)
-
-
 # On a real model --------------------------------------------------------------------------------
 
 
@@ -423,7 +375,7 @@ def test_controls_of_a_real_model_cost_what_the_direction_costs(
     read_study, llama, few, monkeypatch
 ):
     monkeypatch.setattr(safe_ranges, "SAFE_KL", 1e9)
-    monkeypatch.setattr(strength_sweep, "SAFE_KL", 1e9)
+    monkeypatch.setattr(matched_controls, "SAFE_KL", 1e9)
     store, made = read_study
     found = measure_sweep(store, made, llama, SweepSpec("care-harm", 1, positions="all"))
     own = neutral_cost(
@@ -475,7 +427,7 @@ def cancel_after(steps):
 @pytest.mark.parametrize("steps", [0, 2, 5])
 def test_a_dose_can_be_cancelled_between_steps(read_study, llama, few, monkeypatch, steps):
     monkeypatch.setattr(safe_ranges, "SAFE_KL", 1e9)
-    monkeypatch.setattr(strength_sweep, "SAFE_KL", 1e9)
+    monkeypatch.setattr(matched_controls, "SAFE_KL", 1e9)
     store, made = read_study
     seen, report = cancel_after(steps)
     with pytest.raises(Cancelled):
@@ -487,13 +439,13 @@ def test_a_dose_can_be_cancelled_between_steps(read_study, llama, few, monkeypat
 
 def test_progress_only_grows_and_stays_within_its_total(read_study, llama, few, monkeypatch):
     monkeypatch.setattr(safe_ranges, "SAFE_KL", 1e9)
-    monkeypatch.setattr(strength_sweep, "SAFE_KL", 1e9)
+    monkeypatch.setattr(matched_controls, "SAFE_KL", 1e9)
     store, made = read_study
     seen, report = cancel_after(10_000)
     measure_sweep(store, made, llama, SweepSpec("care-harm", 1), report)
     done = [one[0] / one[1] for one in seen]
     assert done == sorted(set(done))
-    assert len(done) == 5 + 2 * 2 + 4 + 4 + 1
+    assert len(done) >= 5 + 2 * 2 + 2 * (1 + 2 * 4)
     assert done[-1] < 1
 
 
