@@ -1,5 +1,6 @@
 """The table of paired differences, and everything on the page as files."""
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -13,8 +14,8 @@ from core.diagnosis import plots as diagnosis_plots
 from pages.compare.choice import Choice
 
 
-def show(found: Found, choice: Choice, items: Any, charts: list[Any]) -> None:
-    """Draw the table and offer the files."""
+def show(found: Found, choice: Choice, items: Any, charts: Callable[[], list[Any]]) -> None:
+    """Draw the table and offer the files; ``charts`` makes the figures that one of them holds."""
     st.subheader("All paired differences", anchor="differences")
     pairs = found.best if choice.best else found.shown
     named = [(f"{letter} − A", pair) for letter, pair in zip(LETTERS[1:], pairs, strict=False)]
@@ -32,7 +33,7 @@ def show(found: Found, choice: Choice, items: Any, charts: list[Any]) -> None:
 
     def html() -> bytes:
         return exports.html_bytes(
-            diagnosis_plots.with_legends(charts), "Moralscope: models compared"
+            diagnosis_plots.with_legends(charts()), "Moralscope: models compared"
         )
 
     def receipt() -> str:

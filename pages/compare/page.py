@@ -21,11 +21,13 @@ with opened_study(
         if found is not None:
             headline.show(found, choice)
             charts = tests.show(found, choice)
-            charts += maps.show(set_name, found, choice)
-            charts += layers.show(found)
+            drawn = maps.show(set_name, found, choice)
+            further = layers.show(found)
             table = items.show(found)
             with frame.told():
                 texts.show(choice)
-            files.show(found, choice, table, charts)
+            files.show(
+                found, choice, table, lambda: [*charts, *(make() for make in drawn), *further]
+            )
         elif len(choice.sides) < 2:
             st.info("Choose a model for B to compare with.", icon=":material/compare_arrows:")

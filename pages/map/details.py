@@ -1,5 +1,6 @@
 """Under the maps: the table twin, the distribution of the colour, the files."""
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -66,14 +67,23 @@ def _columns() -> dict[str, Any]:
     }
 
 
-def files(look: Look, charts: list[object]) -> None:
-    """Offer what is on the page as files."""
+def files(look: Look, charts: list[Callable[[], Any]]) -> None:
+    """Offer what is on the page as files.
+
+    Args:
+        look: What the maps share.
+        charts: They make the maps' figures, which only the file needs.
+    """
     shown = look.table[look.chosen] if look.chosen.any() else look.table
+
+    def html() -> bytes:
+        return exports.html_bytes([chart() for chart in charts], "Moralscope maps")
+
     row = st.container(horizontal=True, vertical_alignment="center")
     offered = (
         ("CSV", lambda: exports.csv_bytes(shown), "moralscope.csv"),
         ("Parquet", lambda: exports.parquet_bytes(shown), "moralscope.parquet"),
-        ("Maps as HTML", lambda: exports.html_bytes(charts, "Moralscope maps"), "moralscope.html"),
+        ("Maps as HTML", html, "moralscope.html"),
     )
     for label, make, name in offered:
         row.download_button(label, make, name, icon=":material/download:", on_click="ignore")

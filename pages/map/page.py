@@ -44,7 +44,7 @@ with opened_study(
         selection.chosen(items),
         marked,
     )
-    frame.legend(look.colours)
+    maps.legend(look)
     st.caption(_FLAT if spec.dims == 2 else _DEEP)
     left, right = st.columns(2)
     with left, frame.told():

@@ -1,6 +1,9 @@
 """The two maps: one look for both, one selection on both, how far to trust each."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -9,9 +12,17 @@ from numpy.typing import NDArray
 
 from core import charts as core_charts
 from core.dataset.items import Items
+from core.dataset.labels import labels_of, typical_members
 from core.maps import plots as maps_plots
+from core.maps import scene as maps_scene
+from core.maps.landmarks import landmarks
+from core.maps.scene import Arrows, Scene
 from core.maps.view import Colouring, Picture
 from pages.shared import selection
+from pages.shared.atlas import component
+
+#: The maps of a page mark, choose and filter the same items.
+_GROUP: Final = "maps"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +44,16 @@ class Look:
     marked: NDArray[np.bool_]
     """Matches of the search; they are ringed."""
 
+    @cached_property
+    def members(self) -> NDArray[np.bool_]:
+        """Which items make up each pole's centre, ``(n, 10)``."""
+        return typical_members(labels_of(self.items))
+
+
+def legend(look: Look) -> None:
+    """Explain colours and shapes once for all maps; a click on an entry filters them."""
+    component.legend(_GROUP, look.colours, maps_scene.words_data(look.table))
+
 
 def draw(
     side: str,
@@ -40,31 +61,67 @@ def draw(
     picture: Picture,
     look: Look,
     own: NDArray[np.floating] | None = None,
-) -> object:
-    """Draw one map with its trust line; return the figure."""
+    *,
+    limits: Sequence[tuple[float, float]] | None = None,
+    arrows: Sequence[Arrows] = (),
+    told: str = "",
+) -> Callable[[], Any]:
+    """Draw one map with its title and how far to trust it.
+
+    Args:
+        side: What it shows: part of its key and of names of files.
+        title: Above the map.
+        picture: Where the items lie.
+        look: What all maps of the page share.
+        own: Place of a sentence of one's own, shape ``(dims,)``.
+        limits: Least and largest x, and y, of maps that share a scale.
+        arrows: On top of the points of a flat map.
+        told: Said after the trust line.
+
+    Returns:
+        A function that makes the Plotly figure of the same, for files.
+    """
     st.markdown(f"**{title}**")
-    figure = maps_plots.map_figure(
-        picture,
-        look.colours,
-        look.items.pole,
-        maps_plots.hover_texts(look.table),
-        chosen=look.chosen,
-        marked=look.marked,
-        own=own,
-        scale=side == "model",
-        name=f"moralscope-{side}",
-    )
-    key = f"chart-{side}"
-    flat = picture.points.shape[1] == 2  # Plotly has no selection in 3-D
-    st.plotly_chart(
-        figure,
-        key=key if flat else f"{key}-3d",
-        on_select=(lambda: selection.from_chart(key, look.items)) if flat else "ignore",
-        selection_mode=("points", "box", "lasso"),
-        config=core_charts.config(f"moralscope-{side}"),
-        alt=f"{title}: scatter of {len(look.items)} actions; the table below holds the same.",
-    )
-    st.caption(trust_line(picture))
+
+    def figure() -> Any:
+        return maps_plots.map_figure(
+            picture,
+            look.colours,
+            look.items.pole,
+            maps_plots.hover_texts(look.table),
+            chosen=look.chosen,
+            marked=look.marked,
+            own=own,
+            scale=side == "model",
+            name=f"moralscope-{side}",
+        )
+
+    alt = f"{title}: scatter of {len(look.items)} actions; the table below holds the same."
+    if picture.points.shape[1] == 2:
+        scene = Scene(
+            picture,
+            look.colours,
+            look.items.pole,
+            chosen=look.chosen,
+            marked=look.marked,
+            own=own,
+            limits=limits,
+            arrows=arrows,
+            centres=landmarks(picture.points, look.members),
+        )
+        component.draw(
+            f"chart-{side}",
+            _GROUP,
+            title,
+            alt,
+            scene,
+            maps_scene.words_data(look.table),
+            on_chosen=lambda rows: selection.choose_rows(rows, look.items),
+        )
+    else:  # Plotly can turn it; there is no selection in 3-D
+        config = core_charts.config(f"moralscope-{side}")
+        st.plotly_chart(figure(), key=f"chart-{side}-3d", config=config, alt=alt)
+    st.caption(f"{trust_line(picture)} {told}".strip())
     return figure
 
 

@@ -12,15 +12,6 @@ from pages.shared.bench import workbench
 
 _STATE = "selection"
 _PARAM = "sel"
-#: Streamlit sends nothing of a double click on a chart that was drawn anew since its selection.
-#: Set once: a button that comes again finds it there.
-_DOUBLE_CLICK = """<script>
-window.moralscopeClears ??= (document.addEventListener("mousedown", event => {
-    const clear = document.querySelector(".st-key-clear-selection button");
-    if (event.detail === 2 && event.target.closest(".nsewdrag") && clear
-        && event.target.closest("[class*='st-key-chart-']")) clear.click();
-}, true), true);
-</script>"""
 
 
 def chosen(items: Items) -> NDArray[np.bool_]:
@@ -40,8 +31,7 @@ def choose(ids: list[str]) -> None:
 
 def clear_button() -> None:
     """Draw the button that clears the selection, as Esc and a double click on a map do."""
-    row = st.container(horizontal=True)
-    row.button(
+    st.button(
         "Clear selection",
         key="clear-selection",
         icon=":material/close:",
@@ -49,18 +39,13 @@ def clear_button() -> None:
         args=([],),
         shortcut="Escape",
     )
-    row.html(_DOUBLE_CLICK, width="content", unsafe_allow_javascript=True)
 
 
-def from_chart(key: str, items: Items) -> None:
-    """Take over what was just selected on a chart (a callback)."""
-    points = st.session_state[key].selection.points
-    rows = sorted({int(_first(point["customdata"])) for point in points if "customdata" in point})
-    choose([str(one) for one in items.item[rows]])
-
-
-def _first(value: object) -> int:
-    return int(value[0]) if isinstance(value, list) else int(str(value))
+def choose_rows(rows: object, items: Items) -> None:
+    """Select what a map reports: rows of the set; what is none is left out."""
+    told = rows if isinstance(rows, list) else []
+    known = [row for row in told if isinstance(row, int) and 0 <= row < len(items)]
+    choose([str(one) for one in items.item[known]])
 
 
 def _to_url(ids: "list[str] | tuple[str, ...]") -> None:

@@ -33,11 +33,16 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_MS = 60_000
 WIDE = {"width": 1400, "height": 1000}
 
-#: How a map looks from inside: per trace its name, number of points and whether it is greyed.
-_TRACES = """(chart, faded) => chart._fullData.map(trace => ({
-    name: trace.name, points: trace.x.length, symbol: trace.marker.symbol,
-    faded: trace.marker.color === faded, text: trace.text,
-}))"""
+#: How a flat map looks from inside, as its component draws it.
+_DRAWN = """root => {
+    const {data, group, n, shown, target, zoom} = root.drawn, {chosen} = group;
+    const rows = [...Array(n).keys()].filter(row => shown[row] && !isNaN(target[2 * row]));
+    return {
+        points: rows.length, lit: rows.filter(row => !chosen || chosen[row]).length,
+        marked: data.marked.length, own: data.own, places: Array.from(target), titles: data.axes,
+        arrows: data.arrows.length, met: group.hovered, zoom: zoom.k, box: root.drawn.bounds(),
+    };
+}"""
 
 _HOLDS = """([name, value]) => {
     const held = new URLSearchParams(location.search).get(name);
@@ -336,22 +341,27 @@ class Screen:
         """Return the Plotly chart of a key."""
         return self.key(key).locator(".js-plotly-plot")
 
-    def traces(self, key: str) -> list[dict[str, Any]]:
-        """Return what a map is made of."""
-        from core.palette import FADED
+    def canvas(self, key: str) -> "Locator":
+        """Return the canvas of a flat map that takes the mouse, once it is drawn."""
+        self.key(key).locator("canvas[data-drawn]").wait_for()
+        return self.key(key).locator("canvas.over")
 
-        self.chart(key).locator(".main-svg").first.wait_for()
-        found: list[dict[str, Any]] = self.chart(key).evaluate(_TRACES, FADED)
+    def drawn(self, key: str) -> dict[str, Any]:
+        """Return what a flat map shows."""
+        self.canvas(key)
+        found: dict[str, Any] = self.key(key).locator(".atlas").evaluate(_DRAWN)
         return found
 
     def lit(self, key: str) -> int:
-        """Return how many points of a map are not greyed."""
-        rings = ("circle-open", "star")
-        return sum(
-            one["points"]
-            for one in self.traces(key)
-            if not one["faded"] and one["symbol"] not in rings
-        )
+        """Return how many points of a flat map are not greyed."""
+        return int(self.drawn(key)["lit"])
+
+    def spot(self, key: str, row: int) -> tuple[float, float]:
+        """Return where in the window a map has an item."""
+        area = self.canvas(key).bounding_box()
+        assert area is not None
+        x, y = self.key(key).locator(".atlas").evaluate("(root, row) => root.drawn.spot(row)", row)
+        return area["x"] + x + 1, area["y"] + y + 1
 
     def query(self) -> dict[str, str]:
         """Return what the address holds behind the question mark."""
@@ -378,8 +388,8 @@ class Screen:
 
     def box(self, key: str, share: float = 0.5) -> None:
         """Draw a box with the mouse over the left part of a map."""
-        self.chart(key).scroll_into_view_if_needed()
-        area = self.chart(key).locator(".nsewdrag").bounding_box()
+        self.canvas(key).scroll_into_view_if_needed()
+        area = self.canvas(key).bounding_box()
         assert area is not None
         mouse, x, y = self.page.mouse, area["x"], area["y"]
         mouse.move(x + 3, y + 3)
@@ -429,6 +439,6 @@ def screen(new_screen: OpenScreen) -> Screen:
 def few_map(screen: Screen, prepared: Prepared) -> Screen:
     """Return a tab with the map of the small set, both sides drawn."""
     screen.open("map", **prepared.few)
-    screen.traces("chart-people")
-    screen.traces("chart-model")
+    screen.drawn("chart-people")
+    screen.drawn("chart-model")
     return screen

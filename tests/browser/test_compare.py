@@ -13,7 +13,6 @@ expect = sync_api.expect
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 _SCROLL = """() => [document.scrollingElement, document.querySelector('[data-testid=stMain]')]
     .map(one => one.scrollWidth - one.clientWidth)"""
-_AXES = """chart => [chart._fullLayout.xaxis.range, chart._fullLayout.yaxis.range]"""
 
 
 def head(screen: Any) -> Any:
@@ -22,15 +21,15 @@ def head(screen: Any) -> Any:
 
 def test_a_comparison_that_is_kept_opens_with_its_sentence_and_one_scale(screen, compared):
     screen.open("compare", **compared)
-    screen.traces("chart-b")
+    screen.drawn("chart-b")
     screen.open("compare", **compared)  # the server's libraries are loaded now
     started = time.monotonic()
     screen.page.reload()
     expect(head(screen)).to_contain_text("difference beyond noise")
     told = time.monotonic() - started
     assert told < 20  # 2 s on an idle machine; a test must stand a busy one
-    screen.traces("chart-b")
-    assert screen.chart("chart-a").evaluate(_AXES) == screen.chart("chart-b").evaluate(_AXES)
+    screen.drawn("chart-b")
+    assert screen.drawn("chart-a")["box"] == screen.drawn("chart-b")["box"]
 
 
 def test_a_box_on_one_map_greys_the_rest_on_both_and_joins_the_chosen(screen, compared):
@@ -41,8 +40,7 @@ def test_a_box_on_one_map_greys_the_rest_on_both_and_joins_the_chosen(screen, co
     expect(screen.page.get_by_role("button", name="Clear selection")).to_be_visible()
     screen.settle()
     assert screen.lit("chart-a") == 20
-    lines = screen.chart("chart-b").evaluate("chart => chart._fullData.at(-1).mode")
-    assert lines == "lines"
+    assert screen.drawn("chart-b")["arrows"] == 1
     screen.page.get_by_role("button", name="Clear selection").click()
     screen.settle()
     expect(screen.page.get_by_role("button", name="Clear selection")).to_have_count(0)
@@ -52,7 +50,7 @@ def test_a_box_on_one_map_greys_the_rest_on_both_and_joins_the_chosen(screen, co
 def test_a_phone_never_scrolls_sideways(new_screen, compared):
     screen = new_screen(**PHONE).open("compare", **compared)
     expect(head(screen)).to_be_visible()
-    screen.traces("chart-b")
+    screen.drawn("chart-b")
     assert screen.page.evaluate(_SCROLL) == [0, 0]
 
 

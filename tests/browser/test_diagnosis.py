@@ -69,7 +69,7 @@ def test_the_map_opens_at_the_layer(screen, diagnosed):
     screen.open("diagnosis", **diagnosed, layer="2")
     screen.page.get_by_role("button", name="Open the map at this layer").click()
     expect(screen.page.get_by_role("heading", name="Map", level=1)).to_be_visible()
-    screen.traces("chart-model")
+    screen.drawn("chart-model")
     screen.await_query(layer="2", colour="residual")
 
 

@@ -57,7 +57,7 @@ def test_the_very_first_visit_may_be_a_deep_link(serve, prepared, new_screen):
         wanted = {"layer": "0", "colour": "pole", "method": "axes", "x": "care"}
         screen.open("map", model=prepared.model, **wanted)
         expect(screen.page.get_by_role("heading", name="Map", level=1)).to_be_visible()
-        expect(screen.chart("chart-model").locator(".main-svg").first).to_be_visible()
+        expect(screen.canvas("chart-model")).to_be_visible()
         expect(screen.page.get_by_text("Page not found")).to_have_count(0)
         screen.settle()
         expect(slider(screen)).to_have_attribute("aria-valuetext", "0")
@@ -74,7 +74,7 @@ def test_a_box_greys_the_rest_on_both_maps_fills_the_table_and_survives(few_map)
     name = few_map.query()["sel"]
     assert count < everything
     assert shown(few_map) == count
-    assert any(one["faded"] for one in few_map.traces("chart-model"))
+    assert few_map.lit("chart-model") == count
     slider(few_map).press("ArrowRight")
     few_map.await_query(layer="2")
     few_map.choose("Colour", "Pole")
@@ -149,7 +149,7 @@ def test_a_double_click_on_a_map_clears_the_selection(few_map, key):
     total = few_map.lit("chart-people")
     select_some(few_map)
     few_map.page.wait_for_timeout(500)  # a click that follows a box at once counts as its second
-    area = few_map.chart(key).locator(".nsewdrag").bounding_box()
+    area = few_map.canvas(key).bounding_box()
     few_map.page.mouse.dblclick(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
     expect(few_map.page).not_to_have_url(re.compile("sel="))
     few_map.settle()
@@ -173,9 +173,8 @@ def test_search_rings_the_matches(few_map):
     few_map.await_query(q="the")
     expect(few_map.text("contain")).to_be_visible()
     few_map.settle()
-    rings = [[one for one in few_map.traces(key) if one["symbol"] == "circle-open"] for key in MAPS]
-    assert [len(one) for one in rings] == [1, 1]
-    assert rings[0][0]["points"] == rings[1][0]["points"] > 0
+    rings = [few_map.drawn(key)["marked"] for key in MAPS]
+    assert rings[0] == rings[1] > 0
 
 
 def test_a_sentence_of_ones_own_lands_as_a_star_with_its_figures(few_map):
@@ -186,7 +185,7 @@ def test_a_sentence_of_ones_own_lands_as_a_star_with_its_figures(few_map):
     few_map.settle()
     for key in ("sentence-bands", "sentence-layers"):
         expect(few_map.chart(key).locator(".main-svg").first).to_be_visible()
-    assert any(one["text"] == ["you"] for one in few_map.traces("chart-model"))
+    assert len(few_map.drawn("chart-model")["own"]) == 2
     few_map.page.reload()
     expect(few_map.text("Nearest actions")).to_be_visible()
     expect(few_map.page.get_by_role("textbox", name="Your own sentence")).to_have_value(
@@ -256,7 +255,7 @@ def test_a_reading_is_watched_and_ends_in_a_map(few_map):
     few_map.page.get_by_text("Untrained control").click()
     few_map.await_query(untrained="1")
     few_map.page.get_by_role("button", name="Read").click()
-    expect(few_map.chart("chart-model").locator(".main-svg").first).to_be_visible()
+    expect(few_map.canvas("chart-model")).to_be_visible()
     expect(few_map.text("untrained 0")).to_be_visible()
 
 
@@ -268,10 +267,8 @@ def test_the_packaged_model_reads_by_itself(cache_root, few_spec, serve, new_scr
     with serve(cache_root) as url:
         screen = new_screen(url)
         screen.page.goto(f"{url}/map?layer=12&set={few}")
-        expect(screen.chart("chart-people").locator(".main-svg").first).to_be_visible()
-        expect(screen.chart("chart-model").locator(".main-svg").first).to_be_visible(
-            timeout=180_000
-        )
+        expect(screen.canvas("chart-people")).to_be_visible()
+        screen.key("chart-model").locator("canvas[data-drawn]").wait_for(timeout=180_000)
         expect(screen.text("layer 12")).to_be_visible()
         expect(screen.text("Same foundation")).to_be_visible()
         expect(screen.text("word counts")).to_be_visible()

@@ -43,7 +43,7 @@ def test_a_phone_never_scrolls_sideways(new_screen, prepared):
     for page in PAGES:
         screen.open(page, **prepared.few)
         if page == "map":
-            screen.traces("chart-model")
+            screen.drawn("chart-model")
         assert screen.page.evaluate(_SCROLL) == [0, 0], page
         assert screen.page.evaluate(_WIDE) == [], page
 
@@ -51,7 +51,7 @@ def test_a_phone_never_scrolls_sideways(new_screen, prepared):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_both_themes_can_be_read(new_screen, prepared, scheme):
     screen = new_screen(color_scheme=scheme).open("map", **prepared.few)
-    screen.traces("chart-model")
+    screen.drawn("chart-model")
     ground, ink = (brightness(one) for one in screen.page.evaluate(_COLOURS))
     assert (ground > 0.8) == (scheme == "light")
     assert abs(ground - ink) > 0.6
@@ -67,16 +67,17 @@ def test_every_chart_has_a_name_and_a_table_beside_it(screen, prepared):
     screen.open("map", **prepared.few, say="Lying to a friend")
     expect(screen.text("Nearest actions")).to_be_visible()
     screen.settle()
-    check_names(screen, charts=5, tables=2)
+    check_names(screen, charts=3, maps=2, tables=2)
     go(screen, "Data")
     check_names(screen, charts=1, tables=2)
 
 
-def check_names(screen: Any, charts: int, tables: int) -> None:
+def check_names(screen: Any, charts: int, tables: int, maps: int = 0) -> None:
     plots = screen.page.locator(".js-plotly-plot")
     expect(plots).to_have_count(charts)
     figures = screen.page.get_by_role("figure", name=re.compile(r"\w{3,}"))
     expect(figures.filter(has=plots)).to_have_count(charts)
+    expect(figures.filter(has=screen.page.locator("canvas.over"))).to_have_count(maps)
     frames = screen.page.get_by_test_id("stDataFrame")
     expect(frames.nth(tables - 1)).to_be_attached()  # they mount after their place is there
     named = screen.page.get_by_role("region", name=re.compile(r"\w{3,}"))
@@ -99,7 +100,7 @@ def test_choices_of_the_map_hold_while_pages_change(screen, prepared):
     screen.open("map", **prepared.few, layer="2", colour="pole", q="the")
     go(screen, "Data")
     go(screen, "Map")
-    screen.traces("chart-model")
+    screen.drawn("chart-model")
     screen.await_query(layer="2", colour="pole", q="the")
     expect(screen.page.get_by_role("combobox", name="Colour")).to_have_value("Pole")
 
@@ -129,8 +130,7 @@ def steps(screen: Any) -> int:
 
 def drawn(screen: Any, key: str) -> Any:
     """Return where the first points of a map are."""
-    screen.traces(key)
-    return screen.chart(key).evaluate("chart => Array.from(chart._fullData[0].x.slice(0, 3))")
+    return screen.drawn(key)["places"]
 
 
 def check_map(screen: Any, layer: str, model: str, where: Any) -> None:
@@ -145,7 +145,7 @@ def check_map(screen: Any, layer: str, model: str, where: Any) -> None:
 
 def test_back_and_forward_bring_a_page_as_it_was_left(screen, prepared):
     screen.open("map", **prepared.few)
-    screen.traces("chart-model")
+    screen.drawn("chart-model")
     begin = steps(screen)
     model = screen.page.get_by_role("combobox", name="Model").input_value()
     screen.page.get_by_role("slider", name="Layer").first.press("ArrowRight")
@@ -192,7 +192,7 @@ def test_back_and_forward_bring_a_page_as_it_was_left(screen, prepared):
 
 def test_two_pages_in_haste_leave_each_entry_its_own_address(screen, prepared):
     screen.open("map", **prepared.few, colour="pole")
-    screen.traces("chart-model")
+    screen.drawn("chart-model")
     links = screen.page.get_by_test_id("stSidebarNav")
     for name in ("Data", "Map", "Overview"):
         links.get_by_role("link", name=name).click()
@@ -206,7 +206,7 @@ def test_a_button_to_another_page_is_one_step_and_back_undoes_it(screen, prepare
     screen.open("", **prepared.few)
     begin = steps(screen)
     screen.page.get_by_role("button", name="Open the moral map").click()
-    screen.traces("chart-model")
+    screen.drawn("chart-model")
     screen.await_query(**prepared.few).settle()
     assert screen.query() == prepared.few
     assert steps(screen) == begin + 1
@@ -220,7 +220,7 @@ def test_one_button_begins(screen, prepared):
     screen.open("", **prepared.few)
     screen.page.get_by_role("button", name="Open the moral map").click()
     expect(screen.page.get_by_role("heading", name="Map", level=1)).to_be_visible()
-    screen.traces("chart-model")
+    screen.drawn("chart-model")
     screen.await_query(**prepared.few)
 
 

@@ -15,10 +15,11 @@ from core.diagnosis.diagnosis import four_tests
 from core.diagnosis.jobs import phrasings
 from core.measures.result import TESTS
 from core.models.spec import ModelSpec
+from tests.pages.atlases import maps, numbers
 
 CARDS = [f"sides-{test}" for test in TESTS]
 CURVES = [f"depth-{test}" for test in TESTS]
-CHARTS = {*CARDS, *CURVES, "chart-a", "chart-b", "cka", "overlap"}
+CHARTS = {*CARDS, *CURVES, "cka", "overlap"}
 WITHIN = 120
 
 
@@ -128,6 +129,8 @@ def test_every_chart_and_table_has_a_name_and_every_chart_a_table(open_compared)
     app = open_compared()
     assert set(charts(app)) == CHARTS
     assert all(len(one.proto.alt) > 20 for one in app.get("plotly_chart"))
+    assert all(len(one["alt"]) > 20 for one in maps(app).values())
+    assert set(maps(app)) == {"chart-a", "chart-b"}
     assert all(len(one.proto.alt) > 10 for one in app.dataframe)
     for column in ("depth", "debiased", "chance_low", "shared_neighbours", "shuffled_low"):
         assert len(table(app, column))
@@ -152,8 +155,8 @@ def test_a_model_beside_itself_shows_no_difference(open_compared, work, complain
     differences = table(app, "shuffled_low")
     assert (differences["difference"].dropna() == 0).all()
     assert set(differences["verdict"]) <= {"no difference beyond noise", "not computable"}
-    a, b = (charts(app)[key]["data"][0] for key in ("chart-a", "chart-b"))
-    assert a["x"] == b["x"]
+    a, b = (maps(app)[key]["places"] for key in ("chart-a", "chart-b"))
+    assert (a == b).all()
 
 
 def test_a_deep_link_brings_everything_back(open_compared, work, complaints):
@@ -168,10 +171,7 @@ def test_a_deep_link_brings_everything_back(open_compared, work, complaints):
     assert "layers A 2, B 0" in words(app)
     (frame,) = charts(app)["cka"]["layout"]["shapes"]
     assert (frame["x0"], frame["y0"]) == (0.5, 2.5)
-    assert any(
-        "coloraxis" in one or "colorbar" in one.get("marker", {})
-        for one in charts(app)["chart-b"]["data"]
-    )
+    assert maps(app)["chart-b"]["legend"]["scale"]
     assert link.items() - {("drawn", "pca")} <= dict(app.query_params).items()
 
 
@@ -181,7 +181,7 @@ def test_three_sides_have_letters_and_tables_of_their_own(open_compared, work, c
         job.wait(WITHIN)
     app.run()
     assert complaints(app) == []
-    assert {"chart-a", "chart-b", "chart-c"} <= set(charts(app))
+    assert set(maps(app)) == {"chart-a", "chart-b", "chart-c"}
     assert set(table(app, "shuffled_low")["pair"]) == {"B − A", "C − A"}
     heads = [one.value for one in app.subheader[:2]]
     assert "between C and A" in heads[1] or "A, C" in heads[1]
@@ -191,25 +191,19 @@ def test_three_sides_have_letters_and_tables_of_their_own(open_compared, work, c
 
 
 def test_a_selection_greys_the_rest_on_every_map_and_fills_the_table(open_compared, work, read):
-    from core.palette import FADED
     from core.runtime.selections import save_selection
 
     items = work.items(read.set_name)
     chosen = [str(one) for one in items.item[:5]]
     name = save_selection(work.store, chosen)
     app = open_compared(sel=name)
-    for key in ("chart-a", "chart-b"):
-        greyed = [
-            one for one in charts(app)[key]["data"] if one.get("marker", {}).get("color") == FADED
-        ]
-        assert (
-            sum(
-                len(one["customdata"]) if isinstance(one["customdata"], list) else 1
-                for one in greyed
-            )
-            >= 1
-        )
-    assert charts(app)["chart-b"]["data"][-1]["mode"] == "lines"  # trails from A
+    for one in maps(app).values():
+        assert one["chosen"] == [0, 1, 2, 3, 4]
+    (trails,) = maps(app)["chart-b"]["arrows"]  # from A
+    assert trails["rows"] == [0, 1, 2, 3, 4]
+    start = numbers(trails["start"], "<f4").reshape(-1, 2)
+    assert start == pytest.approx(maps(app)["chart-a"]["places"][:5])
+    assert maps(app)["chart-a"]["arrows"] == []
     scored = set(items.texts()[:5])
     assert set(table(app, "shared_neighbours")["text"]) <= scored
     button(app, "Clear selection").click().run()
@@ -228,7 +222,7 @@ def test_a_side_that_cannot_be_says_why_and_the_rest_goes_on(open_compared, b, s
     app = open_compared(b=b, c="copy")
     assert not app.exception
     assert any(said in one.value for one in app.error)
-    assert "chart-b" in charts(app)  # the copy takes the place
+    assert "chart-b" in maps(app)  # the copy takes the place
 
 
 def test_nobody_to_compare_with_is_said(open_compared, complaints):
@@ -307,8 +301,8 @@ def test_a_model_is_held_against_its_steered_self(open_compared, work, complaint
         app.run()
     assert complaints(app) == []
     assert set(charts(app)) == CHARTS
-    a, b = (charts(app)[key]["data"][0] for key in ("chart-a", "chart-b"))
-    assert a["x"] != b["x"]
+    a, b = (maps(app)[key]["places"] for key in ("chart-a", "chart-b"))
+    assert (a != b).any()
     values = table(app, "depth").pivot(index=["test", "layer"], columns="side", values="value")
     below = values[values.index.get_level_values("layer") < 1].dropna()
     assert (below["A"] == below["B"]).all()

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.pages.atlases import maps
+
 #: Two foundations, both poles; enough different actions for a map.
 ROWS = [
     ("helping a neighbour carry boxes", "care-harm", 2, 4),
@@ -120,7 +122,7 @@ def test_a_table_of_ones_own_goes_through_the_map(open_data, work, good, complai
         job.wait(60)
     app.run()
     assert complaints(app) == []
-    assert [one.key for one in app.get("plotly_chart")][:2] == ["chart-people", "chart-model"]
+    assert list(maps(app)) == ["chart-people", "chart-model"]
 
 
 def test_a_set_stays_after_a_restart(open_page, open_data, work, good, complaints):

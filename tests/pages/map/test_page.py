@@ -10,6 +10,8 @@ import pytest
 from core.activations import extraction
 from core.runtime.selections import save_selection
 from core.statistics.scaling import Scaling
+from pages.shared import selection
+from tests.pages.atlases import maps, mounted
 
 COLOURS = ["foundation", "pole", "grade", "typicality", "residual", "split", "length"]
 
@@ -27,7 +29,13 @@ def chart(app: Any, key: str) -> dict[str, Any]:
 
 
 def keys(app: Any) -> list[str]:
-    return [one.key for one in app.get("plotly_chart")]
+    return [*maps(app), *(one.key for one in app.get("plotly_chart"))]
+
+
+def drawn(app: Any) -> Any:
+    """Return what the model's map shows, and in which colours."""
+    one = maps(app)["chart-model"]
+    return one["places"].tolist(), one["category"].tolist(), one["colours"]
 
 
 def words(app: Any) -> str:
@@ -37,16 +45,6 @@ def words(app: Any) -> str:
 def button(app: Any, label: str) -> Any:
     (found,) = [one for one in app.button if label in one.label]
     return found
-
-
-def numbers(trace: dict[str, Any], name: str) -> np.ndarray:
-    """Return a trace's numbers; Plotly sends arrays as base64."""
-    import base64
-
-    value = trace[name]
-    if isinstance(value, dict):
-        return np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
-    return np.array(value)
 
 
 def test_the_model_reads_the_set_at_a_button(open_page, model_text, work, complaints):
@@ -71,11 +69,15 @@ def test_nothing_is_read_unasked_but_the_packaged_model(open_page, model_text, w
     assert work.runner.jobs() == []
 
 
-def test_both_maps_hold_every_action_once(open_map, few):
+def test_both_maps_hold_every_action_and_its_words(open_map, few):
     app = open_map()
+    held = mounted(app)["legend-maps"]["held"]
+    assert held["content"]["texts"] == few.texts()
     for key in ("chart-people", "chart-model"):
-        rows = [numbers(trace, "customdata") for trace in chart(app, key)["data"]]
-        assert sorted(np.concatenate(rows)) == list(range(len(few)))
+        one = maps(app)[key]
+        assert one["words"] == held["name"]
+        assert len(one["places"]) == len(one["category"]) == len(few)
+        assert np.isfinite(one["places"]).all()
 
 
 def test_every_map_says_how_far_to_trust_it(open_map):
@@ -99,18 +101,18 @@ def test_a_colour_comes_back_from_the_address(open_map, complaints, colour):
     again = open_map(colour=colour)
     assert complaints(again) == []
     assert again.selectbox(key="colour").value == colour
-    assert chart(app, "chart-model")["data"] == chart(again, "chart-model")["data"]
+    assert drawn(app) == drawn(again)
 
 
 def test_a_layer_comes_from_the_address_and_goes_into_it(open_map, complaints):
     app = open_map()
-    seen = [chart(app, "chart-model")["data"]]
+    seen = [drawn(app)]
     for layer in ("emb", "0", "2"):
         app.select_slider(key="layer").set_value(layer).run()
         assert complaints(app) == []
         assert app.query_params["layer"] == layer
-        assert chart(app, "chart-model")["data"] not in seen
-        seen.append(chart(app, "chart-model")["data"])
+        assert drawn(app) not in seen
+        seen.append(drawn(app))
     assert open_map(layer="emb").select_slider(key="layer").value == "emb"
 
 
@@ -121,9 +123,9 @@ def test_moral_axes_have_titles_and_can_be_chosen(open_map, complaints):
     app.selectbox(key="y").set_value("harm").run()
     assert app.query_params["y"] == "harm"
     for key in ("chart-people", "chart-model"):
-        layout = chart(app, key)["layout"]
-        assert "care" in str(layout["xaxis"]["title"])
-        assert "harm" in str(layout["yaxis"]["title"])
+        across, up = maps(app)[key]["axes"]
+        assert "care" in across
+        assert "harm" in up
 
 
 @pytest.mark.parametrize(
@@ -136,11 +138,11 @@ def test_moral_axes_have_titles_and_can_be_chosen(open_map, complaints):
 )
 def test_a_change_of_measure_changes_the_picture(open_map, complaints, key, value):
     app = open_map()
-    before = chart(app, "chart-model")["data"]
+    before = drawn(app)
     app.selectbox(key=key).set_value(value).run()
     assert complaints(app) == []
     assert app.query_params[key] == value
-    assert chart(app, "chart-model")["data"] != before
+    assert drawn(app) != before
 
 
 def test_the_last_token_of_the_embedding_gets_a_sentence_and_keeps_the_human_map(
@@ -157,7 +159,9 @@ def test_the_last_token_of_the_embedding_gets_a_sentence_and_keeps_the_human_map
 def test_three_dimensions_are_looked_at_not_selected(open_map, complaints):
     app = open_map(dims="3")
     assert complaints(app) == []
-    kinds = {trace["type"] for key in keys(app)[:2] for trace in chart(app, key)["data"]}
+    assert not maps(app)
+    deep = ("chart-people-3d", "chart-model-3d")
+    kinds = {trace["type"] for key in deep for trace in chart(app, key)["data"]}
     assert kinds == {"scatter3d"}
 
 
@@ -166,8 +170,8 @@ def test_a_selection_comes_from_the_address(open_map, five, complaints):
     assert complaints(app) == []
     assert "Selection" in words(app)
     assert len(app.dataframe[0].value) == 5
-    lit = [trace for trace in chart(app, "chart-people")["data"] if trace.get("name")]
-    assert sum(len(numbers(trace, "customdata")) for trace in lit) == 5
+    for one in maps(app).values():
+        assert one["chosen"] == [0, 1, 2, 3, 4]
 
 
 def test_a_selection_survives_layer_colour_and_page(open_map, five, complaints):
@@ -191,17 +195,33 @@ def test_an_unknown_selection_is_left_out_with_a_notice(open_map, complaints):
     assert "sel" not in app.query_params
 
 
+@pytest.mark.parametrize(
+    ("reported", "taken"),
+    [
+        ([4, 0], ["0", "4"]),
+        ([], []),
+        ([3, 10**9, -1, "2", None, 1.5], ["3"]),
+        ("nonsense", []),
+        ({"rows": [1]}, []),
+    ],
+)
+def test_a_selection_that_a_map_reports_is_taken_if_it_can_be(few, monkeypatch, reported, taken):
+    seen: list[list[str]] = []
+    monkeypatch.setattr(selection, "choose", seen.append)
+    selection.choose_rows(reported, few)
+    assert sorted(seen[0]) == sorted(str(few.item[int(row)]) for row in taken)
+
+
 def test_search_counts_and_rings_matches(open_map, few, complaints):
     app = open_map()
-    plain = len(chart(app, "chart-model")["data"])
+    assert [one["marked"] for one in maps(app).values()] == [[], []]
     app.text_input(key="q").set_value("friend").run()
     assert complaints(app) == []
     assert app.query_params["q"] == "friend"
     assert "friend" in words(app)
+    wanted = [row for row, text in enumerate(few.texts()) if "friend" in text.casefold()]
     for key in ("chart-people", "chart-model"):
-        ring = chart(app, key)["data"][-1]
-        assert len(chart(app, key)["data"]) == plain + 1
-        assert len(numbers(ring, "x")) == sum("friend" in text.casefold() for text in few.texts())
+        assert maps(app)[key]["marked"] == wanted
 
 
 @pytest.mark.parametrize("typed", ["", "   ", "zzzzqqq", "*" * 100, "<b>x</b>", "\\(['\"%"])
@@ -209,7 +229,7 @@ def test_search_takes_whatever_is_typed(open_map, complaints, typed):
     app = open_map()
     app.text_input(key="q").set_value(typed).run()
     assert complaints(app) == []
-    assert len(app.get("plotly_chart")) == 3
+    assert len(maps(app)) == 2
 
 
 def test_a_sentence_of_ones_own_is_placed_and_measured(open_map, complaints):
@@ -217,8 +237,8 @@ def test_a_sentence_of_ones_own_is_placed_and_measured(open_map, complaints):
     app.text_input(key="say").set_value("Giving a lost child shelter").run()
     assert complaints(app) == []
     assert app.query_params["say"] == "Giving a lost child shelter"
-    star = [one for one in chart(app, "chart-model")["data"] if one.get("text") == ["you"]]
-    assert len(star) == 1
+    assert len(maps(app)["chart-model"]["own"]) == 2
+    assert maps(app)["chart-people"]["own"] is None
     assert {"sentence-bands", "sentence-layers"} <= set(keys(app))
     near = [one.value for one in app.dataframe if "action" in one.value.columns]
     assert len(near[0]) == 10
@@ -230,10 +250,10 @@ def test_a_sentence_keeps_its_place_at_every_layer_and_method(open_map, complain
     for layer in ("emb", "2"):
         app.select_slider(key="layer").set_value(layer).run()
         assert complaints(app) == []
-        assert any(one.get("text") == ["you"] for one in chart(app, "chart-model")["data"])
+        assert maps(app)["chart-model"]["own"]
     app.segmented_control(key="method").set_value("axes").run()
     assert complaints(app) == []
-    assert any(one.get("text") == ["you"] for one in chart(app, "chart-model")["data"])
+    assert maps(app)["chart-model"]["own"]
 
 
 @pytest.mark.parametrize("typed", ["   \t ", ".", "{action}", "é世🙂" * 130, "\x00 \x07"])
