@@ -161,7 +161,7 @@ def project(
     mean = states.mean(axis=0, dtype=np.float64)
     moved = np.asarray(states - mean, np.float32)
     true = nearest(moved, JUDGED_NEIGHBOURS, metric=metric)
-    components, shares = _components(moved, max(spec.dims, UMAP_COMPONENTS))
+    components, shares = principal_axes(moved, max(spec.dims, UMAP_COMPONENTS))
     reduced = moved @ components
     if spec.method == "pca":
         raw = np.zeros((len(states), spec.dims))
@@ -188,7 +188,7 @@ def project(
     )
 
 
-def _components(
+def principal_axes(
     moved: NDArray[np.float32], wanted: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return principal axes ``(d, k)`` and their variance shares, signs fixed by the largest entry.
