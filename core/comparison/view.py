@@ -14,6 +14,7 @@ from core.diagnosis.diagnosis import Diagnosis
 from core.diagnosis.templates import Phrasing
 from core.foundations import FOUNDATIONS
 from core.layers import EMBEDDING, layer_name
+from core.maps.joint import Joint
 from core.maps.view import Colouring
 from core.measures.result import TESTS, Test
 from core.statistics.bootstrap import Estimate
@@ -167,6 +168,32 @@ def moved_sentence(picture: SideMap) -> str:
         f"pictures of two halves of A's texts {picture.noise.typical:.2f}. {share:.0%} move "
         f"further than 95 % do there ({picture.noise.most:.2f})."
     )
+
+
+def joint_sentence(joint: Joint, name: str = "B") -> str:
+    """Say how far two models can be laid on each other, beside texts paired at random."""
+    return (
+        f"Turned onto A, {name}'s states are alike by {interval(joint.alignment)} (1: the same, "
+        f"turned; texts paired at random {interval(joint.shuffled)}). Half of the actions lie "
+        f"within {number(joint.typical)} of themselves, in typical distances of different actions "
+        f"(paired at random {number(joint.random)})."
+    )
+
+
+def joint_table(joint: Joint, name: str = "B") -> pd.DataFrame:
+    """Return a joint map's figures, one row each: figure, value, low, high, paired at random."""
+    nothing = (np.nan, np.nan)
+    rows = [
+        ("alignment of the states", *joint.alignment, joint.shuffled.value),
+        ("distance of a text from itself", joint.typical, *nothing, joint.random),
+        *(
+            (f"trustworthiness of {letter}'s half", one.trustworthiness, *nothing, random)
+            for letter, one, random in zip(
+                ("A", name), joint.pair.trust, joint.random_trust, strict=True
+            )
+        ),
+    ]
+    return pd.DataFrame(rows, columns=["figure", "value", "low", "high", "paired at random"])
 
 
 # --- tables ---

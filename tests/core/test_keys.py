@@ -11,6 +11,7 @@ import pytest
 
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
+from core.comparison.joint_maps import shared_map
 from core.comparison.paired_tests import half
 from core.comparison.pairs import compared, noise
 from core.comparison.profiles import profiled
@@ -49,6 +50,7 @@ KINDS = {
     "waterfall": "waterfall",
     "comparison": "comparison",
     "map noise": "mapnoise",
+    "joint map": "joint",
     "profile": "profile",
     "report": "worth",
     "codes": "codes",
@@ -72,6 +74,7 @@ DIGESTS = {
     "waterfall": "c0bc657046d82958",
     "comparison": "3a5be341ba206881",
     "map noise": "e0680de5311cc021",
+    "joint map": "c56b3ff6a2988c00",
     "profile": "7aa6a12ba95a08a6",
     "training": "59053882b5695335",
     "written text": "6b9d6ce2d22f4bc5",
@@ -112,6 +115,7 @@ def keys(known, store):
         "waterfall": waterfall(store, known, known, draws=500, seed=0),
         "comparison": compared(store, first, second, scaling),
         "map noise": noise(store, first, scaling, layout),
+        "joint map": shared_map(store, first, second, scaling, layout),
         "profile": profiled(store, first, second, scaling),
         "report": kept_report(store, known, DICTIONARY, None),
         "codes": kept_activations(store, known.plan, DICTIONARY, None),
