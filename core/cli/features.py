@@ -14,6 +14,7 @@ from core.features.kinds import SHOWN
 from core.features.ranking import FeatureSpec
 from core.foundations import DIMENSIONS
 from core.models.spec import ModelSpec
+from core.sae.latent_names import latent_names
 from core.sae.releases import FORMS
 from core.sae.shelf import BUILTIN
 from core.wording import Lines, aligned, number
@@ -41,7 +42,8 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
     make_read(desk, study)
     spec = FeatureSpec(permutations=args.permutations, seed=args.seed)
     found = desk.make(ranked(desk.work, study, dictionary, spec))
-    table = latents(found.scores, args.dimension, args.latents)
+    names = latent_names(desk.work.store, dictionary)
+    table = latents(found.scores, args.dimension, args.latents, names=names)
     if args.csv is not None:
         yield from _written(table, args)
     elif args.json:

@@ -17,7 +17,7 @@ from core.features.feature_activations import (
     kept_activations,
     read_activations,
 )
-from core.features.logit_lens import LogitLens, kept_lens, read_lens
+from core.features.logit_lens import LogitLens, kept_lens, read_lens, short_names
 from core.features.ranking import FeatureSpec, kept_latents, latents_key, rank_latents
 from core.features.scores import LatentScores
 from core.runtime.made import Made
@@ -25,6 +25,7 @@ from core.runtime.progress import Report, part
 from core.runtime.runner import Job
 from core.runtime.store import fingerprint
 from core.sae.dictionary import Dictionary
+from core.sae.latent_names import LatentNames, keep_promoted, latent_names
 from core.sae.releases import DictionarySpec, load_dictionary
 from core.sae.shelf import keep_dictionary
 from core.sae.training.foreign_report import ForeignReport, kept_report, measure_report
@@ -126,13 +127,30 @@ def asked_latents(scores: LatentScores) -> Sequence[int]:
 def words(
     work: Workbench, study: Study, dictionary: Dictionary, latents: Sequence[int]
 ) -> Made[LogitLens]:
-    """Return the words that latents promote and suppress."""
+    """Return the words that latents promote and suppress; making them names the latents, too."""
 
     def look_up(model: "OpenModel", report: Report) -> LogitLens:
-        return read_lens(model, dictionary, latents, report)
+        lens = read_lens(model, dictionary, latents, report)
+        keep_promoted(work.store, dictionary, short_names(lens))
+        return lens
 
     make = with_model(work, study, look_up, share=0.1)
     return kept_lens(work.store, dictionary, study.card.identity, latents, make)
+
+
+def names(work: Workbench, dictionary: Dictionary, lens: LogitLens | None = None) -> LatentNames:
+    """Return what a dictionary's latents are called.
+
+    Args:
+        work: The process's workbench.
+        dictionary: The dictionary.
+        lens: Words that were looked up, perhaps before latents had names: those without one get it.
+    """
+    known = latent_names(work.store, dictionary)
+    if lens is not None and not known.promoted:
+        keep_promoted(work.store, dictionary, short_names(lens))
+        known = latent_names(work.store, dictionary)
+    return known
 
 
 def effect(

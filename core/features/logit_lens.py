@@ -18,6 +18,7 @@ from core.runtime.made import Made, artefact
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store, fingerprint
 from core.sae.dictionary import Dictionary, check_fits
+from core.sae.latent_names import MOST_NAME
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 TOP: Final = 12
 #: Cells of one block of logits: 2**25 are 128 MB.
 _BLOCK_CELLS: Final = 2**25
+#: Words that make a latent's name.
+NAMED: Final = 3
 _FILE: Final = "lens.safetensors"
 _WORDS: Final = "words.json"
 _FORMAT: Final = 1
@@ -67,6 +70,29 @@ class LogitLens(NamedTuple):
             for who, how in sides
         )
         return up, down
+
+
+def short_names(lens: LogitLens) -> dict[int, str]:
+    """Return a name for each latent: the first few different words that it promotes.
+
+    A word counts once, whatever its case and the blanks around it; what is not printed is left out.
+    """
+    names = {}
+    for row, latent in enumerate(lens.latents):
+        words: dict[str, str] = {}
+        for one in lens.promoted[row]:
+            word = clean_word(lens.words[int(one)])
+            if word and len(", ".join([*words.values(), word])) <= MOST_NAME:
+                words.setdefault(word.casefold(), word)
+            if len(words) == NAMED:
+                break
+        names[int(latent)] = ", ".join(words.values())
+    return names
+
+
+def clean_word(word: str) -> str:
+    """Return a token's text without blanks and what is not printed."""
+    return "".join(one for one in word if one.isprintable() and one != "\ufffd").strip()
 
 
 def kept_lens(

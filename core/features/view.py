@@ -13,6 +13,7 @@ from core.features.kinds import MORAL, RELATED, Shown
 from core.features.paper_latents import paper_strict, paper_types
 from core.features.scores import LatentScores, counts
 from core.foundations import DIMENSIONS, FOUNDATIONS, Dimension
+from core.sae.latent_names import LatentNames
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,6 +83,7 @@ def latents(
     dimension: Dimension | None = None,
     shown: Shown = "related",
     among: Sequence[int] | None = None,
+    names: LatentNames | None = None,
 ) -> pd.DataFrame:
     """Return latents as a table, the surest first.
 
@@ -90,11 +92,15 @@ def latents(
         dimension: Whose figures are shown and sorted by; None: each latent's own best.
         shown: Moral ones, all that are related to a topic, all selected, or every latent.
         among: Only these, in their order, whatever ``shown`` says.
+        names: What they are called.
 
     Returns:
-        Columns as ``latent_table``; rows in the order they are read.
+        Columns as ``latent_table``, with ``name`` (empty where there is none) after the number;
+        rows in the order they are read.
     """
     table: pd.DataFrame = latent_table(scores, dimension).to_pandas()
+    called = [names.of(one) if names is not None else "" for one in table["latent"].tolist()]
+    table.insert(1, "name", called)
     if among is not None:
         return table.iloc[list(among)].reset_index(drop=True)
     if shown != "all":

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 from core.runtime.store import Store
 from core.sae.dictionary import Dictionary, check_fits
+from core.sae.latent_names import latent_names
 from core.sae.shelf import open_dictionary
 from core.steering.directions import Direction, DirectionError
+from core.steering.recipes import Recipe
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
@@ -67,3 +69,17 @@ def latent_direction(store: Store, card: "ModelCard", axis: str) -> Direction:
         dictionary.info.layer,
         f"latent {latent} of {dictionary.info.name} ({dictionary.digest[:DIGITS]})",
     )
+
+
+def recipe_names(store: Store, card: "ModelCard", recipe: Recipe) -> dict[str, str]:
+    """Return what the latents of a recipe are called, by axis; those without a name are left out.
+
+    Raises:
+        CoreError: A dictionary is not at hand.
+    """
+    names = {}
+    for term in recipe.terms:
+        if term.axis.startswith(LATENT):
+            dictionary, latent = latent_of(store, card, term.axis)
+            names[term.axis] = latent_names(store, dictionary).of(latent)
+    return {axis: name for axis, name in names.items() if name}

@@ -13,6 +13,7 @@ from core.steering.edits import LayerEdit, check_recipe, resolve
 from core.steering.effects.text_diff import perplexity
 from core.steering.generation import Written, prompt_ids, write
 from core.steering.history import Run, save_run
+from core.steering.latents import recipe_names
 from core.steering.recipes import Recipe, RecipeError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def write_run(store: Store, study: Study, model: "OpenModel", live: Live, report
         last.steered,
         last.changed_tokens,
         last.firings.calls,
-        _receipt(study, model, live, last) | {"seconds": round(seconds, 2)},
+        _receipt(store, study, model, live, last) | {"seconds": round(seconds, 2)},
         parent=live.parent,
         stopped=stopped,
     )
@@ -91,10 +92,13 @@ def _fill(live: Live, model: "OpenModel", edits: list[LayerEdit], report: Report
     return False
 
 
-def _receipt(study: Study, model: "OpenModel", live: Live, last: Written) -> dict[str, Any]:
+def _receipt(
+    store: Store, study: Study, model: "OpenModel", live: Live, last: Written
+) -> dict[str, Any]:
     """Return what made the texts, their tokens, and what the plain model makes of them."""
     ids = prompt_ids(model, live.prompt, chat=live.recipe.decoding.chat)
     return {
+        "latent_names": recipe_names(store, study.card, live.recipe),
         "model": study.card.identity,
         "device": study.card.device,
         "dtype": study.card.dtype,

@@ -7,12 +7,12 @@ from core.features import jobs as features_jobs
 from core.features.jobs import MoralLatents
 from core.features.view import why
 from core.sae.dictionary import Dictionary
-from pages.features import charts, effect, examples, neighbours, results, words
+from pages.features import charts, effect, examples, name, neighbours, results, words
 
 
 def show(study: Study, dictionary: Dictionary, found: MoralLatents, latent: int) -> None:
     """Draw the passport."""
-    st.subheader(f"Latent {latent}", anchor="passport")
+    name.show(dictionary, latent)
     st.markdown(why(found.scores, latent))
     known = results.passport(study, dictionary, found, latent)
     st.caption(f"On at {known.of_tokens:.2%} of tokens and in {known.of_texts:.1%} of texts.")

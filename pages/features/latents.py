@@ -8,6 +8,7 @@ import streamlit as st
 from core import exports
 from core.activations.study import Study
 from core.charts import config
+from core.features import jobs as features_jobs
 from core.features.jobs import MoralLatents
 from core.features.kinds import SHOWN, Shown
 from core.features.plots import latents_figure
@@ -17,6 +18,7 @@ from core.runtime.store import fingerprint
 from core.sae.dictionary import Dictionary
 from pages.features import opened, search
 from pages.shared.address import bound
+from pages.shared.bench import workbench
 
 _ANY: Final = "any"
 #: Rows of a table that a browser takes at once.
@@ -39,6 +41,7 @@ def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> int | Non
         None if dimension == _ANY else cast("Dimension", dimension),
         cast("Shown", shown),
         among,
+        features_jobs.names(workbench(), dictionary),
     )
     first = int(table["latent"].iloc[0]) if len(table) else None
     opened.begin(dictionary.digest, len(found.scores.fires), first)
@@ -114,7 +117,7 @@ def _picked_row(table: Any, key: str) -> None:
 
 
 _ORDER: Final = (
-    "latent", "kind", "dimension", "membership test", "membership low", "membership high",
+    "latent", "name", "kind", "dimension", "membership test", "membership low", "membership high",
     "membership q", "within test", "contrast test", "gradient test", "selectivity",
     "density", "flags",
 )  # fmt: skip
@@ -123,6 +126,11 @@ _ORDER: Final = (
 def _columns() -> dict[str, Any]:
     number = st.column_config.NumberColumn
     return {
+        "name": st.column_config.TextColumn(
+            width=150,
+            help="The words that it promotes most, once they were looked up; or a name of yours, "
+            "given in its passport.",
+        ),
         "kind": st.column_config.TextColumn(width=105),
         "membership test": number(
             "AUROC",

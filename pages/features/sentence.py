@@ -3,15 +3,18 @@
 import streamlit as st
 
 from core.activations.study import Study
+from core.features import jobs as features_jobs
 from core.features.feature_activations import TokenFeatures
 from core.features.jobs import MoralLatents
 from core.foundations import DIMENSIONS
 from core.sae.dictionary import Dictionary
+from core.sae.latent_names import LatentNames
 from core.steering import jobs as steering_jobs
 from pages.features import examples, opened, results
 from pages.shared import progress
 from pages.shared.address import bound
 from pages.shared.bench import workbench
+from pages.shared.labels import plain
 
 #: Longest sentence.
 _MOST = 500
@@ -35,10 +38,11 @@ def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> None:
         job = steering_jobs.open_model(workbench(), study)
         if progress.watched(job):
             return
-    _drawn(results.light(study, dictionary, text), found)
+    names = features_jobs.names(workbench(), dictionary)
+    _drawn(results.light(study, dictionary, text), found, names)
 
 
-def _drawn(lit: TokenFeatures, found: MoralLatents) -> None:
+def _drawn(lit: TokenFeatures, found: MoralLatents, names: LatentNames) -> None:
     on = lit.strongest(200)
     shown = found.scores.decided
     related = [int(one) for one in on if shown.related[one].any()]
@@ -51,7 +55,8 @@ def _drawn(lit: TokenFeatures, found: MoralLatents) -> None:
         heat = lit.codes[:, [latent]].toarray().ravel().tolist()
         kind = str(shown.kind[latent])
         best = int(found.scores.best[latent])
-        name = f"{latent} · {kind}" + (f" · {DIMENSIONS[best]}" if latent in related else "")
+        named = f"{latent} · {plain(called)}" if (called := names.of(latent)) else str(latent)
+        name = f"{named} · {kind}" + (f" · {DIMENSIONS[best]}" if latent in related else "")
         column = st.columns([1, 2.6], vertical_alignment="center")
         column[0].button(
             name,

@@ -4,9 +4,11 @@ import streamlit as st
 
 from core import CoreError
 from core.activations.study import Study
+from core.sae.latent_names import latent_names
 from core.sae.shelf import Shelved, shelved
 from core.steering.latents import latent_axis, latent_of
 from pages.shared.bench import workbench
+from pages.shared.labels import plain
 from pages.steer import recipe, slider
 
 _TOLD = "latent-told"
@@ -25,7 +27,9 @@ def show(study: Study) -> None:
             except CoreError as error:
                 st.warning(str(error))
                 continue
-            slider.show(axis, f"latent {latent} (layer {dictionary.info.layer})")
+            called = latent_names(workbench().store, dictionary).of(latent)
+            name = f"latent {latent} · {plain(called)}" if called else f"latent {latent}"
+            slider.show(axis, f"{name} (layer {dictionary.info.layer})")
         if here and st.session_state.get("op") == "clamp":
             st.caption(
                 "Each latent is set to this length, in units of the residual norm, and all else is "

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core import CoreError
-from core.features.logit_lens import TOP, kept_lens, read_lens
+from core.features.logit_lens import TOP, LogitLens, kept_lens, read_lens, short_names
 from core.sae.dictionary import DictionaryError
 from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import opened
@@ -83,3 +83,13 @@ def test_what_cannot_be_looked_up_is_said(store, llama, monkeypatch):
     monkeypatch.setattr("core.features.logit_lens._NORMS", ())
     with pytest.raises(CoreError, match="name that is not known"):
         read_lens(llama, made_dictionary(), [0])
+
+
+def test_a_latent_is_named_by_the_first_different_words_that_it_promotes():
+    words = dict(
+        enumerate([" steal", "Steal", "\n", "\ufffd", " stolen", " theft", " rob", "x" * 50])
+    )
+    promoted = np.array([[0, 1, 2, 3, 4, 5], [2, 3, 2, 3, 2, 3], [7, 6, 0, 1, 2, 3]])
+    nothing = np.zeros((3, 6), np.float32)
+    lens = LogitLens(np.array([4, 9, 11]), promoted, nothing, promoted, nothing, words)
+    assert short_names(lens) == {4: "steal, stolen, theft", 9: "", 11: "rob, steal"}

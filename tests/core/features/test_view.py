@@ -9,6 +9,7 @@ from core.features.plots import latents_figure
 from core.features.scores import RankSpec, counts, score_latents
 from core.features.view import axis_of, counts_table, headline, latents, passport_table, why
 from core.foundations import DIMENSIONS
+from core.sae.latent_names import LatentNames
 from core.statistics.bootstrap import Estimate
 from tests.core.features.latentsets import (
     PURE,
@@ -70,6 +71,14 @@ def test_latents_come_surest_first_and_of_the_dimension_that_is_asked(scores):
     assert len(latents(scores, shown="all")) == 300
     assert len(latents(scores, shown="selected")) >= len(table)
     assert latents(scores, among=[7, 2])["latent"].tolist() == [7, 2]
+
+
+def test_a_table_names_latents_next_to_their_numbers(scores):
+    names = LatentNames({7: "mine"}, {7: "steal", 2: "kind"})
+    table = latents(scores, among=[7, 2, 5], names=names)
+    assert table.columns[:2].tolist() == ["latent", "name"]
+    assert table["name"].tolist() == ["mine", "kind", ""]
+    assert (latents(scores)["name"] == "").all()
 
 
 def test_reasons_name_figures_and_kind(scores):

@@ -8,6 +8,7 @@ import torch
 
 from core import CoreError
 from core.activations.study import open_study, states_of
+from core.sae.latent_names import give_name
 from core.sae.shelf import keep_dictionary
 from core.steering.directions import (
     Direction,
@@ -25,7 +26,7 @@ from core.steering.edits import (
     resolve,
 )
 from core.steering.effects.controls import control_edits
-from core.steering.latents import latent_axis
+from core.steering.latents import latent_axis, recipe_names
 from core.steering.recipes import Recipe, RecipeError, Term
 from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import (
@@ -356,6 +357,14 @@ def test_a_latent_is_added_like_any_direction_of_its_layer(read_study, dictionar
     np.testing.assert_allclose(edit.directions[0].vector, dictionary.direction(7))
     with pytest.raises(DirectionError, match="made at layer 1, not 2"):
         resolve(store, made, recipe_for(made, term, layers=(2,)))
+
+
+def test_a_receipt_names_the_latents_that_have_a_name(read_study, dictionary):
+    store, study = read_study
+    give_name(store, dictionary, 7, "taking")
+    terms = [Term(latent_axis(dictionary, one), 0.1) for one in (7, 9)]
+    made = recipe_for(study, *terms, Term("care-harm", 0.1), layers=(1,))
+    assert recipe_names(store, study.card, made) == {latent_axis(dictionary, 7): "taking"}
 
 
 def test_latents_are_set_together_at_their_layer(read_study, dictionary):

@@ -99,6 +99,29 @@ def test_a_latent_is_tried_and_its_words_are_looked_up(open_features, complaints
     assert "standard deviations" in said(app)
 
 
+def test_latents_are_named_by_their_words_and_by_a_person(open_features, complaints, work):
+    app = open_features(latents="all", latent="7", sentence="Robbing a friend")
+    settle(work)
+    app.run()
+    assert (shown(app, "latents-table")["name"] == "").all()
+    button(app, "Look up the words of 48 latents").click().run()
+    settle(work)
+    app.run().run()
+    table = shown(app, "latents-table").set_index("latent")["name"]
+    assert table.str.len().max() > 2
+    named = next(one for one in app.text_input if one.label == "Your name for it")
+    assert named.placeholder == table[7]
+    named.set_value("[taking](http://x) $x$ <b>").run()
+    assert complaints(app) == []
+    assert (
+        shown(app, "latents-table").set_index("latent")["name"][7] == "[taking](http://x) $x$ <b>"
+    )
+    assert r"\[taking\]\(http\://x\) \$x\$ \<b\>" in said(app)
+    lit = next(one for one in app.button if (one.key or "").startswith("open-"))
+    number, _, name = lit.label.partition(" · ")
+    assert table[int(number)][:3] in name or int(number) == 7
+
+
 def test_searches_answer_or_say_what_to_do(open_features, complaints):
     app = open_features(latents="all")
     app.text_input(key="find").set_value("a").run()
