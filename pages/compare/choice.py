@@ -10,26 +10,11 @@ from core.comparison.jobs import CompareSpec
 from core.comparison.sides import Side
 from core.maps.projection import LayoutSpec
 from core.statistics.scaling import Scaling
-from pages.compare import others
+from pages.compare import others, paint
 from pages.shared import controls
 from pages.shared.address import bound
 
-PAINTS: Final = {
-    "foundation": "Foundation",
-    "pole": "Pole",
-    "grade": "Grade (people)",
-    "moved": "How far it moved",
-    "difference": "Difference in typicality",
-}
-METHODS: Final = {"pca": "PCA", "umap": "UMAP"}
 PLACES: Final = {"best": "Each model's best layer", "shown": "The layers shown"}
-#: Widgets further down the page, and of the Diagnosis page: default and possible values.
-_LATER: Final[dict[str, tuple[str, Sequence[str]]]] = {
-    "drawn": ("pca", list(METHODS)),
-    "paint": ("foundation", list(PAINTS)),
-    "tests_at": ("best", list(PLACES)),
-    "states": ("standardised", get_args(Scaling)),
-}
 
 
 class Choice(NamedTuple):
@@ -50,16 +35,20 @@ class Choice(NamedTuple):
 
 def ask(set_name: str, study: Study) -> Choice:
     """Draw the controls and return what they ask for; a side that cannot be says why."""
-    row = st.columns([3, 2, 2], vertical_alignment="bottom")
-    layer = controls.layer_slider(row[0], study)
-    pooling = controls.pooling_box(row[1], study)
-    scaling = controls.scaling_box(row[2])
+    bar = st.container(horizontal=True, vertical_alignment="bottom", key="toolbar")
+    layer = controls.layer_slider(bar, study)
+    beside = bar.container(horizontal=True, vertical_alignment="bottom", width="content")
+    shown = paint.ask(bar)
+    with bar.popover("More", icon=":material/settings:"):
+        method = paint.method()
+        pooling = controls.pooling_box(st, study)
+        scaling = controls.scaling_box(st)
+    controls.under_more(study, pooling, scaling, "UMAP" if method == "umap" else "")
     first = Side(study, layer, pooling)
-    sides = [first, *others.ask(set_name, first)]
-    picked = {key: str(_early(key, *named)) for key, named in _LATER.items()}
-    layout = LayoutSpec("umap" if picked["drawn"] == "umap" else "pca")
-    spec = CompareSpec(scaling, cast("Scaling", picked["states"]), layout)
-    return Choice(sides, spec, picked["paint"], picked["tests_at"] == "best")
+    sides = [first, *others.ask(beside, set_name, first)]
+    best = str(_early("tests_at", "best", list(PLACES))) == "best"
+    states = cast("Scaling", _early("states", "standardised", get_args(Scaling)))
+    return Choice(sides, CompareSpec(scaling, states, LayoutSpec(method)), shown, best)
 
 
 def _early(key: str, default: str, options: Sequence[str]) -> object:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import streamlit as st
 
@@ -33,16 +34,28 @@ def legend(sides: Sequence[Side]) -> None:
 
 
 def show(found: Found, choice: Choice) -> None:
-    """Say what differs from A, for each other side."""
-    pairs = found.best if choice.best else found.shown
+    """Say in a sentence what differs from A, for each other side."""
+    with st.container(key="headline", gap=None):
+        for letter, differences in zip(LETTERS[1:], _pairs(found, choice), strict=False):
+            st.subheader(
+                comparison_view.headline(differences, "A", letter),
+                anchor=f"differs-{letter.lower()}",
+            )
+
+
+def figures(found: Found, choice: Choice) -> None:
+    """List the figures behind the sentences."""
+    pairs = _pairs(found, choice)
     for letter, made, differences in zip(LETTERS[1:], found.comparisons, pairs, strict=False):
-        st.subheader(
-            comparison_view.headline(differences, "A", letter), anchor=f"differs-{letter.lower()}"
-        )
         told = {
             "Differs": comparison_view.sure_sentence(differences),
             "Does not": comparison_view.unsure_sentence(differences),
             "How alike": comparison_view.alike_sentence(made),
             "Single actions": comparison_view.items_sentence(made),
         }
-        st.markdown("\n".join(f"- **{name}:** {text}" for name, text in told.items() if text))
+        lines = [f"- **{name}:** {text}" for name, text in told.items() if text]
+        st.markdown("\n".join([f"**{letter} beside A**", "", *lines]))
+
+
+def _pairs(found: Found, choice: Choice) -> Any:
+    return found.best if choice.best else found.shown

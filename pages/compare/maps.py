@@ -25,9 +25,6 @@ _TRAILED: Final = 40
 
 def show(set_name: str, found: Found, choice: Choice) -> list[Callable[[], Any]]:
     """Draw the maps; return functions that make their figures."""
-    row = st.container(horizontal=True, vertical_alignment="bottom")
-    row.subheader("The same actions in each", anchor="maps")
-    compare_paint.ask(row)
     items = bench.items(set_name)
     look = maps.Look(
         items,

@@ -16,27 +16,25 @@ from pages.shared.address import bound
 _SAME: Final = "same"
 
 
-def ask(set_name: str, first: Side) -> list[Side]:
-    """Draw a picker for each and return the sides; one that cannot be says why."""
+def ask(bar: Any, set_name: str, first: Side) -> list[Side]:
+    """Draw a picker for each into a toolbar and return the sides; one that cannot be says why."""
     sides = []
-    for place, column in enumerate(st.columns(len(LETTERS) - 1), 1):
-        letter = LETTERS[place]
+    for letter in LETTERS[1:]:
         try:
-            side = _ask_side(column, letter, set_name, first)
+            side = _ask_side(bar, letter, set_name, first)
         except CoreError as error:
-            column.error(f"{error} {letter} is left out; those behind it move up a letter.")
+            st.error(f"{error} {letter} is left out; those behind it move up a letter.")
             continue
         sides += [side] if side is not None else []
     return sides
 
 
-def _ask_side(column: Any, letter: str, set_name: str, first: Side) -> Side | None:
-    row = column.container(horizontal=True, vertical_alignment="bottom")
-    model = pick(row, letter, first)
+def _ask_side(bar: Any, letter: str, set_name: str, first: Side) -> Side | None:
+    model = pick(bar, letter, first)
     if model == NOBODY:
         return None
     name = "Steering" if model == STEERED else "Layer"
-    with row.popover(name, icon=":material/tune:", help=f"How {letter} is read"):
+    with bar.popover(name, icon=":material/tune:", help=f"How {letter} is read"):
         return _placed(letter, _study(model, letter, set_name, first), first)
 
 

@@ -10,8 +10,8 @@ from pages.shared.opening import opened_study
 
 with opened_study(
     "Compare",
-    "Two to four readings of the same actions beside each other: what differs, and how sure that "
-    "is. The sidebar's model is A; the others are held against it.",
+    "The same actions as two to four models read them: what differs, and how sure is that? A is "
+    "the sidebar's model.",
 ) as (set_name, study):
     if study is not None:
         maps_view.check_size(bench.items(set_name))
@@ -20,14 +20,15 @@ with opened_study(
         found = run.panel(choice) if len(choice.sides) > 1 else None
         if found is not None:
             headline.show(found, choice)
+            with st.container(key="maps"):
+                drawn = maps.show(set_name, found, choice)
             charts = tests.show(found, choice)
-            drawn = maps.show(set_name, found, choice)
             further = layers.show(found)
             table = items.show(found)
             with frame.told():
                 texts.show(choice)
             files.show(
-                found, choice, table, lambda: [*charts, *(make() for make in drawn), *further]
+                found, choice, table, lambda: [*(make() for make in drawn), *charts, *further]
             )
         elif len(choice.sides) < 2:
             st.info("Choose a model for B to compare with.", icon=":material/compare_arrows:")

@@ -1,19 +1,42 @@
 """How the maps are drawn and what colours them."""
 
-from typing import Any
+from typing import Any, Final, Literal
+
+import streamlit as st
 
 from core.comparison import view as comparison_view
 from core.comparison.jobs import Found
 from core.dataset.items import Items
 from core.maps import view as maps_view
 from core.maps.view import Colouring
-from pages.compare.choice import METHODS, PAINTS
 from pages.shared.address import bound
 
+PAINTS: Final = {
+    "foundation": "Foundation",
+    "pole": "Pole",
+    "grade": "Grade (people)",
+    "moved": "How far it moved",
+    "difference": "Difference in typicality",
+}
+METHODS: Final[dict[Literal["pca", "umap"], str]] = {"pca": "PCA", "umap": "UMAP"}
 
-def ask(row: Any) -> None:
-    """Draw the two widgets; their values are read before they are drawn."""
-    row.segmented_control(
+
+def ask(bar: Any) -> str:
+    """Draw into a toolbar what colours the maps, and return it."""
+    paint: str = bar.selectbox(
+        "Colour",
+        list(PAINTS),
+        format_func=PAINTS.__getitem__,
+        width=170,
+        help="Moved: distance from the place in A. A itself is painted as B is.",
+        **bound("paint", "foundation", list(PAINTS)),
+    )
+    return paint
+
+
+def method() -> Literal["pca", "umap"]:
+    """Draw how the maps are drawn, and return it."""
+    chosen = st.segmented_control(
         "Picture",
         list(METHODS),
         required=True,
@@ -21,14 +44,7 @@ def ask(row: Any) -> None:
         help="PCA: linear. UMAP: keeps neighbourhoods.",
         **bound("drawn", "pca", list(METHODS)),
     )
-    row.selectbox(
-        "Colour",
-        list(PAINTS),
-        format_func=PAINTS.__getitem__,
-        width=240,
-        help="Moved: distance from the place in A. A itself is painted as B is.",
-        **bound("paint", "foundation", list(PAINTS)),
-    )
+    return "umap" if chosen == "umap" else "pca"
 
 
 def of(found: Found, paint: str, place: int, items: Items) -> Colouring:

@@ -32,6 +32,7 @@ def pick(place: Any, letter: str, first: Side) -> str:
         names,
         format_func=lambda one: told.get(one) or _label(one),
         accept_new_options=True,
+        width=175 if letter == "B" else 130,
         help="Or type hub:owner/name@revision, folder:/path, gguf:/path/x.gguf, or recipe: and "
         "the word behind recipe= in a link of the Steer page.",
         **named,

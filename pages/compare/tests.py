@@ -14,7 +14,7 @@ from core.diagnosis import jobs as diagnosis_jobs
 from core.diagnosis.templates import Phrasing
 from core.measures.result import TESTS, Test
 from core.wording import interval
-from pages.compare import curves
+from pages.compare import curves, headline
 from pages.compare.choice import PLACES, Choice
 from pages.diagnosis.scorecard import QUESTIONS
 from pages.shared.address import bound
@@ -43,6 +43,7 @@ def show(found: Found, choice: Choice) -> list[Any]:
         help="Best: the layer that one half of the texts chose, measured on the other half.",
         **bound("tests_at", "best", list(PLACES)),
     )
+    headline.figures(found, choice)
     pairs = found.best if choice.best else found.shown
     # Templates are measured at the best layers alone.
     phrased = _phrasings(found) if choice.best else []

@@ -27,15 +27,18 @@ class Choice(NamedTuple):
 
 def ask(study: Study) -> Choice:
     """Draw the controls and return what they ask for."""
-    row = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
-    layer = controls.layer_slider(row[0], study)
-    pooling = controls.pooling_box(row[1], study)
-    scaling = controls.scaling_box(row[2], "states")
-    part = row[3].selectbox(
-        "What is drawn",
+    bar = st.container(horizontal=True, vertical_alignment="bottom", key="toolbar")
+    layer = controls.layer_slider(bar, study)
+    part = bar.selectbox(
+        "The curves show",
         PARTS,
-        format_func=lambda one: "Everything together" if one == ALL else one.replace("-", " – "),
-        help="A foundation or a pole, in the curves of the tests that have it.",
+        format_func=lambda one: "All foundations" if one == ALL else one.replace("-", " – "),
+        help="One foundation or one pole, in the curves of the tests that have it.",
+        width=220,
         **bound("part", ALL, PARTS),
     )
+    with bar.popover("More", icon=":material/settings:"):
+        pooling = controls.pooling_box(st, study)
+        scaling = controls.scaling_box(st, "states")
+    controls.under_more(study, pooling, scaling)
     return Choice(layer, DiagnosisSpec(pooling=pooling, scaling=scaling), part)

@@ -3,15 +3,15 @@
 from pages.leaderboard import charts, table
 from pages.shared import bench, frame, sidebar
 
+set_name = sidebar.set_name()
 frame.heading(
     "Leaderboard",
-    "Do scale, architecture or alignment change anything? Every model diagnosed on this set, each "
-    "figure with its interval, its band of shuffled labels and its controls.",
+    "Do size, architecture or training change anything? Every model that was tested on these "
+    "actions, each figure beside its controls.",
+    set_name,
 )
 with frame.told():
-    set_name = sidebar.set_name()
     items = bench.items(set_name)
-    frame.provenance_note(set_name)
     board = table.board(items, set_name)
     table.told_of_earlier()
     if board.empty:

@@ -28,15 +28,13 @@ with opened_study(
 ) as (set_name, study):
     items = bench.items(set_name)
     maps_view.check_size(items)
-    spec, colour = controls.map_controls(study)
+    bar = st.container(horizontal=True, vertical_alignment="bottom", key="toolbar")
+    spec, colour = controls.map_controls(bar, study)
+    own = sentence.ask(bar)
+    marked = search.box(bar, items)
     seen, placed, charts = None, None, []
     with frame.told():
         seen = reading.seen(study, spec)
-    boxes = st.columns(2)
-    with boxes[0]:
-        marked = search.box(items)
-    with boxes[1]:
-        own = sentence.ask()
     look = maps.Look(
         items,
         pictures.facts(set_name, study if seen else None, spec),
@@ -44,12 +42,12 @@ with opened_study(
         selection.chosen(items),
         marked,
     )
-    maps.legend(look)
-    st.caption(_FLAT if spec.dims == 2 else _DEEP)
-    left, right = st.columns(2)
+    with st.container(key="maps"):
+        maps.legend(look)
+        left, right = st.columns(2)
     with left, frame.told():
         people = pictures.human_picture(set_name, spec)
-        charts.append(maps.draw("people", f"People · {items.provenance.name}", people, look))
+        charts.append(maps.draw("people", "People", people, look))
     with right, frame.told():
         if study is not None and reading.panel(study) and seen is not None:
             placed = sentence.place(study, own, spec) if own else None
@@ -57,6 +55,7 @@ with opened_study(
             title = f"{study.card.name} · {layer_name(spec.layer, long=True)}"
             picture = pictures.model_picture(study, spec)
             charts.append(maps.draw("model", title, picture, look, star))
+    st.caption(_FLAT if spec.dims == 2 else _DEEP)
     if study is not None and seen is not None:
         findings.show(results.findings(study, spec))
         if placed is not None:

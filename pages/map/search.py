@@ -1,5 +1,7 @@
 """Search in the actions: matches are ringed on both maps."""
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -9,13 +11,14 @@ from core.maps import view as maps_view
 from pages.shared.address import bound
 
 
-def box(items: Items) -> NDArray[np.bool_]:
-    """Draw the box and return which items match, bool ``(n,)``."""
-    words = st.text_input(
+def box(bar: Any, items: Items) -> NDArray[np.bool_]:
+    """Draw the box into a toolbar and return which items match, bool ``(n,)``."""
+    words = bar.text_input(
         "Search the actions",
+        width=170,
         **bound("q", ""),
         max_chars=100,
-        placeholder="a word, or several",
+        placeholder="a word",
         help="Matches are ringed on both maps.",
     )
     marked = maps_view.matching(items, words or "")

@@ -1,5 +1,7 @@
 """A sentence of one's own: where it lands, its cosine to the ten centres, its nearest items."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -21,9 +23,9 @@ MAX_CHARACTERS = 400
 _PATIENCE = 6.0
 
 
-def ask() -> str:
-    """Draw the box and return the sentence, without outer blanks."""
-    text = st.text_input(
+def ask(bar: Any) -> str:
+    """Draw the box into a toolbar and return the sentence, without outer blanks."""
+    text = bar.text_input(
         "Your own sentence",
         **bound("say", ""),
         max_chars=MAX_CHARACTERS,

@@ -16,9 +16,9 @@ from pages.shared.bench import workbench
 
 _METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}
 POOLINGS: dict[str, str] = {
-    "mean": "Mean of tokens",
-    "last": "Last token",
-    "mean_all": "Mean with first token",
+    "mean": "All its words together",
+    "last": "Its last word",
+    "mean_all": "All, the start sign too",
 }
 _SCALINGS: dict[Scaling, str] = {
     "standardised": "Standardised",
@@ -35,13 +35,17 @@ def layer_names(study: Study) -> list[str]:
     return [layer_name(layer) for layer in study.plan.layers]
 
 
-def map_controls(study: Study | None) -> tuple[ViewSpec, Colour]:
-    """Draw the controls and return the view they ask for; without a study, the human side's."""
-    top = st.columns([3.2, 2.2, 1.2, 2.2], vertical_alignment="bottom")
+def map_controls(bar: Any, study: Study | None) -> tuple[ViewSpec, Colour]:
+    """Draw layer, picture and colour into a toolbar and return the view that is asked for.
+
+    Args:
+        bar: The toolbar.
+        study: Items and model; None: the human side alone.
+    """
     layer, pooling = EMBEDDING, _FIRST
     if study is not None:
-        layer = layer_slider(top[0], study)
-    method = top[1].segmented_control(
+        layer = layer_slider(bar, study)
+    method = bar.segmented_control(
         "Picture",
         list(_METHODS),
         required=True,
@@ -49,38 +53,46 @@ def map_controls(study: Study | None) -> tuple[ViewSpec, Colour]:
         help="PCA: linear. UMAP: keeps neighbourhoods. Moral axes: x and y have a meaning.",
         **bound("method", "pca", list(_METHODS)),
     )
-    dims = top[2].segmented_control(
-        "Dimensions",
-        [2, 3],
-        required=True,
-        format_func=lambda n: f"{n}-D",
-        disabled=method == "axes",
-        **bound("dims", 2, [2, 3]),
-    )
-    colour = top[3].selectbox(
+    colour = bar.selectbox(
         "Colour",
         list(COLOURS),
         format_func=lambda one: COLOURS[one],
+        width=170,
         **bound("colour", "foundation", list(COLOURS)),
     )
-    row = st.columns(4, vertical_alignment="bottom")
-    if study is not None:
-        pooling = pooling_box(row[0], study)
-    scaling = scaling_box(row[1])
+    with bar.popover("More", icon=":material/settings:"):
+        dims = st.segmented_control(
+            "Dimensions",
+            [2, 3],
+            required=True,
+            format_func=lambda n: f"{n}-D",
+            disabled=method == "axes",
+            **bound("dims", 2, [2, 3]),
+        )
+        if study is not None:
+            pooling = pooling_box(st, study)
+        scaling = scaling_box(st)
+    deep = dims == 3 and method != "axes"
+    under_more(study, pooling, scaling, "3-D" if deep else "")
     x, y = "care-harm", "fairness-cheating"
     if method == "axes":
-        x = _axis(row[2], "Horizontal axis", "x", x)
-        y = _axis(row[3], "Vertical axis", "y", y)
-    spec = ViewSpec(
-        layer=layer,
-        pooling=pooling,
-        scaling=scaling,
-        method=cast("MapMethod", method),
-        dims=3 if dims == 3 and method != "axes" else 2,
-        x=x,
-        y=y,
-    )
-    return spec, colour
+        axes = st.container(horizontal=True)
+        x = _axis(axes, "Horizontal axis", "x", x)
+        y = _axis(axes, "Vertical axis", "y", y)
+    drawn = cast("MapMethod", method)
+    return ViewSpec(layer, pooling, scaling, drawn, 3 if deep else 2, x, y), colour
+
+
+def under_more(study: Study | None, pooling: Pooling, scaling: Scaling, *told: str) -> None:
+    """Say what differs from the first settings among the controls behind "More"."""
+    usual = study.plan.spec.poolings[0] if study is not None else pooling
+    some = [
+        *told,
+        "" if pooling == usual else POOLINGS[pooling],
+        "" if scaling == "standardised" else _SCALINGS[scaling],
+    ]
+    if any(some):
+        st.caption("Under More: " + " · ".join(filter(None, some)))
 
 
 def layer_slider(column: Any, study: Study) -> int:
@@ -105,11 +117,11 @@ def pooling_box(column: Any, study: Study) -> Pooling:
     poolings = list(study.plan.spec.poolings)
     first = first_token_told(workbench().store, study.card)
     chosen: Pooling = column.selectbox(
-        "State of a text",
+        "What stands for a text",
         poolings,
         format_func=POOLINGS.__getitem__,
-        help="Mean over its tokens (the first one, an attention sink, left out) or the last token."
-        + (f" Here {first}." if first else ""),
+        help="Pooling: the mean state over its tokens (the first one, an attention sink, left "
+        "out) or the state of the last token." + (f" Here {first}." if first else ""),
         **bound("pooling", poolings[0], poolings),
     )
     return chosen

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
+from typing import Any
 
 import streamlit as st
 
@@ -12,7 +14,12 @@ from pages.shared.bench import items
 
 _STYLE = """
 <style>
-  .block-container {padding-top: 2.6rem; padding-bottom: 3rem; max-width: 1500px}
+  .block-container {padding: 1.4rem 3rem 3rem; max-width: 1500px}
+  .block-container > [data-testid=stVerticalBlock] {gap: .75rem}
+  .block-container h1 {font-size: 1.75rem; padding: 0}
+  .block-container h3 {font-size: 1.35rem}
+  .st-key-headline h3 {font-size: 1.1rem; line-height: 1.4; padding: 0 0 .5rem}
+  [data-testid=stMain] [data-testid=stButtonGroup] > div button {min-height: 2.5rem}
   div:has(> .st-key-one-entry) {display: none}
   .ms-legend {display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; font-size: .86rem; opacity: .9}
   .ms-legend i {display: inline-block; width: .7rem; height: .7rem; border-radius: 50%;
@@ -25,7 +32,17 @@ _STYLE = """
   .ms-question {font-weight: 600; line-height: 1.5rem; margin: 0}
   @media (min-width: 641px) {.ms-question {min-height: 3rem}}
   .ms-lead {font-size: 1.12rem; max-width: 46rem; line-height: 1.55}
-  @media (max-width: 640px) {.block-container {padding-left: 1rem; padding-right: 1rem}}
+  /* Beside a folded sidebar Streamlit's bar would lie upon the title. */
+  @media (min-width: 641px) {
+    [data-testid=stHeader], [data-testid=stHeader] * {background: none; pointer-events: none}
+    [data-testid=stHeader] button, [data-testid=stHeader] button * {pointer-events: auto}}
+  /* On a phone the map stands before what changes it. */
+  @media (max-width: 640px) {
+    .block-container {padding: 3.4rem 1rem 3rem}
+    .st-key-head {row-gap: .2rem}
+    .st-key-head > :has(.ms-note) {order: 1}
+    div:has(> .st-key-head), div:has(> .st-key-headline) {order: -2}
+    div:has(> .st-key-maps) {order: -1}}
   /* Streamlit writes white on the primary colour, too faint in the dark; in charts, this grey. */
   [data-testid^=stBaseButton-primary]:not(:disabled) {color: light-dark(#FFFFFF, #12141C)}
   .js-plotly-plot text[style*="128, 132, 149"] {fill: currentColor !important; fill-opacity: .8}
@@ -49,17 +66,29 @@ def told() -> Iterator[None]:
         st.error(str(error))
 
 
-def heading(title: str, lead: str) -> None:
-    """Write a page's title and one sentence on what it is for."""
-    st.title(title)
-    st.html(f"<p class='ms-note'>{lead}</p>")
+def heading(title: str, lead: str, set_name: str = "") -> Any:
+    """Write a page's title and beside it what it is for, and of which kind the labels are.
+
+    Args:
+        title: Of the page.
+        lead: One sentence on what it is for.
+        set_name: The set whose labels the page's results rest on, if any.
+
+    Returns:
+        The row, for what stands at its end.
+    """
+    row = st.container(horizontal=True, vertical_alignment="center", gap="medium", key="head")
+    row.title(title, anchor=False, width="content")
+    row.html(f"<p class='ms-note'>{lead}{_labels(set_name)}</p>")
+    return row
 
 
-def provenance_note(set_name: str) -> None:
-    """Say of which kind the labels are, wherever results from them are shown."""
-    where = items(set_name).provenance
-    if where.note:
-        st.caption(f"{where.name}: {where.note}")
+def _labels(set_name: str) -> str:
+    try:
+        note = items(set_name).provenance.note if set_name else ""
+    except CoreError:  # the page says what is wrong with it
+        return ""
+    return note and f"<br>Labels: {escape(note)}"
 
 
 def coloured(sign: str, colour: str) -> str:

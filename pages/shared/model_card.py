@@ -1,5 +1,7 @@
 """What is known about the model before its weights are loaded, and its terms."""
 
+from typing import Any
+
 import streamlit as st
 
 from core import CoreError
@@ -9,10 +11,10 @@ from core.models.states_check import check_told, first_token_told
 from pages.shared import bench
 
 
-def show(study: Study) -> None:
+def show(place: Any, study: Study) -> None:
     """Draw the card behind a popover: identity, size, device, licence."""
     card = study.card
-    with st.popover("About this model", icon=":material/info:"):
+    with place.popover("About this model", icon=":material/info:", type="tertiary"):
         facts = {
             "Model": card.name,
             "Identity": f"`{card.identity[:40]}…`",

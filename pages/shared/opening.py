@@ -19,12 +19,11 @@ def opened_study(title: str, lead: str) -> Iterator[tuple[str, Study | None]]:
         The sidebar's set, as the address names it, and that set beside the sidebar's model; None
         if the model cannot be described, which is said.
     """
-    frame.heading(title, lead)
+    set_name = sidebar.set_name()
+    head = frame.heading(title, lead, set_name)
     with frame.told():
-        set_name = sidebar.set_name()
         bench.items(set_name)
-        frame.provenance_note(set_name)
         study = reading.study(set_name)
         if study is not None:
-            model_card.show(study)
+            model_card.show(head, study)
         yield set_name, study

@@ -380,6 +380,10 @@ class Screen:
         box.click()
         self.page.get_by_role("option", name=option, exact=True).click()
 
+    def more(self) -> None:
+        """Open what stands behind "More", or close it."""
+        self.page.get_by_test_id("stMain").get_by_role("button", name="More", exact=True).click()
+
     def type(self, label: str, words: str) -> None:
         """Type into a box and press Enter."""
         box = self.page.get_by_role("textbox", name=label, exact=True)

@@ -138,8 +138,10 @@ def test_escape_clears_the_selection_and_a_box_is_offered_where_there_is_one(few
     for key in MAPS:
         await_lit(few_map, key, lambda lit: lit == total)
     expect(few_map.text("Drag a box")).to_be_visible()
+    few_map.more()
     few_map.page.get_by_role("radio", name="3-D").click()
     few_map.await_query(dims="3")
+    expect(few_map.text("Under More: 3-D")).to_be_visible()
     expect(few_map.text("choose 2-D")).to_be_visible()
     expect(few_map.text("Drag a box")).to_have_count(0)
 
@@ -239,6 +241,7 @@ def test_two_people_at_once_do_not_see_each_other(new_screen, prepared):
     for screen in (first, second):
         expect(screen.text("Nearest actions")).to_be_visible()
     select_some(first)
+    second.more()
     second.choose("Scaling", "Centred (paper)")
     second.await_query(scaling="centred")
     assert "sel" not in second.query()

@@ -89,10 +89,11 @@ class Walker:
             layer = self.query.get("layer", "1")
             slider = told("slider", name="Layer").first
             expect(slider).to_have_attribute("aria-valuetext", layer)
-            pooling = "Last token" if "pooling" in self.query else "Mean of tokens"
-            expect(told("combobox", name="State of a text")).to_have_value(pooling)
+            pooling = str("pooling" in self.query)
+            main = page.get_by_test_id("stMain")
+            told_of = main.get_by_text("Under More: Its last word")
+            expect(told_of).to_have_count(int("pooling" in self.query))
             if name != "Diagnosis":  # it names its layer once it is measured
-                main = page.get_by_test_id("stMain")
                 expect(main.get_by_text(f"· layer {layer}").first).to_be_visible()
             if name == "Map":
                 self.check_picture(layer, pooling, str(copy))
@@ -117,7 +118,10 @@ class Walker:
                 self.query["layer"] = "2"
         elif name in LAYERED and turn % 3 == 1:
             now = self.query.pop("pooling", None)
-            self.screen.choose("State of a text", "Mean of tokens" if now else "Last token")
+            self.screen.more()
+            option = "All its words together" if now else "Its last word"
+            self.screen.choose("What stands for a text", option)
+            self.screen.more()
             if now is None:
                 self.query["pooling"] = "last"
         else:

@@ -1,0 +1,54 @@
+"""What is seen at first: the map above the fold, nothing wider than the screen."""
+
+from typing import Any
+
+import pytest
+
+LAPTOP = {"viewport": {"width": 1440, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+#: Page -> what is its map, and how far from the top of the window it may begin.
+MAPS = {
+    "map": (".st-key-chart-model .js-plotly-plot", 300),
+    "compare": (".st-key-chart-b .js-plotly-plot", 420),
+    "steer": ("canvas[data-shift]", 300),
+}
+#: What a page is told by: its controls must stand beneath its map on a phone.
+_TOP = "one => one.getBoundingClientRect().top"
+
+
+def map_of(screen: Any, page: str, query: dict[str, str]) -> Any:
+    screen.open(page, **query)
+    found = screen.page.locator(MAPS[page][0])
+    found.wait_for()
+    screen.settle()
+    return found
+
+
+@pytest.mark.parametrize("page", MAPS)
+def test_the_map_stands_above_the_fold(new_screen: Any, everywhere: Any, page: str):
+    screen = new_screen(**LAPTOP)
+    box = map_of(screen, page, everywhere[page]).bounding_box()
+    assert box["y"] <= MAPS[page][1]
+    assert box["height"] >= 400
+    assert box["x"] + box["width"] <= 1440
+
+
+@pytest.mark.parametrize("page", ["map", "compare"])
+def test_on_a_phone_the_map_stands_before_its_controls(new_screen: Any, everywhere: Any, page: str):
+    screen = new_screen(**PHONE)
+    found = map_of(screen, page, everywhere[page])
+    assert found.evaluate(_TOP) < screen.key("layer").evaluate(_TOP)
+    first = screen.chart("chart-people" if page == "map" else "chart-a")
+    assert first.evaluate(_TOP) <= 500
+
+
+def test_beside_a_folded_sidebar_the_head_can_be_read_and_pressed(new_screen: Any, everywhere: Any):
+    screen = new_screen(**LAPTOP)
+    map_of(screen, "map", everywhere["map"])
+    screen.page.get_by_test_id("stSidebarHeader").hover()
+    screen.page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    screen.page.get_by_role("button", name="About this model").click()
+    screen.page.get_by_text("Architecture").wait_for()
+    screen.page.get_by_test_id("stExpandSidebarButton").click()
+    screen.page.get_by_test_id("stSidebarNav").wait_for()
