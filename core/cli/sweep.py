@@ -101,7 +101,7 @@ def _measure(desk: Desk, entry: Entry, asked: Sweep) -> _Outcome:
     diagnosis, untrained = own.diagnosis, own.untrained
     rows = leaderboard_rows.keep(desk.work.store, diagnosis, untrained, entry.labels, note)
     beyond = sum(row["level"] == "beyond" for row in rows)
-    line = f"{beyond} of {len(TESTS)} tests beyond all controls"
+    line = f"{beyond} of {len(TESTS)} tests beyond the controls that ran"
     return _Outcome(rows, f"{line}. {note}" if note else line)
 
 

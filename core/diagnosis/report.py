@@ -45,8 +45,9 @@ BRIEF: Final[dict[Level, str]] = {
     "nothing": "",
 }
 _LEGEND: Final = (
-    "beyond: structure beyond all controls; partly: beyond chance and words, no untrained copy "
-    "measured; control: no better than one of the controls; chance: not distinguishable from chance"
+    "beyond: structure beyond the controls that ran; partly: beyond chance and words, no untrained "
+    "copy measured; control: no better than one of the controls; chance: not distinguishable from "
+    "chance"
 )
 _NOWHERE: Final = "not computable at any layer"
 _HIGHEST: Final = "highest layer by chance"

@@ -35,14 +35,16 @@ RULE: Final = (
     "above the interval of each control: word counts (runs of characters where a script has no "
     "blanks), sentence length, a sentence embedding (all-MiniLM-L6-v2, trained on English), the "
     "embedding layer, an untrained copy, of several seeds the highest (else “no better than …”). "
-    "Only then: “structure beyond all controls”. The layer is chosen on one half of the texts; "
+    "Only then: “structure beyond all controls”, or, without a sentence embedding, “beyond the "
+    "controls that ran”. The layer is chosen on one half of the texts; "
     "figure, band and controls of the scorecard come from the other half."
 )
 #: Said where the sentence embedding is not among the controls.
 _NO_SENTENCE: Final = (
-    "No sentence embedding is among these controls, so “all controls” means the others: it is "
+    "No sentence embedding is among these controls, so no verdict can go beyond all: it is "
     f"measured where the package {PACKAGE} is installed; a pack keeps the controls it came with."
 )
+_NONE: Final = Estimate(np.nan, np.nan, np.nan)
 
 
 class Verdict(NamedTuple):
@@ -76,6 +78,8 @@ def verdict(observed: Estimate, shuffled: Estimate, controls: Mapping[str, Estim
             return Verdict("control", f"no better than {CONTROLS[name]}")
     if "untrained" not in controls or np.isnan(controls["untrained"].high):
         return Verdict("partly", "beyond chance and words; no untrained copy measured")
+    if np.isnan(controls.get("sentence", _NONE).high):
+        return Verdict("beyond", "structure beyond the controls that ran (no sentence embedding)")
     return Verdict("beyond", "structure beyond all controls")
 
 

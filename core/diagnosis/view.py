@@ -145,7 +145,9 @@ def summary(scores: Sequence[Score]) -> str:
             "is still to be compared."
         )
     verb = "shows" if len(passed) == 1 else "show"
-    return f"{len(passed)} of 4 tests {verb} moral structure beyond every control: {which}."
+    ran = all("sentence" in score.controls for score in passed)
+    beyond = "every control" if ran else "the controls that ran"
+    return f"{len(passed)} of 4 tests {verb} moral structure beyond {beyond}: {which}."
 
 
 def ceiling_text(found: Ceiling) -> str:

@@ -113,7 +113,7 @@ def averages(rows: pd.DataFrame, test: Test) -> pd.DataFrame:
     known = of_test(rows, test).dropna(subset=["value"])
     found = known.groupby("group")["value"].agg(["count", "min", "median", "max"]).reset_index()
     beyond = known[known["level"] == "beyond"].groupby("group").size()
-    found["beyond all controls"] = found["group"].map(beyond).fillna(0).astype(int)
+    found["beyond the controls that ran"] = found["group"].map(beyond).fillna(0).astype(int)
     return found.rename(columns={"count": "models", "min": "lowest", "max": "highest"})
 
 

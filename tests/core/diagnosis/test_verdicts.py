@@ -17,6 +17,7 @@ from core.diagnosis.verdicts import (
     short_name,
     verdict,
 )
+from core.diagnosis.view import summary
 from core.layers import EMBEDDING
 from core.measures.result import ALL, HEADLINES, TESTS, Measured, Measurement
 from core.statistics.bootstrap import Estimate
@@ -188,6 +189,14 @@ def test_a_figure_must_clear_the_sentence_embedding_where_there_is_one():
     rest = {name: one for name, one in whole.baselines.items() if name != "sentence"}
     without = Diagnosis(whole.study, whole.spec, whole.layers, rest)
     assert {score.verdict.level for score in scorecard(without, untrained)} == {"beyond"}
+    said = "structure beyond the controls that ran (no sentence embedding)"
+    assert {score.verdict.words for score in scorecard(without, untrained)} == {said}
+    assert layer_verdict(without, "gradient", 0, untrained).words == said
+    assert summary(scorecard(without, untrained)).endswith(
+        "beyond the controls that ran: categorical, gradient, structural, dimensional."
+    )
+    assert verdict(CLEAR, BAND, all_controls(sentence=NONE)).words == said
+    assert "controls that ran" in RULE
     assert missing_control(without).startswith("No sentence embedding is among these controls")
 
 
