@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,58 @@ def test_the_layers_of_many_architectures_are_found(model_type, path):
     assert find_layers(module, 2) == path
     with pytest.raises(ModelError, match="no list of 5 decoder layers"):
         find_layers(module, 5)
+
+
+def drawn(config, make):
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(3)
+        return make(config)
+
+
+@pytest.mark.parametrize("name", ["Gemma3Text", "Llama", "Qwen3", "GPT2", "Bloom", "OPT"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_untrained_control_is_what_transformers_draws_without_a_second_head(
+    name, tied, monkeypatch
+):
+    """A head that is the embedding is not drawn besides: at a real vocabulary that is 0.7 GB."""
+    import torch
+    import transformers
+    from torch import nn
+
+    sizes = {"num_key_value_heads": 2, "head_dim": 8} if name in ("Gemma3Text", "Qwen3") else {}
+    sizes |= {"word_embed_proj_dim": 32, "ffn_dim": 64} if name == "OPT" else {}
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=300,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        tie_word_embeddings=tied,
+        bos_token_id=1,
+        eos_token_id=2,
+        **sizes,
+    )
+    expected = drawn(deepcopy(config), transformers.AutoModelForCausalLM.from_config)
+    made, plain = [], nn.Linear.reset_parameters
+
+    def counted(linear):
+        made.append((linear.weight.device.type, tuple(linear.weight.shape)))
+        plain(linear)
+
+    monkeypatch.setattr(nn.Linear, "reset_parameters", counted)
+    found = drawn(deepcopy(config), open_models._random_weights)
+    assert (("cpu", (300, 32)) in made) == (not tied)
+    for of in ("named_parameters", "named_buffers"):
+        own, others = dict(getattr(found, of)()), dict(getattr(expected, of)())
+        assert own.keys() == others.keys()
+        assert all(torch.equal(one, others[key]) for key, one in own.items())
+    ids = torch.arange(5, 15)[None]
+    with torch.no_grad():
+        own, others = (one.eval()(ids, output_hidden_states=True) for one in (found, expected))
+    assert torch.equal(own.logits, others.logits)
+    assert torch.equal(own.hidden_states[1], others.hidden_states[1])
 
 
 def test_an_untrained_control_is_random_but_seeded(llama_spec, store):
