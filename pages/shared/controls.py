@@ -1,6 +1,6 @@
 """Controls of maps and measures. Each value lives in the URL and comes back from it."""
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import streamlit as st
 
@@ -14,6 +14,8 @@ from core.statistics.scaling import Scaling
 from pages.shared.address import bound
 from pages.shared.bench import workbench
 
+#: How maps are drawn at first.
+FIRST_METHOD: Final = "pca"
 _METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}
 POOLINGS: dict[str, str] = {
     "mean": "All its words together",
@@ -51,7 +53,7 @@ def map_controls(bar: Any, study: Study | None) -> tuple[ViewSpec, Colour]:
         required=True,
         format_func=_METHODS.__getitem__,
         help="PCA: linear. UMAP: keeps neighbourhoods. Moral axes: x and y have a meaning.",
-        **bound("method", "pca", list(_METHODS)),
+        **bound("method", FIRST_METHOD, list(_METHODS)),
     )
     colour = bar.selectbox(
         "Colour",
@@ -76,7 +78,7 @@ def map_controls(bar: Any, study: Study | None) -> tuple[ViewSpec, Colour]:
     under_more(study, pooling, scaling, "3-D" if deep else "")
     x, y = "care-harm", "fairness-cheating"
     if method == "axes":
-        axes = st.container(horizontal=True)
+        axes = st.container(horizontal=True, vertical_alignment="center")
         x = _axis(axes, "Horizontal axis", "x", x)
         y = _axis(axes, "Vertical axis", "y", y)
     drawn = cast("MapMethod", method)
@@ -149,11 +151,14 @@ def scaling_box(column: Any, key: str = "scaling", default: Scaling = "standardi
     return chosen
 
 
-def _axis(column: Any, label: str, key: str, start: str) -> str:
-    axis: str = column.selectbox(
+def _axis(row: Any, label: str, key: str, start: str) -> str:
+    row.caption(label, width="content")
+    axis: str = row.selectbox(
         label,
         AXES,
         format_func=lambda name: name.replace("-", " − "),
+        label_visibility="collapsed",
+        width=240,
         **bound(key, start, AXES),
     )
     return axis

@@ -31,16 +31,19 @@ _STYLE = """
     vertical-align: middle}
   .ms-question {font-weight: 600; line-height: 1.5rem; margin: 0}
   @media (min-width: 641px) {.ms-question {min-height: 3rem}}
-  .ms-lead {font-size: 1.12rem; max-width: 46rem; line-height: 1.55}
+  .st-key-head > :has(.ms-note), .st-key-tour > :has(.ms-note) {flex: 1 1 20rem; min-width: 0}
+  .st-key-tour {background: color-mix(in srgb, currentColor 6%, transparent); border-radius: .5rem;
+    padding: .3rem .8rem}
   /* Beside a folded sidebar Streamlit's bar would lie upon the title. */
   @media (min-width: 641px) {
     [data-testid=stHeader], [data-testid=stHeader] * {background: none; pointer-events: none}
     [data-testid=stHeader] button, [data-testid=stHeader] button * {pointer-events: auto}}
   /* On a phone the map stands before what changes it. */
   @media (max-width: 640px) {
-    .block-container {padding: 3.4rem 1rem 3rem}
+    .block-container {padding: 3.9rem 1rem 3rem}
     .st-key-head {row-gap: .2rem}
     .st-key-head > :has(.ms-note) {order: 1}
+    div:has(> .st-key-tour) {order: -3}
     div:has(> .st-key-head), div:has(> .st-key-headline) {order: -2}
     div:has(> .st-key-maps) {order: -1}}
   /* Streamlit writes white on the primary colour, too faint in the dark; in charts, this grey. */

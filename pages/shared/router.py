@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import address, frame, routes, sidebar
+from pages.shared import address, frame, routes, sidebar, tour
 
 # A file of ours: named icons and emoji would be fetched from another machine.
 ICON = Path(__file__).resolve().parent / "icon.png"
@@ -14,4 +14,5 @@ page = st.navigation(routes.sections())
 frame.style()
 with address.visit(page.url_path):
     sidebar.show()
+    tour.bar(page.url_path)
     page.run()

@@ -13,7 +13,6 @@ MAPS = {
     "compare": (".st-key-chart-b .js-plotly-plot", 420),
     "steer": ("canvas[data-shift]", 300),
 }
-#: What a page is told by: its controls must stand beneath its map on a phone.
 _TOP = "one => one.getBoundingClientRect().top"
 
 
@@ -52,3 +51,22 @@ def test_beside_a_folded_sidebar_the_head_can_be_read_and_pressed(new_screen: An
     screen.page.get_by_text("Architecture").wait_for()
     screen.page.get_by_test_id("stExpandSidebarButton").click()
     screen.page.get_by_test_id("stSidebarNav").wait_for()
+
+
+def test_the_first_page_shows_both_maps_and_the_tour_without_scrolling(
+    new_screen: Any, prepared: Any
+):
+    screen = new_screen(**LAPTOP)
+    screen.open("", **prepared.few)
+    for key in ("preview-people", "preview-model"):
+        assert screen.traces(key)
+    last = screen.key("tour-7").bounding_box()
+    assert last["y"] + last["height"] < 900
+    screen.key("tour-3").get_by_role("button").click()
+    screen.await_query(step="4", say="")
+    screen.text("Step 4 of 8").wait_for()
+    screen.traces("chart-model")
+    screen.key("tour-next").get_by_role("button").click()
+    screen.text("Step 5 of 8").wait_for()
+    screen.page.get_by_role("heading", name="Compare", level=1).wait_for()
+    screen.await_query(step="5")

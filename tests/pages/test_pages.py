@@ -33,7 +33,7 @@ def test_a_page_opens_on_a_full_cache(open_read, complaints, page):
 def test_every_chart_and_table_has_a_name(open_read, page):
     app = open_read(page)
     charts = app.get("plotly_chart")
-    assert len(charts) == {"": 0, "data": 1, "map": 1}[page]
+    assert len(charts) == {"": 2, "data": 1, "map": 1}[page]
     assert all(len(chart.proto.alt) > 20 for chart in charts)
     assert all(len(one["alt"]) > 20 for one in maps(app).values())
     assert len(maps(app)) == (2 if page == "map" else 0)
@@ -205,6 +205,38 @@ def test_the_button_of_the_overview_opens_the_map(open_read, complaints):
     next(one for one in app.button if "map" in one.label).click().run()
     assert complaints(app) == []
     assert app.title[0].value == "Map"
+
+
+def test_the_overview_draws_peoples_map_at_once_and_offers_to_let_the_model_read(
+    open_page, model_text, work, complaints
+):
+    app = open_page("", model=model_text)
+    assert complaints(app) == []
+    assert [one.key for one in app.get("plotly_chart")] == ["preview-people"]
+    assert not work.runner.jobs()  # nothing begins unasked
+    next(one for one in app.button if "Let it read" in one.label).click().run()
+    for job in work.runner.jobs():
+        job.wait(120)
+    app.run()
+    assert complaints(app) == []
+    assert [one.key for one in app.get("plotly_chart")] == ["preview-people", "preview-model"]
+
+
+def test_the_tour_is_walked_from_page_to_page_and_ended(open_read, complaints):
+    app = open_read("")
+    app.button(key="tour-2").click().run()
+    assert app.query_params["step"] in ("3", ["3"])
+    titles = []
+    while [one for one in app.button if one.key == "tour-next"]:
+        app.button(key="tour-next").click().run()
+        assert complaints(app) == []
+        titles.append(app.title[0].value)
+    assert titles == ["Map", "Compare", "Features", "Steer", "Data"]
+    app.button(key="tour-back").click().run()
+    assert app.title[0].value == "Steer"
+    app.button(key="tour-end").click().run()
+    assert not [one for one in app.button if str(one.key).startswith("tour-")]
+    assert "step" not in app.query_params
 
 
 def _tour_buttons(app: Any) -> list[str]:

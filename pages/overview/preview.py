@@ -1,0 +1,78 @@
+"""A small live map: people's, drawn at once, and the model's, once it has read the actions."""
+
+from typing import Any, Final
+
+import streamlit as st
+
+from core import CoreError, charts
+from core.activations.jobs import reading
+from core.activations.study import Study
+from core.layers import layer_name
+from core.maps import plots as maps_plots
+from core.maps import view as maps_view
+from core.maps.view import Picture, ViewSpec
+from pages.shared import bench, controls, frame, pictures, progress, sidebar
+
+_HEIGHT: Final = 300
+_SPEC: Final = ViewSpec(method=controls.FIRST_METHOD)
+
+
+def show() -> None:
+    """Draw both maps of the sidebar's set and model."""
+    set_name = sidebar.set_name()
+    items = bench.items(set_name)
+    maps_view.check_size(items)
+    left, right = st.columns(2)
+    with left:
+        _map(set_name, "people", "People", pictures.human_picture(set_name, _SPEC))
+    with right, frame.told():
+        study = _study(set_name)
+        if study is not None:
+            _model(set_name, study)
+    frame.legend(maps_view.colouring(items, "foundation", None))
+
+
+def _study(set_name: str) -> Study | None:
+    try:
+        return bench.study(set_name, *sidebar.model_choice())
+    except CoreError:
+        st.caption("The sidebar's model cannot be opened; the Map page says why.")
+        return None
+
+
+def _model(set_name: str, study: Study) -> None:
+    spec = ViewSpec(study.anchor, study.plan.spec.poolings[0], method=_SPEC.method)
+    made = reading(bench.workbench(), study)
+    name = f"{study.card.name} · {layer_name(study.anchor, long=True)}"
+    if made.has():
+        _map(set_name, "model", name, pictures.model_picture(study, spec))
+    elif not progress.making(made, "Reading on this machine; you may walk on meanwhile."):
+        st.markdown(f"**{study.card.name}**")
+        with st.container(height=_HEIGHT, border=True, vertical_alignment="center"):
+            st.caption(
+                f"It has not read these {len(study.plan.prompts):,} actions yet. Nothing leaves "
+                "this machine."
+            )
+            minutes = "about a minute" if study.card.spec.source == "packaged" else "takes a while"
+            progress.offer(st, made, f"Let it read them ({minutes})", type="primary")
+
+
+def _map(set_name: str, side: str, title: str, picture: Picture) -> None:
+    items = bench.items(set_name)
+    figure: Any = maps_plots.map_figure(
+        picture,
+        maps_view.colouring(items, "foundation", None),
+        items.pole,
+        maps_plots.hover_texts(pictures.facts(set_name, None, None)),
+        name=f"preview-{side}",
+    )
+    figure.update_traces(marker_size=5)
+    st.markdown(f"**{title}**")
+    st.plotly_chart(
+        figure,
+        height=_HEIGHT,
+        key=f"preview-{side}",
+        config=charts.CONFIG | {"displayModeBar": False, "scrollZoom": False},
+        alt=f"{title}: small map of {len(items)} actions; the table on the Map page holds the "
+        "same.",
+    )
