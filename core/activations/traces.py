@@ -234,6 +234,49 @@ def resumed_logits(
     return result
 
 
+def resumed_states(
+    model: "OpenModel",
+    batch: "dict[str, torch.Tensor]",
+    layer: int,
+    output: Any,
+    upto: int,
+    masks: "dict[Pooling, torch.Tensor]",
+    edits: "Mapping[int, Callable[[torch.Tensor], torch.Tensor]]",
+) -> "torch.Tensor":
+    """Run a batch from one layer's known output to a later layer and pool what that one gives.
+
+    Args:
+        model: An open model.
+        batch: As for ``held_logits``.
+        layer: Decoder layer.
+        output: What ``held_logits`` kept of it.
+        upto: Decoder layer, not below ``layer``; those above it are not run.
+        masks: For each pooling, which tokens count, bool ``(batch, tokens)``.
+        edits: Layer, not below ``layer`` -> what is done to its output.
+
+    Returns:
+        Float32 on the CPU, shape ``(n_poolings, batch, d_model)``.
+    """
+    import torch
+
+    _check_here(model)
+    layers = model.lm.get(model.layers)
+    start = _edited(output, edits.get(layer))
+    if upto == layer:
+        return torch.stack([one.cpu() for one in _pool(start, masks)])
+    saved: list[Any] = []
+    with model.lock, torch.no_grad():
+        with model.lm.trace({**batch, "use_cache": False}) as tracer:  # pragma: no cover
+            for number in range(layer + 1):
+                layers[number].skip(start)
+            for number in range(layer + 1, upto + 1):
+                if number in edits:
+                    layers[number].output = _edited(layers[number].output, edits[number])
+            saved.append(_pool(layers[upto].output, masks))
+            tracer.stop()
+    return torch.stack([one.cpu() for one in saved[0]])
+
+
 def _kept(keep: int) -> Any:
     """Return which positions a head reads; a place, not a slice, copies a single one.
 

@@ -9,6 +9,7 @@ from core.activations.decoding import end_tokens
 from core.activations.extraction import check_model
 from core.activations.prompts import Pooling
 from core.activations.study import Study, states_of
+from core.maps.view import ViewSpec
 from core.models.tokenizers import appended
 from core.runtime.progress import Report, part
 from core.runtime.runner import Job
@@ -19,6 +20,7 @@ from core.steering.effects.controls import control_edits
 from core.steering.effects.landing import Landed
 from core.steering.effects.landing import land as land_texts
 from core.steering.effects.off_target import OffTarget, kept_off_target, measure_off_target
+from core.steering.effects.probes import Probed, ProbeMap, ProbeSpec, kept_probes, read_probes
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.readout import Held, ReadOut, WordSets, arms_logits, compared
 from core.steering.effects.readout import hold as hold_prompts
@@ -158,7 +160,7 @@ def known_dose(
     """
     sweep: StrengthSweep | None = opened(strength_sweep(work, study, spec))
     if sweep is not None:
-        return KnownDose(sweep.safe, sweep.said)
+        return KnownDose(sweep.safe, sweep.said, spec=spec, sweep=sweep)
     if (shipped := shipped_dose(study, spec)) is not None:
         return shipped
     how = RangeSpec(spec.layer, spec.method, spec.pooling, spec.positions)
@@ -178,6 +180,24 @@ def off_target(
 
     make = with_model(work, study, measure)
     return kept_off_target(work.store, study, layer, strength, positions, make)
+
+
+def probes(work: Workbench, study: Study, spec: ProbeSpec) -> Made[Probed]:
+    """Return what pushes become at a layer above the steered one."""
+
+    def read(model: "OpenModel", report: Report) -> Probed:
+        return read_probes(work.store, study, model, spec, report)
+
+    return kept_probes(work.store, study, spec, with_model(work, study, read))
+
+
+def probe_map(
+    work: Workbench, study: Study, probed: Probed, spec: ViewSpec, others: Recipe | None
+) -> ProbeMap:
+    """Put probes on a map; the open model follows them further, a pass for each strength."""
+    model = work.shelf.get(study.card.spec)
+    check_model(model, study.plan)
+    return ProbeMap(work.store, study, model, probed, spec, others)
 
 
 def land(

@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from core.charts import ribbon
@@ -333,48 +332,4 @@ def landing_figure(table: pd.DataFrame) -> go.Figure:
         title="closer to the centre than … of the actions", tickformat=".0%", range=[-0.03, 1.03]
     )
     figure.update_yaxes(automargin=True)
-    return figure
-
-
-def with_arrows(figure: go.Figure, places: NDArray[np.floating]) -> go.Figure:
-    """Fade a flat map and add an arrow per sample, from its plain to its steered text.
-
-    Args:
-        figure: The map.
-        places: The plain texts, then the steered ones, ``(2 × samples, 2)``.
-    """
-    figure.update_traces(marker_opacity=0.3)
-    samples = len(places) // 2
-    for start, end in zip(places[:samples], places[samples:], strict=True):
-        figure.add_annotation(
-            x=float(end[0]),
-            y=float(end[1]),
-            ax=float(start[0]),
-            ay=float(start[1]),
-            xref="x",
-            yref="y",
-            axref="x",
-            ayref="y",
-            showarrow=True,
-            arrowhead=2,
-            arrowsize=1.2,
-            arrowwidth=2.5,
-            arrowcolor=OWN,
-            text="",
-        )
-    for name, rows, symbol in (
-        ("plain", places[:samples], "circle-open"),
-        ("steered", places[samples:], "circle"),
-    ):
-        figure.add_trace(
-            go.Scatter(
-                x=rows[:, 0],
-                y=rows[:, 1],
-                mode="markers",
-                name=name,
-                showlegend=False,
-                marker={"symbol": symbol, "size": 12, "color": OWN, "line": {"width": 2.5}},
-                hovertemplate=f"{name} text<extra></extra>",
-            )
-        )
     return figure

@@ -9,23 +9,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.activations.study import Study
+from core.activations.study import Study, layer_states
 from core.foundations import DIMENSIONS
-from core.layers import EMBEDDING
-from core.maps.placing import Placed
-from core.maps.view import ViewSpec, place_on
+from core.maps.layouts import model_layout
+from core.maps.placing import axis_values
+from core.maps.view import ViewSpec
 from core.runtime.store import Store
-from core.steering.effects.landing import Landed
+from core.steering.effects.landing import Landed, Part
+from core.steering.effects.matched_controls import ALPHA
+from core.steering.effects.motion import OTHERS, Motion
 from core.steering.effects.off_target import OffTarget
+from core.steering.effects.paths import KNOTS, Paths, Settled
+from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.readout import ReadOut
-from core.steering.effects.shift import OTHERS, RANDOM, Shift
+from core.steering.effects.shift import Shift
+from core.steering.effects.shipped_doses import KnownDose
 from core.steering.effects.strength_sweep import StrengthSweep
 from core.steering.history import Run
 from core.steering.recipes import Recipe
 from core.wording import interval, number
 
-#: A factor below this is shown as 1.0.
-_SAME: Final = 1.05
+#: A text degenerates whose perplexity under the plain model is so many times the plain text's.
+DEGENERATE: Final = 3.0
 
 
 def answer_table(
@@ -63,23 +68,14 @@ def answer_sentence(table: pd.DataFrame) -> str:
     shift, random = table["change"].mean(), table["random"].mean()
     if not shift:
         return "Before and after are the same."
-    towards = "right" if shift > 0 else "wrong"
-    turned = random if shift > 0 else -random
     mean = ""
     if len(table) > 1:
         agree = int((np.sign(table["change"]) == np.sign(shift)).sum())
         mean = f", on average over {len(table)} actions and so for {agree} of them"
-    said = f"A word for **{towards}** becomes **{_times(abs(shift))}**{mean}"
+    said = f"Log odds of right against wrong **{number(shift, 1, signed=True)}**{mean}"
     if np.isnan(random):
         return f"{said}."
-    return f"{said}; along a random direction: {_times(turned)}."
-
-
-def _times(shift: float) -> str:
-    factor = float(np.exp(min(abs(shift), 20)))
-    if factor < _SAME:
-        return "as likely as before"
-    return f"{factor:,.1f} times {'likelier' if shift > 0 else 'less likely'}"
+    return f"{said}; along a random direction {number(random, 1, signed=True)}."
 
 
 # --- dose and leakage ---
@@ -178,44 +174,79 @@ def landing_table(landed: Landed, samples: int) -> pd.DataFrame:
     )
 
 
-def landing_places(
+def landed_places(
     store: Store, study: Study, landed: Landed, spec: ViewSpec
-) -> NDArray[np.float64] | None:
-    """Return where texts lie on a layer's map, ``(n_texts, dims)``; None where an axis has none."""
-    row, places = spec.layer - EMBEDDING, []
-    for cosine, state in zip(landed.cosine, landed.states, strict=True):
-        cosines = np.full((len(study.plan.layers), len(DIMENSIONS)), np.nan)
-        states = np.zeros((len(study.plan.layers), state.shape[0]), np.float32)
-        cosines[row], states[row] = cosine, state
-        place = place_on(store, study, Placed(cosines, states), spec)
-        if place is None:
-            return None
-        places.append(place)
-    return np.array(places)
+) -> NDArray[np.float64]:
+    """Return where texts lie on a layer's map, ``(n_texts, 2)``; NaN without a centre."""
+    if spec.method == "axes":
+        return np.column_stack([axis_values(axis, landed.cosine) for axis in (spec.x, spec.y)])
+    known = layer_states(store, study, spec.layer, spec.pooling, spec.scaling)
+    layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout).get()
+    return layout.place(known.scaler.apply(landed.states), known.states).astype(np.float64)
+
+
+def landed_table(parts: Sequence[Part], places: NDArray[np.float64]) -> pd.DataFrame:
+    """Return where written texts and their sentences lie; those that have no place are left out.
+
+    Columns: sample, written (plain or steered), sentence (0: the whole text), text, x, y.
+    """
+    table = pd.DataFrame(
+        {
+            "sample": [one.sample for one in parts],
+            "written": ["steered" if one.steered else "plain" for one in parts],
+            "sentence": [one.sentence for one in parts],
+            "text": [" ".join(one.text.split()) for one in parts],
+            "x": places[:, 0],
+            "y": places[:, 1],
+        }
+    )
+    return table[np.isfinite(places).all(axis=1)].reset_index(drop=True)
 
 
 # --- the map whose points move ---
 
 
-def shift_numbers(found: Shift) -> dict[str, Any]:
-    """Return a shift as JSON can hold it, rows one after the other; None for places there are not.
+def motion_numbers(found: Motion) -> dict[str, Any]:
+    """Return a motion as JSON can hold it, rows one after the other; None for places there are not.
 
-    Keys: axes, x, y, along, gram, and bend (length, onto, gram) on moral axes, else None.
+    Keys: axes, x, y, gram, fan (lengths, ways), and either along and bend (length, onto, gram; None
+    on a PCA map), or paths (knots; rows, None for all; ways).
     """
-    bend = found.bend
-    return {
+    numbers: dict[str, Any] = {
         "axes": list(found.axes),
         "x": _short(found.points[:, 0]),
         "y": _short(found.points[:, 1]),
-        "along": _short(found.along),
         "gram": _short(found.gram),
-        "bend": None
-        if bend is None
-        else {
-            "length": _short(bend.length),
-            "onto": _short(bend.onto),
-            "gram": _short(bend.gram),
-        },
+        "fan": {"lengths": _short(found.fan.lengths), "ways": _short(found.fan.ways)},
+    }
+    if isinstance(found, Shift):
+        numbers |= {
+            "along": _short(found.along),
+            "bend": None
+            if found.bend is None
+            else {name: _short(one) for name, one in found.bend._asdict().items()},
+        }
+    if isinstance(found, Paths):
+        every = len(found.rows) == len(found.points)
+        numbers["paths"] = {
+            "knots": list(KNOTS),
+            "rows": None if every else found.rows.tolist(),
+            "ways": _short(found.ways),
+        }
+    return numbers
+
+
+def settled_numbers(found: Settled, strengths: Mapping[str, float]) -> dict[str, Any]:
+    """Return where points have settled as JSON can hold it.
+
+    Keys: strengths, x, y (of the rows of the preview's paths), apart and most, in map widths.
+    """
+    return {
+        "strengths": dict(strengths),
+        "x": _short(found.places[:, 0]),
+        "y": _short(found.places[:, 1]),
+        "apart": found.apart,
+        "most": found.most,
     }
 
 
@@ -223,8 +254,8 @@ def _short(numbers: NDArray[np.float64]) -> list[float | None]:
     return [float(f"{one:.6g}") if np.isfinite(one) else None for one in numbers.ravel()]
 
 
-def travel_table(found: Shift, strengths: Mapping[str, float], step: float) -> pd.DataFrame:
-    """Return how far each axis moves the middle of the points, beside the random direction.
+def travel_table(found: Motion, strengths: Mapping[str, float], step: float) -> pd.DataFrame:
+    """Return how far each axis moves the middle of the points, beside its control directions.
 
     Args:
         found: Where axes move the points.
@@ -232,19 +263,23 @@ def travel_table(found: Shift, strengths: Mapping[str, float], step: float) -> p
         step: Strength of the axes that they leave at 0.
 
     Returns:
-        Columns axis, strength, moved, random (both in widths of the plain map, for pushes of equal
-        length); a row for each axis, and one for all together where more than one is pushed.
+        Columns axis, strength, moved, and control, low, high: median and 95 % range of control
+        directions of equal length; all in widths of the plain map. A row for each axis, and one
+        for all together where more than one is pushed.
     """
-    named = [axis for axis in found.axes if axis not in (OTHERS, RANDOM)]
+    named = [axis for axis in found.axes if axis != OTHERS]
     asked = [(axis, {axis: strengths.get(axis) or step}) for axis in named]
     if sum(strength != 0 for strength in strengths.values()) > 1:
         asked.append(("all together", dict(strengths)))
+    controls = [found.control(one) for _, one in asked]
     return pd.DataFrame(
         {
             "axis": [name for name, _ in asked],
             "strength": [one.get(name, found.length(one)) for name, one in asked],
             "moved": [found.travel(one) for _, one in asked],
-            "random": [found.travel({RANDOM: found.length(one)}) for _, one in asked],
+            "control": [one.value for one in controls],
+            "low": [one.low for one in controls],
+            "high": [one.high for one in controls],
         }
     )
 
@@ -284,6 +319,43 @@ def changed_text(run: Run) -> str:
             f"at layer {layers}."
         )
     return f"{run.changed_tokens:,} tokens changed; the edit ran {run.calls:,} times."
+
+
+def degenerates(plain: float, steered: float) -> bool:
+    """Tell whether a steered text is so odd to the plain model that it hardly is one.
+
+    Args:
+        plain: Perplexity of the text without steering, by the plain model.
+        steered: That of the steered text.
+    """
+    return steered > DEGENERATE * plain
+
+
+def control_told(run: Run, doses: Mapping[str, KnownDose]) -> str:
+    """Say in a few words whether control directions do as much as the one that a run steers by.
+
+    Args:
+        run: What was written.
+        doses: What is known, by axis.
+
+    Returns:
+        Empty where the direction stands beyond its controls, or nothing is steered.
+    """
+    made, terms = run.recipe, run.recipe.active
+    if not terms:
+        return ""
+    asked = SweepSpec(terms[0].axis, made.layers[0], terms[0].method, made.pooling, made.positions)
+    dose = doses.get(asked.axis)
+    alone = len(terms) == len(made.layers) == 1 and made.operation == "add"
+    if dose is None or not alone or dose.spec != asked:
+        return "not held against controls"
+    sweep = dose.sweep
+    if sweep is None:
+        return dose.said or "not held against controls"
+    inside = [one.p for check in (sweep.push, sweep.turn) for one in check.judged if one.p > ALPHA]
+    if inside:
+        return f"a control push does as much (p up to {max(inside):.2g})"
+    return "" if sweep.push.holds and sweep.turn.holds else sweep.push.verdict
 
 
 def runs_table(runs: Sequence[Run]) -> pd.DataFrame:

@@ -12,9 +12,12 @@ from pages.shared import frame
 from pages.shared.address import bound
 from pages.shared.bench import opened, workbench
 from pages.steer import choice as steer_choice
-from pages.steer import presets, readout, recipe, stage, stamp
+from pages.steer import presets, readout, recipe, stamp
 from pages.steer import sliders as steer_sliders
 from pages.steer.choice import AXES, Choice
+from pages.steer.stage import component, picture
+from pages.steer.stage import sliders as stage_sliders
+from pages.steer.stage import texts as stage_texts
 
 
 @st.fragment
@@ -23,7 +26,7 @@ def show(study: Study, told: Any, shown: list[Choice]) -> Choice:
 
     Args:
         study: Items and model.
-        told: Where the texts below say what wrote them.
+        told: Where the texts below say what wrote them, if they are no part of the stage.
         shown: Empty; then the choice by which the rest of the page is drawn. Another one draws the
             whole page again.
 
@@ -32,13 +35,17 @@ def show(study: Study, told: Any, shown: list[Choice]) -> Choice:
     """
     recipe.bind(study)
     bound("plain", default=False)
-    if st.session_state["plain"]:
-        choice = _asked(study, shown, narrow=False)
-        _plain(study, choice)
-    else:
-        choice = _staged(study, shown)
+    if is_staged():
+        return _staged(study, shown)
+    choice = _asked(study, shown, narrow=False)
+    _plain(study, choice)
     stamp.show(told, study, choice)
     return choice
+
+
+def is_staged() -> bool:
+    """Tell whether the sliders stand beside the moving map, once ``show`` has bound them."""
+    return not st.session_state["plain"]
 
 
 def _asked(study: Study, shown: list[Choice], *, narrow: bool) -> Choice:
@@ -55,22 +62,27 @@ def _prompt(height: int) -> None:
 
 def _staged(study: Study, shown: list[Choice]) -> Choice:
     """Draw the stage, and below it the read-outs and all further sliders."""
-    stage.style()
+    bound("stage", default=False)
+    component.style(alone=st.session_state["stage"])
     with st.container(key="stage"):
-        left, right = st.columns([1, 1.95], gap="medium")
-    with left:
+        asked, sliders, seen = (st.container(key=f"stage-{one}") for one in ("ask", "push", "map"))
+        strip, tables = st.container(key="stage-strip"), st.container(key="stage-tables")
+    with asked:
         _prompt(68)
         choice = _asked(study, shown, narrow=True)
-        doses = _doses(study, choice)
-        stage.sliders(doses)
-        presets.folded()
-    with right, frame.told():
-        stage.picture(study, choice)
+    doses = _doses(study, choice)
+    with sliders:
+        stage_sliders.show(doses)
+    with seen, frame.told():
+        picture.show(study, choice, tables)
+    with strip:
+        stage_texts.show(study, choice, doses)
     mine, others = st.columns([1, 1.1], gap="large")
     with frame.told():
         for _ in readout.stages(study, choice, mine, others):
             pass
     with mine:
+        presets.folded()
         steer_sliders.further(study, doses)
     return choice
 

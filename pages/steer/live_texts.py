@@ -1,6 +1,7 @@
 """Texts while they are written, token by token."""
 
 import time
+from collections.abc import Callable
 from html import escape
 from typing import Final
 
@@ -16,8 +17,12 @@ _FIRST: Final = 0.8
 
 
 @st.fragment(run_every=_LOOK)
-def watch() -> None:
-    """Show the text so far; when it ends, the page runs again."""
+def watch(show: Callable[[Job], None]) -> None:
+    """Show the text so far; when it ends, the page runs again.
+
+    Args:
+        show: Draws what a job has written.
+    """
     now = writer.job()
     end = time.monotonic() + _FIRST
     while now is not None and now.active and now.live.written is None and time.monotonic() < end:
@@ -28,7 +33,7 @@ def watch() -> None:
         st.caption(progress.waits_for(now) or "Begins.")
     else:
         st.progress(now.fraction, text=now.note)
-    so_far(now)
+    show(now)
 
 
 def so_far(now: Job) -> None:

@@ -19,20 +19,26 @@ with opened_study(
     "Steer",
     "Push the model's inner state towards a virtue or a vice and see at once what changes: its "
     "next word, then its text.",
-) as (set_name, study):
+) as (_, study):
     if study is not None and reading.panel(study) and open_model.panel(study):
         with frame.told():
             restore.take(study)
+        texts.begin()
         sliders, below = st.container(), st.container()
         with below:
-            told = texts.begin()
+            st.subheader("What it writes", anchor="texts")
+            told = st.empty()
         with sliders:
             choice = live.show(study, told, [])
         with below:
-            run = texts.show(study, choice, told)
+            if live.is_staged():
+                texts.compared(study)
+            else:
+                texts.show(study, choice, told)
+        run = texts.shown()
         if run is not None:
             with frame.told():
-                landing.show(study, run, set_name)
+                landing.show(study, run)
         left, right = st.columns([1, 1.15], gap="large")
         with left, frame.told():
             strength_sweep.show(study, choice)

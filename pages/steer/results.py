@@ -8,17 +8,20 @@ from core.activations.prompts import Pooling
 from core.activations.study import Study
 from core.foundations import FOUNDATIONS
 from core.maps.view import ViewSpec
+from core.runtime.made import Made
 from core.statistics.scaling import Scaling
 from core.steering import jobs as steering_jobs
 from core.steering.directions import Method
 from core.steering.effects.controls import HeldOutPrompts, held_out_prompts
 from core.steering.effects.landing import Landed
+from core.steering.effects.paths import NeighbourMap
+from core.steering.effects.probes import Probed, ProbeMap
 from core.steering.effects.readout import Held, ReadOut, WordSets
-from core.steering.effects.shift import Shift, shift
+from core.steering.effects.shift import Shift, shift, still
 from core.steering.effects.text_diff import TokenProjection
 from core.steering.history import Run
 from core.steering.recipes import Recipe
-from core.steering.view import shift_numbers
+from core.steering.view import motion_numbers
 from pages.shared.bench import NAMES, workbench
 
 
@@ -72,4 +75,37 @@ def moved(
         pooling=pooling,
         others=others,
     )
-    return found, shift_numbers(found)
+    return found, motion_numbers(found)
+
+
+@st.cache_resource(show_spinner="Drawing the map …", max_entries=8, hash_funcs=NAMES)
+def unmoved(study: Study, spec: ViewSpec) -> tuple[Shift, dict[str, Any]]:
+    """Return a map that no axis moves, and the same as JSON holds it."""
+    found = still(workbench().store, study, FOUNDATIONS, spec)
+    return found, motion_numbers(found)
+
+
+@st.cache_resource(show_spinner="Placing by neighbours …", max_entries=8, hash_funcs=NAMES)
+def neighbours(
+    study: Study, spec: ViewSpec, method: Method, pooling: Pooling, others: Recipe | None
+) -> tuple[NeighbourMap, dict[str, Any]]:
+    """Return where the axes move the points of a UMAP, and the same as JSON holds it."""
+    found = NeighbourMap(
+        workbench().store,
+        study,
+        FOUNDATIONS,
+        spec,
+        method=method,
+        pooling=pooling,
+        others=others,
+    )
+    return found, motion_numbers(found.paths)
+
+
+@st.cache_resource(show_spinner="Placing what was read …", max_entries=8, hash_funcs=NAMES)
+def probed(
+    study: Study, made: Made[Probed], spec: ViewSpec, others: Recipe | None
+) -> tuple[ProbeMap, dict[str, Any]]:
+    """Return where probes take a map's points, and the same as JSON holds it."""
+    found = steering_jobs.probe_map(workbench(), study, made.get(), spec, others)
+    return found, motion_numbers(found.paths)

@@ -19,7 +19,8 @@ from pages.steer.choice import Choice
 #: The container of a run's texts; they fade while what is said in ``place`` has the class.
 KEY = "run-texts"
 _PAST = "ms-past"
-_STYLE = f"""<style>[data-testid=stMain]:has(.{_PAST}) .st-key-{KEY} .ms-text {{opacity: .45}}
+_STYLE = f"""<style>
+[data-testid=stMain]:has(.{_PAST}) [class*=st-key-{KEY}] .ms-text {{opacity: .45}}
 </style>"""
 
 

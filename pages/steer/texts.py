@@ -16,32 +16,43 @@ from pages.steer import recipe as steer_recipe
 from pages.steer.choice import Choice
 
 
-def begin() -> Any:
-    """Draw the heading; return the place where it is said what wrote the texts."""
-    st.subheader("Let it write", anchor="texts")
+def begin() -> None:
+    """Take a finished run over; before anything that shows it is drawn."""
     pair.style()
     stamp.style()
-    _take(writer.job())
-    return st.empty()
-
-
-def show(study: Study, choice: Choice, told: Any) -> Run | None:
-    """Draw the texts; return the run that is shown, None while there is none."""
-    _texts(study, choice, told)
-    return st.session_state.get("run")
-
-
-def _take(now: Job | None) -> None:
-    """Show a finished run once, also if it ended while the person was on another page."""
+    now = writer.job()
+    # Once, also if it ended while the person was on another page.
     if now is not None and now.state == "done" and st.session_state.get("taken") != now.ended:
         st.session_state["taken"] = now.ended
         st.session_state["run"] = now.result
         st.session_state["history-run"] = now.result.name
 
 
+def shown() -> Run | None:
+    """Return the run that is shown, None while there is none."""
+    return st.session_state.get("run")
+
+
 @st.fragment
-def _texts(study: Study, choice: Choice, told: Any) -> None:
-    """A click on Write runs this part alone: a whole page would delay the first word."""
+def show(study: Study, choice: Choice, told: Any) -> None:
+    """Draw the button and the texts, where there is no stage.
+
+    A click on Write runs this part alone: a whole page would delay the first word.
+
+    Args:
+        study: Items and model.
+        choice: Where and how the controls steer.
+        told: Where it is said what wrote the texts.
+    """
+    if buttons(study, choice, told):
+        live_texts.watch(live_texts.so_far)
+        return
+    st.caption("Both texts draw the same random numbers: they part only where steering acts.")
+    compared(study)
+
+
+def buttons(study: Study, choice: Choice, told: Any) -> bool:
+    """Draw Write, Stop and how it writes; return whether it is writing."""
     now = writer.job()
     writing = now is not None and now.active
     row = st.container(horizontal=True, vertical_alignment="center")
@@ -56,18 +67,16 @@ def _texts(study: Study, choice: Choice, told: Any) -> None:
         args=(study, choice),
     )
     if now is not None and now.active:
-        stamp.show(told, study, choice)
         row.button("Stop", icon=":material/stop_circle:", key="stop", on_click=now.cancel)
-        live_texts.watch()
-        return
-    with row.popover("How it writes", icon=":material/settings:"):
-        decoding.ask(chat=steering_jobs.has_chat(workbench(), study))
-    row.caption("Both texts draw the same random numbers: they part only where steering acts.")
+    else:
+        with row.popover("How it writes", icon=":material/settings:"):
+            decoding.ask(chat=steering_jobs.has_chat(workbench(), study))
+        if failed := st.session_state.pop("write-told", ""):
+            st.error(failed)
+        if shown() is None and now is not None and now.state != "done":
+            _unfinished(now)
     stamp.show(told, study, choice)
-    if failed := st.session_state.pop("write-told", ""):
-        st.error(failed)
-    with st.container(key=stamp.KEY):
-        _ended(study, now)
+    return writing
 
 
 def _write(study: Study, choice: Choice) -> None:
@@ -83,17 +92,20 @@ def _write(study: Study, choice: Choice) -> None:
         st.session_state["write-told"] = str(error)
 
 
-def _ended(study: Study, now: Job | None) -> None:
-    """Show the run, or how the writing ended without one."""
-    run = st.session_state.get("run")
-    if run is None and now is not None and now.state != "done":
-        if now.state == "failed":
-            progress.ended(now)
-        else:
-            st.info("Stopped before the first token: there is nothing to keep.")
-        live_texts.so_far(now)
-    elif run is not None:
-        with frame.told():
-            if told := restore.compared(run):
-                st.caption(told)
-            text_diff.show(study, run)
+def _unfinished(now: Job) -> None:
+    """Say how the writing ended without a run."""
+    if now.state == "failed":
+        progress.ended(now)
+    else:
+        st.info("Stopped before the first token: there is nothing to keep.")
+
+
+def compared(study: Study) -> None:
+    """Draw the run that is shown, word by word; nothing while there is none."""
+    run = shown()
+    if run is None:
+        return
+    with st.container(key=stamp.KEY), frame.told():
+        if told := restore.compared(run):
+            st.caption(told)
+        text_diff.show(study, run)

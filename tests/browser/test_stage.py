@@ -1,6 +1,9 @@
 """The stage in a real browser: points move under the thumb, release tells the page, both themes."""
 
+import itertools
+import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -23,10 +26,10 @@ _LIGHT = """canvas => {
 
 def opened(screen: Any, **query: str) -> Any:
     """Open the page, wait until the map is drawn, and return its canvas."""
-    screen.open("steer", **query)
+    screen.page.goto(f"{screen.url}/steer?{urlencode(query)}")
     canvas = screen.page.locator("canvas[data-shift]")
     canvas.wait_for()
-    screen.settle()
+    screen.page.locator("[data-test-script-state=notRunning]").first.wait_for()
     return canvas
 
 
@@ -36,6 +39,12 @@ def slider(screen: Any, name: str) -> Any:
 
 def shift(canvas: Any) -> tuple[float, ...]:
     return tuple(map(float, canvas.get_attribute("data-shift").split()))
+
+
+def out_of_sight(shown: list[Any]) -> list[Any]:
+    """Return the boxes of what a laptop's screen does not show whole."""
+    boxes = [one.bounding_box() for one in shown]
+    return [box for box in boxes if box["y"] < 0 or box["y"] + box["height"] > 900]
 
 
 def moves_from(screen: Any, before: tuple[float, ...]) -> None:
@@ -103,23 +112,54 @@ def test_arrows_move_a_step_zero_zeroes_and_a_preset_moves_the_thumb(new_screen,
     moves_from(screen, (0, 0))
 
 
-def test_all_of_it_is_on_one_screen_and_write_writes(new_screen, prepared):
+def test_drag_release_write_and_land_without_a_scroll(new_screen, prepared):
     screen = new_screen(**LAPTOP)
-    canvas = opened(screen, **prepared.few, **{"care-harm": "30", "tokens": "4", "samples": "1"})
-    write = screen.page.get_by_role("button", name="Write ↓")
+    canvas = opened(screen, **prepared.few, **{"tokens": "20", "samples": "1"})
+    write = screen.page.get_by_role("button", name="Write", exact=True)
+    boxes = [screen.page.get_by_role("region", name=f"{one} text") for one in ("Plain", "Steered")]
     shown = [
         screen.page.get_by_role("textbox", name="Prompt"),
         screen.page.get_by_role("slider", name="Steer after layer"),
         *(slider(screen, name) for name in ("harm ← → care", "degradation ← → sanctity")),
         write,
         canvas,
+        *boxes,
     ]
-    boxes = [one.bounding_box() for one in shown]
-    assert all(box["y"] >= 0 and box["y"] + box["height"] <= 900 for box in boxes)
-    assert boxes[-1]["width"] >= 620
-    assert boxes[-1]["height"] >= 560
-    write.click()
-    expect(screen.text("the edit ran")).to_be_visible()
+    assert not out_of_sight(shown)
+    assert canvas.bounding_box()["width"] >= 620
+    assert canvas.bounding_box()["height"] >= 560
+    one = slider(screen, "harm ← → care")
+    one.press("End")
+    screen.await_query(**{"care-harm": "40"})
+    without = canvas.screenshot()
+    one.press(" ")  # as a click on Write
+    expect(screen.text("Written with care-harm +40%")).to_be_visible()
+    screen.settle()
+    screen.page.wait_for_function("globalThis.moralscopeStage.marks.length >= 2")
+    screen.page.wait_for_timeout(200)
+    assert canvas.screenshot() != without
+    expect(boxes[1]).not_to_contain_text("space bar")
+    assert not out_of_sight(shown)
+    main = screen.page.get_by_test_id("stMain")
+    assert main.evaluate("one => one.scrollTop") == 0
+
+
+def test_esc_stops_and_a_space_in_the_prompt_is_a_space(new_screen, prepared):
+    screen = new_screen(**LAPTOP)
+    opened(
+        screen, **prepared.few, **{"care-harm": "30", "tokens": "200", "samples": "8", "seed": "3"}
+    )
+    prompt = screen.page.get_by_role("textbox", name="Prompt")
+    prompt.press("End")
+    prompt.press_sequentially(" now")
+    expect(prompt).to_have_value(re.compile("morally now$"))
+    assert screen.page.get_by_role("button", name="Stop", exact=True).count() == 0
+    prompt.press("Control+Enter")
+    screen.settle()
+    slider(screen, "harm ← → care").press(" ")
+    screen.page.get_by_role("button", name="Stop", exact=True).wait_for()
+    screen.page.keyboard.press("Escape")
+    expect(screen.page.get_by_text(re.compile("Stopped (after|before)")).first).to_be_visible()
 
 
 def test_a_layer_draws_the_whole_page_anew(new_screen, prepared):
@@ -146,18 +186,71 @@ def test_moral_axes_are_drawn_anew_when_it_gets_dark(new_screen, prepared):
     assert canvas.evaluate(_LIGHT) > 50
 
 
+@pytest.mark.parametrize("asked", [{"at": "0", "seen": "2"}, {"picture": "umap"}])
+def test_a_preview_settles_on_release_and_says_how_far_it_was_off(asked, new_screen, prepared):
+    screen = new_screen(**LAPTOP)
+    canvas = opened(screen, **prepared.few, **asked)
+    how = screen.page.locator(".how")
+    expect(how).to_contain_text("Preview")
+    slider(screen, "harm ← → care").hover()
+    thumb = slider(screen, "harm ← → care").bounding_box()
+    middle, mouse = thumb["y"] + thumb["height"] / 2, screen.page.mouse
+    mouse.down()
+    mouse.move(thumb["x"] + thumb["width"] * 0.85, middle, steps=5)
+    moves_from(screen, (0, 0))
+    expect(canvas).to_have_attribute("data-state", "preview")
+    mouse.up()
+    expect(canvas).to_have_attribute("data-state", "settled")
+    expect(how).to_have_text(re.compile(r"^Settled: the preview was \.\d+ map widths off"))
+    slider(screen, "betrayal ← → loyalty").press("0")  # nothing changes, it stays
+    expect(canvas).to_have_attribute("data-state", "settled")
+
+
 def test_on_a_phone_the_map_comes_first_and_nothing_scrolls_sideways(new_screen, prepared):
     screen = new_screen(**PHONE)
     canvas = opened(screen, **prepared.few, **{"care-harm": "20"})
     assert screen.page.evaluate(_SCROLL) == [0, 0]
-    below = slider(screen, "harm ← → care").bounding_box()
-    assert canvas.bounding_box()["y"] + canvas.bounding_box()["height"] < below["y"]
+    # The sliders follow at once: what stands between is what the map says.
+    bottom = canvas.bounding_box()["y"] + canvas.bounding_box()["height"]
+    first = slider(screen, "harm ← → care").bounding_box()
+    assert bottom < first["y"] < bottom + 140
+    order = [
+        screen.page.locator(".moved"),
+        slider(screen, "harm ← → care"),
+        slider(screen, "degradation ← → sanctity"),
+        screen.page.get_by_role("button", name="Write", exact=True),
+        screen.page.get_by_role("region", name="Steered text"),
+        screen.page.get_by_role("textbox", name="Prompt"),
+    ]
+    boxes = [one.bounding_box() for one in order]
+    for above, below in itertools.pairwise(boxes):  # nothing overlaps
+        assert above["y"] + above["height"] <= below["y"] + 1
+
+
+def test_the_stage_alone_fills_the_screen_and_esc_brings_the_page_back(new_screen, prepared):
+    screen = new_screen(**LAPTOP)
+    canvas = opened(screen, **prepared.few, **{"stage": "1", "care-harm": "20"})
+    sidebar = screen.page.get_by_test_id("stSidebar")
+    expect(sidebar).to_be_hidden()
+    expect(screen.page.get_by_role("heading", name="Steer", exact=True)).to_be_hidden()
+    wide = canvas.bounding_box()["width"]
+    shown = [canvas, slider(screen, "degradation ← → sanctity")]
+    shown.append(screen.page.get_by_role("region", name="Steered text"))
+    assert not out_of_sight(shown)
+    slider(screen, "harm ← → care").press("Escape")
+    expect(sidebar).to_be_visible()
+    screen.settle()
+    assert "stage" not in screen.query()
+    assert canvas.bounding_box()["width"] < wide
+    screen.page.get_by_role("button", name="Stage", exact=True).click()
+    expect(sidebar).to_be_hidden()
+    screen.await_query(stage="1")
 
 
 def test_beyond_a_measured_safe_range_it_warns_before_writing(new_screen, prepared):
     screen = new_screen(**LAPTOP)
     opened(screen, **prepared.few, **{"at": "2", "sweep": "loyalty-betrayal"})
-    one, warning = slider(screen, "betrayal ← → loyalty"), screen.page.locator(".go p")
+    one, warning = slider(screen, "betrayal ← → loyalty"), screen.page.locator(".warning")
     one.press("End")
     expect(warning).to_have_text("Safe range not measured: see below.")
     screen.key("dose-start").get_by_role("button").click()

@@ -35,8 +35,9 @@ from core.sae.training.foreign_report import kept_report
 from core.sae.training.spec import TrainSpec
 from core.sae.training.token_states import states_key
 from core.sae.training.trained import TrainPlan
-from core.steering.effects import pushes, strength_sweep
+from core.steering.effects import probes, pushes, strength_sweep
 from core.steering.effects.off_target import kept_off_target
+from core.steering.effects.probes import ProbeSpec, kept_probes
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.safe_ranges import RangeSpec, kept_safe_ranges
 from core.steering.effects.strength_sweep import kept_sweep
@@ -60,6 +61,7 @@ KINDS = {
     "dose": "dose",
     "leakage": "dose",
     "safe range": "dose",
+    "probes": "probes",
 }
 DIGESTS = {
     "items": "df96b1c5e834753b",
@@ -87,6 +89,7 @@ DIGESTS = {
     "dose": "77098109b003fc79",
     "leakage": "435f8b0348682916",
     "safe range": "f58dc27e763b6ed1",
+    "probes": "cf84bf5574d6c240",
 }
 DICTIONARY: Any = SimpleNamespace(digest="d" * 64, n_latents=8, info=SimpleNamespace(name="made"))
 MODEL: Any = SimpleNamespace(card=made_card())
@@ -125,6 +128,7 @@ def keys(known, store):
         "dose": kept_sweep(store, known, SweepSpec("care-harm", 1), None),
         "safe range": kept_safe_ranges(store, known, RangeSpec(1), None),
         "leakage": kept_off_target(store, known, 1, 0.1, "not first", None),
+        "probes": kept_probes(store, known, ProbeSpec(1, 2, "mean"), None),
     }
     return {
         "items": sets._key(ItemSpec("file", None, name="x", sha256="a" * 64)),
@@ -151,6 +155,7 @@ def test_keys_are_those_of_caches_made_before(known, store):
         (pushes, ("dose", "leakage", "safe range")),
         (strength_sweep, ("dose",)),
         (effect, ("effect",)),
+        (probes, ("probes",)),
     ],
 )
 def test_a_raised_format_is_another_key(known, store, monkeypatch, module, names):

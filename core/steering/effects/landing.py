@@ -1,7 +1,8 @@
 """Round trip: a written text, read again by the plain model, where does it lie among the items?"""
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,56 @@ from core.statistics.scaling import Scaling
 
 if TYPE_CHECKING:
     from core.models.open_models import OpenModel
+
+
+#: Where a sentence ends: behind its mark and closing quotes, or with the line.
+_END: Final = re.compile(r"""(?<=[.!?…。！？])["'”’»)\]]*\s+|(?<=[。！？])|\n+""")
+#: Sentences of a text that are read apart at most.
+MOST_SENTENCES: Final = 12
+
+
+class Part(NamedTuple):
+    """A written text, or one of its sentences."""
+
+    steered: bool
+    """Whether steering wrote it."""
+
+    sample: int
+    """Which pair of texts it is of, from 1."""
+
+    sentence: int
+    """Its number, from 1; 0 for the whole text."""
+
+    text: str
+    """The words."""
+
+
+def parts_of(plain: Sequence[str], steered: Sequence[str]) -> list[Part]:
+    """Return the whole texts and, of those with more than one, their first sentences.
+
+    A pair of which one text has no word is left out.
+
+    Args:
+        plain: Texts without steering.
+        steered: As many with it.
+    """
+    found = []
+    for sample, both in enumerate(zip(plain, steered, strict=True), 1):
+        if not all(map(_has_word, both)):
+            continue
+        for text, is_steered in zip(both, (False, True), strict=True):
+            found.append(Part(is_steered, sample, 0, text))
+            sentences = [one.strip() for one in _END.split(text) if _has_word(one)]
+            if len(sentences) > 1:
+                found += [
+                    Part(is_steered, sample, number, one)
+                    for number, one in enumerate(sentences[:MOST_SENTENCES], 1)
+                ]
+    return found
+
+
+def _has_word(text: str) -> bool:
+    return any(letter.isalnum() for letter in text)
 
 
 class Landed(NamedTuple):

@@ -4,7 +4,7 @@ The read-out of a prompt is the log of the probability that the next token is on
 minus the same for the wrong words. Plain and steered rows run in one batch, one forward pass.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import CoreError
-from core.activations.prompts import collate, encode
-from core.activations.traces import held_logits, resumed_logits, step_logits
+from core.activations.prompts import Pooling, collate, encode, pooling_masks
+from core.activations.traces import held_logits, resumed_logits, resumed_states, step_logits
 from core.models.opened import text_ids
 from core.steering.edits import Editor, LayerEdit, Steering
 from core.steering.recipes import Positions
@@ -219,11 +219,56 @@ def arms_logits(
     """
     import torch
 
-    if any(edit.layer < held.layer for edits in arms for edit in edits):
-        raise ValueError(f"these prompts are held after layer {held.layer}, above an edit")
     if not any(arms):
         return [held.logits] * len(arms)
     found: list[list[torch.Tensor]] = [[] for _ in arms]
+    for wide, output, edits in arm_batches(model, held, arms, positions):
+        after = resumed_logits(model, wide, held.layer, output, edits)
+        for part, logits in zip(found, _finite(after[:, -1]).chunk(len(arms)), strict=True):
+            part.append(logits)
+    return [torch.cat(part) for part in found]
+
+
+def arms_states(
+    model: "OpenModel",
+    held: Held,
+    arms: Sequence[Sequence[LayerEdit]],
+    positions: Positions,
+    pooling: Pooling,
+    layer: int,
+) -> NDArray[np.float32]:
+    """Return held prompts' states at a layer for several ways to steer them, in one pass.
+
+    Args:
+        model: An open model.
+        held: The prompts.
+        arms: Edits of each arm, at the held layer or above.
+        positions: Which tokens are moved.
+        pooling: Which pooled state.
+        layer: Decoder layer, the held one or above.
+
+    Returns:
+        Shape ``(arms, n, d_model)``.
+
+    Raises:
+        CoreError: Steering made numbers that are not finite.
+    """
+    parts = []
+    for wide, output, edits in arm_batches(model, held, arms, positions):
+        masks = pooling_masks(wide["attention_mask"], (pooling,))
+        states = _finite(resumed_states(model, wide, held.layer, output, layer, masks, edits)[0])
+        parts.append(states.numpy().reshape(len(arms), -1, states.shape[1]))
+    return np.concatenate(parts, axis=1)
+
+
+def arm_batches(
+    model: "OpenModel", held: Held, arms: Sequence[Sequence[LayerEdit]], positions: Positions
+) -> "Iterator[tuple[dict[str, torch.Tensor], Any, dict[int, Callable[[Any], Any]]]]":
+    """Yield held batches, repeated for each arm, with the layer's output and all arms' editors."""
+    import torch
+
+    if any(edit.layer < held.layer for edits in arms for edit in edits):
+        raise ValueError(f"these prompts are held after layer {held.layer}, above an edit")
     for batch, output in held.parts:
         rows = torch.arange(len(arms)).repeat_interleave(len(batch["input_ids"]))
         wide = {name: one.repeat(len(arms), 1) for name, one in batch.items()}
@@ -233,16 +278,8 @@ def arms_logits(
             steering.aim(wide["attention_mask"].bool(), prompt=True)
             for layer, editor in steering.editors.items():
                 editors.setdefault(layer, []).append(editor)
-        after = resumed_logits(
-            model,
-            wide,
-            held.layer,
-            _repeated(output, len(arms)),
-            {layer: _in_turn(some) for layer, some in editors.items()},
-        )
-        for part, logits in zip(found, _finite(after[:, -1]).chunk(len(arms)), strict=True):
-            part.append(logits)
-    return [torch.cat(part) for part in found]
+        in_turn = {layer: _in_turn(some) for layer, some in editors.items()}
+        yield wide, _repeated(output, len(arms)), in_turn
 
 
 def _repeated(output: Any, times: int) -> Any:

@@ -22,16 +22,15 @@ from core.activations.prompts import Pooling
 from core.activations.study import Study, layer_states
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.maps.layouts import model_layout
-from core.maps.view import ViewSpec
+from core.maps.view import ViewSpec, layer_reading, model_picture
 from core.runtime.store import Store
-from core.steering.directions import Method, covariance_direction, moral_direction
+from core.steering.directions import Method, control_directions, moral_direction
 from core.steering.edits import residual_norm, resolve
+from core.steering.effects.motion import CONTROLS, OTHERS, Fan, Motion
 from core.steering.recipes import Recipe
 
-#: What follows the moral axes: all other directions of a recipe together, at strength 1 as the
-#: recipe says; and the random direction that a push is held against.
-OTHERS: Final = "others"
-RANDOM: Final = "random"
+#: Lengths at which the fan's bent ways are worked out, in residual norms.
+_LENGTHS: Final = np.array([0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0])
 
 
 class Bend(NamedTuple):
@@ -48,57 +47,39 @@ class Bend(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Shift:
-    """A map's points and where each axis moves them; ``k`` axes, the last two as above."""
-
-    points: NDArray[np.float64]
-    """Places without steering, a row per item, shape ``(n, 2)``; NaN where there is none."""
-
-    axes: tuple[str, ...]
-    """Names of the pushes, length ``k``."""
+class Shift(Motion):
+    """Exact ways: of a linear map, or of moral axes."""
 
     along: NDArray[np.float64]
     """What strength 1 adds, ``(1, k, 2)``: to a place; with ``bend``, ``(n, k, 2)``: to a place
     times its state's length."""
 
-    bend: Bend | None
+    bend: Bend | None = None
     """None on a PCA map."""
-
-    gram: NDArray[np.float64]
-    """Inner products of the pushes as the model gets them, in residual norms, ``(k, k)``."""
 
     def place(self, strengths: Mapping[str, float]) -> NDArray[np.float64]:
         """Return the points' places at some strengths (others are 0), shape ``(n, 2)``."""
-        doses = self._doses(strengths)
-        moved: NDArray[np.float64] = np.einsum("k,nkd->nd", doses, self.along)
+        doses = self.doses(strengths)
         if self.bend is None:
+            moved: NDArray[np.float64] = np.einsum("k,nkd->nd", doses, self.along)
             return self.points + moved
-        own = float(doses @ self.bend.gram @ doses)
-        squared = self.bend.length**2 + 2 * (self.bend.onto @ doses) + own
-        with np.errstate(invalid="ignore", divide="ignore"):  # pushed into the origin: no angle
-            places: NDArray[np.float64] = (
-                self.points * self.bend.length[:, None] + moved
-            ) / np.sqrt(np.maximum(squared, 0))[:, None]
-        return np.where(np.isfinite(places), places, np.nan)
+        return _bent(self.points, self.along, self.bend, doses)
 
-    def length(self, strengths: Mapping[str, float]) -> float:
-        """Return how long the sum of some pushes is, in residual norms."""
-        doses = self._doses(strengths)
-        return float(np.sqrt(max(float(doses @ self.gram @ doses), 0.0)))
 
-    def travel(self, strengths: Mapping[str, float]) -> float:
-        """Return how far the middle of the points moves, in widths of the plain map."""
-        seen = np.isfinite(self.points).all(axis=1)
-        moved = np.nanmean(self.place(strengths)[seen] - self.points[seen], axis=0)
-        return float(np.linalg.norm(moved)) / self.width
-
-    @property
-    def width(self) -> float:
-        """Longer side of the box around the plain points."""
-        return float((np.nanmax(self.points, axis=0) - np.nanmin(self.points, axis=0)).max())
-
-    def _doses(self, strengths: Mapping[str, float]) -> NDArray[np.float64]:
-        return np.array([strengths.get(axis, 0.0) for axis in self.axes])
+def _bent(
+    points: NDArray[np.float64],
+    along: NDArray[np.float64],
+    bend: Bend,
+    doses: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    own = float(doses @ bend.gram @ doses)
+    squared = bend.length**2 + 2 * (bend.onto @ doses) + own
+    moved = np.einsum("k,nkd->nd", doses, along)
+    with np.errstate(invalid="ignore", divide="ignore"):  # pushed into the origin: no angle
+        places: NDArray[np.float64] = (points * bend.length[:, None] + moved) / np.sqrt(
+            np.maximum(squared, 0)
+        )[:, None]
+    return np.where(np.isfinite(places), places, np.nan)
 
 
 def shift(
@@ -133,28 +114,62 @@ def shift(
             "Points can be moved at once on flat maps by PCA or moral axes, of the last token or "
             "of the mean without the first. Choose one of these."
         )
-    vectors = _pushes(store, study, axes, spec.layer, method, pooling, others)
+    pushes = pushes_of(store, study, axes, spec.layer, method, pooling, others)
+    controls = control_vectors(store, study, spec.layer)
     norm = residual_norm(store, study, spec.layer)
     states, scaler = layer_states(store, study, spec.layer, spec.pooling, spec.scaling)
-    moves = scaler.moves(norm * vectors)
-    names, gram = (*axes, OTHERS, RANDOM), vectors @ vectors.T
+    moves, other = scaler.moves(norm * pushes), scaler.moves(norm * controls)
+    names, gram = (*axes, OTHERS), pushes @ pushes.T
     if spec.method == "axes":
         rows = states[study.plan.rows].astype(np.float64)
-        both = [_on_axis(study, rows, moves, axis) for axis in (spec.x, spec.y)]
+        both = [
+            _on_axis(study, rows, np.concatenate([moves, other]), axis) for axis in (spec.x, spec.y)
+        ]
         length = np.linalg.norm(rows, axis=1)
-        values = np.column_stack([value for value, _ in both])
         with np.errstate(invalid="ignore", divide="ignore"):
-            points = values / length[:, None]
+            points = np.column_stack([value for value, _ in both]) / length[:, None]
         along = np.stack([push for _, push in both], axis=2)
-        return Shift(points, names, along, Bend(length, rows @ moves.T, moves @ moves.T), gram)
+        k = len(moves)
+        fan = _bent_fan(points, along[:, k:], Bend(length, rows @ other.T, other @ other.T))
+        bend = Bend(length, rows @ moves.T, moves @ moves.T)
+        return Shift(points, names, gram, fan, along[:, :k], bend)
     layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout).get()
     if layout.linear is None:
         raise ValueError("a PCA layout is linear")
     points = layout.points[study.plan.rows].astype(np.float64)
-    return Shift(points, names, (moves @ layout.linear[:-1])[None], None, gram)
+    linear = layout.linear[:-1]
+    ways = np.stack([np.zeros((len(other), 2)), other @ linear], axis=1)
+    return Shift(points, names, gram, Fan(np.array([0.0, 1.0]), ways), (moves @ linear)[None])
 
 
-def _pushes(
+def still(store: Store, study: Study, axes: Sequence[str], spec: ViewSpec) -> Shift:
+    """Return a map that no axis moves: of a layer below the steered one.
+
+    Raises:
+        CoreError: The states are not stored or not finite.
+    """
+    picture = model_picture(store, study, spec, layer_reading(store, study, spec))
+    k = len(axes) + 1
+    fan = Fan(np.array([0.0, 1.0]), np.zeros((CONTROLS, 2, 2)))
+    points = picture.points.astype(np.float64)
+    return Shift(points, (*axes, OTHERS), np.zeros((k, k)), fan, np.zeros((1, k, 2)))
+
+
+def _bent_fan(points: NDArray[np.float64], along: NDArray[np.float64], bend: Bend) -> Fan:
+    """Return where each control takes the middle of the points, at ``_LENGTHS``."""
+    seen = np.isfinite(points).all(axis=1)
+    every = np.eye(along.shape[1])
+    ways = [
+        [
+            np.nanmean((_bent(points, along, bend, length * one) - points)[seen], axis=0)
+            for length in _LENGTHS
+        ]
+        for one in every
+    ]
+    return Fan(_LENGTHS, np.array(ways))
+
+
+def pushes_of(
     store: Store,
     study: Study,
     axes: Sequence[str],
@@ -163,7 +178,24 @@ def _pushes(
     pooling: Pooling,
     others: Recipe | None,
 ) -> NDArray[np.float64]:
-    """Return what strength 1 adds along each axis, in residual norms, shape ``(k, d_model)``."""
+    """Return what strength 1 adds along each axis and, last, by the others, in residual norms.
+
+    Args:
+        store: Where the states lie.
+        study: Items and model.
+        axes: Moral axes.
+        layer: Decoder layer.
+        method: How directions are made.
+        pooling: From which pooled states they are made.
+        others: A recipe that adds further directions at this layer.
+
+    Returns:
+        Shape ``(axes + 1, d_model)``.
+
+    Raises:
+        DirectionError: A direction cannot be made.
+        RecipeError: The other directions do not fit.
+    """
     made = [
         moral_direction(store, study, axis, layer, method=method, pooling=pooling).vector
         for axis in axes
@@ -172,10 +204,14 @@ def _pushes(
     for edit in resolve(store, study, others) if others is not None else ():
         if edit.layer == layer:
             rest = rest + np.array(edit.strengths) @ edit.vectors
+    return np.stack([*made, rest]).astype(np.float64)
+
+
+def control_vectors(store: Store, study: Study, layer: int) -> NDArray[np.float64]:
+    """Return the fan's control directions, each of unit length, shape ``(CONTROLS, d_model)``."""
     last: Pooling = "last" if "last" in study.plan.spec.poolings else study.plan.spec.poolings[0]
-    # The one that the read-out is held against.
-    control = covariance_direction(store, study, layer, 0, last).vector
-    return np.stack([*made, rest, control]).astype(np.float64)
+    found = control_directions(store, study, "covariance", "", layer, CONTROLS, pooling=last)
+    return np.stack([one.vector for one in found]).astype(np.float64)
 
 
 def _on_axis(

@@ -6,7 +6,7 @@ none. What a person has measured goes before them.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from core.activations.study import Study
 from core.runtime.store import library_version
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.safe_ranges import SAFE_KL, STRENGTHS, Ends, RangeSpec
+from core.steering.effects.strength_sweep import StrengthSweep
 
 #: The file in ``core/data``; ``python -m core doses`` makes it.
 FILE: Final = Path(__file__).resolve().parents[2] / "data" / "gemma3-270m-doses.json"
@@ -36,6 +37,12 @@ class KnownDose:
     shipped: bool = False
     """Whether it comes with the project; else it was measured here."""
 
+    spec: SweepSpec | None = field(default=None, compare=False)
+    """Which direction, where its effect is known."""
+
+    sweep: StrengthSweep | None = field(default=None, compare=False)
+    """What was measured here; None: nothing, or it comes with the project."""
+
 
 def shipped_dose(study: Study, spec: SweepSpec) -> KnownDose | None:
     """Return what comes with the project for a direction; None if that is of something else."""
@@ -50,7 +57,8 @@ def shipped_dose(study: Study, spec: SweepSpec) -> KnownDose | None:
         return None
     said = found["said"].get(spec.axis, {}).get(str(spec.layer), "")
     # An effect is measured with the tokens that were moved then.
-    return KnownDose((ends[0], ends[1]), said if positions == spec.positions else "", shipped=True)
+    said = said if positions == spec.positions else ""
+    return KnownDose((ends[0], ends[1]), said, shipped=True, spec=spec)
 
 
 @cache

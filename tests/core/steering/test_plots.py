@@ -12,22 +12,26 @@ from core.steering.effects.matched_controls import Beside, Check
 from core.steering.effects.off_target import OffTarget
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.readout import ReadOut
+from core.steering.effects.shipped_doses import KnownDose
 from core.steering.effects.strength_sweep import (
     Point,
     StrengthSweep,
 )
+from core.steering.history import Run
 from core.steering.plots import (
     answer_figure,
     checks_figure,
     dose_figure,
     landing_figure,
     leakage_figure,
-    with_arrows,
 )
+from core.steering.recipes import Recipe, Term
 from core.steering.view import (
     answer_sentence,
     answer_table,
     check_table,
+    control_told,
+    degenerates,
     leakage_table,
 )
 
@@ -60,17 +64,16 @@ def test_without_a_control_none_is_drawn():
 
 
 def test_the_sentence_names_direction_size_and_control(table):
-    said = answer_sentence(table)
-    assert "**right** becomes **2.2 times likelier**" in said  # exp(0.8)
-    assert "on average over 3 actions and so for 2 of them" in said
-    assert said.endswith("along a random direction: 1.1 times likelier.")
-    mine = answer_table(["mine"], read([0.0], [-1.0]), read([0.0], [1.0]), own=True)
-    assert answer_sentence(mine) == (
-        "A word for **wrong** becomes **2.7 times likelier**; along a random direction: "
-        "2.7 times less likely."
+    assert answer_sentence(table) == (
+        "Log odds of right against wrong **+0.8**, on average over 3 actions and so for 2 of them; "
+        "along a random direction +0.1."
     )
-    still = answer_table(["mine"], read([0.0], [1.0]), read([0.0], [-0.02]), own=True)
-    assert answer_sentence(still).endswith("along a random direction: as likely as before.")
+    mine = answer_table(["mine"], read([0.0], [-9.52]), read([0.0], [1.0]), own=True)
+    assert answer_sentence(mine) == (
+        "Log odds of right against wrong **−9.5**; along a random direction +1.0."
+    )
+    alone = answer_table(["mine"], read([0.0], [9.52]))
+    assert answer_sentence(alone) == "Log odds of right against wrong **+9.5**."
     same = answer_table(["mine"], read([0.0], [0.0]))
     assert answer_sentence(same) == "Before and after are the same."
 
@@ -124,6 +127,10 @@ def dose(safe: tuple[float, float]) -> StrengthSweep:
     )
 
 
+def known(sweep: StrengthSweep) -> KnownDose:
+    return KnownDose(sweep.safe, sweep.said, spec=sweep.spec, sweep=sweep)
+
+
 def test_a_dose_paints_its_safe_range_and_random_directions_at_every_strength():
     figure = dose_figure(dose((-0.2, 0.2)))
     painted = {(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"}
@@ -154,6 +161,43 @@ def test_what_may_be_said_names_push_and_sign_apart():
     )
     assert "By its sign alone (+20%): moves held-out actions in its own sense, beyond all" in said
     assert "By its sign" not in dose((0.0, 0.2)).said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "a control push does as much (p up to 0.32)"),
+        ({"terms": (Term("care-harm", -0.1),)}, "a control push does as much (p up to 0.32)"),
+        ({"terms": ()}, ""),
+        ({"layers": (0,)}, "not held against controls"),
+        ({"layers": (1, 2)}, "not held against controls"),
+        ({"positions": "all"}, "not held against controls"),
+        ({"operation": "project out"}, "not held against controls"),
+        ({"terms": (Term("care-harm", 0.1), Term("harm", 0.1))}, "not held against controls"),
+        ({"terms": (Term("harm", 0.1),)}, "not held against controls"),
+    ],
+)
+def test_a_written_text_says_whether_a_control_push_does_as_much(change, said):
+    made = Recipe("", "m", "i", "{action}", (1,), (Term("care-harm", 0.2),))
+    run = Run(replace(made, **change), "", (), (), 0, 0)
+    assert control_told(run, {"care-harm": known(dose((-0.2, 0.2)))}) == said
+
+
+def test_beyond_all_controls_nothing_is_said():
+    found = dose((-0.2, 0.2))
+    beyond = Check(near(1.2), 0.2, beside(0.0, 1, 1, 1, 1))
+    run = Run(Recipe("", "m", "i", "{action}", (1,), (Term("care-harm", 0.2),)), "", (), (), 0, 0)
+    doses = {"care-harm": known(replace(found, push=beyond, turn=beyond))}
+    assert control_told(run, doses) == ""
+    worse = beyond._replace(effect=near(0.05))
+    told = control_told(run, {"care-harm": known(replace(found, push=worse, turn=beyond))})
+    assert told == "no effect in its own sense on held-out actions"
+
+
+def test_a_text_degenerates_from_three_times_the_perplexity_on():
+    assert degenerates(10, 30.1)
+    assert not degenerates(10, 30)
+    assert not degenerates(10, float("nan"))
 
 
 def test_each_family_stands_in_the_table_with_share_p_and_divergence():
@@ -229,13 +273,3 @@ def test_landings_go_from_plain_to_steered():
     named = {trace.name: trace for trace in figure.data if trace.name}
     assert list(named["plain"].x) == [0.25] * 10
     assert list(named["steered"].y) == list(DIMENSIONS)[::-1]
-
-
-def test_an_arrow_leads_from_each_plain_text_to_its_steered_one():
-    import plotly.graph_objects as go
-
-    places = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
-    figure = with_arrows(go.Figure(go.Scatter(x=[0], y=[0])), places)
-    arrows = [(one.ax, one.ay, one.x, one.y) for one in figure.layout.annotations]
-    assert arrows == [(0, 0, 2, 3), (1, 1, 4, 5)]
-    assert figure.data[0].marker.opacity == 0.3

@@ -1,6 +1,7 @@
 """The stage: what the component is given, what it reports, and when the map cannot follow."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +11,9 @@ from core.foundations import FOUNDATIONS
 from core.models.spec import ModelSpec
 from core.steering.direction_files import axis_of, keep_direction
 from core.steering.directions import direction_bytes
-from pages.steer import stage
+from pages.steer.stage import sliders
 from tests.core.steering.steeringsets import made_direction
-from tests.pages.steer.steerpages import answers, settle, words
+from tests.pages.steer.steerpages import answers, charts, settle, words, write
 
 STAGE = {"plain": ""}
 
@@ -31,8 +32,9 @@ def test_sliders_and_map_are_given_the_set_and_the_strengths(open_steer, complai
     assert [one["safe"] for one in given["sliders"]["axes"]] == [None] * 5
     picture = given["map"]
     assert len(picture["x"]) == len(picture["texts"]) == len(picture["group"]) == len(few)
-    assert picture["axes"] == [*FOUNDATIONS, "others", "random"]
-    assert (len(picture["along"]), len(picture["gram"])) == (14, 49)
+    assert picture["axes"] == [*FOUNDATIONS, "others"]
+    assert (len(picture["along"]), len(picture["gram"])) == (12, 36)
+    assert len(picture["fan"]["ways"]) == 2 * 40 * len(picture["fan"]["lengths"])
     assert picture["groups"][picture["group"][0]][1] == few.pole[0]
     assert picture["fixed"] == {"others": 0}
     assert not [one for one in app.slider if one.key in FOUNDATIONS]
@@ -62,7 +64,7 @@ def test_the_map_is_the_same_whatever_the_sliders_say(open_steer):
     ],
 )
 def test_what_is_reported_is_taken_if_a_slider_can_say_it(reported, taken):
-    assert stage.taken(reported) == taken
+    assert sliders.taken(reported) == taken
 
 
 def test_further_directions_move_the_map_too(open_steer, complaints, work, few, model_text):
@@ -83,8 +85,8 @@ def test_on_moral_axes_each_point_has_a_path(open_steer, complaints, few):
     app = open_steer(**STAGE, picture="axes", x="loyalty")
     assert complaints(app) == []
     given = parts(app)["map"]
-    assert len(given["along"]) == 14 * len(few)
-    assert len(given["bend"]["onto"]) == 7 * len(few)
+    assert len(given["along"]) == 12 * len(few)
+    assert len(given["bend"]["onto"]) == 6 * len(few)
     assert given["titles"][0].startswith("loyalty")
 
 
@@ -98,7 +100,56 @@ def test_on_moral_axes_each_point_has_a_path(open_steer, complaints, few):
 def test_where_the_map_cannot_follow_it_says_so_and_the_sliders_stay(query, said, open_steer):
     app = open_steer(**STAGE, **query)
     assert said in words(app)
-    assert list(parts(app)) == ["sliders"]
+    assert list(parts(app)) == ["sliders"]  # and no marks
+
+
+def test_below_the_steered_layer_nothing_moves_and_it_says_so(open_steer, complaints):
+    app = open_steer(**STAGE, **{"at": "2", "seen": "0", "care-harm": "20"})
+    assert complaints(app) == []
+    given = parts(app)
+    assert "nothing moves here" in given["map"]["how"]
+    assert not any(given["map"]["along"])
+    assert given["found"]["settled"] is None
+
+
+def test_at_the_steered_layer_it_is_exact_and_nothing_has_to_settle(open_steer):
+    given = parts(open_steer(**STAGE, **{"care-harm": "20"}))
+    assert given["map"]["how"].startswith("Exact")
+    assert "paths" not in given["map"]
+    assert given["found"]["settled"] is None
+
+
+@pytest.mark.parametrize("picture", ["pca", "umap", "axes"])
+def test_above_it_probes_are_followed_and_settle(picture, open_steer, complaints, work, few):
+    asked = {"at": "0", "seen": "2", "picture": picture, "care-harm": "30"}
+    app = open_steer(**STAGE, **asked)
+    settle(work)
+    app.run()
+    assert complaints(app) == []
+    given = parts(app)
+    paths, found = given["map"]["paths"], given["found"]["settled"]
+    assert len(paths["ways"]) == 6 * len(paths["knots"]) * 2 * len(paths["rows"])
+    assert len(found["x"]) == len(found["y"]) == len(paths["rows"])
+    assert set(few.split[paths["rows"]]) == {"test"}
+    assert found["strengths"] == {**dict.fromkeys(FOUNDATIONS, 0), "care-harm": 0.3}
+    assert 0 <= found["apart"] <= found["most"]
+    assert given["map"]["signs"][-1][1] == f"{len(paths['rows'])} probes"
+    app.session_state["care-harm"] = 0
+    assert parts(app.run())["found"]["settled"] is None
+
+
+def test_in_a_umap_of_the_steered_layer_every_point_settles(open_steer, complaints, few):
+    app = open_steer(**STAGE, **{"picture": "umap", "care-harm": "30"})
+    assert complaints(app) == []
+    given = parts(app)
+    assert given["map"]["paths"]["rows"] is None
+    assert len(given["found"]["settled"]["x"]) == len(few)
+
+
+def test_several_steered_layers_are_not_followed_above_the_second(open_steer):
+    asked = {"at": "0", "also": "1", "seen": "2"}
+    app = open_steer(**STAGE, **asked)
+    assert "several layers together" in words(app)
 
 
 def test_a_measured_dose_paints_its_safe_range(open_steer, complaints, work):
@@ -112,14 +163,16 @@ def test_a_measured_dose_paints_its_safe_range(open_steer, complaints, work):
     assert safe[0][0] <= 0 <= safe[0][1]
 
 
-def test_the_table_says_how_far_beside_a_random_direction(open_steer):
+def test_the_table_says_how_far_beside_control_directions_of_equal_length(open_steer):
     app = open_steer(**STAGE, **{"care-harm": "20", "loyalty-betrayal": "-10"})
     (table,) = [one.value for one in app.dataframe if "moved" in one.value]
     assert table["axis"].tolist() == [*FOUNDATIONS, "all together"]
     assert table["strength"].tolist()[:5] == [0.2, 0.1, -0.1, 0.1, 0.1]
-    assert (table[["moved", "random"]] > 0).all(axis=None)
-    # The same direction twice as far.
-    assert table["random"][0] == pytest.approx(2 * table["random"][1], rel=1e-5)
+    assert (table["moved"] > 0).all()
+    assert ((table["low"] > 0) & (table["low"] < table["control"])).all()
+    assert (table["control"] < table["high"]).all()
+    # The same directions twice as far.
+    assert table["control"][0] == pytest.approx(2 * table["control"][1], rel=1e-5)
 
 
 def test_plain_sliders_are_one_switch_away_and_keep_the_strengths(open_steer, complaints):
@@ -130,3 +183,35 @@ def test_plain_sliders_are_one_switch_away_and_keep_the_strengths(open_steer, co
     app.toggle(key="plain").set_value(False).run()
     assert parts(app)["sliders"]["strengths"]["care-harm"] == 20
     assert complaints(app) == []
+
+
+def test_written_texts_land_on_the_map_and_stand_in_its_table(open_steer, complaints, work, few):
+    app = open_steer(**STAGE, **{"care-harm": "40", "tokens": "12"})
+    assert parts(app)["found"]["marks"] == []
+    before = parts(app)["map"]
+    app = write(app, work)
+    assert complaints(app) == []
+    marks = parts(app)["found"]["marks"]
+    assert next((one["written"], one["sentence"]) for one in marks) == ("plain", 0)
+    assert {one["written"] for one in marks if not one["sentence"]} == {"plain", "steered"}
+    assert all(isinstance(one[name], float) for one in marks for name in "xy")
+    (table,) = [one.value for one in app.dataframe if "written" in one.value]
+    assert table["text"].tolist() == [one["text"] for one in marks]
+    assert parts(app)["map"] == before  # it is not sent again
+    assert "landing" in charts(app)
+    assert "landing-map" not in charts(app)
+
+
+def test_texts_stand_in_boxes_of_the_stage_with_what_is_to_be_known_of_them(open_steer, work):
+    app = open_steer(**STAGE, **{"care-harm": "40"})
+    assert "space bar" in words(app)
+    app = write(app, work)
+    said = words(app)
+    assert said.count("class='ms-box'") == 2
+    assert "not held against controls" in said
+    assert "Written with care-harm +40%" in said
+    assert "text degenerates" not in said
+    run = app.session_state["run"]
+    odd = [10 * one for one in run.receipt["plain_perplexity"]]
+    app.session_state["run"] = replace(run, receipt={**run.receipt, "steered_perplexity": odd})
+    assert "text degenerates: perplexity" in words(app.run())

@@ -6,11 +6,13 @@ import pytest
 from core import CoreError
 from core.activations.study import states_of
 from core.layers import EMBEDDING
-from core.maps.placing import place_sentence, sentence_bands
+from core.maps.placing import AXES, axis_values, place_sentence, sentence_bands
+from core.maps.view import ViewSpec, place_on
 from core.measures.geometry import closeness
 from core.measures.paper_tests import closeness_in_sample
 from core.statistics.neighbours import normalised
-from core.steering.effects.landing import land
+from core.steering.effects.landing import MOST_SENTENCES, land, parts_of
+from core.steering.view import landed_places, landed_table
 from tests.core.steering.steeringsets import balanced_rows, opened, read_by
 
 TEXTS = ("helping an old friend", "Stealing from a shop!")
@@ -96,3 +98,44 @@ def test_another_model_is_refused(placed, tiny_gpt2_folder, tmp_path_factory):
     store, study = placed
     with pytest.raises(CoreError):
         land(store, study, opened(tiny_gpt2_folder, tmp_path_factory), TEXTS, 1, "mean", "centred")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("Help him.", []),
+        (" wrong.\n\nHe said “no.” Then he left", ["wrong.", "He said “no.", "Then he left"]),
+        ("帮助他。不要走！", ["帮助他。", "不要走！"]),
+        ("It cost 3.50 in all! ... ?", []),
+        ("One. " * 40, ["One."] * MOST_SENTENCES),
+    ],
+)
+def test_a_text_is_read_whole_and_by_its_sentences_if_it_has_more_than_one(text, sentences):
+    parts = parts_of(["Plain."], [text])
+    assert parts[0] == (False, 1, 0, "Plain.")
+    assert parts[1] == (True, 1, 0, text)
+    assert [one.text for one in parts[2:]] == sentences
+    assert [one.sentence for one in parts[2:]] == list(range(1, len(sentences) + 1))
+
+
+def test_a_pair_without_words_on_one_side_is_left_out():
+    parts = parts_of(["a", "...", "b"], ["c", "d", " "])
+    assert [(one.sample, one.text) for one in parts] == [(1, "a"), (1, "c")]
+
+
+@pytest.mark.parametrize("method", ["pca", "umap", "axes"])
+def test_written_texts_lie_where_a_sentence_of_ones_own_would(llama, placed, method):
+    store, study = placed
+    spec = ViewSpec(1, method=method, x=AXES[0], y=AXES[-1])
+    found = land(store, study, llama, TEXTS, 1, "mean", "standardised")
+    places = landed_places(store, study, found, spec)
+    for place, text in zip(places, TEXTS, strict=True):
+        alone = place_sentence(store, study, llama, text, "mean", "standardised")
+        np.testing.assert_allclose(place, place_on(store, study, alone, spec), atol=1e-3)
+    if method == "axes":
+        np.testing.assert_allclose(places[:, 1], axis_values(spec.y, found.cosine), atol=1e-6)
+    parts = parts_of(TEXTS[:1], TEXTS[1:])
+    table = landed_table(parts, places)
+    assert table["written"].tolist() == ["plain", "steered"]
+    assert table["text"].tolist() == list(TEXTS)
+    assert len(landed_table(parts, np.array([[0.0, np.nan], [1.0, 2.0]]))) == 1

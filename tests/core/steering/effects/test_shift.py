@@ -14,8 +14,9 @@ from core.maps.layouts import model_layout
 from core.maps.placing import axis_values
 from core.maps.view import ViewSpec, layer_reading, model_picture
 from core.measures.geometry import closeness
-from core.steering.edits import Steering, resolve
-from core.steering.effects.shift import OTHERS, RANDOM, shift
+from core.steering.edits import Steering, residual_norm, resolve
+from core.steering.effects.motion import CONTROLS, OTHERS, between
+from core.steering.effects.shift import control_vectors, shift
 from core.steering.recipes import Recipe, Term
 from tests.core.steering.steeringsets import read_by
 
@@ -97,14 +98,59 @@ def test_without_strength_it_is_the_plain_map_point_for_point(read, method):
     assert found.travel({}) == found.length({}) == 0
 
 
-def test_a_push_and_its_control_are_equally_long_and_the_length_is_the_dose(read):
+def test_the_length_of_a_push_is_its_dose(read):
     store, study = read
     found = shift(store, study, FOUNDATIONS, ViewSpec(LAYER))
     assert found.length({"care-harm": -0.3}) == pytest.approx(0.3, rel=1e-5)
-    assert found.length({RANDOM: 0.3}) == pytest.approx(0.3, rel=1e-5)
     edits = resolve(store, study, recipe_of(study, STRENGTHS))
     total = np.array(edits[0].strengths) @ edits[0].vectors
     assert found.length(STRENGTHS) == pytest.approx(np.linalg.norm(total), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["pca", "axes"])
+def test_the_fan_is_where_equally_long_control_pushes_take_the_middle(llama, read, method):
+    store, study = read
+    spec = ViewSpec(LAYER, method=method)
+    found = shift(store, study, FOUNDATIONS, spec)
+    controls = control_vectors(store, study, LAYER)
+    assert len(controls) == len(found.fan.ways) == CONTROLS
+    np.testing.assert_allclose(np.linalg.norm(controls, axis=1), 1, atol=1e-5)
+    # The same as a direction of a recipe of one's own that is this control.
+    raw = layer_states(store, study, LAYER, "mean", "raw").states
+    pushed = raw + residual_norm(store, study, LAYER) * 0.2 * controls[3].astype(np.float32)
+    known = layer_states(store, study, LAYER, "mean", "standardised")
+    if method == "pca":
+        layout = model_layout(store, study, LAYER, "mean", "standardised", spec.layout).get()
+        exact = layout.place(known.scaler.apply(pushed), known.states)[study.plan.rows]
+        moved = (exact - found.points).mean(axis=0)
+    else:
+        moved = on_axes(study, known.states, known.scaler.apply(pushed), spec) - found.points
+        moved = np.nanmean(moved, axis=0)
+    np.testing.assert_allclose(found.fan.tips(0.2)[3], moved, atol=1e-4 * found.width)
+    assert np.linalg.norm(found.fan.tips(0.2)[4] - moved) > 1e-2 * found.width
+    np.testing.assert_allclose(found.fan.tips(0), 0, atol=1e-12)
+    beside = found.control({"care-harm": -0.2})
+    far = np.linalg.norm(found.fan.tips(0.2), axis=1) / found.width
+    assert beside.value == pytest.approx(np.median(far))
+    assert far.min() <= beside.low < beside.value < beside.high <= far.max()
+
+
+def on_axes(study, plain, moved, spec):
+    """Return where each item lies if it alone is moved, one at a time."""
+    places = []
+    for row in range(len(study.items)):
+        one = plain[study.plan.rows].copy()
+        one[study.labels.group == study.labels.group[row]] = moved[study.plan.rows[row]]
+        close = closeness(one, study.members, study.labels.group)[[row]]
+        places.append([axis_values(axis, close)[0] for axis in (spec.x, spec.y)])
+    return np.array(places)
+
+
+@pytest.mark.parametrize(
+    ("at", "place"), [(-1.0, (0, -1.0)), (0.0, (0, 0.0)), (1.5, (1, 0.25)), (9.0, (1, 4.0))]
+)
+def test_between_knots_it_goes_straight_and_beyond_them_straight_on(at, place):
+    assert between(np.array([0.0, 1.0, 3.0]), at) == place
 
 
 def test_other_directions_of_a_recipe_move_the_points_as_a_slider_of_theirs_would(read):

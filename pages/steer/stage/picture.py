@@ -1,0 +1,108 @@
+"""The stage's map: what it is drawn from, what is found when the sliders are let go, its tables."""
+
+from typing import Any, Final
+
+import streamlit as st
+
+from core import palette
+from core.activations.study import Study
+from core.foundations import FOUNDATIONS, POLES
+from core.maps.view import ViewSpec, axis_title
+from core.steering.effects.motion import CONTROLS
+from core.steering.view import settled_numbers, travel_table
+from pages.steer.choice import POSITIONS, Choice
+from pages.steer.stage import component, landed, which
+from pages.steer.stage.motion import Known, known
+
+#: Strength of the table's axes whose sliders are at zero.
+_STEP: Final = 0.1
+
+
+def show(study: Study, choice: Choice, tables: Any) -> None:
+    """Draw the map, which follows the sliders, and what was written on it.
+
+    Args:
+        study: Items and model.
+        choice: Where and how.
+        tables: Where the same stands as tables.
+
+    Raises:
+        CoreError: A direction cannot be made, or no action is held back to be followed.
+    """
+    spec = which.ask(study, choice)
+    if told := which.why_not(choice, spec):
+        st.info(told)
+        return
+    found = known(study, choice, spec)
+    if found is None:
+        return
+    component.mount("map", f"stage-map-{spec.method}", _data(study, spec, found))
+    if choice.positions == "generated":
+        st.caption(
+            f"'{POSITIONS['generated']}' leaves what it reads alone: the points show where such "
+            "texts would lie if it had written them."
+        )
+    strengths: dict[str, float] = {axis: st.session_state[axis] / 100 for axis in FOUNDATIONS}
+    settled = None
+    if found.settle is not None and (any(strengths.values()) or any(found.fixed.values())):
+        exact = found.settle(strengths | found.fixed)
+        settled = settled_numbers(exact, strengths)
+    written = landed.table(study, st.session_state.get("run"), spec)
+    marks = [] if written is None else written.to_dict("records")
+    with st.container(key="stage-found"):  # to be heard by the map, not to be seen
+        component.mount("found", "stage-landed", {"marks": marks, "settled": settled})
+    with tables.expander("How far, as a table; and what is shown"):
+        _table(found, strengths)
+        if written is not None:
+            landed.twin(written)
+
+
+def _data(study: Study, spec: ViewSpec, found: Known) -> dict[str, Any]:
+    """Return what the map is drawn from; the same for all strengths, so it is sent once."""
+    colours = palette.FOUNDATION_COLOURS
+    pole = [POLES.index(one) for one in study.items.pole]
+    signs: list[tuple[str, str, str]] = [(palette.POLE_SIGNS[one], one, "") for one in POLES]
+    signs += [
+        ("▪", "unsteered", palette.CONTROL),
+        ("→", "the middle's way", palette.OWN),
+        ("⋔", f"{CONTROLS} controls, equally long", palette.CONTROL),
+        ("□", "plain text", ""),
+        ("■", "steered text", palette.OWN),
+    ]
+    if found.rings:
+        signs.append(("◯", found.rings, ""))
+    axes = (spec.x, spec.y)
+    return found.numbers | {
+        "fixed": found.fixed,
+        "how": found.how,
+        "group": [3 * f + p for f, p in zip(study.items.foundation.tolist(), pole, strict=True)],
+        "groups": [[colours[one], each] for one in FOUNDATIONS for each in POLES],
+        "colours": [[one.replace("-", " – "), colours[one]] for one in FOUNDATIONS],
+        "signs": signs,
+        "texts": study.items.texts(),
+        "titles": [axis_title(one, "model") for one in axes] if spec.method == "axes" else None,
+        "alt": f"Map of {len(study.items)} actions at layer {spec.layer} of {study.card.name}, by "
+        f"{which.PICTURES[spec.method]}: points move with the sliders; the table below says how "
+        "far.",
+    }
+
+
+def _table(found: Known, strengths: dict[str, float]) -> None:
+    percent = st.column_config.NumberColumn(format="percent")
+    widths = st.column_config.NumberColumn(format="%.3f")
+    columns: Any = dict.fromkeys(("moved", "control", "low", "high"), widths)
+    st.dataframe(
+        travel_table(found.motion, strengths | found.fixed, _STEP),
+        hide_index=True,
+        key="stage-table",
+        column_config={"strength": percent, **columns},
+        alt="How far each axis moves the middle of the points, in widths of the map, beside median "
+        "and 95 % range of control directions of equal length.",
+    )
+    st.caption(
+        "In widths of the map without steering, at the strength of the slider (10 % where it is "
+        "at zero). Frame, scaling and centres are those of the plain model, so the part of a push "
+        "that all texts share is seen; centring would take it away. Control: median, low and high "
+        f"of {CONTROLS} random directions, drawn as the layer's states vary. "
+        f"{found.detail or found.how}"
+    )

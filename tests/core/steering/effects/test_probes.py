@@ -1,0 +1,189 @@
+"""Pushes followed to a map above the steered layer, and into a UMAP: preview beside exact."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from core import CoreError
+from core.activations.extraction import read_prompts
+from core.activations.prompts import encode
+from core.activations.study import layer_states
+from core.foundations import FOUNDATIONS
+from core.maps.layouts import model_layout
+from core.maps.view import ViewSpec, layer_reading, model_picture
+from core.runtime.store import Store
+from core.steering.edits import Steering, resolve
+from core.steering.effects.motion import OTHERS
+from core.steering.effects.paths import KNOTS, NeighbourMap
+from core.steering.effects.probes import (
+    FEW,
+    PROBES,
+    ProbeMap,
+    ProbeSpec,
+    kept_probes,
+    probe_rows,
+    read_probes,
+)
+from core.steering.effects.shift import shift
+from core.steering.recipes import Recipe, Term
+from tests.core.steering.steeringsets import read_by
+
+LAYER, UPTO = 0, 2
+STRENGTHS = {"care-harm": 0.3, "loyalty-betrayal": -0.15}
+
+
+@pytest.fixture(scope="module")
+def read(llama, tmp_path_factory):
+    return read_by(llama, tmp_path_factory)
+
+
+def probe_map(llama, read, view, *, others=None, **change):
+    store, study = read
+    spec = replace(ProbeSpec(LAYER, view.layer, view.pooling), **change)
+    return ProbeMap(store, study, llama, read_probes(store, study, llama, spec), view, others)
+
+
+def recipe_of(study, strengths):
+    terms = tuple(Term(axis, one) for axis, one in strengths.items())
+    spec = study.plan.spec
+    return Recipe(
+        str(study.card.spec), study.plan.model, study.items.digest, spec.template, (LAYER,), terms
+    )
+
+
+def steered_states(store, study, model, strengths, pooling, layer, positions="not first"):
+    """Return every prompt's pooled state at a layer, read anew by the steered model."""
+    edits = resolve(store, study, recipe_of(study, strengths))
+
+    def steering(mask):
+        made = Steering.of(edits, positions, mask.any(dim=1), mask.device)
+        made.aim(mask, prompt=True)
+        return made.editors
+
+    encoded = encode(model, list(study.plan.prompts), study.plan.spec.max_tokens)
+    return read_prompts(model, encoded, (pooling,), edits=steering)[layer + 1, 0]
+
+
+def placed(read, view, states):
+    """Return where prompts' states lie on a PCA or UMAP map, a row per item."""
+    store, study = read
+    known = layer_states(store, study, view.layer, view.pooling, view.scaling)
+    layout = model_layout(store, study, view.layer, view.pooling, view.scaling, view.layout).get()
+    return layout.place(known.scaler.apply(states), known.states)[study.plan.rows]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+@pytest.mark.parametrize("positions", ["not first", "all"])
+def test_settled_probes_lie_where_a_steered_reading_puts_them(llama, read, pooling, positions):
+    store, study = read
+    view = ViewSpec(UPTO, pooling)
+    made = probe_map(llama, read, view, positions=positions)
+    found = made.settled(STRENGTHS)
+    states = steered_states(store, study, llama, STRENGTHS, pooling, UPTO, positions)
+    exact = placed(read, view, states)[found.rows]
+    np.testing.assert_allclose(found.places, exact, atol=1e-3 * made.paths.width)
+    # A control that has to fail: another strength is told apart.
+    other = made.settled({**STRENGTHS, "care-harm": 0.25})
+    assert np.abs(other.places - exact).max() > 1e-2 * made.paths.width
+
+
+@pytest.mark.parametrize("method", ["pca", "axes"])
+def test_at_the_steered_layer_preview_and_exact_pass_are_the_same(llama, read, method):
+    store, study = read
+    view = ViewSpec(LAYER, method=method)
+    exact = shift(store, study, FOUNDATIONS, view)
+    made = probe_map(llama, read, view)
+    found = made.settled(STRENGTHS)
+    preview = exact.place(STRENGTHS)[found.rows]
+    np.testing.assert_allclose(preview, found.places, atol=1e-4 * exact.width)
+    fan = exact.fan.tips(0.2), made.paths.fan.tips(0.2)
+    if method == "pca":  # no matter which items: all go by one arrow
+        np.testing.assert_allclose(*fan, atol=1e-4 * exact.width)
+        assert found.most < 1e-3
+        np.testing.assert_allclose(exact.place(STRENGTHS), made.paths.place(STRENGTHS), atol=1e-3)
+    wrong = exact.place({**STRENGTHS, "care-harm": -0.3})[found.rows]
+    assert np.linalg.norm(wrong - found.places, axis=1).min() > 1e-2 * exact.width
+
+
+@pytest.mark.parametrize("method", ["pca", "umap", "axes"])
+def test_at_its_knots_the_preview_is_exact_and_between_them_the_distance_is_told(
+    llama, read, method
+):
+    made = probe_map(llama, read, ViewSpec(UPTO, method=method))
+    for knot in KNOTS:
+        assert made.settled({"fairness-cheating": knot}).most < 1e-3
+    between = made.settled({"fairness-cheating": 0.3, "care-harm": 0.3})
+    preview = made.paths.place({"fairness-cheating": 0.3, "care-harm": 0.3})[between.rows]
+    far = np.linalg.norm(preview - between.places, axis=1) / made.paths.width
+    assert between.apart == pytest.approx(np.median(far))
+    assert between.most == pytest.approx(far.max())
+    assert between.most > 1e-4
+
+
+def test_points_without_a_way_of_their_own_go_by_the_probes_mean(llama, read):
+    store, study = read
+    view = ViewSpec(UPTO)
+    paths = probe_map(llama, read, view).paths
+    plain = model_picture(store, study, view, layer_reading(store, study, view)).points
+    np.testing.assert_allclose(paths.place({}), plain, atol=1e-6)
+    moved = paths.place(STRENGTHS) - paths.points
+    rest = np.setdiff1d(np.arange(len(moved)), paths.rows)
+    np.testing.assert_allclose(moved[rest], np.tile(paths.middle(STRENGTHS), (len(rest), 1)))
+    assert np.ptp(moved[paths.rows], axis=0).max() > 0
+    assert paths.travel(STRENGTHS) > 0.01
+    assert paths.control(STRENGTHS).low > 0
+
+
+def test_other_directions_go_with_the_axes(llama, read):
+    _, study = read
+    others = recipe_of(study, {"harm": 0.2})
+    made = probe_map(llama, read, ViewSpec(UPTO), others=others)
+    found = made.settled({OTHERS: 1, "care-harm": 0.2})
+    assert found.apart < 0.2
+    assert made.settled({OTHERS: 1}).most < 1e-4
+    assert made.paths.travel({OTHERS: 1}) > 0.01
+
+
+def test_probes_are_held_out_and_the_poles_take_turns(read):
+    _, study = read
+    rows = probe_rows(study)
+    assert set(study.items.split[rows]) == {"test"}
+    assert len(np.unique(study.plan.rows[rows])) == len(rows) <= PROBES
+    first = study.labels.dimension[rows[:FEW]]
+    assert len(np.unique(first)) == FEW
+
+
+def test_a_set_that_holds_nothing_back_is_told(read):
+    _, study = read
+    all_train = SimpleNamespace(split=np.full(len(study.items), "train"))
+    with pytest.raises(CoreError, match="holds no action back"):
+        probe_rows(SimpleNamespace(items=all_train, plan=study.plan, labels=study.labels))
+
+
+def test_what_was_read_is_kept_and_damage_is_made_anew(llama, read, tmp_path):
+    _, study = read
+    store, spec = Store(tmp_path), ProbeSpec(LAYER, UPTO, "mean")
+    made = kept_probes(store, study, spec, lambda _: read_probes(read[0], study, llama, spec))
+    first = made.get()
+    np.testing.assert_array_equal(made.open().steered, first.steered)
+    assert first.steered.shape[:2] == (len(FOUNDATIONS), len(KNOTS))
+    folder = store.open("probes", made.key)
+    (folder / "probes.npz").write_bytes(b"no")
+    assert made.open() is None
+
+
+def test_in_a_umap_every_point_goes_by_its_neighbours(read):
+    store, study = read
+    view = ViewSpec(LAYER, method="umap")
+    made = NeighbourMap(store, study, FOUNDATIONS, view)
+    known = layer_states(store, study, LAYER, "mean", "raw").states
+    edits = resolve(store, study, recipe_of(study, STRENGTHS))
+    push = edits[0].norm * np.array(edits[0].strengths) @ edits[0].vectors
+    exact = placed(read, view, known + push) - placed(read, view, known)
+    found = made.settled(STRENGTHS)
+    np.testing.assert_allclose(found.places - made.paths.points, exact, atol=1e-4)
+    assert found.apart > 0
+    assert made.settled({"care-harm": 0.2}).most < 1e-5
+    assert len(found.rows) == len(study.items)
