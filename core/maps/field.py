@@ -43,7 +43,7 @@ ARROW_STEP: Final = 4
 _WIDER: Final = 2.62
 #: Middle of the texts in reach, and their least spread, in bandwidths: fully surrounded places
 #: have 0 and 0.35.
-_OFF_CENTRE: Final = 0.5
+_OFF_CENTRE: Final = 0.3
 _LEAST_SPREAD: Final = 0.1
 _CELLS_AT_ONCE: Final = 2**21
 
@@ -80,7 +80,7 @@ class Agreement(NamedTuple):
 class Drawn(NamedTuple):
     """One field as it is drawn."""
 
-    values: NDArray[np.float64]
+    heights: NDArray[np.float64]
     """Percentile in [0, 1], shape ``(rows, columns)``; NaN where the support is not enough."""
 
     arrows: NDArray[np.float64]
@@ -109,10 +109,10 @@ class Field:
     shuffled: dict[Side, Drawn]
     """The same under the first shuffle of the labels."""
 
-    values: Agreement
+    correlation: Agreement
     """Correlation of the two fields over the supported places of actions."""
 
-    directions: Agreement
+    cosine: Agreement
     """Mean cosine of their slopes there."""
 
     bandwidth: float
@@ -183,16 +183,16 @@ def field_of(
         _agreements(*(smooth(graded.points, over, reach, value, weight) for value in pair))
         for pair, weight in ((own, None), (drawn, weights), (shuffled, None), (moved, None))
     ]
-    values, directions = (_agreement(*(one[number] for one in figures)) for number in range(2))
-    x, y = _grid(graded.points, reach)
+    correlation, cosine = (_agreement(*(one[number] for one in figures)) for number in range(2))
+    x, y = _grid(graded.points)
     return Field(
         pole,
         x,
         y,
         _drawn(graded, (own[0][0], own[1][0]), x, y, reach),
         _drawn(graded, (shuffled[0][0], shuffled[1][0]), x, y, reach),
-        values,
-        directions,
+        correlation,
+        cosine,
         reach,
         texts,
         float(at.mean()),
@@ -445,10 +445,10 @@ def _agreement(
 
 
 def _grid(
-    points: NDArray[np.floating], reach: float
+    points: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return columns and rows of square cells over all points."""
-    low, high = points.min(axis=0) - reach / 2, points.max(axis=0) + reach / 2
+    low, high = points.min(axis=0), points.max(axis=0)
     cell = float((high - low).max()) / CELLS
     x, y = (low[axis] + cell * np.arange((high - low)[axis] // cell + 2) for axis in (0, 1))
     return x, y

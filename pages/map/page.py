@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.layers import layer_name
 from core.maps import view as maps_view
-from pages.map import details, findings, results, search, sentence
+from pages.map import details, field, findings, results, search, sentence
 from pages.shared import (
     bench,
     controls,
@@ -57,6 +57,7 @@ with opened_study(
             charts.append(maps.draw("model", title, picture, look, star))
     st.caption(_FLAT if spec.dims == 2 else _DEEP)
     if study is not None and seen is not None:
+        field.show(study, spec, look)
         findings.show(results.findings(study, spec))
         if placed is not None:
             sentence.panel(study, placed, spec)

@@ -16,7 +16,7 @@ from core.dataset.labels import labels_of, typical_members
 from core.maps import plots as maps_plots
 from core.maps import scene as maps_scene
 from core.maps.landmarks import landmarks
-from core.maps.scene import Arrows, Scene
+from core.maps.scene import Arrows, Line, Scene
 from core.maps.view import Colouring, Picture
 from pages.shared import selection
 from pages.shared.atlas import component
@@ -64,6 +64,8 @@ def draw(
     *,
     limits: Sequence[tuple[float, float]] | None = None,
     arrows: Sequence[Arrows] = (),
+    lines: Sequence[Line] = (),
+    names: bool = True,
     told: str = "",
 ) -> Callable[[], Any]:
     """Draw one map with its title and how far to trust it.
@@ -76,6 +78,8 @@ def draw(
         own: Place of a sentence of one's own, shape ``(dims,)``.
         limits: Least and largest x, and y, of maps that share a scale.
         arrows: On top of the points of a flat map.
+        lines: Contours of a flat map.
+        names: Whether the poles are named on a flat map.
         told: Said after the trust line.
 
     Returns:
@@ -107,7 +111,8 @@ def draw(
             own=own,
             limits=limits,
             arrows=arrows,
-            centres=landmarks(picture.points, look.members),
+            lines=lines,
+            centres=landmarks(picture.points, look.members) if names else None,
         )
         component.draw(
             f"chart-{side}",

@@ -96,25 +96,25 @@ def test_many_centres_at_once_are_the_centres_of_the_geometry():
 
 def test_a_gradient_that_both_have_is_found_beyond_shuffled_labels():
     found = field_of(*made(strength=1.5), "virtue")
-    for one in (found.values, found.directions):
+    for one in (found.correlation, found.cosine):
         assert one.observed.low <= one.observed.value <= one.observed.high
         assert one.observed.value > 0.8
         assert one.observed.low > one.shuffled.high
     assert found.texts == 400
     drawn = found.drawn["people"]
-    assert drawn.values.shape == (len(found.y), len(found.x))
-    assert np.isnan(drawn.values).any()
-    np.testing.assert_array_equal(np.isnan(drawn.values), np.isnan(found.drawn["model"].values))
+    assert drawn.heights.shape == (len(found.y), len(found.x))
+    assert np.isnan(drawn.heights).any()
+    np.testing.assert_array_equal(np.isnan(drawn.heights), np.isnan(found.drawn["model"].heights))
     assert drawn.slopes[:, 0].mean() > 0.05 > abs(found.shuffled["people"].slopes[:, 0].mean())
 
 
 def test_labels_that_say_nothing_do_not_agree():
     found = field_of(*made(strength=0.0), "virtue")
-    for one in (found.values, found.directions):
+    for one in (found.correlation, found.cosine):
         assert not one.beyond
         assert one.observed.low < one.shuffled.high
-    flat = np.nanstd(found.shuffled["people"].values)
-    assert flat < np.nanstd(field_of(*made(strength=1.5), "virtue").drawn["people"].values)
+    flat = np.nanstd(found.shuffled["people"].heights)
+    assert flat < np.nanstd(field_of(*made(strength=1.5), "virtue").drawn["people"].heights)
 
 
 def test_shuffled_labels_of_a_real_gradient_do_not_agree_either():
@@ -128,14 +128,14 @@ def test_shuffled_labels_of_a_real_gradient_do_not_agree_either():
     close = closeness(states, members, mixed.group)
     seen = LayerCloseness(close, typicality(close, mixed))
     found = field_of(points, states, seen, mixed, members, "virtue")
-    assert not found.values.beyond
-    assert not found.directions.beyond
+    assert not found.correlation.beyond
+    assert not found.cosine.beyond
 
 
 def test_a_turned_map_gives_the_same_figures_and_turned_slopes():
     points, *rest = made(strength=1.0)
     one, other = field_of(points, *rest, "virtue"), field_of(points @ TURN, *rest, "virtue")
-    for first, second in ((one.values, other.values), (one.directions, other.directions)):
+    for first, second in ((one.correlation, other.correlation), (one.cosine, other.cosine)):
         np.testing.assert_allclose(np.array(first), np.array(second), atol=1e-6)
     assert other.supported == one.supported
     places = points[:30]
@@ -147,8 +147,8 @@ def test_a_turned_map_gives_the_same_figures_and_turned_slopes():
 
 def test_it_has_the_same_bytes_each_time():
     one, other = field_of(*made(), "virtue"), field_of(*made(), "virtue")
-    assert one.values == other.values
-    np.testing.assert_array_equal(one.shuffled["model"].values, other.shuffled["model"].values)
+    assert one.correlation == other.correlation
+    np.testing.assert_array_equal(one.shuffled["model"].heights, other.shuffled["model"].heights)
 
 
 def test_items_without_a_place_or_of_the_other_pole_are_left_out():

@@ -341,3 +341,33 @@ def test_a_reading_that_fails_says_why_and_can_be_tried_again(
     app.run()
     assert complaints(app) == []
     assert "chart-model" in keys(app)
+
+
+@pytest.mark.parametrize("method", ["pca", "axes"])
+def test_fields_of_typicality_lie_over_the_layers_map(open_map, few, complaints, method):
+    app = open_map(method=method)
+    assert "chart-field-people" not in maps(app)
+    app.segmented_control(key="field").set_value("vice").run()
+    assert app.query_params["field"] == "vice"
+    assert complaints(app) == []
+    shown = maps(app)
+    for side in ("people", "model"):
+        one = shown[f"chart-field-{side}"]
+        kept = np.isfinite(one["places"]).all(axis=1)
+        whole = shown["chart-model"]["places"]
+        assert one["places"][kept].tolist() == whole[kept].tolist()
+        assert kept.tolist() == (few.pole == "vice").tolist()
+        assert one["lines"]
+        assert one["arrows"]
+    before = shown["chart-field-people"]["lines"]
+    app.toggle(key="mixed").set_value(True).run()
+    assert app.query_params["mixed"] == "1"
+    assert maps(app)["chart-field-people"]["lines"] != before
+    table = next(one.value for one in app.dataframe if "shuffled low" in one.value.columns)
+    assert len(table) == 2
+    assert "controls" in words(app) or "shuffled labels" in words(app)
+
+
+def test_a_field_is_flat(open_map, complaints):
+    app = open_map(field="virtue", dims="3")
+    assert any("flat maps only" in one for one in complaints(app))
