@@ -5,8 +5,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.comparison.differences import Difference, most_different
+from core.comparison.joint_maps import SharedMap
 from core.comparison.pairs import Comparison, SideMap
 from core.comparison.profiles import Profile
 from core.comparison.sides import LETTERS, Side, depth_of
@@ -14,9 +16,12 @@ from core.diagnosis.diagnosis import Diagnosis
 from core.diagnosis.templates import Phrasing
 from core.foundations import FOUNDATIONS
 from core.layers import EMBEDDING, layer_name
+from core.maps.displacement import displacement
 from core.maps.joint import Joint
+from core.maps.scene import Arrows
 from core.maps.view import Colouring
 from core.measures.result import TESTS, Test
+from core.palette import CONTROL
 from core.statistics.bootstrap import Estimate
 from core.wording import interval, number
 
@@ -40,6 +45,8 @@ VERDICTS: Final = {
     "noise": "no difference beyond noise",
     "nothing": "not computable",
 }
+#: Items of a joint map that are joined by an arrow: more are a haystack.
+MOST_ARROWS: Final = 80
 _WORDS: Final = {2: "two", 3: "three"}
 #: Short names of the tests, as in a list.
 NAMES: Final[dict[Test, str]] = {
@@ -178,6 +185,17 @@ def joint_sentence(joint: Joint, name: str = "B") -> str:
         f"within {number(joint.typical)} of themselves, in typical distances of different actions "
         f"(paired at random {number(joint.random)})."
     )
+
+
+def joint_arrows(made: SharedMap, chosen: NDArray[np.bool_]) -> Arrows:
+    """Return arrows from A's place of an item to B's: of the chosen items, else the furthest."""
+    far = displacement(made.second, made.first)
+    known = np.isfinite(far)
+    if (known & chosen).any():
+        known &= chosen
+    rows = np.flatnonzero(known)
+    rows = np.sort(rows[np.argsort(-far[rows], kind="stable")][:MOST_ARROWS])
+    return Arrows(made.first[rows], made.second[rows], CONTROL, "Moves", rows)
 
 
 def joint_table(joint: Joint, name: str = "B") -> pd.DataFrame:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.maps import view as maps_view
 from pages.compare import choice as compare_choice
-from pages.compare import files, headline, items, layers, maps, run, tests, texts
+from pages.compare import files, headline, items, joint, layers, maps, run, tests, texts
 from pages.shared import bench, frame
 from pages.shared.opening import opened_study
 
@@ -22,6 +22,8 @@ with opened_study(
             headline.show(found, choice)
             with st.container(key="maps"):
                 drawn = maps.show(set_name, found, choice)
+            with frame.told():
+                joint.show(set_name, found, choice)
             charts = tests.show(found, choice)
             further = layers.show(found)
             table = items.show(found)

@@ -16,7 +16,7 @@ from core.dataset.labels import labels_of, typical_members
 from core.maps import plots as maps_plots
 from core.maps import scene as maps_scene
 from core.maps.landmarks import landmarks
-from core.maps.scene import Arrows, Line, Scene
+from core.maps.scene import Arrows, Frames, Line, Scene
 from core.maps.view import Colouring, Picture
 from pages.shared import selection
 from pages.shared.atlas import component
@@ -66,6 +66,7 @@ def draw(
     arrows: Sequence[Arrows] = (),
     lines: Sequence[Line] = (),
     names: bool = True,
+    frames: Frames | None = None,
     told: str = "",
 ) -> Callable[[], Any]:
     """Draw one map with its title and how far to trust it.
@@ -80,6 +81,7 @@ def draw(
         arrows: On top of the points of a flat map.
         lines: Contours of a flat map.
         names: Whether the poles are named on a flat map.
+        frames: Places between which a flat map moves.
         told: Said after the trust line.
 
     Returns:
@@ -112,6 +114,7 @@ def draw(
             limits=limits,
             arrows=arrows,
             lines=lines,
+            frames=frames,
             centres=landmarks(picture.points, look.members) if names else None,
         )
         component.draw(

@@ -5,7 +5,7 @@ import pytest
 
 from core.comparison.joint_maps import shared_map
 from core.comparison.sides import Side
-from core.comparison.view import joint_sentence, joint_table
+from core.comparison.view import MOST_ARROWS, joint_arrows, joint_sentence, joint_table
 from core.maps.projection import LayoutSpec
 from tests.core.comparison.comparesets import WIDTH, made_study, noise, planted, set_of, worded_rows
 
@@ -70,3 +70,17 @@ def test_it_is_told_in_a_sentence_and_as_a_table_beside_its_controls(store, item
         "trustworthiness of B's half",
     ]
     assert (table["paired at random"] < 1.5).all()
+
+
+def test_arrows_lead_from_a_to_b_for_the_chosen_or_the_furthest(store, items, first):
+    other = Side(made_study(store, items, noise, name="noise", width=9), 1, "mean")
+    made = shared_map(store, first, other, "standardised", SPEC).get()
+    nothing = np.zeros(len(items), bool)
+    arrows = joint_arrows(made, nothing)
+    far = np.linalg.norm(made.second - made.first, axis=1)
+    assert len(arrows.rows) == MOST_ARROWS
+    assert far[arrows.rows].min() >= np.delete(far, arrows.rows).max()
+    np.testing.assert_array_equal(arrows.end, made.second[arrows.rows])
+    chosen = nothing.copy()
+    chosen[[4, 9]] = True
+    assert joint_arrows(made, chosen).rows.tolist() == [4, 9]

@@ -210,6 +210,25 @@ def test_a_selection_greys_the_rest_on_every_map_and_fills_the_table(open_compar
     assert len(table(app, "shared_neighbours")) > 5
 
 
+def test_two_models_lie_on_one_map_with_a_slider_and_random_pairs(open_compared, work, complaints):
+    app = open_compared()
+    assert "chart-joint" not in maps(app)
+    app.segmented_control(key="joint").set_value("B").run()
+    assert app.query_params["joint"] == "B"
+    for job in work.runner.jobs():
+        job.wait(WITHIN)
+    app.run()
+    assert complaints(app) == []
+    one = maps(app)["chart-joint"]
+    assert (one["frames"]["names"], one["frames"]["slides"]) == (["A", "B"], True)
+    (arrows,) = one["arrows"]
+    start = numbers(arrows["start"], "<f4").reshape(-1, 2)
+    assert start == pytest.approx(one["places"][arrows["rows"]])
+    assert "paired at random" in words(app)
+    figures = table(app, "paired at random").set_index("figure")["value"]
+    assert 0 < figures["alignment of the states"] < 1
+
+
 @pytest.mark.parametrize(
     ("b", "said"),
     [
