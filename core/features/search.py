@@ -13,6 +13,7 @@ from core import CoreError
 from core.activations.study import Study
 from core.features.feature_activations import FeatureActivations
 from core.features.logit_lens import LogitLens
+from core.sae.latent_names import LatentNames
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -98,6 +99,35 @@ def by_promoted(lens: LogitLens, query: str) -> NDArray[np.int64]:
     order = np.argsort(-strength, kind="stable")[:MOST]
     found: NDArray[np.int64] = lens.latents[order[np.isfinite(strength[order])]]
     return found
+
+
+def latent_named(names: LatentNames, n_latents: int, query: str) -> int:
+    """Return the latent with a number, or whose name holds some words, whatever their case.
+
+    Raises:
+        CoreError: There is none, or there are several; some of these are told.
+    """
+    text = " ".join(query.split())
+    if text.isascii() and text.isdigit():
+        if int(text) < n_latents:
+            return int(text)
+        raise CoreError(f"{text[:20]!r} is no latent. Type 0 to {n_latents - 1:,}.")
+    wanted = text.casefold()
+    known = sorted({*names.given, *names.promoted})
+    found = [one for one in known if wanted and wanted in names.of(one).casefold()]
+    exact = [one for one in found if names.of(one).casefold() == wanted]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if not known:
+        raise CoreError(
+            "No latent has a name yet: look up their words on the Features page, give one a name "
+            "there, or type its number."
+        )
+    some = ", ".join(f"{one} ({names.of(one)})" for one in found[:5])
+    raise CoreError(
+        f"{len(found) or 'No'} latents have names with {text[:40]!r}"
+        + (f": {some}{', …' if len(found) > 5 else ''}. Type a number." if found else ".")
+    )
 
 
 def _checked(query: str) -> str:

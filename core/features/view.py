@@ -7,12 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core import CoreError
+from core.activations.study import Study
 from core.features.comparisons import CHANCE, STATISTICS, Statistic
 from core.features.dashboard import Dashboard
+from core.features.feature_activations import FeatureActivations
 from core.features.kinds import MORAL, RELATED, Shown
 from core.features.paper_latents import paper_strict, paper_types
 from core.features.scores import LatentScores, counts
 from core.foundations import DIMENSIONS, FOUNDATIONS, Dimension
+from core.maps.view import Colouring
 from core.sae.latent_names import LatentNames
 
 if TYPE_CHECKING:
@@ -110,6 +114,27 @@ def latents(
         table = table[keep]
     by = table["membership test"].fillna(table["membership"]).fillna(-1)
     return table.iloc[np.argsort(-by.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def latent_colouring(
+    study: Study, codes: FeatureActivations, latent: int, name: str = ""
+) -> Colouring:
+    """Return a latent's activation as the colour of items: the strongest over a text's tokens.
+
+    The scale ends at the 98th percentile of the texts on which it is on.
+
+    Raises:
+        CoreError: It is on for no text.
+    """
+    peaks = np.zeros(codes.n_prompts)
+    np.maximum.at(peaks, codes.prompt, codes.of(latent))
+    on = peaks[peaks > 0]
+    if not len(on):
+        raise CoreError(
+            f"Latent {latent} is on for no text of {study.items.provenance.name}. Choose another."
+        )
+    title = f"Latent {latent} · {name}" if name else f"Latent {latent}"
+    return Colouring(title, peaks[study.plan.rows], span=(0.0, float(np.quantile(on, 0.98))))
 
 
 def why(scores: LatentScores, latent: int) -> str:

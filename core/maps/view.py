@@ -21,7 +21,17 @@ from core.runtime.store import Store
 from core.statistics.scaling import Scaling
 
 MapMethod = Literal["pca", "umap", "axes"]
-Colour = Literal["foundation", "pole", "grade", "typicality", "residual", "split", "length"]
+Colour = Literal[
+    "foundation",
+    "pole",
+    "grade",
+    "typicality",
+    "residual",
+    "split",
+    "length",
+    "latent",
+    "moved",
+]
 
 COLOURS: Final[dict[Colour, str]] = {
     "foundation": "Foundation",
@@ -31,6 +41,11 @@ COLOURS: Final[dict[Colour, str]] = {
     "residual": "Residual (people − model)",
     "split": "Split",
     "length": "Length in words",
+}
+#: Colourings that ask for more than a layer: a latent, or strengths of steering.
+ASKING: Final[dict[Colour, str]] = {
+    "latent": "A latent of a dictionary",
+    "moved": "Moved by steering",
 }
 #: A map of more items is a smear, and its exact neighbours would take hours.
 MOST_ITEMS: Final = 20_000
@@ -163,9 +178,10 @@ def colouring(items: Items, colour: Colour, seen: LayerCloseness | None) -> Colo
     Args:
         items: The items.
         colour: Which.
-        seen: The layer's reading; needed by ``MODEL_COLOURS``, which are NaN without it.
+        seen: The layer's reading; needed by ``MODEL_COLOURS``, which are NaN without it, as those
+            of ``ASKING`` are until they are told what.
     """
-    title = COLOURS[colour]
+    title = {**COLOURS, **ASKING}[colour]
     if colour == "foundation":
         names = np.array(FOUNDATIONS)[items.foundation]
         return Colouring(title, names, cast("dict[str, str]", FOUNDATION_COLOURS))
@@ -178,7 +194,7 @@ def colouring(items: Items, colour: Colour, seen: LayerCloseness | None) -> Colo
     if colour == "length":
         words = items.table["words"].to_numpy().astype(float)
         return Colouring(title, words, span=(float(words.min()), float(words.max())))
-    if seen is None:
+    if seen is None or colour in ASKING:
         return Colouring(title, np.full(len(items), np.nan))
     if colour == "typicality":
         return Colouring(title, seen.typicality.model)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.layers import layer_name
 from core.maps import view as maps_view
-from pages.map import details, field, findings, results, search, sentence
+from pages.map import details, field, findings, paint, results, search, sentence
 from pages.shared import (
     bench,
     controls,
@@ -38,7 +38,7 @@ with opened_study(
     look = maps.Look(
         items,
         pictures.facts(set_name, study if seen else None, spec),
-        maps_view.colouring(items, colour, seen),
+        paint.of(items, study, spec, colour, seen),
         selection.chosen(items),
         marked,
     )

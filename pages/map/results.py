@@ -1,12 +1,18 @@
 """What the map page keeps between reruns."""
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from core.activations.study import Study
 from core.diagnosis.evidence import Finding, evidence
+from core.foundations import Foundation
 from core.maps.field import Field, Pole
 from core.maps.field_view import layer_field
 from core.maps.view import ViewSpec
+from core.sae.dictionary import Dictionary
+from core.sae.shelf import Shelved
+from core.steering.effects.shift import displaced
 from pages.shared import pictures
 from pages.shared.bench import NAMES, workbench
 
@@ -22,3 +28,17 @@ def field(study: Study, spec: ViewSpec, pole: Pole) -> Field:
     """Return the fields of a pole over a layer's map."""
     picture, seen = pictures.model_picture(study, spec), pictures.closeness(study, spec)
     return layer_field(workbench().store, study, spec, picture, seen, pole)
+
+
+@st.cache_resource(show_spinner="Opening the dictionary …", max_entries=4, hash_funcs=NAMES)
+def dictionary(shelved: Shelved) -> Dictionary:
+    """Return a dictionary of the shelf, loaded once."""
+    return shelved.load()
+
+
+@st.cache_resource(show_spinner="Seeing where the points go …", max_entries=32, hash_funcs=NAMES)
+def moved(
+    study: Study, spec: ViewSpec, strengths: tuple[tuple[Foundation, float], ...]
+) -> NDArray[np.float64]:
+    """Return how far steering moves each item's point, in widths of the map."""
+    return displaced(workbench().store, study, spec, dict(strengths))

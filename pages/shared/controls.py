@@ -8,7 +8,7 @@ from core.activations.prompts import Pooling
 from core.activations.study import Study
 from core.layers import EMBEDDING, layer_name
 from core.maps.placing import AXES
-from core.maps.view import COLOURS, Colour, MapMethod, ViewSpec
+from core.maps.view import ASKING, COLOURS, Colour, MapMethod, ViewSpec
 from core.models.states_check import first_token_told
 from core.statistics.scaling import Scaling
 from pages.shared.address import bound
@@ -29,6 +29,7 @@ _SCALINGS: dict[Scaling, str] = {
     "top-removed": "Top components removed",
     "whitened": "Whitened",
 }
+_COLOURS: dict[Colour, str] = {**COLOURS, **ASKING}
 _FIRST: Pooling = "mean"
 
 
@@ -57,10 +58,10 @@ def map_controls(bar: Any, study: Study | None) -> tuple[ViewSpec, Colour]:
     )
     colour = bar.selectbox(
         "Colour",
-        list(COLOURS),
-        format_func=lambda one: COLOURS[one],
+        list(_COLOURS),
+        format_func=_COLOURS.__getitem__,
         width=170,
-        **bound("colour", "foundation", list(COLOURS)),
+        **bound("colour", "foundation", list(_COLOURS)),
     )
     with bar.popover("More", icon=":material/settings:"):
         dims = st.segmented_control(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.activations.prompts import Pooling
 from core.activations.study import Study, layer_states
-from core.foundations import DIMENSIONS, FOUNDATIONS
+from core.foundations import DIMENSIONS, FOUNDATIONS, Foundation
 from core.maps.layouts import model_layout
 from core.maps.view import ViewSpec, layer_reading, model_picture
 from core.runtime.store import Store
@@ -31,6 +31,8 @@ from core.steering.recipes import Recipe
 
 #: Lengths at which the fan's bent ways are worked out, in residual norms.
 _LENGTHS: Final = np.array([0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0])
+#: States that UMAP places at once: each is held against all others.
+_PLACED_AT_ONCE: Final = 1024
 
 
 class Bend(NamedTuple):
@@ -167,6 +169,54 @@ def _bent_fan(points: NDArray[np.float64], along: NDArray[np.float64], bend: Ben
         for one in every
     ]
     return Fan(_LENGTHS, np.array(ways))
+
+
+def displaced(
+    store: Store, study: Study, spec: ViewSpec, strengths: Mapping[Foundation, float]
+) -> NDArray[np.float64]:
+    """Return how far steering at a map's layer moves each item's point, in widths of the map.
+
+    On PCA all move alike, on moral axes exactly as ``Shift`` says. UMAP places the steered states
+    by their neighbours among the plain ones; the way is that from where it so places the plain
+    state, so that the error of placing does not count as movement.
+
+    Args:
+        store: Where the states lie.
+        study: Items and model.
+        spec: The map.
+        strengths: Of the foundations' axes, in residual norms.
+
+    Returns:
+        Shape ``(n,)``; NaN where a point has no place.
+
+    Raises:
+        CoreError: As ``shift``.
+    """
+    axes = [axis for axis, strength in strengths.items() if strength]
+    if spec.method != "umap":
+        found = shift(store, study, axes, spec)
+        way = found.place({axis: strengths[axis] for axis in axes}) - found.points
+        return np.asarray(np.linalg.norm(way, axis=1) / found.width)
+    if spec.pooling == "mean_all":
+        raise CoreError(
+            "The first token is not steered, so a mean that holds it moves less than the others. "
+            "Choose the mean without the first token, or the last token."
+        )
+    states, scaler = layer_states(store, study, spec.layer, spec.pooling, spec.scaling)
+    norm = residual_norm(store, study, spec.layer)
+    vectors = [
+        strengths[axis] * moral_direction(store, study, axis, spec.layer).vector for axis in axes
+    ]
+    push = scaler.moves(norm * np.sum(vectors, axis=0, dtype=np.float64)[None])
+    layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout).get()
+    ways: NDArray[np.float64] = np.vstack(
+        [
+            layout.place(some + push, states) - layout.place(some, states)
+            for some in np.array_split(states, len(states) // _PLACED_AT_ONCE + 1)
+        ]
+    )
+    width = float(np.ptp(layout.points, axis=0).max())
+    return np.asarray(np.linalg.norm(ways[study.plan.rows], axis=1) / width)
 
 
 def pushes_of(

@@ -9,7 +9,9 @@ from scipy.sparse import csc_array
 from core import CoreError
 from core.features.feature_activations import FeatureActivations
 from core.features.logit_lens import LogitLens
-from core.features.search import by_promoted, by_text, by_token
+from core.features.search import by_promoted, by_text, by_token, latent_named
+from core.features.view import latent_colouring
+from core.sae.latent_names import LatentNames
 
 PROMPTS = ("Helping a friend", "Robbing a friend", "Robbing a bank", "Reading")
 
@@ -73,3 +75,40 @@ def test_what_is_not_there_is_said(codes):
         by_token(codes, "  ")
     with pytest.raises(CoreError, match="at most 200"):
         by_text(codes, STUDY, "x" * 201)
+
+
+NAMES = LatentNames({2: "Theft"}, {2: "steal", 5: "theft, rob", 7: "kind"})
+
+
+@pytest.mark.parametrize(
+    ("query", "latent"), [("7", 7), (" KIND ", 7), ("rob", 5), ("theft", 2), ("0", 0)]
+)
+def test_a_latent_is_named_by_number_or_by_what_it_is_called(query, latent):
+    assert latent_named(NAMES, 8, query) == latent
+
+
+@pytest.mark.parametrize(
+    ("names", "query", "said"),
+    [
+        (NAMES, "8", "Type 0 to 7"),
+        (NAMES, "the", r"2 latents have names with 'the': 2 \(Theft\), 5 \(theft, rob\)"),
+        (NAMES, "bank", "No latents have names with 'bank'"),
+        (LatentNames({}, {}), "bank", "No latent has a name yet"),
+    ],
+)
+def test_a_latent_that_cannot_be_told_says_what_to_do(names, query, said):
+    with pytest.raises(CoreError, match=said):
+        latent_named(names, 8, query)
+
+
+def test_a_latent_colours_items_by_its_strongest_token(codes):
+    study = SimpleNamespace(
+        plan=SimpleNamespace(rows=np.array([0, 1, 1, 2, 3])),
+        items=SimpleNamespace(provenance=SimpleNamespace(name="made")),
+    )
+    colours = latent_colouring(study, codes, 0, "theft")
+    assert colours.title == "Latent 0 · theft"
+    assert colours.data.tolist() == [0, 2, 2, 2, 0]
+    assert colours.span == (0, 2)
+    with pytest.raises(CoreError, match="Latent 3 is on for no text of made"):
+        latent_colouring(study, codes, 3)

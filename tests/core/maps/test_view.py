@@ -15,7 +15,7 @@ from core.layers import EMBEDDING
 from core.maps import view as maps_view
 from core.maps.layouts import model_layout
 from core.maps.placing import AXES, LayerCloseness, Placed, axis_values, layer_closeness
-from core.maps.view import COLOURS, MODEL_COLOURS, ViewSpec
+from core.maps.view import ASKING, COLOURS, MODEL_COLOURS, ViewSpec
 from core.measures.geometry import Typicality
 from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
 from tests.core.models.madecards import made_card
@@ -153,6 +153,13 @@ def test_every_colouring_has_a_value_per_item_inside_its_range(items, seen, colo
         values = colours.data[~np.isnan(colours.data)]
         assert len(values)
         assert colours.span[0] <= values.min() <= values.max() <= colours.span[1]
+
+
+@pytest.mark.parametrize("colour", list(ASKING))
+def test_a_colouring_that_asks_for_more_is_empty_until_it_is_told(items, seen, colour):
+    colours = maps_view.colouring(items, colour, seen)
+    assert colours.title == ASKING[colour]
+    assert np.isnan(colours.data).all()
 
 
 def test_categories_are_those_of_the_palette_in_its_order(items):

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from core.activations import extraction
+from core.models.open_models import describe
+from core.models.spec import ModelSpec
 from core.runtime.selections import save_selection
+from core.sae.shelf import keep_dictionary
 from core.statistics.scaling import Scaling
 from pages.shared import selection
+from tests.core.sae.saesets import made_dictionary
 from tests.pages.atlases import maps, mounted
 
 COLOURS = ["foundation", "pole", "grade", "typicality", "residual", "split", "length"]
@@ -371,3 +375,41 @@ def test_fields_of_typicality_lie_over_the_layers_map(open_map, few, complaints,
 def test_a_field_is_flat(open_map, complaints):
     app = open_map(field="virtue", dims="3")
     assert any("flat maps only" in one for one in complaints(app))
+
+
+def test_a_latent_colours_the_map_from_the_address(open_map, work, model_text, complaints):
+    app = open_map(colour="latent", lit="7")
+    assert any("no dictionary" in one for one in complaints(app))
+    keep_dictionary(
+        work.store,
+        made_dictionary(n_latents=48, k=6),
+        describe(ModelSpec.parse(model_text), work.store),
+    )
+    app.run()
+    assert complaints(app) == []
+    button(app, "Take the texts apart").click().run()
+    for job in work.runner.jobs():
+        job.wait(60)
+    app.run().run()
+    assert complaints(app) == []
+    title = maps(app)["chart-model"]["legend"]["title"]
+    assert title == "Latent 7"
+    before = drawn(app)
+    app.text_input(key="lit").set_value("8").run()
+    assert complaints(app) == []
+    assert app.query_params["lit"] == "8"
+    assert drawn(app) != before
+    app.text_input(key="lit").set_value("theft").run()
+    assert any("No latent has a name yet" in one for one in complaints(app))
+
+
+def test_the_way_under_steering_colours_the_map_from_the_address(open_map, complaints):
+    app = open_map(colour="moved", method="axes")
+    assert complaints(app) == []
+    assert "sliders of the Steer page are at zero" in words(app)
+    app = open_map(**{"colour": "moved", "method": "axes", "care-harm": "20"})
+    assert complaints(app) == []
+    assert "care-harm +20%" in words(app)
+    one = maps(app)["chart-model"]
+    assert one["legend"]["title"] == "Moved, in map widths"
+    assert len(set(one["category"].tolist())) > 5

@@ -16,7 +16,7 @@ from core.maps.view import ViewSpec, layer_reading, model_picture
 from core.measures.geometry import closeness
 from core.steering.edits import Steering, residual_norm, resolve
 from core.steering.effects.motion import CONTROLS, OTHERS, between
-from core.steering.effects.shift import control_vectors, shift
+from core.steering.effects.shift import control_vectors, displaced, shift
 from core.steering.recipes import Recipe, Term
 from tests.core.steering.steeringsets import read_by
 
@@ -173,3 +173,24 @@ def test_maps_that_do_not_move_so_are_refused(read):
     ):
         with pytest.raises(CoreError, match="Choose one of these"):
             shift(store, study, FOUNDATIONS, spec)
+
+
+@pytest.mark.parametrize("method", ["pca", "axes"])
+def test_displacement_is_the_way_of_each_point_in_map_widths(read, method):
+    store, study = read
+    spec = ViewSpec(LAYER, method=method)
+    far = displaced(store, study, spec, STRENGTHS)
+    found = shift(store, study, FOUNDATIONS, spec)
+    way = np.linalg.norm(found.place(STRENGTHS) - found.points, axis=1) / found.width
+    np.testing.assert_allclose(far, way, atol=1e-9)
+    assert (np.ptp(far) < 1e-6) == (method == "pca")  # there all points move by one arrow
+
+
+def test_displacement_on_umap_grows_with_the_push_and_ignores_the_error_of_placing(read):
+    store, study = read
+    spec = ViewSpec(LAYER, method="umap")
+    near, far = (displaced(store, study, spec, {"care-harm": one}) for one in (1e-6, 0.5))
+    assert near.shape == (len(study.items),)
+    assert near.max() < 1e-3 < np.median(far)
+    with pytest.raises(CoreError, match="first token is not steered"):
+        displaced(store, study, replace(spec, pooling="mean_all"), STRENGTHS)
