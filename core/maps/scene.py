@@ -83,6 +83,22 @@ class Arrows(NamedTuple):
     """The frame at which alone they are seen; None: always."""
 
 
+class Curve(NamedTuple):
+    """A figure at each frame, beside its control."""
+
+    title: str
+    """What it is."""
+
+    value: NDArray[np.floating]
+    """Shape ``(m,)``; NaN where there is none."""
+
+    interval: NDArray[np.floating]
+    """Ends of its 95 % interval, shape ``(m, 2)``."""
+
+    chance: NDArray[np.floating]
+    """Ends of the 95 % band of shuffled labels, shape ``(m, 2)``."""
+
+
 class Frames(NamedTuple):
     """Further places of the same items, in the same coordinates."""
 
@@ -100,6 +116,9 @@ class Frames(NamedTuple):
 
     centres: Sequence[Landmarks] = ()
     """Of each frame, the ten poles' middles; none: they are not shown while it moves."""
+
+    curve: Curve | None = None
+    """What is drawn beneath, with a cursor that moves with the frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +139,9 @@ class Scene:
 
     marked: NDArray[np.bool_] | None = None
     """Items to ring."""
+
+    point: int | None = None
+    """The item that was clicked: it is marked."""
 
     own: NDArray[np.floating] | None = None
     """Place of a sentence of one's own, shape ``(2,)``."""
@@ -151,6 +173,7 @@ def scene_data(scene: Scene) -> dict[str, Any]:
         "colours": colours,
         "chosen": [] if scene.chosen is None else rows[scene.chosen].tolist(),
         "marked": [] if scene.marked is None else rows[scene.marked].tolist(),
+        "point": scene.point,
         "own": None if scene.own is None else [float(one) for one in scene.own],
         "axes": None if scene.picture.axes is None else list(scene.picture.axes),
         "limits": None if scene.limits is None else [list(one) for one in scene.limits],
@@ -166,6 +189,7 @@ def scene_data(scene: Scene) -> dict[str, Any]:
             "at": frames.at,
             "slides": frames.slides,
             "centres": [_middles(one) for one in frames.centres],
+            "curve": None if frames.curve is None else _curve(frames.curve),
         }
     return data
 
@@ -238,6 +262,11 @@ def _steps(colours: Colouring) -> list[str]:
 def _middles(found: Landmarks) -> str:
     """Five numbers for each pole: its place, and its ellipse."""
     return encoded(np.hstack([found.place, found.shape]), "<f4")
+
+
+def _curve(curve: Curve) -> dict[str, str]:
+    numbers = np.column_stack([curve.value, curve.interval, curve.chance])
+    return {"title": curve.title, "numbers": encoded(numbers, "<f4")}
 
 
 def _line(line: Line) -> dict[str, Any]:

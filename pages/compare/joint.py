@@ -67,6 +67,7 @@ def _drawn(set_name: str, found: Found, made: SharedMap, letter: str) -> None:
         f"A · {names[0]} ↔ {letter} · {other}",
         Picture(made.first, made.joint.pair.trust[0], float("nan"), None),
         look,
+        subtitle=f"{letter} turned onto A by their texts, one picture of both",
         arrows=[comparison_view.joint_arrows(made, look.chosen)],
         names=False,
         frames=Frames(["A", letter], np.stack([made.first, made.second]), slides=True),

@@ -38,12 +38,14 @@ def show(set_name: str, found: Found, choice: Choice) -> list[Callable[[], Any]]
     maps.legend(looks[0])
     limits = comparison_plots.limits_of([one.points for one in found.maps])
     names = side_names(found.sides)
+    method = compare_paint.METHODS[choice.spec.layout.method]
+    how = f"{method} of states ({choice.spec.scaling}), turned onto A"
     drawn, in_row = [], 3 if len(names) == 3 else 2
     for start in range(0, len(names), in_row):
         for place, column in enumerate(st.columns(in_row), start):
             if place < len(names):
                 with column:
-                    drawn.append(_draw(found, place, names[place], looks[place], limits))
+                    drawn.append(_draw(found, place, names[place], looks[place], limits, how))
     st.caption(
         "Each map is turned (never stretched) onto A's by the texts that all have read. A box or "
         "lasso (with Alt) selects on all; up to 40 selected actions are joined with their place "
@@ -52,7 +54,9 @@ def show(set_name: str, found: Found, choice: Choice) -> list[Callable[[], Any]]
     return drawn
 
 
-def _draw(found: Found, place: int, name: str, look: maps.Look, limits: Any) -> Callable[[], Any]:
+def _draw(
+    found: Found, place: int, name: str, look: maps.Look, limits: Any, how: str
+) -> Callable[[], Any]:
     one, first, letter = found.maps[place], found.maps[0], LETTERS[place]
     rows = np.flatnonzero(look.chosen)
     trailed = bool(place and 0 < len(rows) <= _TRAILED)
@@ -62,6 +66,7 @@ def _draw(found: Found, place: int, name: str, look: maps.Look, limits: Any) -> 
         f"{letter} · {name}",
         Picture(one.points, one.trust, one.explained, None),
         look,
+        subtitle=how,
         limits=limits,
         arrows=[Arrows(*ends, CONTROL, "Trails", rows, heads=False)] if trailed else (),
         told=comparison_view.moved_sentence(one) if place else "",

@@ -6,6 +6,7 @@ from typing import Final, cast
 import streamlit as st
 
 from core.activations.study import Study
+from core.layers import layer_name
 from core.maps.field import Pole
 from core.maps.field_view import (
     SIDES,
@@ -65,6 +66,7 @@ def _drawn(study: Study, spec: ViewSpec, look: maps.Look, pole: Pole, *, shuffle
                 f"{SIDES[side]} · {pole}{' · labels shuffled' if shuffled else ''}",
                 picture,
                 faded,
+                subtitle=f"typicality over the map of {layer_name(spec.layer, long=True)}",
                 lines=field_lines(field, side, shuffled=shuffled),
                 arrows=[field_arrows(field, side, shuffled=shuffled)],
                 names=False,

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.layers import layer_name
 from core.maps import view as maps_view
-from pages.map import details, field, findings, paint, results, search, sentence
+from pages.map import details, field, findings, paint, play, point, results, search, sentence
 from pages.shared import (
     bench,
     controls,
@@ -18,7 +18,7 @@ from pages.shared.opening import opened_study
 
 _FLAT = (
     "Drag a box on either map: the rest turns grey on both. Esc or a double click clears the "
-    "selection."
+    "selection. Click a point to look at it closely."
 )
 _DEEP = "Drag to turn a map. To select with a box, choose 2-D."
 
@@ -32,30 +32,53 @@ with opened_study(
     spec, colour = controls.map_controls(bar, study)
     own = sentence.ask(bar)
     marked = search.box(bar, items)
-    seen, placed, charts = None, None, []
+    seen, placed, played, charts = None, None, None, []
     with frame.told():
         seen = reading.seen(study, spec)
+    clicked, near = point.clicked(items), ()
+    with frame.told():
+        if study is not None and seen is not None:
+            near = tuple(point.neighbours(study, spec, clicked).tolist())
     look = maps.Look(
         items,
         pictures.facts(set_name, study if seen else None, spec),
         paint.of(items, study, spec, colour, seen),
         selection.chosen(items),
         marked,
+        clicked,
+        near,
+        lambda row: point.click(row, items),
     )
     with st.container(key="maps"):
         maps.legend(look)
         left, right = st.columns(2)
     with left, frame.told():
         people = pictures.human_picture(set_name, spec)
-        charts.append(maps.draw("people", "People", people, look))
+        how = f"{controls.METHODS[spec.method]} of people's moral vectors"
+        charts.append(maps.draw("people", "People", people, look, subtitle=how))
     with right, frame.told():
         if study is not None and reading.panel(study) and seen is not None:
             placed = sentence.place(study, own, spec) if own else None
             star = sentence.star(study, placed, spec)
             title = f"{study.card.name} · {layer_name(spec.layer, long=True)}"
             picture = pictures.model_picture(study, spec)
-            charts.append(maps.draw("model", title, picture, look, star))
+            played = play.frames(study, spec)
+            charts.append(
+                maps.draw(
+                    "model",
+                    title,
+                    picture,
+                    look,
+                    star,
+                    subtitle=f"{controls.METHODS[spec.method]} of states: "
+                    f"{controls.POOLINGS[spec.pooling].lower()}, {spec.scaling}",
+                    frames=None if played is None else played[0],
+                    on_frame=lambda number: play.open_frame(number, played[1] if played else []),
+                )
+            )
     st.caption(_FLAT if spec.dims == 2 else _DEEP)
+    if clicked is not None:
+        point.panel(items, clicked, study if seen else None, spec)
     if study is not None and seen is not None:
         field.show(study, spec, look)
         findings.show(results.findings(study, spec))
@@ -63,4 +86,6 @@ with opened_study(
             sentence.panel(study, placed, spec)
         reading.draw_ahead(study, spec)
     details.show(look)
+    if played is not None:
+        play.table(*played)
     details.files(look, charts)

@@ -7,8 +7,12 @@ from numpy.typing import NDArray
 from core.activations.study import Study
 from core.diagnosis.evidence import Finding, evidence
 from core.foundations import Foundation
+from core.maps import frames as maps_frames
+from core.maps import point as maps_point
 from core.maps.field import Field, Pole
 from core.maps.field_view import layer_field
+from core.maps.point import Neighbourhood
+from core.maps.scene import Frames
 from core.maps.view import ViewSpec
 from core.sae.dictionary import Dictionary
 from core.sae.shelf import Shelved
@@ -42,3 +46,23 @@ def moved(
 ) -> NDArray[np.float64]:
     """Return how far steering moves each item's point, in widths of the map."""
     return displaced(workbench().store, study, spec, dict(strengths))
+
+
+@st.cache_resource(show_spinner="Looking around …", max_entries=128, hash_funcs=NAMES)
+def neighbourhood(study: Study, spec: ViewSpec, row: int) -> Neighbourhood:
+    """Return the texts nearest to an item for people and at the view's layer."""
+    return maps_point.neighbourhood(
+        workbench().store, study, row, spec.layer, spec.pooling, spec.scaling
+    )
+
+
+@st.cache_resource(show_spinner="Looking at all layers …", max_entries=64, hash_funcs=NAMES)
+def centres_by_layer(study: Study, spec: ViewSpec, row: int) -> NDArray[np.float64]:
+    """Return an item's cosine to the ten centres at every layer."""
+    return maps_point.centres_by_layer(workbench().store, study, row, spec.pooling, spec.scaling)
+
+
+@st.cache_resource(show_spinner="Laying out the layers …", max_entries=16, hash_funcs=NAMES)
+def layer_frames(study: Study, spec: ViewSpec, layers: tuple[int, ...]) -> Frames:
+    """Return the maps of some layers as frames of one."""
+    return maps_frames.layer_frames(workbench().store, study, spec, list(layers))

@@ -16,7 +16,7 @@ from pages.shared.bench import workbench
 
 #: How maps are drawn at first.
 FIRST_METHOD: Final = "pca"
-_METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}
+METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}
 POOLINGS: dict[str, str] = {
     "mean": "All its words together",
     "last": "Its last word",
@@ -50,11 +50,11 @@ def map_controls(bar: Any, study: Study | None) -> tuple[ViewSpec, Colour]:
         layer = layer_slider(bar, study)
     method = bar.segmented_control(
         "Picture",
-        list(_METHODS),
+        list(METHODS),
         required=True,
-        format_func=_METHODS.__getitem__,
+        format_func=METHODS.__getitem__,
         help="PCA: linear. UMAP: keeps neighbourhoods. Moral axes: x and y have a meaning.",
-        **bound("method", FIRST_METHOD, list(_METHODS)),
+        **bound("method", FIRST_METHOD, list(METHODS)),
     )
     colour = bar.selectbox(
         "Colour",

@@ -18,8 +18,10 @@ from core.maps import scene as maps_scene
 from core.maps.landmarks import landmarks
 from core.maps.scene import Arrows, Frames, Line, Scene
 from core.maps.view import Colouring, Picture
+from core.palette import OWN
 from pages.shared import selection
 from pages.shared.atlas import component
+from pages.shared.atlas.component import Said
 
 #: The maps of a page mark, choose and filter the same items.
 _GROUP: Final = "maps"
@@ -44,6 +46,15 @@ class Look:
     marked: NDArray[np.bool_]
     """Matches of the search; they are ringed."""
 
+    point: int | None = None
+    """Row of the item that was clicked."""
+
+    near: Sequence[int] = ()
+    """Rows that are joined with it."""
+
+    on_point: Callable[[object], None] | None = None
+    """Called with the row of an item that is clicked."""
+
     @cached_property
     def members(self) -> NDArray[np.bool_]:
         """Which items make up each pole's centre, ``(n, 10)``."""
@@ -62,11 +73,13 @@ def draw(
     look: Look,
     own: NDArray[np.floating] | None = None,
     *,
+    subtitle: str,
     limits: Sequence[tuple[float, float]] | None = None,
     arrows: Sequence[Arrows] = (),
     lines: Sequence[Line] = (),
     names: bool = True,
     frames: Frames | None = None,
+    on_frame: Callable[[object], None] | None = None,
     told: str = "",
 ) -> Callable[[], Any]:
     """Draw one map with its title and how far to trust it.
@@ -77,11 +90,13 @@ def draw(
         picture: Where the items lie.
         look: What all maps of the page share.
         own: Place of a sentence of one's own, shape ``(dims,)``.
+        subtitle: In files: how the map is made.
         limits: Least and largest x, and y, of maps that share a scale.
         arrows: On top of the points of a flat map.
         lines: Contours of a flat map.
         names: Whether the poles are named on a flat map.
         frames: Places between which a flat map moves.
+        on_frame: Called with the number of a frame that is to be opened.
         told: Said after the trust line.
 
     Returns:
@@ -110,9 +125,10 @@ def draw(
             look.items.pole,
             chosen=look.chosen,
             marked=look.marked,
+            point=look.point,
             own=own,
             limits=limits,
-            arrows=arrows,
+            arrows=[*arrows, *_joined(picture, look)],
             lines=lines,
             frames=frames,
             centres=landmarks(picture.points, look.members) if names else None,
@@ -120,17 +136,43 @@ def draw(
         component.draw(
             f"chart-{side}",
             _GROUP,
-            title,
-            alt,
+            Said(
+                title,
+                alt,
+                f"{subtitle} · coloured by {look.colours.title}",
+                _source(look, picture),
+                f"moralscope-{side}",
+            ),
             scene,
             maps_scene.words_data(look.table),
             on_chosen=lambda rows: selection.choose_rows(rows, look.items),
+            on_point=look.on_point,
+            on_frame=on_frame,
         )
     else:  # Plotly can turn it; there is no selection in 3-D
         config = core_charts.config(f"moralscope-{side}")
         st.plotly_chart(figure(), key=f"chart-{side}-3d", config=config, alt=alt)
     st.caption(f"{trust_line(picture)} {told}".strip())
     return figure
+
+
+def _joined(picture: Picture, look: Look) -> list[Arrows]:
+    """Return lines from the clicked item to those that are joined with it."""
+    if look.point is None or not len(look.near):
+        return []
+    ends = picture.points[np.asarray(look.near)]
+    start = np.repeat(picture.points[[look.point]], len(ends), axis=0)
+    return [Arrows(start, ends, OWN, "Neighbours", np.asarray(look.near), heads=False)]
+
+
+def _source(look: Look, picture: Picture) -> str:
+    """Return the foot of a map's files."""
+    where = look.items.provenance
+    cited = f" {where.citation}" if where.citation else ""
+    return (
+        f"{len(look.items):,} actions · {where.name}, licence: {where.licence}.{cited} "
+        f"{trust_line(picture)} Made with Moralscope."
+    )
 
 
 def trust_line(picture: Picture) -> str:

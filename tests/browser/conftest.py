@@ -39,8 +39,10 @@ _DRAWN = """root => {
     const rows = [...Array(n).keys()].filter(row => shown[row] && !isNaN(target[2 * row]));
     return {
         points: rows.length, lit: rows.filter(row => !chosen || chosen[row]).length,
-        marked: data.marked.length, own: data.own, places: Array.from(target), titles: data.axes,
-        arrows: data.arrows.length, met: group.hovered, zoom: zoom.k, box: root.drawn.bounds(),
+        marked: data.marked.length, point: data.point, own: data.own,
+        places: Array.from(target), titles: data.axes,
+        arrows: data.arrows.length, met: group.hovered, at: root.drawn.player.at,
+        zoom: zoom.k, box: root.drawn.bounds(),
     };
 }"""
 

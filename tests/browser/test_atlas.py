@@ -1,9 +1,12 @@
 """The canvas of a flat map: mouse, wheel, keys, what both maps share, both themes, a phone."""
 
+import io
 import re
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from core.foundations import DIMENSIONS
 
@@ -162,6 +165,109 @@ def test_a_filter_holds_while_the_layer_changes_and_points_move_there(few_map):
     few_map.page.wait_for_timeout(600)
     moved = few_map.key("chart-model").locator(".atlas").evaluate("root => [...root.drawn.places]")
     assert moved == after["places"]
+
+
+def test_a_click_opens_a_panel_that_the_address_keeps_and_that_leads_to_steer(few_map):
+    row = lonely(few_map, "chart-model")
+    few_map.canvas("chart-model").scroll_into_view_if_needed()
+    few_map.page.mouse.click(*few_map.spot("chart-model", row))
+    few_map.await_query(point="")
+    expect(few_map.text("Ten neighbours in both spaces")).to_be_visible()
+    few_map.settle()
+    assert [few_map.drawn(key)["point"] for key in MAPS] == [row, row]
+    few_map.page.reload()
+    expect(few_map.text("Ten neighbours in both spaces")).to_be_visible()
+    few_map.settle()
+    few_map.page.get_by_role("button", name="Make it the prompt").click()
+    prompt = few_map.page.get_by_role("textbox", name="Prompt")
+    expect(prompt).to_have_value(re.compile(r" is morally$"))
+    few_map.page.go_back()
+    expect(few_map.text("Ten neighbours in both spaces")).to_be_visible()
+    few_map.settle()
+    few_map.page.get_by_role("button", name="Close", exact=True).click()
+    expect(few_map.page).not_to_have_url(re.compile("point="))
+
+
+def test_enter_opens_the_point_that_the_arrows_have_reached(few_map):
+    canvas = few_map.canvas("chart-people")
+    canvas.focus()
+    canvas.press("ArrowRight")
+    row = few_map.drawn("chart-people")["met"]
+    canvas.press("Enter")
+    few_map.await_query(point="")
+    few_map.settle()
+    assert few_map.drawn("chart-model")["point"] == row
+
+
+def played(new_screen: Any, prepared: Any, **options: Any) -> Any:
+    """Open the map once the server has drawn all layers ahead."""
+    screen = new_screen(**options).open("map", **prepared.few)
+    for _ in range(30):
+        screen.drawn("chart-model")
+        if screen.page.get_by_role("slider", name="Layer shown").get_attribute("max") == "3":
+            return screen
+        screen.page.wait_for_timeout(1000)
+        screen.page.reload()
+        screen.settle()
+    pytest.fail("the layers are not drawn ahead")
+
+
+def test_layers_are_played_and_one_of_them_is_opened(new_screen, prepared):
+    screen = played(new_screen, prepared)
+    scrub = screen.page.get_by_role("slider", name="Layer shown")
+    expect(scrub).to_have_attribute("aria-valuetext", "layer 1")
+    before = screen.drawn("chart-model")["places"]
+    scrub.press("Home")
+    expect(scrub).to_have_attribute("aria-valuetext", "embedding")
+    assert screen.drawn("chart-model")["places"] != before
+    screen.page.get_by_role("button", name="Play over layers").click()
+    expect(screen.page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(scrub).to_have_attribute("aria-valuetext", "layer 2")
+    expect(screen.page.get_by_role("button", name="Play over layers")).to_be_visible()
+    last = screen.drawn("chart-model")["places"]
+    assert "layer" not in screen.query()  # the server was not asked
+    screen.page.get_by_role("button", name="Open layer 2").click()
+    screen.await_query(layer="2").settle()
+    assert screen.drawn("chart-model")["places"] == last
+    expect(screen.page.get_by_role("button", name="Open layer 2")).to_have_count(0)
+    expect(screen.text("Typicality over layers, as a table")).to_be_visible()
+    curve = screen.page.get_by_role("img", name=re.compile("Typicality over layers: embedding"))
+    expect(curve).to_be_visible()
+    assert "shuffled labels" in curve.get_attribute("aria-label")
+
+
+def test_who_wants_no_motion_gets_none(new_screen, prepared):
+    screen = played(new_screen, prepared, reduced_motion="reduce")
+    screen.page.get_by_role("slider", name="Layer shown").press("Home")
+    moving = screen.key("chart-model").locator(".atlas").evaluate("root => root.drawn.morph")
+    assert moving is None
+
+
+@pytest.mark.parametrize("kind", ["PNG", "SVG"])
+def test_a_map_is_saved_with_title_legend_layer_set_and_licence(few_map, kind, prepared):
+    with few_map.page.expect_download() as started:
+        few_map.key("chart-model").get_by_role("button", name=f"Save as {kind}").click()
+    assert started.value.suggested_filename == f"moralscope-model.{kind.lower()}"
+    content = started.value.path().read_bytes()
+    if kind == "PNG":
+        picture = Image.open(io.BytesIO(content))
+        assert picture.width == 3 * few_map.canvas("chart-model").evaluate("one => one.clientWidth")
+        assert len(picture.convert("RGB").getcolors(2**24)) > 50
+        return
+    root = ElementTree.fromstring(content)  # ours, and well-formed
+    space = "{http://www.w3.org/2000/svg}"
+    told = " ".join(one.text or "" for one in root.iter(f"{space}text"))
+    for words in (
+        "layer 1",
+        "PCA of states",
+        "Foundation",
+        "care – harm",
+        "neutral",
+        "Few actions",
+    ):
+        assert words in told
+    assert "licence:" in told
+    assert len(list(root.iter(f"{space}path"))) > few_map.drawn("chart-model")["points"]
 
 
 def test_poles_are_named_where_their_members_are_shown(few_map):

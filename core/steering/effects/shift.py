@@ -207,7 +207,7 @@ def displaced(
     vectors = [
         strengths[axis] * moral_direction(store, study, axis, spec.layer).vector for axis in axes
     ]
-    push = scaler.moves(norm * np.sum(vectors, axis=0, dtype=np.float64)[None])
+    push = scaler.moves(norm * np.stack(vectors).sum(axis=0, dtype=np.float64, keepdims=True))
     layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout).get()
     ways: NDArray[np.float64] = np.vstack(
         [

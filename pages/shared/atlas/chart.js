@@ -43,6 +43,8 @@ class Chart {
     this.button("+", "Zoom in", () => this.zoomBy(1.5));
     this.button("−", "Zoom out", () => this.zoomBy(1 / 1.5));
     this.button("All", "Show the whole map", () => this.whole());
+    for (const kind of ["png", "svg"])
+      this.button(kind.toUpperCase(), `Save as ${kind.toUpperCase()}`, () => saveMap(this, kind));
     this.layers = make("span", this.tools, "layers");
     this.listen();
     this.sizes = new ResizeObserver(() => this.ask());
@@ -99,7 +101,8 @@ class Chart {
     this.lines = data.lines.map((one) => ({ ...one, points: floats(one.points) }));
     this.arrows = data.arrows.map((one) =>
       ({ ...one, start: floats(one.start), end: floats(one.end) }));
-    this.sheet = null;
+    this.stamps = null;
+    this.player.update(data);
     const centres = data.centres ? floats(data.centres) : new Float32Array(0);
     if (!before || this.n !== this.pole.length) this.begin(places, centres);
     else if (before.places !== data.places) this.moveTo(places, centres);
@@ -110,7 +113,7 @@ class Chart {
     this.titles = data.axes;
     this.foundations = data.names.map(([, foundation]) => foundation);
     this.switches();
-    this.player.update(data);
+    this.player.heard();
     this.filter();
     this.ask();
   }
@@ -141,9 +144,10 @@ class Chart {
     this.ask();
   }
 
-  // Where all is in view: the limits that maps share, or what the points and the star take.
+  // Where all is in view: the limits that maps share, or what the points and the star take;
+  // away from the page's own frame, what those of all frames do, so that the map stands still.
   bounds() {
-    const { limits, own, frames } = this.data;
+    const { limits, own } = this.data;
     if (limits) return [limits[0][0], limits[1][0], limits[0][1], limits[1][1]];
     const box = [Infinity, Infinity, -Infinity, -Infinity];
     const stretch = (all) => {
@@ -156,7 +160,7 @@ class Chart {
         if (y > box[3]) box[3] = y;
       }
     };
-    stretch(frames && this.player.places ? this.player.places : this.target);
+    stretch(this.player.away() ? this.player.places : this.target);
     if (own) stretch(own);
     return box[0] <= box[2] ? box : [-1, -1, 1, 1];
   }
@@ -231,7 +235,7 @@ class Chart {
       places: this.places, shown: this.shown, order: this.order, some,
       isLit: (row) => !some || chosen[row] === 1,
       lines: this.lines.filter(seen), arrows: this.arrows.filter(seen),
-      centres: this.group.off.has("Names") ? [] : this.named(), marked: this.data.marked, own: this.data.own, trails: this.player.trails(some && chosen),
+      centres: this.group.off.has("Names") ? [] : this.named(), marked: this.data.marked, point: this.data.point, own: this.data.own, trails: this.player.trails(some && chosen),
     };
   }
 
@@ -257,7 +261,8 @@ class Chart {
     const ratio = globalThis.devicePixelRatio || 1;
     const wide = Math.round(width * ratio), high = Math.round(height * ratio);
     if (canvas.width !== wide || canvas.height !== high) (canvas.width = wide), (canvas.height = high);
-    const pen = canvas.getContext("2d");
+    const pixels = { alpha: false, willReadFrequently: true };
+    const pen = canvas.getContext("2d", canvas === this.base ? pixels : {});
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
     pen.lineCap = pen.lineJoin = "round";
@@ -269,15 +274,24 @@ class Chart {
     this.player.step(now);
     this.step(now);
     const [pen, width, height, ratio] = this.size(this.base);
-    if (!this.sheet || this.sheet.ratio !== ratio) {
-      this.sheet = new Sheet(this.data.colours, this.radius(), ratio);
-      this.sheet.ratio = ratio;
-    }
+    if (this.stamps?.ratio !== ratio)
+      this.stamps = Object.assign(new Stamps(this.data.colours, this.radius(), ratio), { ratio });
     const map = this.map(width, height), grey = this.data.colours.length;
     this.view = map.view;
-    paint(pen, map, (_, row, x, y, faded) =>
-      this.sheet.stamp(pen, faded ? grey : this.category[row], this.pole[row], x, y));
+    pen.fillStyle = map.look.paper;
+    pen.fillRect(0, 0, width, height);
+    let image;
+    const put = (row, x, y, faded) => {
+      const colour = faded ? grey : this.category[row];
+      this.stamps.stamp(image, colour, this.pole[row], ratio * x, ratio * y);
+    };
+    paint(pen, map, put, (act) => {
+      image = pen.getImageData(0, 0, this.base.width, this.base.height);
+      act();
+      pen.putImageData(image, 0, 0);
+    });
     this.drawOver();
+    this.player.draw(map.look);
     this.base.dataset.drawn = "yes";
   }
 

@@ -5,8 +5,9 @@ the same items without asking the server; a selection and a click are told to it
 """
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import streamlit as st
 
@@ -18,19 +19,41 @@ from core.palette import FOUNDATION_COLOURS
 
 _HERE: Final = Path(__file__).parent
 #: One module; each file uses those before it.
-_SCRIPTS: Final = ("paint.js", "player.js", "chart.js", "atlas.js")
+_SCRIPTS: Final = ("paint.js", "export.js", "player.js", "chart.js", "atlas.js")
 #: The ten poles: name, foundation, colour.
-_NAMES: Final = [
+NAMES: Final = [
     [pole, foundation, FOUNDATION_COLOURS[foundation]]
     for foundation in FOUNDATIONS
     for pole in foundation.split("-")
 ]
+STYLE: Final = (_HERE / "atlas.css").read_text(encoding="utf-8")
+SCRIPT: Final = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
 _COMPONENT: Final = st.components.v2.component(
     "moralscope-atlas",
     html="<div class='atlas'></div>",
-    css=(_HERE / "atlas.css").read_text(encoding="utf-8"),
-    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+    css=STYLE,
+    js=SCRIPT,
 )
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a map says of itself, on the page and in its files."""
+
+    title: str
+    """What it is called."""
+
+    alt: str
+    """What is read to those who do not see it."""
+
+    subtitle: str
+    """In files, below the title: how it is made."""
+
+    source: str
+    """In files, at the foot: set, licence, how far to trust it."""
+
+    file: str
+    """Name of its files, without an ending."""
 
 
 def legend(group: str, colours: Colouring, words: dict[str, list[str]]) -> None:
@@ -53,38 +76,37 @@ def legend(group: str, colours: Colouring, words: dict[str, list[str]]) -> None:
 def draw(
     key: str,
     group: str,
-    title: str,
-    alt: str,
+    said: Said,
     scene: Scene,
     words: dict[str, list[str]],
     *,
-    on_chosen: Callable[[list[int]], None],
-    on_point: Callable[[int], None] | None = None,
+    on_chosen: Callable[[object], None],
+    on_point: Callable[[object], None] | None = None,
+    on_frame: Callable[[object], None] | None = None,
 ) -> None:
     """Draw one map.
 
     Args:
         key: Of the map; zoom and frame stay while it does.
         group: Maps of one name mark, choose and filter the same items.
-        title: What the map is called.
-        alt: What is read to those who do not see it.
+        said: What it is called.
         scene: What it shows.
         words: Those that the legend has sent.
         on_chosen: Called with the rows of a new selection; empty: it was cleared.
         on_point: Called with the row of an item that was clicked.
+        on_frame: Called with the number of a frame that is to be opened.
     """
     data = maps_scene.scene_data(scene) | {
         "part": "map",
         "group": group,
-        "title": title,
-        "alt": alt,
+        **asdict(said),
         "words": maps_scene.held(words),
-        "names": _NAMES,
+        "names": NAMES,
     }
     if scene.frames is not None:
         data["frames"]["held"] = _send(maps_scene.encoded(scene.frames.places, "<f4"))
 
-    def told(name: str, act: Callable[[Any], None] | None) -> Callable[[], None]:
+    def told(name: str, act: Callable[[object], None] | None) -> Callable[[], None]:
         def take() -> None:
             value = st.session_state[key].get(name)
             if act is not None and value is not None:
@@ -97,6 +119,7 @@ def draw(
         data=data,
         on_chosen_change=told("chosen", on_chosen),
         on_point_change=told("point", on_point),
+        on_frame_change=told("frame", on_frame),
     )
 
 

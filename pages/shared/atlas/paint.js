@@ -35,28 +35,49 @@ function mark(pen, pole, x, y, r, colour) {
   else pen.stroke();
 }
 
-// All marks of one size on a sheet: to stamp one is far cheaper than to draw it.
-class Sheet {
+// The marks of all items as pixels: 20,000 images are too slow for a canvas, their pixels are not.
+class Stamps {
   constructor(colours, radius, ratio) {
-    this.cell = 2 * (radius + 2);
-    this.whole = Math.ceil(this.cell * ratio);
-    this.image = document.createElement("canvas");
-    this.image.width = this.whole * (colours.length + 1);
-    this.image.height = this.whole * POLES.length;
-    const pen = this.image.getContext("2d");
-    [...colours, FADED].forEach((colour, column) =>
-      POLES.forEach((_, pole) => {
-        pen.setTransform(ratio, 0, 0, ratio, column * this.whole, pole * this.whole);
-        pen.globalAlpha = colour === FADED ? 1 : 0.82;
-        mark(pen, pole, this.cell / 2, this.cell / 2, radius, colour);
-      }),
-    );
+    const wide = Math.ceil(2 * (radius + 2) * ratio);
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = wide;
+    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    const pixels = () => pen.getImageData(0, 0, wide, wide).data;
+    this.colours = [...colours, FADED].map((colour) => {
+      pen.clearRect(0, 0, wide, wide);
+      pen.fillStyle = colour;
+      pen.fillRect(0, 0, wide, wide);
+      const [red, green, blue, alpha] = pixels();
+      return [red, green, blue, alpha * (colour === FADED ? 1 : 0.82)];
+    });
+    // Of each pole, the pixels that its mark covers: column, row, how much (to 255).
+    this.masks = POLES.map((_, pole) => {
+      pen.clearRect(0, 0, wide, wide);
+      mark(pen, pole, wide / 2, wide / 2, radius * ratio, "black");
+      const found = [];
+      pixels().forEach((value, at) => {
+        const place = at >> 2;
+        if (at % 4 === 3 && value)
+          found.push((place % wide) - (wide >> 1), Math.floor(place / wide) - (wide >> 1), value);
+      });
+      return Int32Array.from(found);
+    });
+    this.half = wide;
   }
 
-  stamp(pen, colour, pole, x, y) {
-    const { whole, cell } = this;
-    const left = colour * whole, top = pole * whole;
-    pen.drawImage(this.image, left, top, whole, whole, x - cell / 2, y - cell / 2, cell, cell);
+  // Lays a mark over an opaque picture; x and y in its pixels.
+  stamp({ data, width, height }, colour, pole, x, y) {
+    const [red, green, blue, most] = this.colours[colour], mask = this.masks[pole];
+    const left = Math.round(x), top = Math.round(y), { half } = this;
+    const cut = left < half || top < half || left + half >= width || top + half >= height;
+    for (let i = 0; i < mask.length; i += 3) {
+      const px = left + mask[i], py = top + mask[i + 1];
+      if (cut && (px < 0 || py < 0 || px >= width || py >= height)) continue;
+      const at = 4 * (py * width + px), alpha = (mask[i + 2] * most) | 0; // to 255 squared
+      data[at] += ((red - data[at]) * alpha) >> 16;
+      data[at + 1] += ((green - data[at + 1]) * alpha) >> 16;
+      data[at + 2] += ((blue - data[at + 2]) * alpha) >> 16;
+    }
   }
 }
 
@@ -194,6 +215,14 @@ function paintOver(pen, map) {
     }
     pen.globalAlpha = 1;
   }
+  pen.lineWidth = 1.25;
+  pen.globalAlpha = 0.7;
+  for (const one of map.trails) {
+    pen.strokeStyle = one.colour;
+    polyline(pen, one.points, view);
+    pen.stroke();
+  }
+  pen.globalAlpha = 1;
   pen.strokeStyle = OWN;
   pen.lineWidth = 2;
   for (const row of marked) {
@@ -202,6 +231,16 @@ function paintOver(pen, map) {
     pen.beginPath();
     pen.arc(x, y, 8, 0, TURN);
     pen.stroke();
+  }
+  const [px, py] = [view.sx(places[2 * map.point]), view.sy(places[2 * map.point + 1])];
+  if (map.point !== null && px === px && py === py) {
+    for (const [colour, wide] of [[look.paper, 6], [OWN, 2.5]]) {
+      pen.strokeStyle = colour;
+      pen.lineWidth = wide;
+      pen.beginPath();
+      pen.arc(px, py, 10, 0, TURN);
+      pen.stroke();
+    }
   }
   if (!own) return;
   const x = view.sx(own[0]), y = view.sy(own[1]);
@@ -232,7 +271,7 @@ function paintCentres(pen, map) {
     pen.lineWidth = 1.75;
     pen.setLineDash(pole ? [5, 4] : []);
     polyline(pen, ellipse(five), view);
-    pen.globalAlpha = 0.04;
+    pen.globalAlpha = 0.02;
     pen.fill();
     pen.globalAlpha = 1;
     pen.stroke();
@@ -281,17 +320,19 @@ function aside(x, y, half, taken, view) {
   return found;
 }
 
-// Everything, from below; ``put`` sets the mark of one item.
-function paint(pen, map, put) {
+// Everything, from below; ``put`` sets the mark of one item, ``around`` is called with what sets all.
+function paint(pen, map, put, around = (act) => act()) {
   if (map.titles) axes(pen, map.titles, map.view, map.look);
   paintLines(pen, map);
   const { view, places, shown } = map, { width, height } = view;
-  for (const grey of map.some ? [true, false] : [false])
-    for (const row of map.order) {
-      if (!shown[row] || (map.some && map.isLit(row) === grey)) continue;
-      const x = view.sx(places[2 * row]), y = view.sy(places[2 * row + 1]);
-      if (x > -9 && y > -9 && x < width + 9 && y < height + 9) put(pen, row, x, y, grey);
-    }
+  around(() => {
+    for (const grey of map.some ? [true, false] : [false])
+      for (const row of map.order) {
+        if (!shown[row] || (map.some && map.isLit(row) === grey)) continue;
+        const x = view.sx(places[2 * row]), y = view.sy(places[2 * row + 1]);
+        if (x > -9 && y > -9 && x < width + 9 && y < height + 9) put(row, x, y, grey);
+      }
+  });
   paintCentres(pen, map);
   paintOver(pen, map);
 }

@@ -14,6 +14,7 @@ from core.maps.scene import (
     SHOWN,
     STEPS,
     Arrows,
+    Curve,
     Frames,
     Line,
     Scene,
@@ -121,7 +122,28 @@ def test_lines_arrows_and_frames_travel_with_their_layer_and_frame(picture, pole
     assert line == {**rest, "dash": [4, 2], "frame": 1}
     assert np.array_equal(numbers(arrows["start"], "<f4"), ends.ravel(), equal_nan=True)
     assert (arrows["rows"], arrows["layer"], arrows["heads"]) == ([2, 9], "Moved", False)
-    assert data["frames"] == {"names": ["A", "B"], "at": 1, "slides": True, "centres": []}
+    assert data["frames"] == {
+        "names": ["A", "B"],
+        "at": 1,
+        "slides": True,
+        "centres": [],
+        "curve": None,
+    }
+
+
+def test_a_curve_is_five_numbers_for_each_frame(picture, poles, by_foundation):
+    value = np.array([0.1, np.nan])
+    interval, chance = np.array([[0, 0.2], [np.nan, np.nan]]), np.array([[-0.1, 0.1]] * 2)
+    frames = Frames(
+        ["0", "1"],
+        np.stack([picture.points] * 2),
+        curve=Curve("Typicality", value, interval, chance),
+    )
+    told = scene_data(Scene(picture, by_foundation, poles, frames=frames))["frames"]["curve"]
+    assert told["title"] == "Typicality"
+    first, second = numbers(told["numbers"], "<f4").reshape(2, 5)
+    assert first == pytest.approx([0.1, 0, 0.2, -0.1, 0.1])
+    assert np.isnan(second[:3]).all()
 
 
 def test_middles_are_five_numbers_for_each_pole(picture, poles, by_foundation):

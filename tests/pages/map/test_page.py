@@ -13,6 +13,7 @@ from core.models.spec import ModelSpec
 from core.runtime.selections import save_selection
 from core.sae.shelf import keep_dictionary
 from core.statistics.scaling import Scaling
+from pages.map import point
 from pages.shared import selection
 from tests.core.sae.saesets import made_dictionary
 from tests.pages.atlases import maps, mounted
@@ -214,6 +215,52 @@ def test_a_selection_that_a_map_reports_is_taken_if_it_can_be(few, monkeypatch, 
     monkeypatch.setattr(selection, "choose", seen.append)
     selection.choose_rows(reported, few)
     assert sorted(seen[0]) == sorted(str(few.item[int(row)]) for row in taken)
+
+
+def test_a_clicked_action_is_looked_at_and_may_become_the_prompt(open_map, few, complaints):
+    app = open_map(point=str(few.item[3]))
+    assert complaints(app) == []
+    (near,) = [one.value for one in app.dataframe if "shared" in one.value.columns]
+    assert list(near["near"]) == ["people"] * 10 + ["model"] * 10
+    assert few.texts()[3] not in set(near["action"])
+    (by_layer,) = [one.value for one in app.dataframe if "lead" in one.value.columns]
+    assert len(by_layer) == 4
+    assert "drawn at random it would be" in words(app)
+    for one in maps(app).values():
+        assert one["point"] == 3
+        (lines,) = one["arrows"]
+        texts = [few.texts()[row] for row in lines["rows"]]
+        assert texts == list(near[near["near"] == "model"]["action"])
+    button(app, "Make it the prompt").click().run()
+    assert app.session_state["prompt"] == f"{few.texts()[3]} is morally"
+
+
+def test_a_panel_closes_and_follows_a_click_and_the_layer(open_map, few, complaints):
+    app = open_map(point=str(few.item[3]))
+    before = next(one.value for one in app.dataframe if "shared" in one.value.columns)
+    app.select_slider(key="layer").set_value("2").run()
+    after = next(one.value for one in app.dataframe if "shared" in one.value.columns)
+    assert not before.equals(after)
+    button(app, "Close").click().run()
+    assert complaints(app) == []
+    assert "point" not in app.query_params
+    assert [one["point"] for one in maps(app).values()] == [None, None]
+
+
+@pytest.mark.parametrize("row", [-1, 10**9, "3", None, 2.5])
+def test_a_click_on_what_is_none_changes_nothing(few, monkeypatch, row):
+    held: dict[str, str] = {}
+    monkeypatch.setattr(point.st, "session_state", held)
+    point.click(row, few)
+    assert held == {}
+    point.click(2, few)
+    assert held == {"point": str(few.item[2])}
+
+
+def test_an_action_that_the_set_lacks_opens_nothing(open_map, complaints):
+    app = open_map(point="nobody")
+    assert complaints(app) == []
+    assert not [one for one in app.dataframe if "shared" in one.value.columns]
 
 
 def test_search_counts_and_rings_matches(open_map, few, complaints):
