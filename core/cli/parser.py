@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 from core import CoreError
 from core.activations.prompts import PRESETS, Pooling
-from core.cli import basic, compare_arguments, dictionary, doses, features, many, measure
+from core.cli import basic, compare_arguments, dictionary, doses, features, many, measure, people
 from core.cli.basic import Desk, ReadRequest
 from core.cli.table_columns import table_columns
 from core.dataset.sets import ItemSpec, Sample
@@ -183,6 +183,7 @@ def parser() -> argparse.ArgumentParser:
     dictionary.add_commands(add, _add)
     features.add_command(add, _add)
     doses.add_command(add, _add)
+    people.add_command(add, _add)
     _add_cache(add)
     return top
 

@@ -11,6 +11,7 @@ from core import CoreError
 from core.activations.prompts import Pooling
 from core.activations.study import FEWEST_TEXTS, Study, layer_states
 from core.dataset.items import Items
+from core.maps.people import shipped_places
 from core.maps.projection import Layout, LayoutSpec, kept_layout, layout_key, project
 from core.runtime.made import Made
 from core.runtime.progress import Report
@@ -47,7 +48,7 @@ def _human_umap(vectors: NDArray[np.float32], spec: LayoutSpec) -> Layout:
             f"The labels of this set take only {len(places)} different values: too few for UMAP. "
             "Choose PCA or moral axes for this set."
         )
-    layout = project(places, spec, metric="euclidean")
+    layout = shipped_places(places, spec) or project(places, spec, metric="euclidean")
     return Layout(layout.points[number], layout.trust, layout.explained, None)
 
 
