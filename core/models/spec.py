@@ -148,7 +148,7 @@ class ModelSpec:
 
     @property
     def label(self) -> str:
-        """Short name for people, such as ``gemma-3-270m, untrained 0``."""
+        """Short name for people, such as ``gemma-3-270m, untrained copy``."""
         name = Path(self.location).name if self.location else "gemma-3-270m (packaged)"
         if self.source == "pack":
             name = f"{self.location.rpartition('.')[0]}, packed"
@@ -156,7 +156,10 @@ class ModelSpec:
             name += f"@{self.revision[:12]}"
         if self.remote:
             name += ", remote"
-        return name if self.untrained_seed is None else f"{name}, untrained {self.untrained_seed}"
+        if self.untrained_seed is None:
+            return name
+        seed = f", seed {self.untrained_seed}" if self.untrained_seed else ""
+        return f"{name}, untrained copy{seed}"
 
     def untrained(self, seed: int = 0) -> "ModelSpec":
         """Return the spec of this model's untrained control."""

@@ -60,7 +60,7 @@ def _placed(letter: str, study: Study, first: Side) -> Side:
     )
     poolings = [_SAME, *study.plan.spec.poolings]
     pooling = st.selectbox(
-        f"State of a text in {letter}",
+        f"What stands for a text in {letter}",
         poolings,
         format_func=lambda one: "As in A" if one == _SAME else controls.POOLINGS[one],
         **bound(f"{key}-state", _SAME, poolings),

@@ -4,7 +4,18 @@ import streamlit as st
 
 from core.maps import view as maps_view
 from pages.compare import choice as compare_choice
-from pages.compare import files, headline, items, joint, layers, maps, run, tests, texts
+from pages.compare import (
+    files,
+    headline,
+    items,
+    joint,
+    layers,
+    maps,
+    nobody,
+    run,
+    tests,
+    texts,
+)
 from pages.shared import bench, frame
 from pages.shared.opening import opened_study
 
@@ -33,4 +44,4 @@ with opened_study(
                 found, choice, table, lambda: [*(make() for make in drawn), *charts, *further]
             )
         elif len(choice.sides) < 2:
-            st.info("Choose a model for B to compare with.", icon=":material/compare_arrows:")
+            nobody.offer()

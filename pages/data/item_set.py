@@ -43,7 +43,7 @@ def summary(items: Items) -> None:
         reasons = " · ".join(f"{reason}: {number:,}" for reason, number in counts.dropped.items())
         st.caption(f"Left out: {reasons}.")
     cite = f" · {where.citation}" if where.citation else ""
-    st.caption(f"Licence: {where.licence}{cite} · content {items.digest[:12]}")
+    st.caption(f"Licence: {where.licence}{cite} · fingerprint {items.digest[:12]}")
 
 
 def _beside(found: int, expected: int) -> str:

@@ -94,7 +94,7 @@ def _official() -> None:
     )
     st.caption(archive.CITATION)
     sample = st.toggle(
-        "Diagnosis sample",
+        "A balanced sample",
         value=True,
         key="official-sample",
         help="About 16,000 items, as in the paper; the whole table has 251,334.",

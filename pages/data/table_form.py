@@ -39,10 +39,10 @@ def ask(path: Path, name: str) -> ItemSpec | None:
     row = st.columns([2, 1, 1, 1], vertical_alignment="bottom")
     title = row[0].text_input("Name", value=name[:80], max_chars=80, key=f"name-{key}")
     sample = row[1].toggle(
-        "Diagnosis sample",
+        "A balanced sample",
         key=f"sample-{key}",
         persist_state="session",
-        help="The paper's stratified sample: per foundation and pole up to 300 of each grade, 150 "
+        help="Stratified, as the paper's: per foundation and pole up to 300 of each grade, 150 "
         "typical ones, 300 neutral.",
     )
     skip = row[2].toggle(

@@ -1,15 +1,21 @@
 """Which dictionary takes the layer apart; or load one, or train one."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
 import streamlit as st
 
 from core.activations.study import Study
+from core.sae.catalogue import releases_for
 from core.sae.shelf import BUILTIN, Shelved, shelved
 from pages.features import arrived, bring, training
 from pages.shared.address import bound
 from pages.shared.bench import workbench
+
+#: How those trained here name their rule.
+_RULE: Final = re.compile(r"(?:batch)?topk (\d+)")
 
 
 def ask(study: Study) -> Shelved | None:
@@ -29,13 +35,14 @@ def ask(study: Study) -> Shelved | None:
         chosen = known[str(name)]
     else:
         st.info(
-            f"There is no dictionary of {study.card.name} yet. Load a published one, or train one "
-            "here.",
+            f"No layer of {study.card.name} has been taken apart yet: train a dictionary here, or "
+            "load a published one.",
             icon=":material/category:",
         )
     with st.expander("Another dictionary: load or train", expanded=not known):
         ways = ["Load", "Train"]
-        way = st.segmented_control("Way", ways, required=True, **bound("way", "Load", ways))
+        first = "Load" if known or releases_for(study.card.name) else "Train"
+        way = st.segmented_control("Way", ways, required=True, **bound("way", first, ways))
         if way == "Load":
             bring.show(study)
         else:
@@ -56,5 +63,5 @@ def _labels(known: Mapping[str, Shelved]) -> dict[str, str]:
 def _label(one: Shelved) -> str:
     own = "built in · " if one.digest == BUILTIN else ""
     if f"layer {one.layer}" in one.name:  # those trained here say it themselves
-        return own + one.name
+        return own + _RULE.sub(r"\1 on at a time", one.name)
     return f"{own}{one.name} · layer {one.layer}, {one.n_latents:,} latents"

@@ -15,7 +15,7 @@ with frame.told():
     board = table.board(items, set_name)
     table.told_of_earlier()
     if board.empty:
-        table.nothing(set_name)
+        table.nothing()
     else:
         choice = table.ask(board)
         charts.show(choice)

@@ -57,34 +57,42 @@ def told_of_earlier() -> None:
         )
 
 
-def nothing(set_name: str) -> None:
-    """Say that no model was diagnosed on this set, and how that is done."""
+def nothing() -> None:
+    """Say that no model was diagnosed on this set, and offer what does it."""
     with st.container(border=True):
-        st.markdown("**No model has been diagnosed on this set yet.**")
-        st.caption("One model at a time on the Diagnosis page; many from the command line:")
-        st.code(f"python -m core sweep models.toml --items {set_name}", language="bash")
-        st.caption("`python -m core sweep paper` takes the 23 models of the paper.")
-        st.page_link(routes.page("diagnosis"), label="Open the Diagnosis page")
+        st.markdown("**No model has been tested on these actions yet.**")
+        st.caption("The four tests of the sidebar's model take some minutes, once.")
+        if st.button("Test this model", type="primary", icon=":material/stethoscope:"):
+            routes.open_page("diagnosis")
+    with st.expander("Many models at once"):
+        st.caption(
+            "The command line reads and tests one after the other: "
+            "`python -m core sweep models.toml`; `sweep paper` takes the 23 models of the paper."
+        )
 
 
 def ask(found: pd.DataFrame) -> Choice:
     """Draw the controls and return what they ask for."""
     ways = leaderboard_view.settings(found)
-    row = st.columns([2, 2, 4], vertical_alignment="bottom")
-    test: Any = row[0].selectbox(
-        "Test", TESTS, format_func=str.capitalize, **bound("test", "gradient", TESTS)
+    row = st.container(horizontal=True, vertical_alignment="bottom", key="toolbar")
+    test: Any = row.selectbox(
+        "Test", TESTS, format_func=str.capitalize, width=220, **bound("test", "gradient", TESTS)
     )
-    group: Any = row[1].selectbox(
+    group: Any = row.selectbox(
         "Group by",
         GROUPS,
         format_func=str.capitalize,
+        width=220,
         help="Family, size and training are what the list of a sweep says.",
         **bound("group", "training", GROUPS),
     )
-    how = row[2].selectbox(
-        "Measured alike",
-        ways,
-        help="Only runs with the same template, pooling, scaling and draws may be compared.",
-        **bound("alike", ways[0], ways),
-    )
+    with row.popover("More", icon=":material/settings:"):
+        how = st.selectbox(
+            "How models were read and tested",
+            ways,
+            help="Only runs with the same template, pooling, scaling and draws may be compared.",
+            **bound("alike", ways[0], ways),
+        )
+    if how != ways[0]:
+        st.caption(f"Under More: {how}")
     return Choice(test, group, leaderboard_view.measured_so(found, how, group))

@@ -21,8 +21,9 @@ for label, page, icon in (
         label, type="primary" if page == "map" else "secondary", icon=f":material/{icon}:"
     ):
         routes.open_page(page)
+maps = None
 with frame.told():
-    preview.show()
+    maps = preview.show()
 tour.chips()
 
 with st.expander("What this cannot show"):
@@ -37,3 +38,6 @@ with st.expander("What this cannot show"):
     )
 with st.expander("What is stored here"), frame.told():
     storage.show()
+if maps is not None:
+    with maps, frame.told():
+        preview.model()

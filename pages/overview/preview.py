@@ -17,19 +17,28 @@ _HEIGHT: Final = 300
 _SPEC: Final = ViewSpec(method=controls.FIRST_METHOD)
 
 
-def show() -> None:
-    """Draw both maps of the sidebar's set and model."""
+def show() -> Any:
+    """Draw people's map and the legend; return where the model's map belongs.
+
+    Raises:
+        CoreError: The set cannot be opened or is too large for a map.
+    """
     set_name = sidebar.set_name()
     items = bench.items(set_name)
     maps_view.check_size(items)
     left, right = st.columns(2)
     with left:
         _map(set_name, "people", "People", pictures.human_picture(set_name, _SPEC))
-    with right, frame.told():
-        study = _study(set_name)
-        if study is not None:
-            _model(set_name, study)
     frame.legend(maps_view.colouring(items, "foundation", None))
+    return right
+
+
+def model() -> None:
+    """Draw the model's map, or offer to let it read; looking at a model may take seconds."""
+    set_name = sidebar.set_name()
+    study = _study(set_name)
+    if study is not None:
+        _model(set_name, study)
 
 
 def _study(set_name: str) -> Study | None:

@@ -10,7 +10,7 @@ from core.maps.jobs import layouts
 from core.maps.placing import LayerCloseness
 from core.maps.view import ViewSpec
 from pages.shared import bench as shared_bench
-from pages.shared import pictures, progress, sidebar
+from pages.shared import pictures, progress, routes, sidebar
 from pages.shared.bench import workbench
 
 #: The packaged model reads this many texts without being asked: about a minute on two cores.
@@ -23,6 +23,7 @@ def study(set_name: str) -> Study | None:
         return shared_bench.study(set_name, *sidebar.model_choice())
     except CoreError as error:
         st.error(str(error))
+        st.button("Back to the built-in model", on_click=routes.set_widgets, args=(sidebar.FIRST,))
         return None
 
 

@@ -1,6 +1,7 @@
 """The sidebar: which actions, which model, how texts are read. It holds on every page."""
 
 from dataclasses import replace
+from typing import Final
 
 import streamlit as st
 
@@ -15,6 +16,8 @@ from pages.shared.bench import workbench
 
 #: Longest template that can be typed.
 MAX_TEMPLATE = 200
+#: What opens everywhere: the packaged model, and how it reads.
+FIRST: Final = {"model": str(KNOWN[0].spec), "template": PRESETS["default"].template}
 
 
 def show() -> None:

@@ -9,8 +9,8 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 
 #: Page -> what is its map, and how far from the top of the window it may begin.
 MAPS = {
-    "map": (".st-key-chart-model .js-plotly-plot", 300),
-    "compare": (".st-key-chart-b .js-plotly-plot", 420),
+    "map": (".st-key-chart-model canvas.over", 300),
+    "compare": (".st-key-chart-b canvas.over", 420),
     "steer": ("canvas[data-shift]", 300),
 }
 _TOP = "one => one.getBoundingClientRect().top"
@@ -38,7 +38,7 @@ def test_on_a_phone_the_map_stands_before_its_controls(new_screen: Any, everywhe
     screen = new_screen(**PHONE)
     found = map_of(screen, page, everywhere[page])
     assert found.evaluate(_TOP) < screen.key("layer").evaluate(_TOP)
-    first = screen.chart("chart-people" if page == "map" else "chart-a")
+    first = screen.canvas("chart-people" if page == "map" else "chart-a")
     assert first.evaluate(_TOP) <= 500
 
 
@@ -59,13 +59,13 @@ def test_the_first_page_shows_both_maps_and_the_tour_without_scrolling(
     screen = new_screen(**LAPTOP)
     screen.open("", **prepared.few)
     for key in ("preview-people", "preview-model"):
-        assert screen.traces(key)
+        screen.chart(key).locator(".main-svg").first.wait_for()
     last = screen.key("tour-7").bounding_box()
     assert last["y"] + last["height"] < 900
     screen.key("tour-3").get_by_role("button").click()
     screen.await_query(step="4", say="")
     screen.text("Step 4 of 8").wait_for()
-    screen.traces("chart-model")
+    screen.canvas("chart-model")
     screen.key("tour-next").get_by_role("button").click()
     screen.text("Step 5 of 8").wait_for()
     screen.page.get_by_role("heading", name="Compare", level=1).wait_for()

@@ -259,7 +259,7 @@ def test_a_reading_is_watched_and_ends_in_a_map(few_map):
     few_map.await_query(untrained="1")
     few_map.page.get_by_role("button", name="Read").click()
     expect(few_map.canvas("chart-model")).to_be_visible()
-    expect(few_map.text("untrained 0")).to_be_visible()
+    expect(few_map.text("untrained copy")).to_be_visible()
 
 
 @pytest.mark.gemma

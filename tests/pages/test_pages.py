@@ -98,6 +98,8 @@ def test_what_cannot_be_read_gets_one_clear_sentence(open_read, complaints, quer
     assert named in told[0]
     assert len(told[0]) < LONGEST
     assert "Traceback" not in told[0]
+    next(one for one in app.button if one.label == "Back to the built-in model").click()
+    assert app.run().selectbox(key="model").value == "packaged"
 
 
 @pytest.mark.parametrize("page", ["", "data"])

@@ -39,7 +39,7 @@ def test_preset_template_and_control_are_readings_of_their_own(run, model, actio
     for words in (["--preset", "paper"], ["--template", "{action} is"], ["--untrained", "0"]):
         _, out, _ = run("read", model, "--items", actions, *words)
         assert "nothing to do" not in out
-    assert "untrained 0" in value_of(out, "model")
+    assert "untrained copy" in value_of(out, "model")
 
 
 def test_maps_tell_the_trust_of_every_layer_beside_chance(run, model, actions, monkeypatch):

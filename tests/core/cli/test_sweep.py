@@ -293,7 +293,7 @@ def test_the_leaderboard_holds_each_run_once_with_its_control_and_labels(whole, 
     board = leaderboard_rows.leaderboard(store, digest)
     assert list(board.columns) == list(leaderboard_rows.COLUMNS)
     names = board["name"].unique().tolist()
-    assert names == ["Second", "tiny-llama", "tiny-llama, untrained 0"]
+    assert names == ["Second", "tiny-llama", "tiny-llama, untrained copy"]
     assert set(board[board["name"] != "tiny-llama"]["training"]) == {"untrained"}
     assert not board.duplicated(["run", "test"]).any()
     own = board[board["name"] == "tiny-llama"]

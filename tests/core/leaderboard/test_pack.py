@@ -189,7 +189,7 @@ def test_a_packed_model_stands_on_the_leaderboard(packed, tmp_path):
     store = Store(tmp_path)
     study = opened(packed[2], store)
     board = leaderboard_rows.leaderboard(store, study.items.digest)
-    assert set(board["name"]) == {"tiny-llama, packed", "tiny-llama, untrained 0, packed"}
+    assert set(board["name"]) == {"tiny-llama, packed", "tiny-llama, untrained copy, packed"}
 
 
 def test_a_pack_leaves_what_the_machine_read_itself_alone(packed):

@@ -94,7 +94,7 @@ def test_the_way_from_nothing_to_a_verdict(open_read, work, complaints):
     assert complaints(app) == []
     assert not charts(app)
     assert work.runner.jobs() == []  # only the packaged model is read unasked
-    assert "untrained 0 reads" in words(app)
+    assert "untrained copy reads" in words(app)
     button(app, "Compare").click().run()
     for _ in range(8):
         active = [job for job in work.runner.jobs() if job.active]
@@ -247,8 +247,11 @@ def test_a_side_that_cannot_be_says_why_and_the_rest_goes_on(open_compared, b, s
 def test_nobody_to_compare_with_is_said(open_compared, complaints):
     app = open_compared(b="nobody")
     assert complaints(app) == []
-    assert "Choose a model for B" in words(app)
+    assert "Nobody stands beside A yet" in app.info[0].value
     assert not charts(app)
+    next(one for one in app.button if "untrained copy" in one.label).click().run()
+    assert app.selectbox(key="b").value == "copy"
+    assert not app.info
 
 
 def test_the_untrained_copy_is_held_against_the_trained_model(open_compared, complaints):
@@ -256,7 +259,7 @@ def test_the_untrained_copy_is_held_against_the_trained_model(open_compared, com
     assert complaints(app) == []
     assert "A, trained" in app.selectbox(key="b").options
     told = words(app)
-    assert told.index("untrained 0") < told.index("◆")
+    assert told.index("untrained copy") < told.index("◆")
 
 
 def test_where_both_sides_read_other_templates_the_difference_stands_under_each(

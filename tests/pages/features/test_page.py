@@ -57,8 +57,8 @@ def table_with(app: AppTest, column: str):
 def test_without_a_dictionary_the_page_offers_to_load_or_train_one(open_read, complaints):
     app = open_read("features")
     assert complaints(app) == []
-    assert "There is no dictionary of" in said(app)
-    assert app.text_input(key="bring")
+    assert "has been taken apart yet" in said(app)
+    assert any(one.label == "Train" for one in app.button)  # everything is filled in
 
 
 def test_latents_are_found_and_a_passport_opens(open_features, complaints):
@@ -151,7 +151,7 @@ def test_a_sentence_lights_up_token_by_token(open_features, complaints, work):
 
 
 def test_a_name_that_is_no_dictionary_is_refused_in_words(open_read, complaints, work):
-    app = open_read("features")
+    app = open_read("features", way="Load")
     app.text_input(key="bring").set_value("nonsense")
     button(app, "Load it").click().run()
     assert any("Cannot read the dictionary" in one for one in complaints(app))
@@ -169,7 +169,7 @@ def test_a_dictionary_of_another_width_is_refused_and_one_that_fits_is_shelved(
 
     wide = save_folder(made_dictionary(d_model=8), tmp_path / "wide")
     fits = save_folder(MADE, tmp_path / "fits")
-    app = open_read("features")
+    app = open_read("features", way="Load")
     for folder in (wide, fits):
         app.text_input(key="bring").set_value(f"folder:{folder}")
         button(app, "Load it").click().run()

@@ -25,8 +25,10 @@ def diagnosed(open_read, work, read, model_text):
 def test_an_empty_leaderboard_says_how_to_fill_it(open_page, complaints):
     app = open_page("leaderboard")
     assert complaints(app) == []
-    assert "No model has been diagnosed on this set yet" in app.markdown[0].value
-    assert "python -m core sweep models.toml --items builtin" in app.code[0].value
+    assert "No model has been tested on these actions yet" in app.markdown[0].value
+    assert not app.code  # a click, no command
+    next(one for one in app.button if one.label == "Test this model").click().run()
+    assert app.title[0].value == "Diagnosis"
 
 
 def test_one_model_stands_on_the_leaderboard_with_table_and_files(diagnosed, open_read, complaints):
