@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from core.models.devices import release
 from core.models.folder import RECURRENT
 from core.models.gguf_header import (
     GgufError,
@@ -177,6 +178,7 @@ def _convert_once(store: Store, sha256: str, fetch: Any, report: Report) -> Path
             with tempfile.TemporaryDirectory(prefix=".new-", dir=new.parent) as work:
                 report(0.0, 1.0, "Checking the GGUF file")
                 _convert(fetch(Path(work)), Path(work), new, report)
+            release("cpu")
             report(0.95, 1.0, "Sealing the converted model")
     folder = converted_folder(store, sha256)
     if folder is None:

@@ -235,6 +235,13 @@ def test_a_card_says_the_same_before_and_after_conversion(tiny_gguf, store):
     assert (after.n_layers, after.vocabulary) == (3, model.module.config.vocab_size)
 
 
+def test_a_conversion_gives_its_memory_back(tiny_gguf, store, monkeypatch):
+    given_back = []
+    monkeypatch.setattr(gguf, "release", given_back.append)
+    gguf.convert_file(tiny_gguf, store)
+    assert given_back == ["cpu"]
+
+
 def test_a_second_conversion_finds_the_first(tiny_gguf, tmp_path, store, monkeypatch):
     folder = gguf.convert_file(tiny_gguf, store)
     copy = tmp_path / "renamed.gguf"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from core.models import open_models
@@ -119,6 +120,19 @@ def test_the_layers_of_many_architectures_are_found(model_type, path):
     assert find_layers(module, 2) == path
     with pytest.raises(ModelError, match="no list of 5 decoder layers"):
         find_layers(module, 5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's own way")
+def test_released_memory_goes_back_to_the_system():
+    """Also what was freed between blocks that are still in use."""
+    open_models.release("cpu")  # imports torch
+    blocks = [b"x" * size for size in [64 * 1024] * 4000]  # too small for mappings of their own
+    kept = blocks[-1:]
+    before = psutil.Process().memory_info().rss
+    del blocks
+    open_models.release("cpu")
+    assert before - psutil.Process().memory_info().rss > 200e6
+    assert len(kept) == 1
 
 
 def drawn(config, make):
