@@ -195,6 +195,29 @@ def held_logits(
     return logits.float().cpu(), output
 
 
+def held_output(model: "OpenModel", batch: "dict[str, torch.Tensor]", layer: int) -> Any:
+    """Run a batch without edits up to one layer and return what that gives.
+
+    Args:
+        model: An open model.
+        batch: ``input_ids``, ``attention_mask`` and ``position_ids``, each ``(batch, tokens)``.
+        layer: Decoder layer; those above it are not run.
+
+    Returns:
+        As ``held_logits`` keeps it.
+    """
+    import torch
+
+    _check_here(model)
+    layers = model.lm.get(model.layers)
+    saved: list[Any] = []
+    with model.lock, torch.no_grad():
+        with model.lm.trace({**batch, "use_cache": False}) as tracer:  # pragma: no cover
+            saved.append(layers[layer].output)
+            tracer.stop()
+    return saved[0]
+
+
 def resumed_logits(
     model: "OpenModel",
     batch: "dict[str, torch.Tensor]",

@@ -21,7 +21,7 @@ def watch(show: Callable[[Job], None]) -> None:
     """Show the text so far; when it ends, the page runs again.
 
     Args:
-        show: Draws what a job has written.
+        show: Draws how far a job is and what it has written.
     """
     now = writer.job()
     end = time.monotonic() + _FIRST
@@ -29,16 +29,26 @@ def watch(show: Callable[[Job], None]) -> None:
         time.sleep(0.01)
     if now is None or not now.active:
         st.rerun()
-    if now.state == "queued":
-        st.caption(progress.waits_for(now) or "Begins.")
-    else:
-        st.progress(now.fraction, text=now.note)
     show(now)
 
 
+def full(now: Job) -> None:
+    """Draw how far a job is, and what it has written."""
+    if now.state == "queued":
+        st.caption(waits(now))
+    else:
+        st.progress(now.fraction, text=now.note)
+    so_far(now)
+
+
 def so_far(now: Job) -> None:
-    """Draw what a job has written."""
+    """Draw what a job has written, in two columns."""
     if now.live is not None and now.live.written is not None:
         written = now.live.written
         for plain, steered in zip(written.plain, written.steered, strict=True):
             pair.show(escape(plain), escape(steered))
+
+
+def waits(now: Job) -> str:
+    """Say what a queued job waits for."""
+    return progress.waits_for(now) or "Begins."

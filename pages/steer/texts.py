@@ -45,9 +45,11 @@ def show(study: Study, choice: Choice, told: Any) -> None:
         told: Where it is said what wrote the texts.
     """
     if buttons(study, choice, told):
-        live_texts.watch(live_texts.so_far)
+        live_texts.watch(live_texts.full)
         return
     st.caption("Both texts draw the same random numbers: they part only where steering acts.")
+    if shown() is None and (now := writer.job()) is not None and now.state != "done":
+        live_texts.so_far(now)
     compared(study)
 
 

@@ -92,7 +92,7 @@ def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 @contextmanager
-def _served(cache: Path, log: Path) -> Iterator[str]:
+def served(cache: Path, log: Path) -> Iterator[str]:
     """Run the server with a cache folder; yield its address; stop it at the end."""
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
@@ -252,14 +252,14 @@ def everywhere(
 @pytest.fixture(scope="session")
 def server(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a server that all tests share."""
-    with _served(prepared.cache, tmp_path_factory.mktemp("server") / "log.txt") as url:
+    with served(prepared.cache, tmp_path_factory.mktemp("server") / "log.txt") as url:
         yield url
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Callable[[Path], Any]:
     """Return a function that runs a fresh server with a cache folder, to be used with ``with``."""
-    return lambda cache: _served(cache, tmp_path / "log.txt")
+    return lambda cache: served(cache, tmp_path / "log.txt")
 
 
 # --- the browser ---

@@ -152,5 +152,6 @@ class NeighbourMap:
         return self._frame.place(self._states + push) - self._plain
 
     def _middle(self, few: NDArray[np.int64], push: NDArray[np.float64]) -> NDArray[np.float64]:
-        moved = self._frame.place(self._states[few] + push) - self._plain[few]
-        return mean_of(moved)
+        if not push.any():
+            return np.zeros(2)
+        return mean_of(self._frame.place(self._states[few] + push) - self._plain[few])

@@ -6,7 +6,7 @@ of equal length, are made once and kept; between them the map's preview goes str
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -112,10 +112,9 @@ def probe_rows(study: Study) -> NDArray[np.int64]:
 
 
 def hold_probes(model: "OpenModel", study: Study, rows: NDArray[np.int64], layer: int) -> Held:
-    """Let the plain model read items and hold them after a layer, without their logits."""
+    """Let the plain model read items and hold them after a layer."""
     prompts = [study.plan.prompts[study.plan.rows[row]] for row in rows]
-    held = hold(model, prompts, layer, max_tokens=study.plan.spec.max_tokens)
-    return replace(held, logits=held.logits[:0].clone())
+    return hold(model, prompts, layer, max_tokens=study.plan.spec.max_tokens, logits=False)
 
 
 def read_probes(

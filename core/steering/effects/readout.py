@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from core import CoreError
 from core.activations.prompts import Pooling, collate, encode, pooling_masks
-from core.activations.traces import held_logits, resumed_logits, resumed_states, step_logits
+from core.activations.traces import (
+    held_logits,
+    held_output,
+    resumed_logits,
+    resumed_states,
+    step_logits,
+)
 from core.models.opened import text_ids
 from core.steering.edits import Editor, LayerEdit, Steering
 from core.steering.recipes import Positions
@@ -159,13 +165,20 @@ class Held:
     """Decoder layer."""
 
     logits: "torch.Tensor"
-    """After each prompt without steering, float32 ``(n, vocabulary)``."""
+    """After each prompt without steering, float32 ``(n, vocabulary)``; empty if not asked for."""
 
     parts: "tuple[tuple[dict[str, torch.Tensor], Any], ...]"
     """Batches, each with the layer's output."""
 
 
-def hold(model: "OpenModel", prompts: Sequence[str], layer: int, *, max_tokens: int = 256) -> Held:
+def hold(
+    model: "OpenModel",
+    prompts: Sequence[str],
+    layer: int,
+    *,
+    max_tokens: int = 256,
+    logits: bool = True,
+) -> Held:
     """Let the plain model read prompts and hold them after a layer.
 
     Args:
@@ -173,6 +186,7 @@ def hold(model: "OpenModel", prompts: Sequence[str], layer: int, *, max_tokens: 
         prompts: What it reads.
         layer: The first layer that may be steered later.
         max_tokens: Longer prompts lose their middle.
+        logits: Whether what comes after them is asked for; else the layers above are not run.
 
     Raises:
         CoreError: There is no prompt, or one has no token or is no text.
@@ -180,13 +194,16 @@ def hold(model: "OpenModel", prompts: Sequence[str], layer: int, *, max_tokens: 
     import torch
 
     encoded = _encoded(model, prompts, max_tokens)
-    parts, logits = [], []
+    parts, found = [], []
     for start in range(0, len(encoded), BATCH):
         batch = _batch(model, encoded[start : start + BATCH])
+        if not logits:
+            parts.append((batch, held_output(model, batch, layer)))
+            continue
         after, output = held_logits(model, batch, layer)
-        logits.append(_finite(after[:, -1]))
+        found.append(_finite(after[:, -1]))
         parts.append((batch, output))
-    return Held(layer, torch.cat(logits), tuple(parts))
+    return Held(layer, torch.cat(found) if logits else torch.empty(0), tuple(parts))
 
 
 def steered_logits(

@@ -10,8 +10,8 @@ from core.activations.study import Study
 from core.runtime.runner import Job
 from core.steering.effects.shipped_doses import KnownDose
 from core.steering.history import Run
-from core.steering.view import control_told, degenerates
-from pages.steer import live_texts, stamp, texts
+from core.steering.view import changed_text, control_told, degenerates
+from pages.steer import live_texts, stamp, texts, writer
 from pages.steer.choice import Choice
 
 _BEFORE = (
@@ -32,6 +32,9 @@ class Box(NamedTuple):
     chips: Sequence[str] = ()
     """What is to be known of each, HTML."""
 
+    note: str = ""
+    """How far it is."""
+
 
 @st.fragment
 def show(study: Study, choice: Choice, doses: Mapping[str, KnownDose]) -> None:
@@ -50,19 +53,27 @@ def show(study: Study, choice: Choice, doses: Mapping[str, KnownDose]) -> None:
         if writing:
             live_texts.watch(live)
             return
-        run = texts.shown()
+        run, now = texts.shown(), writer.job()
         with st.container(key=f"{stamp.KEY}-strip"):
-            if run is None:
-                st.html(_boxes(Box("Plain", [], [_BEFORE]), Box("Steered", [])))
-            else:
+            if run is not None:
                 st.html(_finished(run, doses))
+            elif now is not None and now.state != "done" and _written(now):
+                st.html(_boxes(*map(Box, ("Plain", "Steered"), _written(now))))
+            else:
+                st.html(_boxes(Box("Plain", [], [_BEFORE]), Box("Steered", [])))
+
+
+def _written(now: Job) -> tuple[Sequence[str], ...]:
+    """Return a job's plain and steered texts so far; nothing before the first token."""
+    written = now.live.written if now.live is not None else None
+    return () if written is None else (written.plain, written.steered)
 
 
 def live(now: Job) -> None:
-    """Draw what a job has written so far; its end stays in sight."""
-    written = now.live.written if now.live is not None else None
-    plain, steered = ((), ()) if written is None else (written.plain, written.steered)
-    st.html(_boxes(Box("Plain", plain), Box("Steered", steered), live=True))
+    """Draw what a job has written so far, its end in sight, and how far it is."""
+    plain, steered = _written(now) or ((), ())
+    note = live_texts.waits(now) if now.state == "queued" else now.note
+    st.html(_boxes(Box("Plain", plain, note=note), Box("Steered", steered, note=note), live=True))
 
 
 def _finished(run: Run, doses: Mapping[str, KnownDose]) -> str:
@@ -81,7 +92,8 @@ def _finished(run: Run, doses: Mapping[str, KnownDose]) -> str:
                 "Under the plain model, more than three times that of the plain text.",
             )
         chips.append(said)
-    return _boxes(Box("Plain", run.plain), Box("Steered", run.steered, chips))
+    told = changed_text(run) if run.stopped or run.same else ""
+    return _boxes(Box("Plain", run.plain), Box("Steered", run.steered, chips, told))
 
 
 def _chip(words: str, meaning: str) -> str:
@@ -104,6 +116,8 @@ def _box(box: Box, *, live: bool) -> str:
     ]
     if not parts:
         parts = [f"<h4>{box.title}</h4><p class='ms-note'>{''.join(box.chips)}</p>"]
+    if box.note:
+        parts.append(f"<p class='ms-note'>{escape(box.note)}</p>")
     name = "ms-box ms-live" if live else "ms-box"
     return (
         f"<div class='{name}' tabindex='0' role='region' aria-label='{box.title} text'>"

@@ -1,6 +1,8 @@
 """The stage: what the component is given, what it reports, and when the map cannot follow."""
 
 import json
+import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,7 @@ from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec
 from core.foundations import FOUNDATIONS
 from core.models.spec import ModelSpec
+from core.steering import generation
 from core.steering.direction_files import axis_of, keep_direction
 from core.steering.directions import direction_bytes
 from pages.steer.stage import sliders
@@ -215,3 +218,25 @@ def test_texts_stand_in_boxes_of_the_stage_with_what_is_to_be_known_of_them(open
     odd = [10 * one for one in run.receipt["plain_perplexity"]]
     app.session_state["run"] = replace(run, receipt={**run.receipt, "steered_perplexity": odd})
     assert "text degenerates: perplexity" in words(app.run())
+    assert "Stopped after" not in words(app)
+    app.session_state["run"] = replace(run, stopped=True)
+    boxes = [one for one in words(app.run()).splitlines() if "class='ms-box'" in one]
+    assert "Stopped after" in boxes[0]
+
+
+def test_while_it_is_written_the_boxes_say_how_far_and_show_the_text(open_steer, work, monkeypatch):
+    step = generation.step_logits
+
+    def slowly(*args, **kwargs):
+        time.sleep(0.03)
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(generation, "step_logits", slowly)
+    app = open_steer(**STAGE, **{"care-harm": "40", "tokens": "150"})
+    app.button(key="write").click().run()
+    said = words(app)
+    assert said.count("ms-box ms-live") == 2
+    assert re.search(r"token \d+ of 150", said)
+    app.button(key="stop").click().run()
+    settle(work)
+    assert "Stopped after" in words(app.run().run())
