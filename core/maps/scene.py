@@ -210,7 +210,20 @@ def legend_data(colours: Colouring) -> dict[str, Any]:
     return {"title": colours.title, "names": names, "poles": poles, "scale": scale}
 
 
-def words_data(table: pd.DataFrame) -> dict[str, list[str]]:
+class Words(NamedTuple):
+    """What is read on each item."""
+
+    texts: list[str]
+    """The action, shortened."""
+
+    notes: list[str]
+    """Its labels."""
+
+    name: str
+    """Under which the browser holds them: the same words, the same name."""
+
+
+def words_data(table: pd.DataFrame) -> Words:
     """Return what is read on each item: the action, shortened, and its labels.
 
     Args:
@@ -222,7 +235,7 @@ def words_data(table: pd.DataFrame) -> dict[str, list[str]]:
         f"{foundation} · {pole}" + (f" · grade {grade:g}" if pole != "neutral" else "")
         for foundation, pole, grade in rows
     ]
-    return {"texts": texts, "notes": notes}
+    return Words(texts, notes, held([texts, notes]))
 
 
 def held(content: Any) -> str:

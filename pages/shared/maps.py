@@ -16,7 +16,7 @@ from core.dataset.labels import labels_of, typical_members
 from core.maps import plots as maps_plots
 from core.maps import scene as maps_scene
 from core.maps.landmarks import landmarks
-from core.maps.scene import Arrows, Frames, Line, Scene
+from core.maps.scene import Arrows, Frames, Line, Scene, Words
 from core.maps.view import Colouring, Picture
 from core.palette import OWN
 from pages.shared import selection
@@ -56,6 +56,11 @@ class Look:
     """Called with the row of an item that is clicked."""
 
     @cached_property
+    def words(self) -> Words:
+        """What is read on each item."""
+        return maps_scene.words_data(self.table)
+
+    @cached_property
     def members(self) -> NDArray[np.bool_]:
         """Which items make up each pole's centre, ``(n, 10)``."""
         return typical_members(labels_of(self.items))
@@ -63,7 +68,7 @@ class Look:
 
 def legend(look: Look) -> None:
     """Explain colours and shapes once for all maps; a click on an entry filters them."""
-    component.legend(_GROUP, look.colours, maps_scene.words_data(look.table))
+    component.legend(_GROUP, look.colours, look.words)
 
 
 def draw(
@@ -75,8 +80,8 @@ def draw(
     *,
     subtitle: str,
     limits: Sequence[tuple[float, float]] | None = None,
-    arrows: Sequence[Arrows] = (),
     lines: Sequence[Line] = (),
+    arrows: Sequence[Arrows] = (),
     names: bool = True,
     frames: Frames | None = None,
     on_frame: Callable[[object], None] | None = None,
@@ -92,8 +97,8 @@ def draw(
         own: Place of a sentence of one's own, shape ``(dims,)``.
         subtitle: In files: how the map is made.
         limits: Least and largest x, and y, of maps that share a scale.
-        arrows: On top of the points of a flat map.
-        lines: Contours of a flat map.
+        lines: Beneath the points of a flat map, such as contours.
+        arrows: On top of them.
         names: Whether the poles are named on a flat map.
         frames: Places between which a flat map moves.
         on_frame: Called with the number of a frame that is to be opened.
@@ -128,8 +133,8 @@ def draw(
             point=look.point,
             own=own,
             limits=limits,
-            arrows=[*arrows, *_joined(picture, look)],
             lines=lines,
+            arrows=[*arrows, *_joined(picture, look)],
             frames=frames,
             centres=landmarks(picture.points, look.members) if names else None,
         )
@@ -144,7 +149,7 @@ def draw(
                 f"moralscope-{side}",
             ),
             scene,
-            maps_scene.words_data(look.table),
+            look.words,
             on_chosen=lambda rows: selection.choose_rows(rows, look.items),
             on_point=look.on_point,
             on_frame=on_frame,

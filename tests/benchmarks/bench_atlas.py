@@ -75,10 +75,10 @@ def made_scene(n: int) -> tuple[dict[str, Any], dict[str, Any]]:
         np.array(POLES)[pole],
         centres=landmarks(points, members),
     )
-    words = {"texts": ["An action of some length"] * n, "notes": ["care-harm"] * n}
+    content = {"texts": ["An action of some length"] * n, "notes": ["care-harm"] * n}
     said = {"group": "bench", "title": "Bench", "alt": "Bench", "names": component.NAMES}
-    sent = {"name": held(words), "kind": "words", "content": words}
-    return scene_data(scene) | said | {"words": held(words)}, sent
+    sent = {"name": held(content), "kind": "words", "content": content}
+    return scene_data(scene) | said | {"words": sent["name"]}, sent
 
 
 def main() -> None:

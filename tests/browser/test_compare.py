@@ -47,6 +47,20 @@ def test_a_box_on_one_map_greys_the_rest_on_both_and_joins_the_chosen(screen, co
     assert screen.lit("chart-b") == everything
 
 
+def test_linked_maps_are_zoomed_together_until_they_are_not(screen, compared):
+    screen.open("compare", **compared)
+    maps = ("chart-a", "chart-b")
+    link = screen.key("chart-b").get_by_role("button", name="Zoom all maps together")
+    screen.canvas("chart-a").press("+")
+    assert [screen.drawn(key)["zoom"] for key in maps] == [1.5, 1.5]
+    expect(link).to_have_attribute("aria-pressed", "true")
+    link.click()
+    screen.canvas("chart-a").press("+")
+    assert [screen.drawn(key)["zoom"] for key in maps] == [2.25, 1.5]
+    link.click()  # the one whose switch it is leads
+    assert [screen.drawn(key)["zoom"] for key in maps] == [1.5, 1.5]
+
+
 def test_a_phone_never_scrolls_sideways(new_screen, compared):
     screen = new_screen(**PHONE).open("compare", **compared)
     expect(head(screen)).to_be_visible()

@@ -11,6 +11,7 @@ class Group {
     this.chosen = null; // a byte for each item, or nothing
     this.only = new Set(); // entries of the legend that are pressed; none: all is shown
     this.off = new Set(); // layers that are switched off
+    this.linked = true; // maps of one scale are zoomed together
   }
 
   join(one) {

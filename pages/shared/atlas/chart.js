@@ -45,6 +45,11 @@ class Chart {
     this.button("All", "Show the whole map", () => this.whole());
     for (const kind of ["png", "svg"])
       this.button(kind.toUpperCase(), `Save as ${kind.toUpperCase()}`, () => saveMap(this, kind));
+    this.link = this.button("Link", "Zoom all maps together", () => {
+      this.group.linked = !this.group.linked;
+      this.group.tell("linked");
+      this.lead();
+    });
     this.layers = make("span", this.tools, "layers");
     this.listen();
     this.sizes = new ResizeObserver(() => this.ask());
@@ -113,6 +118,7 @@ class Chart {
     this.titles = data.axes;
     this.foundations = data.names.map(([, foundation]) => foundation);
     this.switches();
+    this.showLink();
     this.player.heard();
     this.filter();
     this.ask();
@@ -344,12 +350,31 @@ class Chart {
       Math.min(size / 2, Math.max(size / 2 - size * k, at));
     this.zoom.x = hold(this.zoom.x + dx, this.base.clientWidth);
     this.zoom.y = hold(this.zoom.y + dy, this.base.clientHeight);
+    this.lead();
     this.ask();
   }
 
   whole() {
     this.zoom = { k: 1, x: 0, y: 0 };
+    this.lead();
     this.ask();
+  }
+
+  // Maps of one scale that are linked show the same part.
+  lead() {
+    if (!this.group.linked || !this.data.limits) return;
+    const { k, x, y } = this.zoom, { clientWidth: wide, clientHeight: high } = this.base;
+    for (const one of this.group.members)
+      if (one !== this && one.data.limits) {
+        const { clientWidth, clientHeight } = one.base;
+        one.zoom = { k, x: (x * clientWidth) / wide, y: (y * clientHeight) / high };
+        one.ask();
+      }
+  }
+
+  showLink() {
+    this.link.hidden = !this.data.limits;
+    this.link.setAttribute("aria-pressed", this.group.linked);
   }
 
   // --- the hand ---
@@ -552,6 +577,7 @@ class Chart {
   heard(what) {
     if (what === "met") return void (this.view && this.drawOver());
     if (what === "filtered") return this.filter();
+    if (what === "linked") return this.showLink();
     for (const one of this.layers.children)
       one.setAttribute("aria-pressed", !this.group.off.has(one.textContent));
     this.player.heard();

@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.foundations import FOUNDATIONS
 from core.maps import scene as maps_scene
-from core.maps.scene import Scene
+from core.maps.scene import Scene, Words
 from core.maps.view import Colouring
 from core.palette import FOUNDATION_COLOURS
 
@@ -56,7 +56,7 @@ class Said:
     """Name of its files, without an ending."""
 
 
-def legend(group: str, colours: Colouring, words: dict[str, list[str]]) -> None:
+def legend(group: str, colours: Colouring, words: Words) -> None:
     """Draw the legend of a group's maps; its entries filter them. To be drawn before the maps.
 
     Args:
@@ -68,7 +68,11 @@ def legend(group: str, colours: Colouring, words: dict[str, list[str]]) -> None:
         "part": "legend",
         "group": group,
         "legend": maps_scene.legend_data(colours),
-        "held": {"name": maps_scene.held(words), "kind": "words", "content": words},
+        "held": {
+            "name": words.name,
+            "kind": "words",
+            "content": {"texts": words.texts, "notes": words.notes},
+        },
     }
     _COMPONENT(key=f"legend-{group}", data=data)
 
@@ -78,7 +82,7 @@ def draw(
     group: str,
     said: Said,
     scene: Scene,
-    words: dict[str, list[str]],
+    words: Words,
     *,
     on_chosen: Callable[[object], None],
     on_point: Callable[[object], None] | None = None,
@@ -100,7 +104,7 @@ def draw(
         "part": "map",
         "group": group,
         **asdict(said),
-        "words": maps_scene.held(words),
+        "words": words.name,
         "names": NAMES,
     }
     if scene.frames is not None:

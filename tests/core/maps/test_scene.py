@@ -176,9 +176,10 @@ def test_words_are_shortened_and_neutral_ones_have_no_grade():
         }
     )
     told = words_data(table)
-    assert told["texts"][0] == "<b>short</b>"  # set as text where it is shown
-    assert len(told["texts"][1]) == SHOWN
-    assert told["notes"] == ["care-harm · vice · grade 0.5", "care-harm · neutral"]
+    assert told.texts[0] == "<b>short</b>"  # set as text where it is shown
+    assert len(told.texts[1]) == SHOWN
+    assert told.name == words_data(table).name != words_data(table[:1]).name
+    assert told.notes == ["care-harm · vice · grade 0.5", "care-harm · neutral"]
 
 
 def test_what_is_held_is_named_by_its_content():
