@@ -87,4 +87,4 @@ def files(look: Look, charts: list[Callable[[], Any]]) -> None:
     )
     for label, make, name in offered:
         row.download_button(label, make, name, icon=":material/download:", on_click="ignore")
-    row.caption("PNG: the camera above each map. The address bar holds this very view.")
+    row.caption("PNG and SVG: below each flat map. The address bar holds this very view.")

@@ -134,7 +134,7 @@ def draw(
             own=own,
             limits=limits,
             lines=lines,
-            arrows=[*arrows, *_joined(picture, look)],
+            arrows=[*arrows, *_joined(picture, look, None if frames is None else frames.at)],
             frames=frames,
             centres=landmarks(picture.points, look.members) if names else None,
         )
@@ -161,13 +161,14 @@ def draw(
     return figure
 
 
-def _joined(picture: Picture, look: Look) -> list[Arrows]:
-    """Return lines from the clicked item to those that are joined with it."""
+def _joined(picture: Picture, look: Look, frame: int | None) -> list[Arrows]:
+    """Return lines from the clicked item to those that are joined with it, at one frame."""
     if look.point is None or not len(look.near):
         return []
     ends = picture.points[np.asarray(look.near)]
     start = np.repeat(picture.points[[look.point]], len(ends), axis=0)
-    return [Arrows(start, ends, OWN, "Neighbours", np.asarray(look.near), heads=False)]
+    rows = np.asarray(look.near)
+    return [Arrows(start, ends, OWN, "Neighbours", rows, heads=False, frame=frame)]
 
 
 def _source(look: Look, picture: Picture) -> str:

@@ -217,8 +217,11 @@ def test_layers_are_played_and_one_of_them_is_opened(new_screen, prepared):
     scrub = screen.page.get_by_role("slider", name="Layer shown")
     expect(scrub).to_have_attribute("aria-valuetext", "layer 1")
     before = screen.drawn("chart-model")["places"]
+    seen = "root => root.drawn.map(500, 500).badge"
+    assert screen.key("chart-model").locator(".atlas").evaluate(seen) == ""
     scrub.press("Home")
     expect(scrub).to_have_attribute("aria-valuetext", "embedding")
+    assert screen.key("chart-model").locator(".atlas").evaluate(seen) == "embedding"
     assert screen.drawn("chart-model")["places"] != before
     screen.page.get_by_role("button", name="Play over layers").click()
     expect(screen.page.get_by_role("button", name="Pause")).to_be_visible()

@@ -233,15 +233,16 @@ class Chart {
 
   // All that ``paint`` asks.
   map(width, height) {
-    const at = Math.round(this.player.at), seen = (one) =>
-      !this.group.off.has(one.layer) && (one.frame === null || one.frame === at);
+    const { player } = this, away = player.away(), seen = (one) =>
+      !this.group.off.has(one.layer) && (one.frame === null || one.frame === player.at);
     const { chosen } = this.group, some = chosen !== null && chosen.length === this.n;
     return {
       view: this.viewOf(width, height), look: this.look(), titles: this.titles,
       places: this.places, shown: this.shown, order: this.order, some,
       isLit: (row) => !some || chosen[row] === 1,
       lines: this.lines.filter(seen), arrows: this.arrows.filter(seen),
-      centres: this.group.off.has("Names") ? [] : this.named(), marked: this.data.marked, point: this.data.point, own: this.data.own, trails: this.player.trails(some && chosen),
+      centres: this.group.off.has("Names") ? [] : this.named(), marked: this.data.marked, point: this.data.point, own: away ? null : this.data.own, trails: player.trails(some && chosen),
+      badge: away && !player.frames.slides ? player.frames.names[Math.round(player.at)] : "",
     };
   }
 

@@ -242,6 +242,12 @@ function paintOver(pen, map) {
       pen.stroke();
     }
   }
+  if (map.badge) {
+    font(pen, 15, look, 600);
+    pen.textAlign = "left";
+    pen.textBaseline = "top";
+    words(pen, map.badge, 12, 10, look);
+  }
   if (!own) return;
   const x = view.sx(own[0]), y = view.sy(own[1]);
   star(pen, x, y, 10, look.paper);

@@ -51,7 +51,7 @@ class Player {
     this.curve = frames.curve && floats(frames.curve.numbers);
     this.canvas.hidden = this.told.hidden = !this.curve;
     if (this.curve) this.canvas.setAttribute("aria-label", this.words());
-    this.show();
+    this.showPlaying();
   }
 
   // The places have come, in a message of their own.
@@ -100,7 +100,8 @@ class Player {
 
   showPlaying() {
     this.button.textContent = this.playing ? "❚❚" : "▶";
-    this.button.setAttribute("aria-label", this.playing ? "Pause" : "Play over layers");
+    const what = this.frames?.slides ? "Play from one to the other" : "Play over layers";
+    this.button.setAttribute("aria-label", this.playing ? "Pause" : what);
     if (this.frames) this.show();
   }
 
