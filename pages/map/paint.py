@@ -65,7 +65,7 @@ def _latent(study: Study) -> Colouring:
         names,
         format_func=lambda name: f"{known[name].name} · layer {known[name].layer}",
         width=320,
-        **bound("dictionary", names[0], names),
+        **bound("latent-from", names[0], names),
     )
     asked = row.text_input(
         "Latent",
@@ -73,7 +73,7 @@ def _latent(study: Study) -> Colouring:
         width=260,
         placeholder="a number, or part of its name",
         help="Its activation on each action: the strongest over the action's tokens.",
-        **bound("lit", ""),
+        **bound("latent-named", ""),
     )
     dictionary = results.dictionary(known[str(picked)])
     if not str(asked).strip():

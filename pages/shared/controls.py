@@ -15,7 +15,7 @@ from pages.shared.address import bound
 from pages.shared.bench import workbench
 
 #: How maps are drawn at first.
-FIRST_METHOD: Final = "pca"
+FIRST_METHOD: Final = "umap"
 METHODS: dict[str, str] = {"pca": "PCA", "umap": "UMAP", "axes": "Moral axes"}
 POOLINGS: dict[str, str] = {
     "mean": "All its words together",

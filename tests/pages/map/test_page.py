@@ -85,6 +85,17 @@ def test_both_maps_hold_every_action_and_its_words(open_map, few):
         assert np.isfinite(one["places"]).all()
 
 
+def test_maps_open_on_umap_and_an_address_says_what_else(open_map, complaints):
+    app = open_map()
+    assert app.segmented_control(key="method").value == "umap"
+    assert "method" not in app.query_params
+    assert "of the variance" not in words(app)
+    app.segmented_control(key="method").set_value("pca").run()
+    assert complaints(app) == []
+    assert app.query_params["method"] == "pca"
+    assert "of the variance" in words(app)
+
+
 def test_every_map_says_how_far_to_trust_it(open_map):
     told = [one.value for one in open_map().caption if "Trustworthiness" in one.value]
     assert len(told) == 2
@@ -425,7 +436,7 @@ def test_a_field_is_flat(open_map, complaints):
 
 
 def test_a_latent_colours_the_map_from_the_address(open_map, work, model_text, complaints):
-    app = open_map(colour="latent", lit="7")
+    app = open_map(colour="latent", **{"latent-named": "7"})
     assert any("no dictionary" in one for one in complaints(app))
     keep_dictionary(
         work.store,
@@ -442,11 +453,11 @@ def test_a_latent_colours_the_map_from_the_address(open_map, work, model_text, c
     title = maps(app)["chart-model"]["legend"]["title"]
     assert title == "Latent 7"
     before = drawn(app)
-    app.text_input(key="lit").set_value("8").run()
+    app.text_input(key="latent-named").set_value("8").run()
     assert complaints(app) == []
-    assert app.query_params["lit"] == "8"
+    assert app.query_params["latent-named"] == "8"
     assert drawn(app) != before
-    app.text_input(key="lit").set_value("theft").run()
+    app.text_input(key="latent-named").set_value("theft").run()
     assert any("No latent has a name yet" in one for one in complaints(app))
 
 
