@@ -121,7 +121,8 @@ def latent_colouring(
 ) -> Colouring:
     """Return a latent's activation as the colour of items: the strongest over a text's tokens.
 
-    The scale ends at the 98th percentile of the texts on which it is on.
+    Items on which it is off have no number, so they are grey and the others stand out. The scale
+    ends at the 98th percentile of the texts on which it is on.
 
     Raises:
         CoreError: It is on for no text.
@@ -134,7 +135,8 @@ def latent_colouring(
             f"Latent {latent} is on for no text of {study.items.provenance.name}. Choose another."
         )
     title = f"Latent {latent} · {name}" if name else f"Latent {latent}"
-    return Colouring(title, peaks[study.plan.rows], span=(0.0, float(np.quantile(on, 0.98))))
+    values = np.where(peaks > 0, peaks, np.nan)[study.plan.rows]
+    return Colouring(title, values, span=(0.0, float(np.quantile(on, 0.98))))
 
 
 def why(scores: LatentScores, latent: int) -> str:

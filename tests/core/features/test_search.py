@@ -108,7 +108,7 @@ def test_a_latent_colours_items_by_its_strongest_token(codes):
     )
     colours = latent_colouring(study, codes, 0, "theft")
     assert colours.title == "Latent 0 · theft"
-    assert colours.data.tolist() == [0, 2, 2, 2, 0]
+    np.testing.assert_array_equal(colours.data, [np.nan, 2, 2, 2, np.nan])
     assert colours.span == (0, 2)
     with pytest.raises(CoreError, match="Latent 3 is on for no text of made"):
         latent_colouring(study, codes, 3)
