@@ -36,10 +36,10 @@ Colour = Literal[
 COLOURS: Final[dict[Colour, str]] = {
     "foundation": "Foundation",
     "pole": "Pole",
-    "grade": "Grade (people)",
-    "typicality": "Typicality (model)",
-    "residual": "Residual (people − model)",
-    "split": "Split",
+    "grade": "Typical to people",
+    "typicality": "Typical to the model",
+    "residual": "People minus model",
+    "split": "Training or test half",
     "length": "Length in words",
 }
 #: Colourings that ask for more than a layer: a latent, or strengths of steering.

@@ -14,7 +14,7 @@ from pages.shared.address import bound
 PAINTS: Final = {
     "foundation": "Foundation",
     "pole": "Pole",
-    "grade": "Grade (people)",
+    "grade": "Typical to people",
     "moved": "How far it moved",
     "difference": "Difference in typicality",
 }

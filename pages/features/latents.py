@@ -29,10 +29,18 @@ def show(study: Study, dictionary: Dictionary, found: MoralLatents) -> int | Non
     """Draw the list and return the latent whose passport is open."""
     row = st.columns([1.2, 1.6, 2.4])
     dimension = row[0].selectbox(
-        "Sort by", (_ANY, *DIMENSIONS), **bound("sort", _ANY, (_ANY, *DIMENSIONS))
+        "Strongest first for",
+        (_ANY, *DIMENSIONS),
+        format_func=lambda one: "any of the ten" if one == _ANY else one,
+        **bound("sort", _ANY, (_ANY, *DIMENSIONS)),
     )
     shown = row[1].segmented_control(
-        "Latents", SHOWN, required=True, **bound("latents", "related", SHOWN)
+        "Which features",
+        SHOWN,
+        required=True,
+        help="Features: latents of the dictionary. Moral: they tell virtue from vice within a "
+        "foundation. Related: they go with a moral topic.",
+        **bound("latents", "related", SHOWN),
     )
     with row[2]:
         among = search.ask(study, dictionary, found)

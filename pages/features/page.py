@@ -6,8 +6,8 @@ from pages.shared.opening import opened_study
 
 with opened_study(
     "Features",
-    "A layer taken apart into latents, each on for few tokens. Which of them carry moral meaning, "
-    "and may we believe it?",
+    "One layer taken apart into features (latents), each on for few words: which carry moral "
+    "meaning, and may we believe it?",
 ) as (_, study):
     if study is not None:
         shelved = choice.ask(study) if reading.panel(study) else None

@@ -196,7 +196,7 @@ def test_a_sentence_of_ones_own_lands_as_a_star_with_its_figures(few_map):
 
 
 def test_the_page_comes_back_after_a_reload(few_map):
-    few_map.choose("Colour", "Residual (people − model)")
+    few_map.choose("Colour", "People minus model")
     few_map.await_query(colour="residual")
     few_map.page.get_by_role("radio", name="Moral axes").click()
     few_map.await_query(method="axes")
