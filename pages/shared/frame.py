@@ -48,6 +48,7 @@ _STYLE = """
     div:has(> .st-key-maps) {order: -1}}
   /* Streamlit writes white on the primary colour, too faint in the dark; in charts, this grey. */
   [data-testid^=stBaseButton-primary]:not(:disabled) {color: light-dark(#FFFFFF, #12141C)}
+  [data-testid^=stBaseButton-primary]:not(:disabled):hover {color: #FFFFFF}
   .js-plotly-plot text[style*="128, 132, 149"] {fill: currentColor !important; fill-opacity: .8}
   @media (prefers-reduced-motion: reduce) {
     * {transition: none !important; animation: none !important}}

@@ -85,7 +85,7 @@ def unmoved(study: Study, spec: ViewSpec) -> tuple[Shift, dict[str, Any]]:
     return found, motion_numbers(found)
 
 
-@st.cache_resource(show_spinner="Placing by neighbours …", max_entries=8, hash_funcs=NAMES)
+@st.cache_resource(show_spinner="Placing by neighbours …", max_entries=4, hash_funcs=NAMES)
 def neighbours(
     study: Study, spec: ViewSpec, method: Method, pooling: Pooling, others: Recipe | None
 ) -> tuple[NeighbourMap, dict[str, Any]]:

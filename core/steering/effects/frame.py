@@ -1,6 +1,6 @@
 """A layer's plain map as a frame: where states lie on it that some items have when steered."""
 
-from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from core.maps.view import ViewSpec, layer_reading, model_picture
 from core.measures.geometry import centres
 from core.runtime.store import Store
 from core.statistics.neighbours import normalised
+
+#: States that are placed by neighbours in one go: each is compared with all plain ones.
+_AT_ONCE: Final = 512
 
 
 class Frame:
@@ -33,43 +36,48 @@ class Frame:
             CoreError: The states are not stored or not finite.
         """
         self.spec, self.rows = spec, rows
-        self._study = study
-        self._known = layer_states(store, study, spec.layer, spec.pooling, spec.scaling)
+        known = layer_states(store, study, spec.layer, spec.pooling, spec.scaling)
+        self._scaler = known.scaler
         #: Places of all items without steering, shape ``(n, 2)``.
-        self.points = model_picture(store, study, spec, layer_reading(store, study, spec)).points
-        self._layout = (
-            None
-            if spec.method == "axes"
-            else model_layout(
-                store, study, spec.layer, spec.pooling, spec.scaling, spec.layout
-            ).get()
-        )
+        self.points = model_picture(
+            store, study, spec, layer_reading(store, study, spec)
+        ).points.astype(np.float64)
+        if spec.method == "axes":
+            self._axes = _axes_of(study, spec, known.states[study.plan.rows], rows)
+            return
+        self._layout = model_layout(
+            store, study, spec.layer, spec.pooling, spec.scaling, spec.layout
+        ).get()
+        # A linear picture needs no neighbours: a large set's states are not held for nothing.
+        self._plain = known.states if self._layout.linear is None else known.states[:0]
 
     def place(self, states: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return where states lie, as the model has them.
 
         Args:
-            states: Of the first items or all of them, shape ``(m, d_model)``.
+            states: On moral axes those of the first items or all of them; shape ``(m, d_model)``.
 
         Returns:
             Shape ``(m, 2)``; NaN where an axis has no centre.
         """
-        scaled = self._known.scaler.apply(np.asarray(states, np.float32))
-        if self._layout is not None:
-            return self._layout.place(scaled, self._known.states).astype(np.float64)
-        own = normalised(scaled).astype(np.float64)
-        return np.asarray(np.einsum("md,mad->ma", own, self._axes[: len(own)]))
+        scaled = self._scaler.apply(np.asarray(states, np.float32))
+        if self.spec.method == "axes":
+            own = normalised(scaled).astype(np.float64)
+            return np.asarray(np.einsum("md,mad->ma", own, self._axes[: len(own)]))
+        parts = [scaled[start : start + _AT_ONCE] for start in range(0, len(scaled), _AT_ONCE)]
+        placed = [self._layout.place(one, self._plain).astype(np.float64) for one in parts]
+        return np.concatenate(placed)
 
-    @cached_property
-    def _axes(self) -> NDArray[np.float64]:
-        """What an axis's value is the inner product with, per item, shape ``(m, 2, d_model)``."""
-        plain = self._known.states[self._study.plan.rows]
-        texts = self._study.items.texts()
-        found = []
-        for row in self.rows:
-            middle = normalised(centres(plain, self._study.members_without(texts[row])))
-            found.append([_axis(axis, middle) for axis in (self.spec.x, self.spec.y)])
-        return np.array(found)
+
+def _axes_of(
+    study: Study, spec: ViewSpec, plain: NDArray[np.float32], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return what each item's two values are inner products with, shape ``(m, 2, d_model)``."""
+    texts, found = study.items.texts(), []
+    for row in rows:
+        middle = normalised(centres(plain, study.members_without(texts[row])))
+        found.append([_axis(axis, middle) for axis in (spec.x, spec.y)])
+    return np.array(found)
 
 
 def _axis(axis: str, middle: NDArray[np.floating]) -> NDArray[np.float64]:

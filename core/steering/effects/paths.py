@@ -27,7 +27,9 @@ from core.steering.recipes import Recipe
 KNOTS: Final = (-0.4, -0.2, 0.0, 0.2, 0.4)
 #: Lengths of control pushes.
 LENGTHS: Final = (0.0, 0.2, 0.4)
-#: Items whose middle the fan of a UMAP is taken from.
+#: Texts of a UMAP that have ways of their own at most: each is compared with all others.
+MOST: Final = 2000
+#: Texts whose middle the fan of a UMAP is taken from.
 _FEW: Final = 100
 
 
@@ -103,6 +105,11 @@ def settled(found: Paths, by: NDArray[np.float64], strengths: Mapping[str, float
     return Settled(found.rows, places, apart, most)
 
 
+def _spread(n: int, most: int) -> NDArray[np.int64]:
+    """Return at most so many of n numbers, evenly over them."""
+    return np.unique(np.linspace(0, n - 1, most).astype(np.int64))
+
+
 class NeighbourMap:
     """A UMAP of the steered layer: where additive pushes take its points, by their neighbours."""
 
@@ -118,25 +125,32 @@ class NeighbourMap:
         others: Recipe | None = None,
     ) -> None:
         """Work the ways out; arguments as for ``shift.shift``."""
-        self._frame = Frame(store, study, spec, np.arange(len(study.items)))
-        self._states = states_of(store, study).prompt_states(spec.layer, spec.pooling)
-        self._items = study.plan.rows
+        states = states_of(store, study).prompt_states(spec.layer, spec.pooling)
+        every = np.arange(len(states))
+        some = every if len(states) <= MOST else _spread(len(states), MOST)
+        rows = np.flatnonzero(np.isin(study.plan.rows, some))
+        self._items = np.searchsorted(some, study.plan.rows[rows])
+        self._states = states[some]
+        self._frame = Frame(store, study, spec, rows)
         norm = residual_norm(store, study, spec.layer)
         pushes = pushes_of(store, study, axes, spec.layer, method, pooling, others)
         self._pushes = norm * pushes
         self._plain = self._frame.place(self._states)
-        few = np.unique(np.linspace(0, len(self._states) - 1, _FEW).astype(np.int64))
+        few = _spread(len(some), _FEW)
         fan = [
             [self._middle(few, length * norm * control) for length in LENGTHS]
             for control in control_vectors(store, study, spec.layer)
         ]
-        ways = [[self._moved(knot * push)[self._items] for knot in KNOTS] for push in self._pushes]
+        ways = [
+            [self._moved(knot * push)[self._items] for knot in KNOTS] for push in self._pushes[:-1]
+        ]
+        ways.append(straight(self._moved(self._pushes[-1])[self._items]))
         self.paths = Paths(
-            self._frame.points.astype(np.float64),
+            self._frame.points,
             (*axes, OTHERS),
             pushes @ pushes.T,
             Fan(np.array(LENGTHS), np.array(fan)),
-            self._frame.rows,
+            rows,
             np.array(ways),
         )
 

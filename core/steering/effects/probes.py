@@ -293,7 +293,7 @@ class ProbeMap:
         ]
         ways.append(straight(self._moved(self._pushes[-1])))
         self.paths = Paths(
-            self._frame.points.astype(np.float64),
+            self._frame.points,
             (*FOUNDATIONS, OTHERS),
             self._pushes @ self._pushes.T,
             Fan(np.array(LENGTHS), np.array(fan)),

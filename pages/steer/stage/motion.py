@@ -63,11 +63,15 @@ def known(study: Study, choice: Choice, spec: ViewSpec) -> Known | None:
         return _followed(study, choice, spec, fixed, others)
     if spec.method == "umap":
         near, numbers = results.neighbours(study, spec, *asked)
-        how = "Preview by the 15 nearest plain neighbours of each point; it settles on release."
+        count = len(near.paths.rows)
+        rest = (
+            "" if count == len(study.items) else f" Only {count:,} do, the rest go by their mean."
+        )
+        how = f"Preview by each point's 15 nearest plain neighbours; it settles on release.{rest}"
         detail = (
             "UMAP has no formula for a new state: each point goes to the weighted mean of its 15 "
             "nearest plain neighbours' places, worked out at ±20 and ±40 % of each axis. "
-            f"{_STRAIGHT}"
+            f"{_STRAIGHT}{rest}"
         )
         return Known(near.paths, numbers, fixed, how, detail, near.settled)
     how = "Exact while you drag: at the steered layer nothing is interpolated."

@@ -125,7 +125,7 @@ class Picture {
     pen.globalAlpha = 0.8;
     this.marks(pen, sx, sy);
     pen.globalAlpha = 1;
-    if (data.paths?.rows) this.rings(pen, sx, sy, ink);
+    if (data.ringed) this.rings(pen, sx, sy, ink);
     const from = [sx(plain.x), sy(plain.y)];
     if (pushed) {
       this.fan(pen, from, ends.map(([x, y]) => [sx(x), sy(y)]), paper);

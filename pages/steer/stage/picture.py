@@ -75,6 +75,7 @@ def _data(study: Study, spec: ViewSpec, found: Known) -> dict[str, Any]:
     return found.numbers | {
         "fixed": found.fixed,
         "how": found.how,
+        "ringed": bool(found.rings),
         "group": [3 * f + p for f, p in zip(study.items.foundation.tolist(), pole, strict=True)],
         "groups": [[colours[one], each] for one in FOUNDATIONS for each in POLES],
         "colours": [[one.replace("-", " – "), colours[one]] for one in FOUNDATIONS],

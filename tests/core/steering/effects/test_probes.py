@@ -15,6 +15,7 @@ from core.maps.layouts import model_layout
 from core.maps.view import ViewSpec, layer_reading, model_picture
 from core.runtime.store import Store
 from core.steering.edits import Steering, resolve
+from core.steering.effects import frame, paths
 from core.steering.effects.motion import OTHERS
 from core.steering.effects.paths import KNOTS, NeighbourMap
 from core.steering.effects.probes import (
@@ -125,15 +126,15 @@ def test_at_its_knots_the_preview_is_exact_and_between_them_the_distance_is_told
 def test_points_without_a_way_of_their_own_go_by_the_probes_mean(llama, read):
     store, study = read
     view = ViewSpec(UPTO)
-    paths = probe_map(llama, read, view).paths
+    found = probe_map(llama, read, view).paths
     plain = model_picture(store, study, view, layer_reading(store, study, view)).points
-    np.testing.assert_allclose(paths.place({}), plain, atol=1e-6)
-    moved = paths.place(STRENGTHS) - paths.points
-    rest = np.setdiff1d(np.arange(len(moved)), paths.rows)
-    np.testing.assert_allclose(moved[rest], np.tile(paths.middle(STRENGTHS), (len(rest), 1)))
-    assert np.ptp(moved[paths.rows], axis=0).max() > 0
-    assert paths.travel(STRENGTHS) > 0.01
-    assert paths.control(STRENGTHS).low > 0
+    np.testing.assert_allclose(found.place({}), plain, atol=1e-6)
+    moved = found.place(STRENGTHS) - found.points
+    rest = np.setdiff1d(np.arange(len(moved)), found.rows)
+    np.testing.assert_allclose(moved[rest], np.tile(found.middle(STRENGTHS), (len(rest), 1)))
+    assert np.ptp(moved[found.rows], axis=0).max() > 0
+    assert found.travel(STRENGTHS) > 0.01
+    assert found.control(STRENGTHS).low > 0
 
 
 def test_other_directions_go_with_the_axes(llama, read):
@@ -187,3 +188,18 @@ def test_in_a_umap_every_point_goes_by_its_neighbours(read):
     assert found.apart > 0
     assert made.settled({"care-harm": 0.2}).most < 1e-5
     assert len(found.rows) == len(study.items)
+
+
+def test_of_a_large_umap_some_points_go_their_way_and_the_rest_by_their_mean(read, monkeypatch):
+    store, study = read
+    view = ViewSpec(LAYER, method="umap")
+    whole = NeighbourMap(store, study, FOUNDATIONS, view)
+    monkeypatch.setattr(paths, "MOST", 50)
+    monkeypatch.setattr(frame, "_AT_ONCE", 16)
+    some = NeighbourMap(store, study, FOUNDATIONS, view)
+    assert 50 <= len(some.paths.rows) < len(study.items)
+    own = whole.settled(STRENGTHS).places[some.paths.rows]
+    np.testing.assert_allclose(some.settled(STRENGTHS).places, own, atol=1e-4)
+    moved = some.paths.place(STRENGTHS) - some.paths.points
+    rest = np.setdiff1d(np.arange(len(moved)), some.paths.rows)
+    np.testing.assert_allclose(moved[rest], np.tile(some.paths.middle(STRENGTHS), (len(rest), 1)))
