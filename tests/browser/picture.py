@@ -28,7 +28,7 @@ ASKED = {
     "temperature": "70",
 }
 #: Where the thumb is in each frame of the drag, as shares of the slider.
-DRAG = (0.54, 0.58, 0.62, 0.66, 0.7, 0.73, 0.75)
+DRAG = (0.54, 0.58, 0.62, 0.66, 0.69, 0.715, 0.735)
 LONG, SHORT, LAST = 1400, 110, 4000
 WITHIN = 300_000
 
