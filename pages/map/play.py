@@ -23,13 +23,20 @@ _SHOWN: Final = "Typicality"
 
 def frames(study: Study, spec: ViewSpec) -> tuple[Frames, list[int]] | None:
     """Return the drawn layers as frames, and which they are; None if there is nothing to play."""
-    layers = drawn_layers(workbench().store, study, spec) if spec.dims == 2 else []
+    layers = _layers(study, spec) if spec.dims == 2 else []
     if spec.layer not in layers or len(layers) < 2:
         return None
     found = results.layer_frames(study, replace(spec, layer=layers[0]), tuple(layers))
     evidence = opened(measured(workbench(), study, spec.pooling, spec.scaling))
     curve = None if evidence is None else _curve(evidence, layers)
     return found._replace(at=layers.index(spec.layer), curve=curve), layers
+
+
+def _layers(study: Study, spec: ViewSpec) -> list[int]:
+    """Return the layers that can be played; more and more while they are drawn ahead."""
+    if spec.method == "axes":
+        return results.axis_layers(study, replace(spec, layer=study.anchor))
+    return drawn_layers(workbench().store, study, spec)
 
 
 def open_frame(number: object, layers: list[int]) -> None:

@@ -62,6 +62,12 @@ def centres_by_layer(study: Study, spec: ViewSpec, row: int) -> NDArray[np.float
     return maps_point.centres_by_layer(workbench().store, study, row, spec.pooling, spec.scaling)
 
 
+@st.cache_resource(show_spinner=False, max_entries=16, hash_funcs=NAMES)
+def axis_layers(study: Study, spec: ViewSpec) -> list[int]:
+    """Return the layers that can be played on moral axes."""
+    return maps_frames.drawn_layers(workbench().store, study, spec)
+
+
 @st.cache_resource(show_spinner="Laying out the layers …", max_entries=16, hash_funcs=NAMES)
 def layer_frames(study: Study, spec: ViewSpec, layers: tuple[int, ...]) -> Frames:
     """Return the maps of some layers as frames of one."""

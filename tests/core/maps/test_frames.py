@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from core.layers import EMBEDDING
+from core.maps import frames
 from core.maps.frames import drawn_layers, layer_frames
 from core.maps.landmarks import landmarks
 from core.maps.layouts import model_layout
-from core.maps.view import ViewSpec
+from core.maps.view import ViewSpec, layer_reading, model_picture
 
 
 @pytest.fixture
@@ -25,7 +26,20 @@ def test_only_drawn_layers_are_played(store, two_layers, spec):
     assert drawn_layers(store, two_layers, spec) == [1]
     draw(store, two_layers, spec, EMBEDDING)
     assert drawn_layers(store, two_layers, spec) == [EMBEDDING, 1]
-    assert drawn_layers(store, two_layers, ViewSpec(layer=1, method="axes")) == []
+
+
+def test_on_moral_axes_every_layer_is_a_frame_unless_that_takes_long(
+    store, two_layers, monkeypatch
+):
+    spec = ViewSpec(layer=1, scaling="centred", method="axes", x="care", y="fairness-cheating")
+    layers = drawn_layers(store, two_layers, spec)
+    assert layers == [EMBEDDING, 1]  # layer 0 has the same state for all texts
+    found = layer_frames(store, two_layers, spec, layers)
+    seen = layer_reading(store, two_layers, spec)
+    wanted = model_picture(store, two_layers, spec, seen).points
+    assert np.array_equal(found.places[1], wanted, equal_nan=True)
+    monkeypatch.setattr(frames, "MOST_NUMBERS", 10)
+    assert drawn_layers(store, two_layers, spec) == []
 
 
 def test_a_frame_is_the_layers_own_map(store, two_layers, spec):
