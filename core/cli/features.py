@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,12 +10,13 @@ from core import CoreError
 from core.activations.prompts import PRESETS
 from core.cli.basic import Desk, ReadRequest, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
-from core.features.jobs import MoralLatents, ranked
+from core.features.jobs import MoralLatents, ranked, words
 from core.features.kinds import SHOWN
+from core.features.logit_lens import short_names
 from core.features.ranking import FeatureSpec
 from core.foundations import DIMENSIONS
 from core.models.spec import ModelSpec
-from core.sae.latent_names import latent_names
+from core.sae.latent_names import latent_names, write_names
 from core.sae.releases import FORMS
 from core.sae.shelf import BUILTIN
 from core.wording import Lines, aligned, number
@@ -39,6 +41,12 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
         desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS[args.preset])
     )
     dictionary = dictionary_of(desk, study, args.dictionary)
+    if args.names is not None:
+        lens = desk.make(words(desk.work, study, dictionary, range(dictionary.n_latents)))
+        command = "python -m core " + shlex.join(args.words)
+        write_names(args.names, dictionary, short_names(lens), command)
+        yield f"Wrote the names of {dictionary.n_latents:,} latents to {args.names}."
+        return
     make_read(desk, study)
     spec = FeatureSpec(permutations=args.permutations, seed=args.seed)
     found = desk.make(ranked(desk.work, study, dictionary, spec))
@@ -123,6 +131,12 @@ def add_command(top: Any, add: AddCommand) -> None:
     one.add_argument("--permutations", type=int, default=FeatureSpec().permutations, metavar="N")
     one.add_argument("--seed", type=int, default=0, metavar="N")
     one.add_argument("--csv", type=_path, metavar="FILE", help="write the latents into a file")
+    one.add_argument(
+        "--names",
+        type=_path,
+        metavar="FILE",
+        help="only write the words that each latent promotes, as its name, into a file",
+    )
     one.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
 

@@ -75,13 +75,15 @@ class LogitLens(NamedTuple):
 def short_names(lens: LogitLens) -> dict[int, str]:
     """Return a name for each latent: the first few different words that it promotes.
 
-    A word counts once, whatever its case and the blanks around it; what is not printed is left out.
+    Tokens that begin a word go before pieces of words, which say little by themselves. A word
+    counts once, whatever its case; what is not printed is left out.
     """
     names = {}
     for row, latent in enumerate(lens.latents):
+        told = [lens.words[int(one)] for one in lens.promoted[row]]
         words: dict[str, str] = {}
-        for one in lens.promoted[row]:
-            word = clean_word(lens.words[int(one)])
+        for one in sorted(told, key=lambda word: not word.startswith(" ")):
+            word = clean_word(one)
             if word and len(", ".join([*words.values(), word])) <= MOST_NAME:
                 words.setdefault(word.casefold(), word)
             if len(words) == NAMED:

@@ -62,6 +62,17 @@ def test_files_hold_every_latent(run, named, tmp_path):
     assert len(json.loads(out)["latents"]) == 40
 
 
+def test_names_of_all_latents_are_written_and_stand_in_later_tables(run, named, tmp_path):
+    words, dictionary = named
+    path, table = tmp_path / "names.json", tmp_path / "latents.csv"
+    status, out, _ = run(*words, "--dictionary", dictionary, "--names", path)
+    names = json.loads(path.read_text())["names"]
+    assert (status, len(names), "names of 40 latents" in out) == (0, 40, True)
+    assert run(*words, "--dictionary", dictionary, "--latents", "all", "--csv", table)[0] == 0
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
+    assert {int(row["latent"]): row["name"] for row in rows} == dict(enumerate(names))
+
+
 def test_a_dictionary_that_is_not_at_hand_is_named(run, named, tmp_path):
     words, _ = named
     status, _, err = run(*words)

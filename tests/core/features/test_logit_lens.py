@@ -93,3 +93,5 @@ def test_a_latent_is_named_by_the_first_different_words_that_it_promotes():
     nothing = np.zeros((3, 6), np.float32)
     lens = LogitLens(np.array([4, 9, 11]), promoted, nothing, promoted, nothing, words)
     assert short_names(lens) == {4: "steal, stolen, theft", 9: "", 11: "rob, steal"}
+    pieces = lens._replace(words={**words, 0: "ste", 1: "steal"})
+    assert short_names(pieces)[4] == "stolen, theft, ste"

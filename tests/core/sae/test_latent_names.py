@@ -1,8 +1,11 @@
 """Names of latents: a person's own before the words, kept for each dictionary, safe to show."""
 
+import json
+
 import pytest
 
 from core import CoreError
+from core.features.logit_lens import read_lens, short_names
 from core.sae.latent_names import (
     FOLDER,
     MOST_NAME,
@@ -10,7 +13,9 @@ from core.sae.latent_names import (
     give_name,
     keep_promoted,
     latent_names,
+    write_names,
 )
+from core.sae.shelf import BUILTIN, BUILTIN_FOLDER, Shelved
 from tests.core.sae.saesets import made_dictionary
 
 MADE = made_dictionary(n_latents=48)
@@ -63,3 +68,36 @@ def test_a_damaged_file_is_no_name_and_is_written_anew(store, content):
     give_name(store, MADE, 3, "again")
     assert latent_names(store, MADE).of(3) == "again"
     assert len(list((store.root / FOLDER).iterdir())) == 1
+
+
+def builtin():
+    return Shelved.at(BUILTIN, BUILTIN_FOLDER).load()
+
+
+def test_the_projects_own_dictionary_comes_with_the_names_of_its_latents(store):
+    own = builtin()
+    names = latent_names(store, own)
+    assert len(names.promoted) == own.n_latents
+    assert all(clean_name(one) == one for one in names.promoted.values())
+    give_name(store, own, 3, "mine")
+    [path] = (store.root / FOLDER).iterdir()
+    assert json.loads(path.read_text()) == {"given": {"3": "mine"}, "promoted": {}}
+    assert latent_names(store, own).of(4) == names.of(4)
+
+
+@pytest.mark.slow
+@pytest.mark.gemma
+def test_they_are_the_words_that_the_latents_promote(store, gemma):
+    some = [0, 712, 2929, 5108]
+    found = short_names(read_lens(gemma, builtin(), some))
+    assert found == {one: latent_names(store, builtin()).of(one) for one in some}
+
+
+def test_names_are_written_for_every_latent(tmp_path):
+    path = tmp_path / "names.json"
+    write_names(path, MADE, {1: "kind"}, "a command")
+    told = json.loads(path.read_text())
+    assert (told["dictionary"], told["command"]) == (MADE.digest, "a command")
+    assert told["names"] == ["", "kind", *[""] * 46]
+    with pytest.raises(CoreError, match="cannot be written"):
+        write_names(tmp_path, MADE, {}, "")
