@@ -29,7 +29,7 @@ from core.activations.prompts import (
 )
 from core.activations.traces import pooled_states
 from core.layers import EMBEDDING
-from core.runtime.arrays import create_array_file, map_array_file, to_float32, to_stored
+from core.runtime.arrays import create_array_file, let_go, map_array_file, to_float32, to_stored
 from core.runtime.progress import Report, silent
 from core.runtime.resumable import Journal, only_one
 from core.runtime.store import ARRAY_FILE, Store, clear_disk_errors, fingerprint, library_version
@@ -403,6 +403,7 @@ def _fill(
             for (layer, pooling), array in arrays.items():
                 entry = states[layer - EMBEDDING, plan.spec.poolings.index(pooling)]
                 array[rows] = to_stored(entry, plan.spec.dtype)
+                let_go(array)
             journal.add(number)
             read += len(rows)
         finished += len(rows)

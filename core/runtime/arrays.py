@@ -5,6 +5,7 @@ create a file that is filled row by row. Never float16: residual streams exceed 
 """
 
 import json
+import mmap
 import os
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -79,6 +80,16 @@ def map_array_file(path: Path, *, writable: bool = False) -> NDArray[Any]:
         path, numpy_dtype, "r+" if writable else "r", offset=8 + length, shape=shape
     )
     return mapped
+
+
+def let_go(mapped: NDArray[Any]) -> None:
+    """Drop the pages of a mapped array from this process's memory; its file keeps what is in it.
+
+    Arrays that are filled row by row would else come to lie in memory as a whole.
+    """
+    base: Any = mapped.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def to_stored(values: NDArray[np.float32], dtype: StoredDtype) -> NDArray[Any]:
