@@ -17,8 +17,9 @@ from pages.shared import (
 from pages.shared.opening import opened_study
 
 _FLAT = (
-    "Drag a box on either map: the rest turns grey on both. Esc or a double click clears the "
-    "selection. Click a point to look at it closely."
+    "Drag a box on either map (with Alt, draw around): the rest turns grey on both; Esc or a "
+    "double click clears it. Ctrl and wheel zoom, Shift and drag move. Click a point to look at it "
+    "closely."
 )
 _DEEP = "Drag to turn a map. To select with a box, choose 2-D."
 

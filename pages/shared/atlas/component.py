@@ -133,8 +133,8 @@ def _send(places: str) -> str:
     A map is sent anew with each selection; they are large and stay the same.
     """
     name = maps_scene.held(places)
-    with st.container(key="atlas-held"):
-        st.html("<style>div:has(> .st-key-atlas-held) {display: none}</style>")
+    with st.container(key=f"atlas-held-{name}"):
+        st.html("<style>div:has(> [class*=st-key-atlas-held]) {display: none}</style>")
         held = {"name": name, "kind": "places", "content": places}
         _COMPONENT(key=f"held-{name}", data={"part": "held", "held": held})
     return name
