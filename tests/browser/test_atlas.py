@@ -262,7 +262,7 @@ def test_a_map_is_saved_with_title_legend_layer_set_and_licence(few_map, kind, p
     told = " ".join(one.text or "" for one in root.iter(f"{space}text"))
     for words in (
         "layer 1",
-        "PCA of states",
+        "UMAP of states",
         "Foundation",
         "care – harm",
         "neutral",
