@@ -162,7 +162,7 @@ def prepared(
     return Prepared(work.store.root, few, model)
 
 
-def _study(prepared: Prepared, *, copy: bool = False) -> tuple["Workbench", "Study"]:
+def study_in(prepared: Prepared, *, copy: bool = False) -> tuple["Workbench", "Study"]:
     """Return the workbench, and the small set as the tiny Llama or its untrained copy reads it."""
     from core.activations.prompts import ReadSpec
     from core.models.spec import ModelSpec
@@ -197,7 +197,7 @@ def diagnosed(prepared: Prepared) -> dict[str, str]:
     from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 
     for copy in (False, True):
-        work, study = _study(prepared, copy=copy)
+        work, study = study_in(prepared, copy=copy)
         reading(work, study).get()
         with _sentences_embedded():
             four_tests(work.store, study, DiagnosisSpec()).get()
@@ -210,8 +210,8 @@ def compared(prepared: Prepared) -> dict[str, str]:
     from core.comparison import jobs as comparison_jobs
     from core.comparison.sides import Side
 
-    work, study = _study(prepared)
-    sides = [Side(one, 1, "mean") for one in (study, _study(prepared, copy=True)[1])]
+    work, study = study_in(prepared)
+    sides = [Side(one, 1, "mean") for one in (study, study_in(prepared, copy=True)[1])]
     with _sentences_embedded():
         _wait(work, comparison_jobs.comparison(work, sides, comparison_jobs.CompareSpec()))
     return prepared.few
@@ -225,7 +225,7 @@ def taken_apart(prepared: Prepared) -> dict[str, str]:
     from core.sae.shelf import keep_dictionary
     from tests.core.sae.saesets import made_dictionary
 
-    work, study = _study(prepared)
+    work, study = study_in(prepared)
     made = made_dictionary(n_latents=48, k=6)
     keep_dictionary(work.store, made, study.card)
     _wait(work, features_jobs.ranked(work, study, made, FeatureSpec()))

@@ -7,6 +7,12 @@ from urllib.parse import urlencode
 
 import pytest
 
+from core.foundations import FOUNDATIONS
+from core.maps.view import ViewSpec
+from core.steering.effects.paths import NeighbourMap
+from core.steering.effects.shift import shift
+from tests.browser.conftest import study_in
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 
@@ -37,7 +43,7 @@ def slider(screen: Any, name: str) -> Any:
     return screen.page.get_by_role("slider", name=name, exact=True)
 
 
-def shift(canvas: Any) -> tuple[float, ...]:
+def moved_by(canvas: Any) -> tuple[float, ...]:
     return tuple(map(float, canvas.get_attribute("data-shift").split()))
 
 
@@ -62,7 +68,7 @@ def moves_from(screen: Any, before: tuple[float, ...]) -> None:
 def test_points_move_while_the_thumb_is_held_and_release_sets_the_address(new_screen, prepared):
     screen = new_screen(**LAPTOP)
     canvas = opened(screen, **prepared.few)
-    assert shift(canvas) == (0, 0)
+    assert moved_by(canvas) == (0, 0)
     plain, mouse = canvas.screenshot(), screen.page.mouse
     slider(
         screen, "harm ← → care"
@@ -72,10 +78,10 @@ def test_points_move_while_the_thumb_is_held_and_release_sets_the_address(new_sc
     mouse.down()
     mouse.move(thumb["x"] + thumb["width"] * 0.7, middle, steps=5)
     moves_from(screen, (0, 0))
-    first = shift(canvas)
+    first = moved_by(canvas)
     mouse.move(thumb["x"] + thumb["width"] * 0.85, middle, steps=5)
     moves_from(screen, first)
-    second = shift(canvas)
+    second = moved_by(canvas)
     assert canvas.screenshot() != plain
     assert "care-harm" not in screen.query()  # the button is still down
     mouse.up()
@@ -84,8 +90,27 @@ def test_points_move_while_the_thumb_is_held_and_release_sets_the_address(new_sc
     assert dose == int(slider(screen, "harm ← → care").input_value()) > 20
     screen.settle()
     # Twice as far is twice as strong, and what the page says back changes nothing.
-    assert shift(canvas) == second
+    assert moved_by(canvas) == second
     assert second[0] / first[0] == pytest.approx(second[1] / first[1], rel=0.05)
+
+
+@pytest.mark.parametrize("picture", ["pca", "axes", "umap"])
+def test_the_browser_draws_what_core_says(picture, new_screen, prepared):
+    work, study = study_in(prepared)
+    view, strengths = ViewSpec(0, method=picture), {"care-harm": 0.3, "loyalty-betrayal": -0.2}
+    if picture == "umap":
+        near = NeighbourMap(work.store, study, FOUNDATIONS, view)
+        paths, found = near.paths, near.settled(strengths)
+        moved = (found.places - paths.points[found.rows]).mean(axis=0)
+    else:
+        paths = shift(work.store, study, FOUNDATIONS, view)
+        moved = paths.middle(strengths)
+    screen = new_screen(**LAPTOP)
+    doses = {axis: f"{100 * one:.0f}" for axis, one in strengths.items()}
+    canvas = opened(screen, **prepared.few, **doses, **{"at": "0", "picture": picture})
+    state = "settled" if picture == "umap" else "exact"
+    expect(canvas).to_have_attribute("data-state", state)
+    assert moved_by(canvas) == pytest.approx(tuple(moved / paths.width), abs=1e-4)
 
 
 def test_arrows_move_a_step_zero_zeroes_and_a_preset_moves_the_thumb(new_screen, prepared):
@@ -93,7 +118,7 @@ def test_arrows_move_a_step_zero_zeroes_and_a_preset_moves_the_thumb(new_screen,
     canvas = opened(screen, **prepared.few, **{"care-harm": "20"})
     one = slider(screen, "harm ← → care")
     expect(one).to_have_value("20")
-    before = shift(canvas)
+    before = moved_by(canvas)
     assert before != (0, 0)
     for _ in range(3):
         one.press("ArrowRight")
@@ -104,7 +129,7 @@ def test_arrows_move_a_step_zero_zeroes_and_a_preset_moves_the_thumb(new_screen,
     one.press("0")
     expect(screen.text("Nothing is steered").first).to_be_visible()
     assert "care-harm" not in screen.query()
-    assert shift(canvas) == (0, 0)
+    assert moved_by(canvas) == (0, 0)
     screen.page.get_by_role("button", name="Presets").click()
     screen.page.get_by_role("button", name="More harmful", exact=True).click()
     screen.await_query(**{"care-harm": "-10"})
@@ -172,7 +197,7 @@ def test_esc_stops_and_a_space_in_the_prompt_is_a_space(new_screen, prepared):
 def test_a_layer_draws_the_whole_page_anew(new_screen, prepared):
     screen = new_screen(**LAPTOP)
     canvas = opened(screen, **prepared.few, **{"care-harm": "30", "at": "1"})
-    before = shift(canvas)
+    before = moved_by(canvas)
     screen.page.get_by_role("slider", name="Steer after layer").press("ArrowLeft")
     screen.await_query(at="0")
     moves_from(screen, before)
@@ -182,7 +207,7 @@ def test_a_layer_draws_the_whole_page_anew(new_screen, prepared):
 def test_moral_axes_are_drawn_anew_when_it_gets_dark(new_screen, prepared):
     screen = new_screen(**LAPTOP, color_scheme="light")
     canvas = opened(screen, **prepared.few, **{"picture": "axes"})
-    assert shift(canvas) == (0, 0)
+    assert moved_by(canvas) == (0, 0)
     slider(screen, "harm ← → care").press("ArrowLeft")
     moves_from(screen, (0, 0))
     slider(screen, "harm ← → care").press("0")

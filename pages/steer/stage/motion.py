@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+import streamlit as st
+
 from core.activations.study import Study
 from core.foundations import FOUNDATIONS
 from core.maps.view import ViewSpec
@@ -87,12 +89,14 @@ def _followed(
     )
     made = steering_jobs.probes(workbench(), study, asked)
     if opened(made) is None:
-        progress.making(
+        making = progress.making(
             made,
             "The model reads held-out actions at several strengths of each axis, and along control "
             "directions: once for these two layers.",
             unasked=True,
         )
+        if not making:  # it failed, or was cancelled
+            progress.offer(st, made, "Read held-out actions", key="probes-start")
         return None
     far, numbers = results.probed(study, made, spec, others)
     count = len(far.paths.rows)

@@ -12,7 +12,10 @@ class Found {
 
   update({ marks, settled }) {
     stage.marks = marks;
-    stage.settled = settled && { ...settled, since: performance.now() };
+    // Said again, it does not set off again.
+    const said = JSON.stringify(settled);
+    if (said !== this.said) stage.settled = settled && { ...settled, since: performance.now() };
+    this.said = said;
     stage.heard.dispatchEvent(new Event("moved"));
   }
 }

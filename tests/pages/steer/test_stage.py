@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from core import CoreError
 from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec
 from core.foundations import FOUNDATIONS
 from core.models.spec import ModelSpec
 from core.steering import generation
+from core.steering import jobs as steering_jobs
 from core.steering.direction_files import axis_of, keep_direction
 from core.steering.directions import direction_bytes
 from pages.steer.stage import sliders
@@ -139,6 +141,27 @@ def test_above_it_probes_are_followed_and_settle(picture, open_steer, complaints
     assert given["map"]["signs"][-1][1] == f"{len(paths['rows'])} probes"
     app.session_state["care-harm"] = 0
     assert parts(app.run())["found"]["settled"] is None
+
+
+def test_probes_that_could_not_be_read_are_told_and_offered_again(
+    open_steer, complaints, work, monkeypatch
+):
+    read = steering_jobs.read_probes
+
+    def broken(*args, **kwargs):
+        raise CoreError("The disk is full.")
+
+    monkeypatch.setattr(steering_jobs, "read_probes", broken)
+    app = open_steer(**STAGE, **{"at": "0", "seen": "2"})
+    settle(work)
+    app.run()
+    assert any("The disk is full" in one for one in complaints(app))
+    monkeypatch.setattr(steering_jobs, "read_probes", read)
+    app.button(key="probes-start").click().run()
+    settle(work)
+    app.run()
+    assert complaints(app) == []
+    assert "paths" in parts(app)["map"]
 
 
 def test_in_a_umap_of_the_steered_layer_every_point_settles(open_steer, complaints, few):

@@ -29,7 +29,7 @@ from core.steering.effects.probes import (
 )
 from core.steering.effects.shift import shift
 from core.steering.recipes import Recipe, Term
-from tests.core.steering.steeringsets import read_by
+from tests.core.steering.steeringsets import bloom_folder, opened, read_by
 
 LAYER, UPTO = 0, 2
 STRENGTHS = {"care-harm": 0.3, "loyalty-betrayal": -0.15}
@@ -203,3 +203,13 @@ def test_of_a_large_umap_some_points_go_their_way_and_the_rest_by_their_mean(rea
     moved = some.paths.place(STRENGTHS) - some.paths.points
     rest = np.setdiff1d(np.arange(len(moved)), some.paths.rows)
     np.testing.assert_allclose(moved[rest], np.tile(some.paths.middle(STRENGTHS), (len(rest), 1)))
+
+
+def test_layers_that_give_tuples_are_followed_too(tmp_path_factory):
+    bloom = opened(bloom_folder(tmp_path_factory), tmp_path_factory)
+    store, study = read_by(bloom, tmp_path_factory)
+    view = ViewSpec(UPTO)
+    found = probe_map(bloom, (store, study), view).settled(STRENGTHS)
+    states = steered_states(store, study, bloom, STRENGTHS, "mean", UPTO)
+    exact = placed((store, study), view, states)[found.rows]
+    np.testing.assert_allclose(found.places, exact, atol=2e-3)
