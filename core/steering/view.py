@@ -1,5 +1,6 @@
 """What the steering page shows, as tables: read-outs, doses, leakage, landings, runs."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ from core.wording import interval, number
 
 #: A text degenerates whose perplexity under the plain model is so many times the plain text's.
 DEGENERATE: Final = 3.0
+#: The p of a verdict that does not stand beyond its controls.
+_INSIDE: Final = re.compile(r"not beyond [^(]*\(p up to ([\d.]+)\)")
 
 
 def answer_table(
@@ -350,11 +353,16 @@ def control_told(run: Run, doses: Mapping[str, KnownDose]) -> str:
     if dose is None or not alone or dose.spec != asked:
         return "not held against controls"
     sweep = dose.sweep
-    if sweep is None:
-        return dose.said or "not held against controls"
-    inside = [one.p for check in (sweep.push, sweep.turn) for one in check.judged if one.p > ALPHA]
+    if sweep is None:  # it came along, as a sentence
+        inside = [float(p) for p in _INSIDE.findall(dose.said)]
+    else:
+        both = (*sweep.push.judged, *sweep.turn.judged)
+        inside = [one.p for one in both if one.p > ALPHA]
     if inside:
         return f"a control push does as much (p up to {max(inside):.2g})"
+    if sweep is None:
+        beyond = dose.said.count("beyond all control directions") == 2  # pushed, and by its sign
+        return "" if beyond else dose.said or "not held against controls"
     return "" if sweep.push.holds and sweep.turn.holds else sweep.push.verdict
 
 

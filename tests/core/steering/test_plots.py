@@ -183,12 +183,26 @@ def test_a_written_text_says_whether_a_control_push_does_as_much(change, said):
     assert control_told(run, {"care-harm": known(dose((-0.2, 0.2)))}) == said
 
 
+def along(sweep: StrengthSweep) -> KnownDose:
+    """Return what of a sweep comes with the project: its sentences alone."""
+    return KnownDose(sweep.safe, sweep.said, shipped=True, spec=sweep.spec)
+
+
+def test_what_comes_along_says_as_few_words():
+    run = Run(Recipe("", "m", "i", "{action}", (1,), (Term("care-harm", 0.2),)), "", (), (), 0, 0)
+    found = {"care-harm": along(dose((-0.2, 0.2)))}
+    assert control_told(run, found) == "a control push does as much (p up to 0.32)"
+    nothing = {"care-harm": replace(found["care-harm"], said="")}
+    assert control_told(run, nothing) == "not held against controls"
+
+
 def test_beyond_all_controls_nothing_is_said():
     found = dose((-0.2, 0.2))
     beyond = Check(near(1.2), 0.2, beside(0.0, 1, 1, 1, 1))
     run = Run(Recipe("", "m", "i", "{action}", (1,), (Term("care-harm", 0.2),)), "", (), (), 0, 0)
-    doses = {"care-harm": known(replace(found, push=beyond, turn=beyond))}
-    assert control_told(run, doses) == ""
+    sweep = replace(found, push=beyond, turn=beyond)
+    assert control_told(run, {"care-harm": known(sweep)}) == ""
+    assert control_told(run, {"care-harm": along(sweep)}) == ""
     worse = beyond._replace(effect=near(0.05))
     told = control_told(run, {"care-harm": known(replace(found, push=worse, turn=beyond))})
     assert told == "no effect in its own sense on held-out actions"
