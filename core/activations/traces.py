@@ -347,3 +347,52 @@ def token_states(
     texts = [ids[own].tolist() for ids, own in zip(batch["input_ids"].cpu(), real, strict=True)]
     check_finite(model, finite, [layer], texts)
     return result
+
+
+def state_scores(
+    model: "OpenModel", ids: list[int], layer: int, *, draws: int, seed: int
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return a text's states at a layer, and how the likelihood of what follows hangs on them.
+
+    After each token a word is drawn from the model itself; the gradient of the log likelihood of
+    all of them with respect to the states is one score.
+
+    Args:
+        model: An open model.
+        ids: Tokens of the text, two or more.
+        layer: Decoder layer.
+        draws: Scores.
+        seed: Seed of the words.
+
+    Returns:
+        Float32 on the CPU: states ``(tokens, d)`` and scores ``(draws, tokens, d)``. The first
+        token's words are left out: its state is never changed.
+    """
+    import torch
+
+    _check_here(model)
+    layers = model.lm.get(model.layers)
+    device = model.module.device
+    batch = {
+        "input_ids": torch.tensor([ids], device=device),
+        "attention_mask": torch.ones(1, len(ids), dtype=torch.int64, device=device),
+        "position_ids": torch.arange(len(ids), device=device)[None],
+    }
+    saved: list[Any] = []
+    with model.lock, torch.enable_grad():
+        with model.lm.trace(**batch, use_cache=False):  # pragma: no cover - nnsight's own frame
+            output = layers[layer].output
+            leaf = (output[0] if isinstance(output, tuple) else output).detach().requires_grad_()
+            layers[layer].output = (leaf, *output[1:]) if isinstance(output, tuple) else leaf
+            saved.append(leaf)
+            saved.append(model.lm.output.logits)
+        state, logits = saved
+        logs = torch.log_softmax(logits[0, 1:].float(), dim=1)
+        rng = torch.Generator().manual_seed(seed)
+        words = torch.multinomial(logs.detach().exp().cpu(), draws, replacement=True, generator=rng)
+        likelihood = logs.gather(1, words.to(logs.device)).sum(dim=0)
+        scores = [
+            torch.autograd.grad(one, state, retain_graph=number + 1 < draws)[0][0]
+            for number, one in enumerate(likelihood)
+        ]
+    return state[0].detach().float().cpu(), torch.stack(scores).float().cpu()

@@ -8,7 +8,17 @@ from typing import Any, Final, get_args
 
 from core import CoreError
 from core.activations.prompts import PRESETS, Pooling
-from core.cli import basic, compare_arguments, dictionary, doses, features, many, measure, people
+from core.cli import (
+    align,
+    basic,
+    compare_arguments,
+    dictionary,
+    doses,
+    features,
+    many,
+    measure,
+    people,
+)
 from core.cli.basic import Desk, ReadRequest
 from core.cli.table_columns import table_columns
 from core.dataset.sets import ItemSpec, Sample
@@ -184,6 +194,7 @@ def parser() -> argparse.ArgumentParser:
     features.add_command(add, _add)
     doses.add_command(add, _add)
     people.add_command(add, _add)
+    align.add_command(add, _add)
     _add_cache(add)
     return top
 

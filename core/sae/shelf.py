@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from core.models.gguf import PACKAGED_SHA256
 from core.runtime.store import Store
+from core.sae import patches
 from core.sae.dictionary import Dictionary, DictionaryError, check_fits
 from core.sae.files import SAELENS_CONFIG, load_folder, save_folder
 from core.sae.layouts.saelens import OWN
@@ -151,6 +152,13 @@ def open_dictionary(store: Store, card: "ModelCard", digest: str) -> Dictionary:
             continue
         if found.digest.startswith(digest):
             return found
+    for entry in store.artefacts(patches.KIND):
+        folder = store.root / patches.KIND / entry.digest
+        named = patches.digests_of(folder) if entry.key.get("model") == card.identity else None
+        if named is not None and named[0].startswith(digest):
+            patched = patches.open_patch(folder, open_dictionary(store, card, named[1]))
+            if patched is not None:
+                return patched
     raise DictionaryError(
         f"The dictionary {digest[:12]} of {card.name} is not at hand. Load or train it on the "
         "Features page, then open the link again."

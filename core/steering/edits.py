@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.activations.study import Study, states_of
 from core.runtime.store import Store
 from core.sae.dictionary import Dictionary
+from core.steering.aligned import ALIGNED, aligned_of
 from core.steering.direction_files import FILE, open_direction
 from core.steering.directions import Direction, DirectionError, moral_direction
 from core.steering.latents import LATENT, latent_direction, latent_of
@@ -23,6 +24,8 @@ from core.steering.recipes import Operation, Positions, Recipe, RecipeError, Ter
 if TYPE_CHECKING:
     import torch
 
+#: What is done with an aligned dictionary.
+SPLICES: Final[tuple[Operation, ...]] = ("align", "replace")
 #: Fewer digits of a digest could mean several directions.
 _FEWEST_DIGITS: Final = 8
 
@@ -47,10 +50,13 @@ class LayerEdit:
     """What is done with them."""
 
     dictionary: Dictionary | None = None
-    """Whose latents are clamped; the directions are theirs."""
+    """Whose latents are clamped (the directions are theirs), or what is spliced in."""
 
     latents: tuple[int, ...] = ()
     """Which latents, one per direction."""
+
+    before: Dictionary | None = None
+    """The spliced dictionary before it was aligned; there is no direction then."""
 
     @property
     def vectors(self) -> NDArray[np.float32]:
@@ -90,6 +96,8 @@ def resolve(
         return []
     if recipe.operation == "clamp":
         return [_clamp(store, study, recipe)]
+    if recipe.operation in SPLICES:
+        return [_splice(store, study, recipe)]
     return [
         LayerEdit(
             layer,
@@ -125,7 +133,7 @@ def check_recipe(study: Study, recipe: Recipe, *, repeated: bool = False) -> Non
         raise RecipeError(
             f"{study.card.name} has no layer {beyond[0]}. Choose layers 0 to {highest}."
         )
-    alien = all(term.axis.startswith((FILE, LATENT)) for term in recipe.active)
+    alien = all(term.axis.startswith((FILE, LATENT, ALIGNED)) for term in recipe.active)
     if repeated or (recipe.items and not alien):
         _check_items(study, recipe)
 
@@ -155,6 +163,22 @@ def _clamp(store: Store, study: Study, recipe: Recipe) -> LayerEdit:
         dictionary,
         tuple(latent for _, latent in found),
     )
+
+
+def _splice(store: Store, study: Study, recipe: Recipe) -> LayerEdit:
+    """Return the edit that puts an aligned dictionary into the stream."""
+    if len(recipe.active) != 1:
+        raise RecipeError("One aligned dictionary is spliced in at a time. Choose one.")
+    [term] = recipe.active
+    after, before = aligned_of(store, study.card, term.axis)
+    layer = after.info.layer
+    if recipe.layers != (layer,):
+        raise RecipeError(
+            f"{after.info.name} is spliced in at its own layer, {layer}. Choose that layer."
+        )
+    norm = residual_norm(store, study, layer)
+    strengths = (term.strength,)
+    return LayerEdit(layer, (), strengths, norm, recipe.operation, after, before=before)
 
 
 def _check_items(study: Study, recipe: Recipe) -> None:
@@ -261,10 +285,12 @@ class Editor:
 
         self._rows, self._firings = rows.to(device), firings
         self._operation = edit.operation
-        self._units = torch.tensor(edit.vectors, device=device)
+        units = np.empty((0, 0), np.float32) if edit.operation in SPLICES else edit.vectors
+        self._units = torch.tensor(units, device=device)
         self._doses = torch.tensor(edit.strengths, dtype=torch.float32, device=device)
         self._norm = edit.norm
         self._clamped = _Clamped(edit) if edit.operation == "clamp" else None
+        self._spliced = _Spliced(edit) if edit.operation in SPLICES else None
         self.where: torch.Tensor | None = None
         """Tokens that may be moved at the next call, bool ``(batch, tokens)``."""
 
@@ -290,6 +316,8 @@ class Editor:
             return (self._doses * self._norm) @ self._units
         if self._clamped is not None:
             return self._clamped.change(hidden, self._doses * self._norm)
+        if self._spliced is not None:
+            return self._spliced.change(hidden) * self._doses
         along = hidden @ self._units.T
         wanted = (
             self._doses * self._norm
@@ -324,6 +352,32 @@ class _Clamped:
         now = self._dictionary.encode(hidden)[..., self._latents]
         change: torch.Tensor = (lengths / rows.norm(dim=1) - now) @ rows
         return change
+
+
+class _Spliced:
+    """Puts an aligned dictionary into the stream.
+
+    ``align`` adds ``after(x) - before(x)``: what neither dictionary can reconstruct stays.
+    ``replace`` adds ``after(x) - x``, as the paper does: the error of the reconstruction comes in.
+    """
+
+    def __init__(self, edit: LayerEdit) -> None:
+        if edit.dictionary is None or edit.before is None:
+            raise ValueError("a splice needs a dictionary after and before")
+        self._after, self._before = edit.dictionary, edit.before
+        self._whole = edit.operation == "replace"
+
+    def change(self, hidden: "torch.Tensor") -> "torch.Tensor":
+        """Return what a whole dose adds to ``hidden``, of its shape."""
+        if self._after.w_dec.device != hidden.device:
+            self._after, self._before = (
+                self._after.to(hidden.device),
+                self._before.to(hidden.device),
+            )
+        after = self._after.decode(self._after.encode(hidden))
+        if self._whole:
+            return after - hidden
+        return after - self._before.decode(self._before.encode(hidden))
 
 
 def allowed(positions: Positions, mask: "torch.Tensor", *, prompt: bool) -> "torch.Tensor":

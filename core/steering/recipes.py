@@ -14,7 +14,7 @@ from core.runtime.store import fingerprint
 from core.steering.directions import Method
 
 Positions = Literal["all", "generated", "not first"]
-Operation = Literal["add", "project out", "set", "clamp"]
+Operation = Literal["add", "project out", "set", "clamp", "align", "replace"]
 #: Version of the format; a newer one is refused, not misread.
 VERSION: Final = 1
 #: A dose above this share of the residual norm leaves nothing of the model.
@@ -35,11 +35,13 @@ class Term:
     """One direction and its dose."""
 
     axis: str
-    """Foundation, pole, ``file:<digest>`` of a stored direction, or
-    ``latent:<digest>:<number>`` of a dictionary's latent."""
+    """Foundation, pole, ``file:<digest>`` of a stored direction, ``latent:<digest>:<number>`` of a
+    dictionary's latent, or ``aligned:<digest>:<digest>`` of a dictionary after and before it was
+    aligned."""
 
     strength: float
-    """In units of the median residual norm at the layer; the sign says which way."""
+    """In units of the median residual norm at the layer; the sign says which way. Of an aligned
+    dictionary: the share of its change."""
 
     method: Method = "means"
     """How the direction is made from the items."""
@@ -85,7 +87,9 @@ class Recipe:
 
     operation: Operation = "add"
     """Add the directions; take a share of their part away; set their part to the dose; set latents
-    of a dictionary to the dose and leave everything else, what it cannot reconstruct included."""
+    of a dictionary to the dose and leave everything else, what it cannot reconstruct included. Of
+    an aligned dictionary: add what it reconstructs more than before (``align``), or put its whole
+    reconstruction in the place of the state, error included (``replace``)."""
 
     pooling: Pooling = "last"
     """Pooled states that the directions are made from."""

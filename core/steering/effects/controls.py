@@ -8,12 +8,12 @@ import numpy as np
 
 from core import CoreError
 from core.activations.prompts import Pooling
-from core.activations.study import Study
+from core.activations.study import Study, states_of
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.runtime.store import Store
 from core.sae.dictionary import Dictionary
 from core.steering.directions import covariance_direction
-from core.steering.edits import LayerEdit
+from core.steering.edits import SPLICES, Editor, Firings, LayerEdit
 from core.steering.effects.pushes import held_out
 
 EACH: Final = "each pole"
@@ -73,12 +73,16 @@ def control_edits(
     """Return the same edits along a random direction, as long as all terms together.
 
     It is drawn as the layer's states vary, at the token whose norm is the unit of strength. Where
-    latents are set, as many random ones of the same dictionary are set to the same.
+    latents are set, as many random ones of the same dictionary are set to the same. Where an
+    aligned dictionary is spliced in, it is as long as that changes the items' states.
     """
     poolings = study.plan.spec.poolings
     pooling: Pooling = "last" if "last" in poolings else poolings[0]
     result = []
     for edit in edits:
+        if edit.operation in SPLICES:
+            result.append(_random_push(store, study, edit, seed, pooling))
+            continue
         if edit.dictionary is not None:
             result.append(_other_latents(edit, edit.dictionary, seed))
             continue
@@ -89,6 +93,21 @@ def control_edits(
         other = covariance_direction(store, study, edit.layer, seed, pooling)
         result.append(LayerEdit(edit.layer, (other,), (length,), edit.norm, edit.operation))
     return result
+
+
+def _random_push(
+    store: Store, study: Study, edit: LayerEdit, seed: int, pooling: Pooling
+) -> LayerEdit:
+    """Return a random push as long as a splice's change of the items' states in the middle."""
+    import torch
+
+    states = torch.from_numpy(states_of(store, study).prompt_states(edit.layer, pooling).copy())
+    rows = torch.ones(len(states), dtype=torch.bool)
+    with torch.no_grad():
+        moved = Editor(edit, rows, Firings(), states.device)(states[:, None])[:, 0]
+    length = float((moved - states).norm(dim=1).median()) / edit.norm
+    other = covariance_direction(store, study, edit.layer, seed, pooling)
+    return LayerEdit(edit.layer, (other,), (length,), edit.norm, "add")
 
 
 def _other_latents(edit: LayerEdit, dictionary: Dictionary, seed: int) -> LayerEdit:

@@ -9,7 +9,9 @@ import torch
 from core import CoreError
 from core.activations.study import open_study, states_of
 from core.sae.latent_names import give_name
+from core.sae.patches import Patch
 from core.sae.shelf import keep_dictionary
+from core.steering.aligned import aligned_axis
 from core.steering.directions import (
     Direction,
     DirectionError,
@@ -416,3 +418,64 @@ def test_setting_latents_elsewhere_below_zero_or_of_two_dictionaries_is_refused(
         resolve(store, made, recipe_for(made, replace(term, strength=-0.1), **clamp))
     with pytest.raises(DirectionError, match="names no latent"):
         resolve(store, made, recipe_for(made, Term("care-harm", 0.1), **clamp))
+
+
+# Aligned dictionaries ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spliced(read_study, dictionary):
+    """Return a dictionary after and before, both at hand."""
+    store, made = read_study
+    patch = Patch.of(dictionary, np.array([7, 9]))
+    patch.w_dec.mul_(3)
+    after = patch.applied(dictionary, "after", {})
+    keep_dictionary(store, after, made.card)
+    return after, dictionary
+
+
+def splice_for(made, spliced, strength, operation="align", **changes):
+    term = Term(aligned_axis(*spliced), strength)
+    return recipe_for(made, term, layers=(1,), operation=operation, items="", **changes)
+
+
+def test_an_aligned_dictionary_adds_what_it_reconstructs_more_than_before(read_study, spliced):
+    store, made = read_study
+    after, before = spliced
+    hidden = states()
+    for strength in (1.0, 0.5, -0.5):
+        [edit] = resolve(store, made, splice_for(made, spliced, strength))
+        moved, firings = edited(edit, hidden)
+        difference = after.decode(after.encode(hidden)) - before.decode(before.encode(hidden))
+        torch.testing.assert_close(moved, hidden + strength * difference)
+        assert firings.calls == 1
+    [edit] = resolve(store, made, splice_for(made, spliced, 1.0, "replace"))
+    torch.testing.assert_close(edited(edit, hidden)[0], after.decode(after.encode(hidden)))
+
+
+def test_a_splice_of_nothing_is_no_edit_and_misfits_are_refused(read_study, spliced):
+    store, made = read_study
+    assert resolve(store, made, splice_for(made, spliced, 0.0)) == []
+    recipe = splice_for(made, spliced, 1.0)
+    alien = Term("aligned:12:34", 1.0)
+    gone = Term(f"aligned:{'0' * 16}:{spliced[1].digest[:16]}", 1.0)
+    for changes, kind, said in (
+        ({"layers": (2,)}, RecipeError, "its own layer, 1"),
+        ({"terms": recipe.terms * 2}, RecipeError, "One aligned dictionary"),
+        ({"terms": (alien,)}, DirectionError, "names no aligned dictionary"),
+        ({"terms": (gone,)}, CoreError, "not at hand"),
+    ):
+        with pytest.raises(kind, match=said):
+            resolve(store, made, replace(recipe, **changes))
+
+
+def test_the_control_of_a_splice_is_a_random_push_as_long_as_it_moves_the_items(
+    read_study, spliced
+):
+    store, made = read_study
+    [edit] = resolve(store, made, splice_for(made, spliced, 1.0))
+    [control] = control_edits(store, made, [edit], seed=2)
+    pooled = torch.from_numpy(states_of(store, made).prompt_states(1, "last").copy())
+    far = (edited(edit, pooled[:, None])[0][:, 0] - pooled).norm(dim=1).median()
+    assert control.operation == "add"
+    assert control.strengths[0] * control.norm == pytest.approx(float(far), rel=1e-5)

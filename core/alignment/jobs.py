@@ -1,0 +1,178 @@
+"""Alignment as jobs of one workbench: train the arms, hold them against each other, keep all."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.activations.jobs import reading, with_model
+from core.activations.study import Study
+from core.alignment.arms import Aligned, Trainer, kept_arm
+from core.alignment.data import AlignData, read_data
+from core.alignment.measure import Judge, Outcome, at_divergence, scaled
+from core.alignment.report import (
+    MEANS,
+    UNTOUCHED,
+    AlignReport,
+    Run,
+    kept_report,
+    opened_before,
+    report_key,
+)
+from core.alignment.spec import ARMS, KL_TARGETS, AlignSpec, Arm
+from core.alignment.train import AlignStep
+from core.features.jobs import activations
+from core.foundations import FOUNDATIONS
+from core.runtime.made import Made
+from core.runtime.progress import Report, part
+from core.sae.dictionary import Dictionary, check_fits
+from core.steering.directions import Direction, moral_direction
+from core.steering.edits import LayerEdit, residual_norm
+from core.steering.effects.neutral import hold_neutral
+from core.workbench import Workbench
+
+if TYPE_CHECKING:
+    from core.models.open_models import OpenModel
+
+#: Share of the residual norm at which the search for a push's strength begins.
+_FIRST_DOSE = 0.2
+
+
+def alignment(
+    work: Workbench,
+    study: Study,
+    base: Dictionary,
+    spec: AlignSpec | None = None,
+    targets: tuple[float, ...] = KL_TARGETS,
+    *,
+    curve: list[AlignStep] | None = None,
+) -> Made[AlignReport]:
+    """Return the report of an alignment; every arm is kept by itself, so a stopped one goes on.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model, plain.
+        base: A dictionary of one of its layers.
+        spec: How.
+        targets: Divergences on neutral text at which arms are compared, nats per token.
+        curve: Filled while the trained arm learns.
+
+    Raises:
+        DictionaryError: The dictionary belongs to another model.
+    """
+    check_fits(base, study.card)
+    spec = AlignSpec() if spec is None else spec
+    key = report_key(study, base, spec, targets)
+
+    def run(model: "OpenModel", report: Report) -> AlignReport:
+        return _Alignment(work, study, base, spec, model, report).report(key, targets, curve)
+
+    made = kept_report(work.store, key, with_model(work, study, run))
+    return Made(
+        made.kind,
+        key,
+        made.has,
+        made.open,
+        made.make,
+        title=f"Aligning {base.info.name}",
+        lane="model",
+        needs=(reading(work, study),),
+        live=curve,
+    )
+
+
+def trained_arm(
+    work: Workbench, study: Study, base: Dictionary, spec: AlignSpec, arm: Arm, seed: int
+) -> Aligned | None:
+    """Return an arm that was trained before; None if it was not."""
+
+    def never(_: Report) -> Aligned:
+        raise ValueError("only what is kept is asked for")
+
+    return kept_arm(work.store, study, base, spec, arm, seed, never).open()
+
+
+class _Alignment:
+    """One alignment on its way."""
+
+    def __init__(
+        self,
+        work: Workbench,
+        study: Study,
+        base: Dictionary,
+        spec: AlignSpec,
+        model: "OpenModel",
+        report: Report,
+    ) -> None:
+        self._store, self._study, self._base, self._spec = work.store, study, base, spec
+        self._model, self._layer, self._say = model, base.info.layer, report
+        codes = activations(work, study, base).get(part(report, 0.0, 0.1))
+        self._data: AlignData = read_data(
+            work.store, study, model, self._layer, part(report, 0.1, 0.25)
+        )
+        self._trainer = Trainer(study, base, spec, self._data, codes)
+
+    def report(
+        self, key: object, targets: tuple[float, ...], curve: list[AlignStep] | None
+    ) -> AlignReport:
+        """Train all arms and measure them."""
+        trained = self._train(part(self._say, 0.25, 0.6), curve)
+        judge = Judge(self._store, self._study, self._model, self._data, self._layer)
+        runs = tuple(self._runs(judge, trained, targets, part(self._say, 0.6, 1.0)))
+        opened = opened_before(self._store, dict(key))  # type: ignore[call-overload]
+        return AlignReport(self._layer, runs, len(self._trainer.moral), len(judge.rows), opened)
+
+    def _train(self, report: Report, curve: list[AlignStep] | None) -> list[Aligned]:
+        wanted = [(arm, seed) for seed in range(self._spec.seeds) for arm in ARMS]
+        done: list[Aligned] = []
+        for number, (arm, seed) in enumerate(wanted):
+            say = part(report, number / len(wanted), (number + 1) / len(wanted))
+            say(0, 1, f"{arm}, seed {seed}")
+            like = next((one for one in done if (one.arm, one.seed) == ("repaired", seed)), None)
+            told = curve if (arm, seed) == ("repaired", 0) else None
+            train = partial(self._trainer.train, arm, seed, curve=told, like=like)
+            kept = kept_arm(self._store, self._study, self._base, self._spec, arm, seed, train)
+            done.append(kept.get(say))
+        return done
+
+    def _edits(self, trained: list[Aligned]) -> Iterator[tuple[str, int, str, LayerEdit]]:
+        norm = residual_norm(self._store, self._study, self._layer)
+        for one in trained:
+            edit = LayerEdit(
+                self._layer, (), (1.0,), norm, "align", one.dictionary, before=self._base
+            )
+            yield one.arm, one.seed, one.dictionary.digest, edit
+        push = LayerEdit(self._layer, (self._valence(),), (_FIRST_DOSE,), norm, "add")
+        yield MEANS, 0, "", push
+
+    def _valence(self) -> Direction:
+        """Return the mean of the five moral directions, of unit length."""
+        pooling = self._study.plan.spec.poolings[0]
+        each = [
+            moral_direction(self._store, self._study, axis, self._layer, pooling=pooling)
+            for axis in FOUNDATIONS
+        ]
+        total = np.sum([one.vector for one in each], axis=0)
+        vector = (total / np.linalg.norm(total)).astype(np.float32)
+        return Direction("virtue", vector, self._study.card.identity, self._layer, MEANS)
+
+    def _runs(
+        self, judge: Judge, trained: list[Aligned], targets: tuple[float, ...], report: Report
+    ) -> Iterator[Run]:
+        held = hold_neutral(self._model, self._layer)
+        edits = list(self._edits(trained))
+        total = 1 + len(edits) * len(targets)
+        report(0, total, "reading test texts, untouched")
+        yield Run(UNTOUCHED, 0, 0.0, judge.outcome([], 0.0, 0.0), "")
+        nothing: Outcome | None = None
+        for number, (arm, seed, digest, edit) in enumerate(edits):
+            for place, target in enumerate(targets):
+                report(1 + number * len(targets) + place, total, f"{arm} at {target:g} nats")
+                share, kl = at_divergence(self._model, held, edit, target)
+                if np.isfinite(share):
+                    outcome = judge.outcome([scaled(edit, share)], share, kl)
+                else:
+                    nothing = nothing or judge.outcome([], np.nan, np.nan)
+                    outcome = nothing
+                yield Run(arm, seed, target, outcome, digest)

@@ -1,0 +1,179 @@
+"""The command ``align``: train a dictionary's moral latents and hold them against controls."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from core.activations.prompts import PRESETS
+from core.alignment.jobs import alignment, trained_arm
+from core.alignment.report import UNTOUCHED, AlignReport, Kind
+from core.alignment.spec import KL_TARGETS, AlignmentError, AlignSpec
+from core.cli.basic import Desk, ReadRequest, make_read, study_of
+from core.cli.dictionary import AddCommand, dictionary_of
+from core.models.spec import ModelSpec
+from core.sae.files import save_folder
+from core.sae.releases import FORMS
+from core.sae.shelf import BUILTIN, keep_dictionary
+from core.statistics.bootstrap import Estimate
+from core.wording import Lines, aligned, interval, number
+from core.workbench import BUILTIN as BUILTIN_SET
+
+#: The figures of the table: what they are called, where they stand in the report.
+_FIGURES: Final[tuple[tuple[str, Kind, int], ...]] = (
+    ("RSA here", "geometry", 0),
+    ("RSA last layer", "geometry", -1),
+    ("CKA here", "cka", 0),
+    ("read-out ρ", "readout", 0),
+    ("AUC", "apart", 0),
+)
+
+
+def add_command(subparsers: Any, add: AddCommand) -> None:
+    """Add the command."""
+    summary = "fine-tune a dictionary's moral latents towards people's vectors, beside controls"
+    align = add(subparsers, "align", run, summary, "packaged --seeds 3 --kl 0.1", "")
+    align.add_argument("model", metavar="MODEL")
+    align.add_argument("--items", default=BUILTIN_SET, metavar="SET", help="default: builtin")
+    align.add_argument("--preset", choices=tuple(PRESETS), default="default")
+    align.add_argument("--dictionary", default=BUILTIN, metavar="NAME", help=FORMS)
+    plain = AlignSpec()
+    for name, meaning in (
+        ("latents", "latents trained per foundation"),
+        ("steps", "most steps of training"),
+        ("seeds", "times that each arm is trained"),
+    ):
+        align.add_argument(
+            f"--{name}",
+            type=int,
+            default=getattr(plain, name),
+            metavar="N",
+            help=f"{meaning}; default: %(default)s",
+        )
+    align.add_argument(
+        "--kl",
+        type=float,
+        nargs="+",
+        default=list(KL_TARGETS),
+        metavar="NATS",
+        help="divergences on neutral text at which arms are compared; default: %(default)s",
+    )
+    align.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    align.add_argument(
+        "--keep", action="store_true", help="put the dictionary of seed 0 on the model's shelf"
+    )
+    align.add_argument("--out", type=Path, metavar="FOLDER", help="write it as SAELens does")
+
+
+def run(desk: Desk, args: argparse.Namespace) -> Lines:
+    """Align a dictionary and tell what came of it.
+
+    Raises:
+        CoreError: The dictionary does not fit, or the set is too small.
+    """
+    targets = tuple(dict.fromkeys(args.kl))
+    if not all(0 < one <= 10 for one in targets):
+        raise AlignmentError("A divergence must lie above 0 and at most at 10 nats, such as 0.1.")
+    spec = AlignSpec(latents=args.latents, steps=args.steps, seeds=args.seeds)
+    study = study_of(
+        desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS[args.preset])
+    )
+    base = dictionary_of(desk, study, args.dictionary)
+    make_read(desk, study)
+    report = desk.make(alignment(desk.work, study, base, spec, targets))
+    if args.json:
+        yield json.dumps(_json(report, targets), indent=1)
+    else:
+        yield from told(report, targets)
+    if not (args.keep or args.out):
+        return
+    after = trained_arm(desk.work, study, base, spec, "repaired", 0)
+    if after is None:
+        raise AlignmentError("The aligned dictionary is gone: the cache was cleared. Start again.")
+    if args.keep:
+        name = keep_dictionary(desk.work.store, after.dictionary, study.card)
+        yield f"On the shelf as {name[:12]}."
+    if args.out is not None:
+        save_folder(after.dictionary, args.out)
+        yield f"Wrote {args.out}."
+
+
+def told(report: AlignReport, targets: tuple[float, ...]) -> Lines:
+    """Yield a report as text: verdicts, arms at each divergence, differences."""
+    yield (
+        f"{report.latents} latents of layer {report.layer}; {report.texts} test texts, opened "
+        f"{report.opened} times before."
+    )
+    for target in targets:
+        yield ""
+        yield report.told(target)
+        head = ("arm", "seeds", "share", "KL", *(name for name, _, _ in _FIGURES))
+        yield from aligned(head, [_row(report, arm, target) for arm in report.arms], left=(0,))
+        yield ""
+        head = ("repaired minus", *(name for name, _, _ in _FIGURES))
+        others = [arm for arm in report.arms if arm != "repaired"]
+        rows = [
+            (
+                arm,
+                *(
+                    interval(report.gain("repaired", arm, target, kind, at), signed=True)
+                    for _, kind, at in _FIGURES
+                ),
+            )
+            for arm in others
+        ]
+        yield from aligned(head, rows, left=(0,))
+
+
+def _row(report: AlignReport, arm: str, target: float) -> tuple[str, ...]:
+    runs = report.of(arm, target)
+    if not runs:
+        return (arm, "0", "does not reach it", *[""] * (1 + len(_FIGURES)))
+    means = [
+        number(float(np.mean([one.value for one in report.figures(arm, target, kind, at)])))
+        for _, kind, at in _FIGURES
+    ]
+    dose = [
+        float(np.mean([getattr(run.outcome, name) for run in runs])) for name in ("share", "kl")
+    ]
+    shown = ("–", "0") if arm == UNTOUCHED else (f"{dose[0]:.2f}", f"{dose[1]:.3f}")
+    return (arm, str(len(runs)), *shown, *means)
+
+
+def _json(report: AlignReport, targets: tuple[float, ...]) -> dict[str, Any]:
+    return {
+        "layer": report.layer,
+        "latents": report.latents,
+        "texts": report.texts,
+        "opened before": report.opened,
+        "divergences": [
+            {
+                "target": target,
+                "verdict": report.verdict(target),
+                "told": report.told(target),
+                "arms": {
+                    arm: {
+                        name: [one.value for one in report.figures(arm, target, kind, at)]
+                        for name, kind, at in _FIGURES
+                    }
+                    for arm in report.arms
+                },
+                "repaired minus": {
+                    arm: {
+                        name: _finite(report.gain("repaired", arm, target, kind, at))
+                        for name, kind, at in _FIGURES
+                    }
+                    for arm in report.arms
+                    if arm != "repaired"
+                },
+            }
+            for target in targets
+        ],
+    }
+
+
+def _finite(figure: Estimate) -> Estimate | None:
+    """Return a figure; None where there is none: NaN is no JSON."""
+    return figure if np.isfinite(figure.value) else None

@@ -1,0 +1,139 @@
+"""A whole alignment on a tiny model: every arm beside the others, kept, the same bits again."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from core.activations.jobs import study_of
+from core.activations.prompts import ReadSpec
+from core.alignment.data import NEUTRAL, read_data, read_neutral
+from core.alignment.jobs import alignment, trained_arm
+from core.alignment.report import MEANS, UNTOUCHED
+from core.alignment.spec import ARMS, AlignmentError, AlignSpec
+from core.dataset.sets import ItemSpec
+from core.models.spec import ModelSpec
+from core.runtime.made import Made
+from core.sae.dictionary import DictionaryError
+from core.sae.shelf import keep_dictionary, open_dictionary
+from core.steering.effects import neutral
+from core.workbench import Workbench
+from tests.core.benches import done, failed, finish
+from tests.core.sae.saesets import made_dictionary
+from tests.core.steering.steeringsets import balanced_rows
+
+#: Little holds the latents back and each step is checked: even a random model gains something.
+QUICK = AlignSpec(
+    latents=3,
+    rare=2,
+    steps=20,
+    patience=20,
+    check=1,
+    gain=0,
+    batch=64,
+    rate=2e-2,
+    order=0,
+    edit=0,
+    stay=0,
+    seeds=2,
+)
+
+
+def write(path, rows):
+    lines = ["action\tfoundation\tjudgement\tagreement"]
+    path.write_text("\n".join(lines + ["\t".join(map(str, row)) for row in rows]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def aligned(tiny_llama_folder, tmp_path_factory):
+    """Return a workbench, a study, its dictionary, and the report of an alignment."""
+    work = Workbench.at(tmp_path_factory.mktemp("bench") / "cache")
+    table = write(tmp_path_factory.mktemp("table") / "t.tsv", balanced_rows())
+    items = done(work.add_items(ItemSpec("file", table))).result
+    study = study_of(
+        work, items, ModelSpec("folder", str(tiny_llama_folder), device="cpu"), ReadSpec()
+    )
+    base = made_dictionary(96, k=6, model=study.card.identity)
+    keep_dictionary(work.store, base, study.card)
+    made = alignment(work, study, base, QUICK, (0.001,))
+    finish(work, made)
+    return work, study, base, made
+
+
+def test_every_arm_stands_at_equal_divergence_beside_the_untouched(aligned):
+    _, study, _, made = aligned
+    report = made.open()
+    assert report.arms == [UNTOUCHED, *ARMS, MEANS]
+    for arm in ARMS:
+        runs = report.of(arm, 0.001)
+        assert [run.seed for run in runs] == [0, 1]
+        assert all(run.outcome.kl == pytest.approx(0.001, rel=0.06) for run in runs)
+    [plain] = report.of(UNTOUCHED, 0.001)
+    assert len(plain.outcome.geometry) == study.card.n_layers - 1  # from layer 1 on
+    assert all(len(one.without) == report.texts for one in plain.outcome.geometry)
+    assert report.told(0.001)
+
+
+def test_an_alignment_is_kept_and_gives_the_same_bits_again(aligned):
+    work, _, _, made = aligned
+    report, again = made.open(), made.make(lambda *_: None)
+    for one, other in zip(report.runs, again.runs, strict=True):
+        assert (one.arm, one.seed, one.digest) == (other.arm, other.seed, other.digest)
+        assert one.outcome.readout.value == other.outcome.readout.value
+    assert work.runner.ensure(made) is None
+
+
+def test_an_arm_is_found_by_its_digest_and_differs_in_the_trained_latents_only(aligned):
+    work, study, base, made = aligned
+    repaired = trained_arm(work, study, base, QUICK, "repaired", 0)
+    shuffled = trained_arm(work, study, base, QUICK, "shuffled", 0)
+    others = trained_arm(work, study, base, QUICK, "random latents", 0)
+    np.testing.assert_array_equal(repaired.latents, shuffled.latents)
+    assert not set(others.latents) & set(repaired.latents)
+    kept = np.setdiff1d(np.arange(96), repaired.latents)
+    assert torch.equal(repaired.dictionary.w_dec[kept], base.w_dec[kept])
+    digest = made.open().of("repaired", 0.001)[0].digest
+    assert open_dictionary(work.store, study.card, digest).digest == repaired.dictionary.digest
+    assert trained_arm(work, study, base, replace(QUICK, rate=1e-2), "repaired", 0) is None
+
+
+def test_sentences_that_train_are_none_of_those_that_measure():
+    assert not set(NEUTRAL) & set(neutral.NEUTRAL)
+    assert len(set(NEUTRAL)) == len(NEUTRAL)
+
+
+def test_scores_are_seeded_and_their_mean_is_about_0(aligned, monkeypatch):
+    """The expectation of a score is 0: words are drawn from the model's own distribution."""
+    work, study, _, _ = aligned
+    model = work.shelf.get(study.card.spec)
+    monkeypatch.setattr("core.alignment.data.DRAWS", 200)
+    monkeypatch.setattr("core.alignment.data.NEUTRAL", NEUTRAL[:2])
+    one, two = (read_neutral(model, 1) for _ in range(2))
+    np.testing.assert_array_equal(one.scores, two.scores)
+    spread = one.scores.std(axis=0) / np.sqrt(200)
+    assert (np.abs(one.scores.mean(axis=0)) > 4 * spread).mean() < 0.01
+    assert set(one.owner) == {0, 1}
+
+
+def test_what_cannot_be_aligned_says_why(aligned, tmp_path):
+    work, study, base, _ = aligned
+    with pytest.raises(DictionaryError, match="another model"):
+        alignment(work, study, made_dictionary(96, k=6, model="folder:other"), QUICK)
+    few = done(work.add_items(ItemSpec("file", write(tmp_path / "few.tsv", balanced_rows()[:60]))))
+    small = study_of(work, few.result, study.card.spec, ReadSpec())
+    model = work.shelf.get(study.card.spec)
+    with pytest.raises(AlignmentError, match="Take a larger set"):
+        read_data(work.store, small, model, 1)
+    rare = alignment(work, study, base, replace(QUICK, rare=9999), (0.001,))
+    assert isinstance(rare, Made)
+    job = work.runner.ensure(rare)
+    assert "No latent is on in 9999" in failed(job)
+
+
+def test_a_divergence_out_of_reach_is_no_figure(aligned):
+    work, study, base, _ = aligned
+    report = alignment(work, study, base, QUICK, (50.0,)).get()
+    assert report.of("repaired", 50.0) == []
+    assert report.verdict(50.0) == "nothing"
