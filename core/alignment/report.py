@@ -36,8 +36,7 @@ Verdict = Literal[
 #: The verdicts, fixed before any was reached.
 SAYINGS: Final[dict[Verdict, str]] = {
     "nothing": "Alignment changed nothing on test texts beyond the untouched dictionary.",
-    "no more than random latents": "The geometry moved, but not beyond what latents drawn at random "
-    "reach.",
+    "no more than random latents": "The geometry moved, but not beyond what random latents reach.",
     "geometry only": "The geometry at the edited layer follows people more; it is lost further up.",
     "carried downstream": "The geometry follows people more up to the last layer; what the model "
     "says does not change beyond the controls.",
