@@ -3,13 +3,11 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from core.activations.prompts import PRESETS
-from core.alignment.jobs import alignment, trained_arm
-from core.alignment.report import UNTOUCHED, AlignReport, Kind
 from core.alignment.spec import KL_TARGETS, AlignmentError, AlignSpec
 from core.cli.basic import Desk, ReadRequest, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
@@ -21,8 +19,11 @@ from core.statistics.bootstrap import Estimate
 from core.wording import Lines, aligned, interval, number
 from core.workbench import BUILTIN as BUILTIN_SET
 
+if TYPE_CHECKING:
+    from core.alignment.report import AlignReport, Kind
+
 #: The figures of the table: what they are called, where they stand in the report.
-_FIGURES: Final[tuple[tuple[str, Kind, int], ...]] = (
+_FIGURES: "Final[tuple[tuple[str, Kind, int], ...]]" = (
     ("RSA here", "geometry", 0),
     ("RSA last layer", "geometry", -1),
     ("CKA here", "cka", 0),
@@ -73,6 +74,8 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     Raises:
         CoreError: The dictionary does not fit, or the set is too small.
     """
+    from core.alignment.jobs import alignment, trained_arm  # torch: seconds of every command
+
     targets = tuple(dict.fromkeys(args.kl))
     if not all(0 < one <= 10 for one in targets):
         raise AlignmentError("A divergence must lie above 0 and at most at 10 nats, such as 0.1.")
@@ -100,7 +103,7 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
         yield f"Wrote {args.out}."
 
 
-def told(report: AlignReport, targets: tuple[float, ...]) -> Lines:
+def told(report: "AlignReport", targets: tuple[float, ...]) -> Lines:
     """Yield a report as text: verdicts, arms at each divergence, differences."""
     yield (
         f"{report.latents} latents of layer {report.layer}; {report.texts} test texts, opened "
@@ -127,7 +130,7 @@ def told(report: AlignReport, targets: tuple[float, ...]) -> Lines:
         yield from aligned(head, rows, left=(0,))
 
 
-def _row(report: AlignReport, arm: str, target: float) -> tuple[str, ...]:
+def _row(report: "AlignReport", arm: str, target: float) -> tuple[str, ...]:
     runs = report.of(arm, target)
     if not runs:
         return (arm, "0", "does not reach it", *[""] * (1 + len(_FIGURES)))
@@ -138,11 +141,11 @@ def _row(report: AlignReport, arm: str, target: float) -> tuple[str, ...]:
     dose = [
         float(np.mean([getattr(run.outcome, name) for run in runs])) for name in ("share", "kl")
     ]
-    shown = ("–", "0") if arm == UNTOUCHED else (f"{dose[0]:.2f}", f"{dose[1]:.3f}")
+    shown = ("–", "0") if np.isclose(dose[1], 0) else (f"{dose[0]:.2f}", f"{dose[1]:.3f}")
     return (arm, str(len(runs)), *shown, *means)
 
 
-def _json(report: AlignReport, targets: tuple[float, ...]) -> dict[str, Any]:
+def _json(report: "AlignReport", targets: tuple[float, ...]) -> dict[str, Any]:
     return {
         "layer": report.layer,
         "latents": report.latents,

@@ -16,7 +16,6 @@ from core.models.spec import ModelSpec
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.safe_ranges import SAFE_KL, Ends, RangeSpec
 from core.steering.effects.shipped_doses import made_from, write_doses
-from core.steering.jobs import safe_ranges, strength_sweep
 from core.wording import Lines, aligned
 from core.workbench import BUILTIN
 
@@ -27,6 +26,8 @@ def doses(desk: Desk, args: argparse.Namespace) -> Lines:
     Raises:
         CoreError: There is no such layer, or no axis has a direction.
     """
+    from core.steering.jobs import safe_ranges  # pandas: half a second of every command
+
     study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
     layers = _layers(study, args.layer)
     make_read(desk, study)
@@ -57,6 +58,8 @@ def _layers(study: Study, named: Sequence[int]) -> list[int]:
 
 def _said(desk: Desk, study: Study, layer: int, *, judge: bool) -> dict[str, str]:
     """Return what the sweeps of a layer say: of those that are kept, or all made now."""
+    from core.steering.jobs import strength_sweep
+
     found: dict[str, str] = {}
     for axis in FOUNDATIONS:
         made = strength_sweep(desk.work, study, SweepSpec(axis, layer))

@@ -44,7 +44,7 @@ def click(screen: Any, key: str, layer: int) -> None:
 def test_a_deep_link_shows_its_layer_and_a_click_goes_to_another(screen, diagnosed):
     screen.open("diagnosis", **diagnosed, layer="0", part="care")
     expect(screen.text("Layer 0 at a glance")).to_be_visible()
-    expect(screen.page.get_by_role("combobox", name="What is drawn")).to_have_value("care")
+    expect(screen.page.get_by_role("combobox", name="The curves show")).to_have_value("care")
     for key in CURVES:
         marked(screen, key, 0)
     click(screen, "curve-gradient", 2)
