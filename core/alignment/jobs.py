@@ -26,6 +26,7 @@ from core.features.jobs import activations
 from core.foundations import FOUNDATIONS
 from core.runtime.made import Made
 from core.runtime.progress import Report, part
+from core.runtime.store import Key
 from core.sae.dictionary import Dictionary, check_fits
 from core.steering.directions import Direction, moral_direction
 from core.steering.edits import LayerEdit, residual_norm
@@ -114,13 +115,13 @@ class _Alignment:
         self._trainer = Trainer(study, base, spec, self._data, codes)
 
     def report(
-        self, key: object, targets: tuple[float, ...], curve: list[AlignStep] | None
+        self, key: Key, targets: tuple[float, ...], curve: list[AlignStep] | None
     ) -> AlignReport:
         """Train all arms and measure them."""
         trained = self._train(part(self._say, 0.25, 0.6), curve)
         judge = Judge(self._store, self._study, self._model, self._data, self._layer)
         runs = tuple(self._runs(judge, trained, targets, part(self._say, 0.6, 1.0)))
-        opened = opened_before(self._store, dict(key))  # type: ignore[call-overload]
+        opened = opened_before(self._store, key)
         return AlignReport(self._layer, runs, len(self._trainer.moral), len(judge.rows), opened)
 
     def _train(self, report: Report, curve: list[AlignStep] | None) -> list[Aligned]:

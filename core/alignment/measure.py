@@ -144,8 +144,10 @@ class Judge:
         """Return the texts' states at each layer from the edited one on, ``(n, d)`` each."""
         model, device = self._model, self._model.module.device
         found: list[NDArray[np.float64]] = []
+        done = 0
         for rows in batches([len(ids) for ids in self._ids], _BUDGET):
-            report(len(found), len(self._ids), "reading test texts")
+            report(done, len(self._ids), f"reading test texts · {done} of {len(self._ids)}")
+            done += len(rows)
             batch = collate([self._ids[row] for row in rows], model.tokenizer.pad_token_id or 0)
             batch = {name: one.to(device) for name, one in batch.items()}
             mask = batch["attention_mask"].bool()

@@ -16,6 +16,7 @@ _KINDS = {
     "comparison": "Comparisons of readings",
     "profile": "Comparisons of all layers",
     "halves": "Noise of maps",
+    "joint": "Maps of two models in one",
     "digest": "Digests of files",
     "direction": "Directions from files",
     "standing": "Rows of the leaderboard",
@@ -30,6 +31,10 @@ _KINDS = {
     "latents": "Judged latents",
     "lens": "Words of latents",
     "effect": "Tried latents",
+    "aligned": "Aligned dictionaries",
+    "alignment": "Reports of alignments",
+    "neutral": "Neutral text that alignments learn from",
+    "probes": "Actions read under steering",
 }
 #: What a person brought or waited long for is not cleared with one click.
 _KEPT = ("items", "dictionary", "direction")
