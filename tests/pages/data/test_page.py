@@ -22,7 +22,7 @@ ROWS = [
     ("jumping the queue", "fairness-cheating", -1, 3),
     ("waiting for a bus", "fairness-cheating", 0, 1),
 ]
-SAMPLE = Path("/work/shared/social-chemistry-sample/sample.tsv")
+SAMPLE = Path(__file__).parents[4] / "shared" / "social-chemistry-sample" / "sample.tsv"
 
 
 def write(path: Path, head: str, rows: list[tuple[object, ...]] = ROWS) -> Path:
