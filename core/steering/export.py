@@ -12,6 +12,7 @@ from core.sae.files import save_folder
 from core.steering.directions import direction_bytes
 from core.steering.edits import LayerEdit
 from core.steering.history import Run, run_json
+from core.steering.recipes import RecipeError
 
 #: Folder of the dictionary in a bundle, in the format of SAELens.
 DICTIONARY: Final = "dictionary"
@@ -183,7 +184,15 @@ def script(
         layers: Dotted path of the decoder layers.
         ends: Tokens that end a text.
         behind: How many tokens the tokenizer appends to every text; a prompt is read without them.
+
+    Raises:
+        RecipeError: An aligned dictionary is spliced in: the script knows no such edit.
     """
+    if any(edit.before is not None for edit in edits):
+        raise RecipeError(
+            "This run splices an aligned dictionary in, which a script without Moralscope cannot "
+            "repeat. Run its recipe here, or export a run along directions or latents."
+        )
     clamps = any(edit.dictionary is not None for edit in edits)
     named = {
         edit.layer: (

@@ -19,7 +19,7 @@ from core.steering.edits import LayerEdit
 from core.steering.export import bundle_bytes, markdown, script
 from core.steering.generation import write
 from core.steering.history import Run, run_of
-from core.steering.recipes import Recipe, Term
+from core.steering.recipes import Recipe, RecipeError, Term
 from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import bloom_folder, made_edit, opened
 
@@ -210,6 +210,13 @@ def test_the_bundle_holds_script_directions_and_run():
         assert names == {"repeat.py", "run.json", "0-1.safetensors", "1-1.safetensors"}
         assert run_of(bundle.read("run.json").decode()) == run
         compile(bundle.read("repeat.py"), "repeat.py", "exec")
+
+
+def test_a_spliced_run_gets_no_script_that_would_change_nothing():
+    base = made_dictionary()
+    edit = LayerEdit(1, (), (1.0,), 5.0, "align", base, before=base)
+    with pytest.raises(RecipeError, match="splices an aligned dictionary"):
+        bundle_bytes(made_run(), [edit], "model", "model.layers", set())
 
 
 @pytest.mark.parametrize("prompt", ['"""', "a\\n'b", "{x}", "é\n\u2028"])
