@@ -146,6 +146,40 @@ def area(values: Floats, positive: NDArray[np.bool_]) -> Figure:
     return Figure(float(value), without)
 
 
+def mean_of(values: Floats) -> Figure:
+    """Return the mean of one value per text; texts without one are NaN.
+
+    Args:
+        values: Shape ``(n,)``.
+    """
+    return ratio(np.nan_to_num(values), np.isfinite(values).astype(np.float64))
+
+
+def ratio(parts: Floats, weights: Floats) -> Figure:
+    """Return a ratio of two sums over texts.
+
+    Args:
+        parts: Shape ``(n,)``.
+        weights: Shape ``(n,)``, 0 or more.
+    """
+    total = weights.sum()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return Figure(
+            float(np.divide(parts.sum(), total)), (parts.sum() - parts) / (total - weights)
+        )
+
+
+def gap(values: Floats, side: Floats) -> Figure:
+    """Return the mean value on one side minus that on the other, over ``n`` texts.
+
+    Args:
+        values: Shape ``(n,)``.
+        side: Above 0: the one, below: the other, 0: neither.
+    """
+    first, second = (mean_of(np.where(rows, values, np.nan)) for rows in (side > 0, side < 0))
+    return Figure(first.value - second.value, first.without - second.without)
+
+
 def difference(one: list[Figure], other: list[Figure]) -> Estimate:
     """Return the mean of some runs minus that of others, with its 95 % interval.
 

@@ -10,7 +10,7 @@ from core.activations.jobs import reading, with_model
 from core.activations.study import Study
 from core.alignment.arms import Aligned, Trainer, kept_arm
 from core.alignment.data import AlignData, read_data
-from core.alignment.measure import Judge, Outcome, at_divergence, scaled
+from core.alignment.measure import Judge, Judged, Outcome, at_divergence, scaled
 from core.alignment.report import (
     MEANS,
     UNTOUCHED,
@@ -21,6 +21,7 @@ from core.alignment.report import (
     report_key,
 )
 from core.alignment.spec import ARMS, KL_TARGETS, AlignSpec, Arm
+from core.alignment.splice import tokens_of
 from core.alignment.train import AlignStep
 from core.features.jobs import activations
 from core.foundations import FOUNDATIONS
@@ -28,6 +29,7 @@ from core.runtime.made import Made
 from core.runtime.progress import Report, part
 from core.runtime.store import Key
 from core.sae.dictionary import Dictionary, check_fits
+from core.sae.training.reconstruction_report import Fit, fit_of
 from core.steering.directions import Direction, moral_direction
 from core.steering.edits import LayerEdit, residual_norm
 from core.steering.effects.neutral import hold_neutral
@@ -119,7 +121,9 @@ class _Alignment:
     ) -> AlignReport:
         """Train all arms and measure them."""
         trained = self._train(part(self._say, 0.25, 0.6), curve)
-        judge = Judge(self._store, self._study, self._model, self._data, self._layer)
+        data = self._data
+        judged = Judged(self._study, data.signed, data.of("test"), data.of("train"))
+        judge = Judge(self._store, judged, self._model, self._layer)
         runs = tuple(self._runs(judge, trained, targets, part(self._say, 0.6, 1.0)))
         opened = opened_before(self._store, key)
         return AlignReport(self._layer, runs, len(self._trainer.moral), len(judge.rows), opened)
@@ -137,15 +141,15 @@ class _Alignment:
             done.append(kept.get(say))
         return done
 
-    def _edits(self, trained: list[Aligned]) -> Iterator[tuple[str, int, str, LayerEdit]]:
+    def _edits(self, trained: list[Aligned]) -> Iterator[tuple[str, int, LayerEdit]]:
         norm = residual_norm(self._store, self._study, self._layer)
         for one in trained:
             edit = LayerEdit(
                 self._layer, (), (1.0,), norm, "align", one.dictionary, before=self._base
             )
-            yield one.arm, one.seed, one.dictionary.digest, edit
+            yield one.arm, one.seed, edit
         push = LayerEdit(self._layer, (self._valence(),), (_FIRST_DOSE,), norm, "add")
-        yield MEANS, 0, "", push
+        yield MEANS, 0, push
 
     def _valence(self) -> Direction:
         """Return the mean of the five moral directions, of unit length."""
@@ -165,9 +169,12 @@ class _Alignment:
         edits = list(self._edits(trained))
         total = 1 + len(edits) * len(targets)
         report(0, total, "reading test texts, untouched")
-        yield Run(UNTOUCHED, 0, 0.0, judge.outcome([], 0.0, 0.0), "")
+        plain = judge.outcome([], 0.0, 0.0)
+        yield Run(UNTOUCHED, 0, 0.0, plain, self._base.digest, *self._fit(self._base))
         nothing: Outcome | None = None
-        for number, (arm, seed, digest, edit) in enumerate(edits):
+        for number, (arm, seed, edit) in enumerate(edits):
+            fit = self._fit(edit.dictionary)
+            digest = "" if edit.dictionary is None else edit.dictionary.digest
             for place, target in enumerate(targets):
                 report(1 + number * len(targets) + place, total, f"{arm} at {target:g} nats")
                 share, kl = at_divergence(self._model, held, edit, target)
@@ -176,4 +183,11 @@ class _Alignment:
                 else:
                     nothing = nothing or judge.outcome([], np.nan, np.nan)
                     outcome = nothing
-                yield Run(arm, seed, target, outcome, digest)
+                yield Run(arm, seed, target, outcome, digest, *fit)
+
+    def _fit(self, dictionary: Dictionary | None) -> tuple[Fit | None, float]:
+        """Return how a dictionary meets the test texts' plain states, and its dead latents."""
+        if dictionary is None:
+            return None, np.nan
+        where, owner = tokens_of(self._data.starts, self._data.of("test").tolist())
+        return fit_of(dictionary, self._data.states[where], owner)

@@ -5,36 +5,51 @@ no arm was trained on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from core.activations.prompts import batches, collate, encode, pooling_masks
+from core.activations.prompts import Pooling, batches, collate, encode, pooling_masks
 from core.activations.study import Study, states_of
 from core.activations.traces import pooled_states
-from core.alignment.data import AlignData
 from core.alignment.figures import (
     Figure,
     alignment_with,
     area,
     correlation,
+    gap,
+    mean_of,
+    ratio,
     similarity_of_distances,
 )
+from core.alignment.spec import AlignmentError
+from core.foundations import FOUNDATIONS
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store
+from core.sae.training.sampled_text import sampled_documents
 from core.statistics.scaling import fit_scaler
 from core.steering.edits import LayerEdit, Steering
-from core.steering.effects.neutral import Neutral, cost_of, equal_strength
+from core.steering.effects.neutral import (
+    Neutral,
+    cost_of,
+    equal_strength,
+    hold_neutral,
+    hold_sentences,
+    sentence_costs,
+)
 from core.steering.effects.readout import arms_logits, hold, log_odds
 from core.steering.recipes import MOST_STRENGTH
 
 if TYPE_CHECKING:
     from core.models.open_models import OpenModel
 
-_BUDGET = 1024
+_BUDGET: Final = 1024
+#: Documents that the plain model writes itself, tokens of each, seed.
+_WRITTEN, _WRITTEN_TOKENS, _SEED = 12, 24, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +68,46 @@ class Outcome:
     cka: tuple[Figure, ...]
     """Debiased CKA with the same, at each of these layers."""
 
-    readout: Figure
+    readout: tuple[Figure, ...]
     """Spearman's correlation of the model's log odds with people's signed grade."""
 
-    apart: Figure
+    apart: tuple[Figure, ...]
     """Area under the ROC curve of the same for virtue against vice."""
+
+    brier: tuple[Figure, ...]
+    """Mean squared error of the log odds' probability of virtue, 0 to 1: calibration and
+    resolution in one (Brier 1950)."""
+
+    poles: tuple[Figure, ...]
+    """How far virtue lies from vice along each plain moral direction, at the edited layer, in
+    standard deviations of training texts: a row per foundation of the texts, five directions
+    each."""
+
+    surprise: tuple[Figure, ...]
+    """Cross-entropy of the neutral sentences, nats per token; the unit is the sentence."""
+
+    own_text: tuple[Figure, ...]
+    """On text that the plain model wrote itself: divergence, cross-entropy; nats per token."""
+
+
+#: The figures of an outcome, each a tuple.
+FIGURES: Final = tuple(one.name for one in fields(Outcome) if one.name not in ("share", "kl"))
+
+
+class Judged(NamedTuple):
+    """Texts of a study by which an edit is judged."""
+
+    study: Study
+    """Items and model, plain."""
+
+    signed: NDArray[np.float64]
+    """People's virtue minus vice of each foundation for each text of the study, ``(n, 5)``."""
+
+    rows: NDArray[np.int64]
+    """Those that judge."""
+
+    known: NDArray[np.int64]
+    """Those whose plain states scale all and give the moral directions."""
 
 
 def at_divergence(
@@ -88,33 +138,45 @@ def scaled(edit: LayerEdit, share: float) -> LayerEdit:
 
 
 class Judge:
-    """Test texts, ready to be read with different edits."""
+    """Texts, ready to be read with different edits."""
 
     def __init__(
-        self, store: Store, study: Study, model: "OpenModel", data: AlignData, layer: int
+        self,
+        store: Store,
+        judged: Judged,
+        model: "OpenModel",
+        layer: int,
+        report: Report = silent,
     ) -> None:
-        """Let the plain model read them up to a layer.
+        """Let the plain model read them up to a layer, and write a little.
 
         Args:
             store: Where the plain states of all texts lie.
-            study: Items and model, plain.
+            judged: Which texts.
             model: The open model.
-            data: Labels and splits.
             layer: The edited layer.
+            report: Told how far it is.
         """
-        self._model, self.layer = model, layer
-        self.rows = data.of("test")
-        self.target = data.signed[self.rows]
+        study = judged.study
+        self._model, self.layer, self.rows = model, layer, judged.rows
+        self.target = judged.signed[judged.rows]
         prompts = [study.plan.prompts[row] for row in self.rows]
         self._ids = encode(model, prompts, study.plan.spec.max_tokens)
         self._held = hold(model, prompts, layer, max_tokens=study.plan.spec.max_tokens)
-        states, train = states_of(store, study), data.of("train")
-        pooling = "mean" if "mean" in study.plan.spec.poolings else study.plan.spec.poolings[0]
-        self._pooling = pooling
-        self._spread = [
-            fit_scaler(states.prompt_states(one, pooling)[train], "standardised").scale
+        states = states_of(store, study)
+        self._pooling = judging_pooling(study)
+        self._scalers = [
+            fit_scaler(states.prompt_states(one, self._pooling)[judged.known], "standardised")
             for one in range(layer, study.card.n_layers)
         ]
+        known = self._scalers[0].apply(states.prompt_states(layer, self._pooling)[judged.known])
+        self._axes = moral_axes(known.astype(np.float64), judged.signed[judged.known])
+        start = model.tokenizer("")["input_ids"] or [int(model.tokenizer.eos_token_id)]
+        written = sampled_documents(
+            store, model, [list(start)] * _WRITTEN, len(start) + _WRITTEN_TOKENS, _SEED, report
+        )
+        self._neutral = hold_neutral(model, layer)
+        self._written = hold_sentences(model, [one for one in written if len(one) > 1], layer)
 
     def outcome(
         self, edits: Sequence[LayerEdit], share: float, kl: float, report: Report = silent
@@ -128,16 +190,36 @@ class Judge:
             report: Told how far it is.
         """
         geometry, cka = [], []
-        for states, spread in zip(self._states(edits, report), self._spread, strict=True):
-            moved = (states - states.mean(axis=0)) / spread
+        poles: list[Figure] = []
+        for states, scaler in zip(self._states(edits, report), self._scalers, strict=True):
+            moved = (states - states.mean(axis=0)) / scaler.scale
             unit = moved / np.linalg.norm(moved, axis=1, keepdims=True)
             geometry.append(similarity_of_distances(unit, self.target))
             cka.append(alignment_with(unit, self.target))
+            if not poles:
+                along = moved @ self._axes.T
+                poles = [gap(one, side) for side in self.target.T for one in along.T]
         [logits] = arms_logits(self._model, self._held, [edits], "not first")
         odds = log_odds(self._model, logits)
         grade = self.target.sum(axis=1)
+        neutral, written = (
+            sentence_costs(self._model, one, edits, "not first")
+            for one in (self._neutral, self._written)
+        )
         return Outcome(
-            share, kl, tuple(geometry), tuple(cka), correlation(odds, grade), _apart(odds, grade)
+            share,
+            kl,
+            tuple(geometry),
+            tuple(cka),
+            (correlation(odds, grade),),
+            (_apart(odds, grade),),
+            (_brier(odds, grade),),
+            tuple(poles),
+            (ratio(neutral.surprise, neutral.tokens.astype(np.float64)),),
+            tuple(
+                ratio(one, written.tokens.astype(np.float64))
+                for one in (written.kl, written.surprise)
+            ),
         )
 
     def _states(self, edits: Sequence[LayerEdit], report: Report) -> list[NDArray[np.float64]]:
@@ -172,3 +254,37 @@ def _apart(odds: NDArray[np.float64], grade: NDArray[np.float64]) -> Figure:
     without = np.full(len(odds), own.value)
     without[graded] = own.without
     return Figure(own.value, without)
+
+
+def _brier(odds: NDArray[np.float64], grade: NDArray[np.float64]) -> Figure:
+    """Return the Brier score of virtue against vice; neutral texts have no say."""
+    missed = (expit(odds) - (grade > 0)) ** 2
+    return mean_of(np.where(grade != 0, missed, np.nan))
+
+
+def moral_axes(states: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each foundation's direction from vice to virtue, of unit length, ``(5, d)``.
+
+    Args:
+        states: Scaled states, ``(n, d)``.
+        target: People's virtue minus vice, ``(n, 5)``.
+
+    Raises:
+        AlignmentError: A foundation has no text of one of its poles.
+    """
+    axes = []
+    for foundation, side in zip(FOUNDATIONS, target.T, strict=True):
+        if not (side > 0).any() or not (side < 0).any():
+            raise AlignmentError(
+                f"{foundation} has no text of one of its poles among those that are needed, so its "
+                "direction is unknown. Take a set with texts of both poles of each foundation."
+            )
+        along = states[side > 0].mean(axis=0) - states[side < 0].mean(axis=0)
+        axes.append(along / np.linalg.norm(along))
+    return np.stack(axes)
+
+
+def judging_pooling(study: Study) -> Pooling:
+    """Return the pooled state by which texts are judged: the mean, where it was read."""
+    poolings = study.plan.spec.poolings
+    return "mean" if "mean" in poolings else poolings[0]

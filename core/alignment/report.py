@@ -1,26 +1,28 @@
 """The report of an alignment: every arm at equal cost, differences with intervals, a verdict."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.activations.study import Study
 from core.alignment.figures import Figure, difference
-from core.alignment.measure import Outcome
+from core.alignment.measure import FIGURES, Outcome
 from core.alignment.spec import AlignSpec
 from core.runtime.made import Made, artefact
 from core.runtime.progress import Report
 from core.runtime.store import Key, Store
 from core.sae.dictionary import Dictionary
+from core.sae.training.reconstruction_report import Fit
 from core.statistics.bootstrap import Estimate
 from core.wording import interval
 
 KIND: Final = "alignment"
-_ABOUT, _FIGURES, _FORMAT = "alignment.json", "figures.safetensors", 1
+_ABOUT, _FIGURES, _FORMAT = "alignment.json", "figures.safetensors", 2
 #: Arms that are no dictionary of their own.
 UNTOUCHED: Final = "untouched"
 MEANS: Final = "difference of means"
@@ -29,13 +31,23 @@ RIVALS: Final = (UNTOUCHED, MEANS, "shuffled", "random latents", "noise")
 #: Of the gain at the edited layer, at the last layer, for "carried downstream".
 CARRIED: Final = 0.5
 
-Kind = Literal["geometry", "cka", "readout", "apart"]
+Kind = Literal["geometry", "cka", "readout", "apart", "brier", "poles", "surprise", "own_text"]
 Verdict = Literal[
-    "nothing", "no more than random latents", "geometry only", "carried downstream", "behaviour"
+    "out of reach",
+    "nothing",
+    "not comparable",
+    "no more than random latents",
+    "geometry only",
+    "carried downstream",
+    "behaviour",
 ]
 #: The verdicts, fixed before any was reached.
 SAYINGS: Final[dict[Verdict, str]] = {
+    "out of reach": "No share of what training changed costs this divergence, so nothing can be "
+    "compared at it.",
     "nothing": "Alignment changed nothing on test texts beyond the untouched dictionary.",
+    "not comparable": "The geometry moved, but random latents do not reach this divergence, so it "
+    "cannot be held against them.",
     "no more than random latents": "The geometry moved, but not beyond what random latents reach.",
     "geometry only": "The geometry at the edited layer follows people more; it is lost further up.",
     "carried downstream": "The geometry follows people more up to the last layer; what the model "
@@ -61,6 +73,12 @@ class Run(NamedTuple):
 
     digest: str
     """Of its dictionary; empty where there is none."""
+
+    fit: Fit | None = None
+    """How its dictionary meets the test texts' plain states; None where there is none."""
+
+    dead: float = np.nan
+    """Share of its latents that are on at no token of these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +121,15 @@ class AlignReport:
             arm: Which.
             target: Divergence.
             kind: Which figure.
-            at: For geometry: layers above the edited one; -1: the last.
+            at: Which of several: for geometry, layers above the edited one; -1: the last.
         """
-        found = [getattr(run.outcome, kind) for run in self.of(arm, target)]
-        return [one[at] if isinstance(one, tuple) else one for one in found]
+        return [getattr(run.outcome, kind)[at] for run in self.of(arm, target)]
+
+    def unchanged(self, arm: str) -> bool:
+        """Return whether no run of an arm changed the dictionary: its training gained nothing."""
+        [before] = {run.digest for run in self.runs if run.arm == UNTOUCHED}
+        digests = {run.digest for run in self.runs if run.arm == arm}
+        return digests == {before}
 
     def gain(self, arm: str, over: str, target: float, kind: Kind, at: int = 0) -> Estimate:
         """Return how far an arm exceeds another, with its interval; NaN where one is missing."""
@@ -119,8 +142,12 @@ class AlignReport:
         """Return what may be claimed of the trained arm at a divergence."""
         here = self.gain("repaired", UNTOUCHED, target, "cka")
         last = self.gain("repaired", UNTOUCHED, target, "cka", -1)
+        if not self.of("repaired", target):
+            return "out of reach"
         if not here.low > 0:
             return "nothing"
+        if not self.of("random latents", target):
+            return "not comparable"
         if not self.gain("repaired", "random latents", target, "cka").low > 0:
             return "no more than random latents"
         if not (last.low > 0 and last.value >= CARRIED * here.value):
@@ -136,6 +163,9 @@ class AlignReport:
             ("at the last layer", self.gain("repaired", UNTOUCHED, target, "cka", -1)),
         )
         parts = "; ".join(f"{name} {interval(gain, signed=True)}" for name, gain in gains)
+        if self.verdict(target) == "out of reach":
+            why = "Training changed nothing. " if self.unchanged("repaired") else ""
+            return f"{why}{SAYINGS['out of reach']}"
         return f"{SAYINGS[self.verdict(target)]} CKA with people at {target:g} nats: {parts}."
 
 
@@ -172,12 +202,14 @@ def _write(folder: Path, report: AlignReport) -> None:
     arrays, runs = {}, []
     for number, run in enumerate(report.runs):
         one = run.outcome
-        figures = [*one.geometry, *one.cka, one.readout, one.apart]
-        arrays[f"{number} value"] = np.array([figure.value for figure in figures])
-        arrays[f"{number} without"] = np.stack([figure.without for figure in figures])
+        for name in FIGURES:
+            figures = getattr(one, name)
+            arrays[f"{number} {name} value"] = np.array([figure.value for figure in figures])
+            arrays[f"{number} {name} without"] = np.stack([figure.without for figure in figures])
         # NaN is no JSON.
         dose = None if np.isnan(one.share) else [one.share, one.kl]
-        runs.append([run.arm, run.seed, run.target, run.digest, dose])
+        fit = None if run.fit is None else [*run.fit, run.dead]
+        runs.append([run.arm, run.seed, run.target, run.digest, dose, fit])
     about = {name: getattr(report, name) for name in ("layer", "latents", "texts", "opened")}
     save_file(arrays, folder / _FIGURES)
     (folder / _ABOUT).write_text(json.dumps({**about, "runs": runs}), encoding="utf-8")
@@ -189,14 +221,20 @@ def _read(folder: Path) -> AlignReport | None:
     try:
         about: dict[str, Any] = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         arrays, runs = load_file(folder / _FIGURES), []
-        for number, (arm, seed, target, digest, dose) in enumerate(about.pop("runs")):
-            both = zip(arrays[f"{number} value"], arrays[f"{number} without"], strict=True)
-            found = [Figure(float(value), without) for value, without in both]
-            layers = (len(found) - 2) // 2
-            geometry, cka = tuple(found[:layers]), tuple(found[layers : 2 * layers])
+        for number, (arm, seed, target, digest, dose, fit) in enumerate(about.pop("runs")):
+            found = {name: _figures(arrays, f"{number} {name}") for name in FIGURES}
             share, kl = (np.nan, np.nan) if dose is None else dose
-            outcome = Outcome(share, kl, geometry, cka, *found[2 * layers :])
-            runs.append(Run(arm, seed, target, outcome, digest))
+            outcome = Outcome(share=share, kl=kl, **found)
+            run = Run(arm, seed, target, outcome, digest)
+            if fit is not None:
+                parts = [Estimate(*part) for part in fit[:-1]]
+                run = run._replace(fit=Fit(*parts), dead=fit[-1])
+            runs.append(run)
         return AlignReport(runs=tuple(runs), **about)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _figures(arrays: Mapping[str, NDArray[np.float64]], name: str) -> tuple[Figure, ...]:
+    both = zip(arrays[f"{name} value"], arrays[f"{name} without"], strict=True)
+    return tuple(Figure(float(value), without) for value, without in both)

@@ -29,6 +29,10 @@ _FIGURES: "Final[tuple[tuple[str, Kind, int], ...]]" = (
     ("CKA here", "cka", 0),
     ("read-out ρ", "readout", 0),
     ("AUC", "apart", 0),
+    ("Brier", "brier", 0),
+    ("CE neutral", "surprise", 0),
+    ("CE own text", "own_text", 1),
+    ("KL own text", "own_text", 0),
 )
 
 
@@ -133,7 +137,8 @@ def told(report: "AlignReport", targets: tuple[float, ...]) -> Lines:
 def _row(report: "AlignReport", arm: str, target: float) -> tuple[str, ...]:
     runs = report.of(arm, target)
     if not runs:
-        return (arm, "0", "does not reach it", *[""] * (1 + len(_FIGURES)))
+        why = "changed nothing" if report.unchanged(arm) else "does not reach it"
+        return (arm, "0", why, *[""] * (1 + len(_FIGURES)))
     means = [
         number(float(np.mean([one.value for one in report.figures(arm, target, kind, at)])))
         for _, kind, at in _FIGURES

@@ -170,6 +170,24 @@ def make_report(
     return ReconstructionReport(len(states), len(documents.tokens), fits, dead, counts, costs)
 
 
+def fit_of(
+    dictionary: Dictionary,
+    states: NDArray[np.float32],
+    document: NDArray[np.int64],
+    seed: int = 0,
+) -> tuple[Fit, float]:
+    """Return how a dictionary meets some states, and the share of its latents that stay off.
+
+    Args:
+        dictionary: The dictionary.
+        states: Shape ``(n, d_model)``.
+        document: Document of each, ``(n,)``: intervals are over documents.
+        seed: Of the intervals.
+    """
+    own = _rebuilt(dictionary, states)
+    return _fit(states, own, document, seed), float((own.on == 0).mean())
+
+
 def random_dictionary(
     dictionary: Dictionary, mean: NDArray[np.float32], k: int, seed: int
 ) -> Dictionary:

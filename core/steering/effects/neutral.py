@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.activations.prompts import collate, encode
 from core.activations.traces import held_logits, resumed_logits
@@ -42,6 +43,19 @@ _MOST_PASSES: Final = 8
 _SLOPE, _FLATTEST, _STEEPEST = 2.0, 0.5, 6.0
 
 
+class SentenceCosts(NamedTuple):
+    """What edits cost on each held sentence, summed over its tokens after the first."""
+
+    kl: NDArray[np.float64]
+    """Divergence of the edited from the plain next token, nats, ``(sentences,)``."""
+
+    surprise: NDArray[np.float64]
+    """Minus the log probability of what stands there, with the edits, ``(sentences,)``."""
+
+    tokens: NDArray[np.int64]
+    """Tokens after the first, ``(sentences,)``."""
+
+
 class Cost(NamedTuple):
     """What edits cost on the neutral sentences, over every token after the first."""
 
@@ -54,7 +68,7 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Neutral:
-    """The neutral sentences as the plain model reads them, held after one layer."""
+    """Sentences as the plain model reads them, held after one layer."""
 
     layer: int
     """Decoder layer: edits below it cannot be asked about."""
@@ -72,7 +86,18 @@ class Neutral:
 
 def hold_neutral(model: "OpenModel", layer: int) -> Neutral:
     """Let the plain model read the neutral sentences and hold them after a layer."""
-    batch = collate(encode(model, NEUTRAL, 64), model.tokenizer.pad_token_id or 0)
+    return hold_sentences(model, encode(model, NEUTRAL, 64), layer)
+
+
+def hold_sentences(model: "OpenModel", ids: Sequence[list[int]], layer: int) -> Neutral:
+    """Let the plain model read sentences and hold them after a layer.
+
+    Args:
+        model: The open model.
+        ids: Tokens of each, two or more; all log probabilities over the vocabulary are held.
+        layer: Decoder layer.
+    """
+    batch = collate(ids, model.tokenizer.pad_token_id or 0)
     batch = {name: one.to(model.module.device) for name, one in batch.items()}
     logits, output = held_logits(model, batch, layer, keep=0)
     return Neutral(layer, batch, output, _logs(batch, logits))
@@ -97,6 +122,16 @@ def cost_of(
 
     A sentence stands for a written text: ``generated`` moves all its tokens but the first.
     """
+    found = sentence_costs(model, held, edits, positions)
+    tokens = int(found.tokens.sum())
+    kl, surprise = (float(one.sum()) / tokens for one in (found.kl, found.surprise))
+    return Cost(max(kl, 0.0), float(np.exp(min(surprise, 700))))
+
+
+def sentence_costs(
+    model: "OpenModel", held: Neutral, edits: Sequence[LayerEdit], positions: Positions
+) -> SentenceCosts:
+    """Return what edits cost on each held sentence, as ``cost_of``."""
     import torch
 
     logs = held.logs
@@ -109,17 +144,15 @@ def cost_of(
             model, held.batch, held.layer, held.output, steering.editors, keep=0
         )
         logs = _logs(held.batch, logits)
-    read = [
-        after.gather(1, ids[1 : len(after) + 1, None])
+    surprise = [
+        -float(after.gather(1, ids[1 : len(after) + 1, None]).double().sum())
         for after, ids in zip(logs, held.batch["input_ids"].cpu(), strict=True)
     ]
-    surprise = -float(torch.cat(read).double().mean())
     kl = [
-        (after.exp() * (after - before)).sum(dim=1)
+        float((after.exp() * (after - before)).sum(dim=1).double().sum()) if edits else 0.0
         for after, before in zip(logs, held.logs, strict=True)
     ]
-    total = float(torch.cat(kl).double().mean()) if edits else 0.0
-    return Cost(max(total, 0.0), float(np.exp(min(surprise, 700))))
+    return SentenceCosts(np.array(kl), np.array(surprise), np.array([len(one) for one in logs]))
 
 
 def equal_strength(

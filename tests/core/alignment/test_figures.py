@@ -11,7 +11,10 @@ from core.alignment.figures import (
     area,
     correlation,
     difference,
+    gap,
     jackknifed,
+    mean_of,
+    ratio,
     similarity_of_distances,
 )
 from core.statistics.similarity import cka_matrix
@@ -109,3 +112,22 @@ def test_intervals_of_similarity_cover_what_many_draws_of_texts_give():
     truth = np.mean(values)
     inside = np.mean([one.low <= truth <= one.high for one in estimates])
     assert inside >= 0.85
+
+
+def test_ratios_means_and_gaps_leave_each_text_out():
+    rng = np.random.default_rng(8)
+    parts, weights, side = rng.normal(size=20), rng.integers(1, 9, 20) * 1.0, rng.normal(size=20)
+    side[:3] = 0
+    holed = np.where(np.arange(20) % 7, parts, np.nan)
+    for found, figure, columns in (
+        (parts.sum() / weights.sum(), ratio, (parts, weights)),
+        (np.nanmean(holed), mean_of, (holed,)),
+        (parts[side > 0].mean() - parts[side < 0].mean(), gap, (parts, side)),
+    ):
+        made_figure = figure(*columns)
+        assert made_figure.value == pytest.approx(found)
+        np.testing.assert_allclose(made_figure.without, left_out(figure, *columns), atol=1e-12)
+
+
+def test_a_side_without_texts_has_no_gap():
+    assert np.isnan(gap(np.ones(4), np.ones(4)).value)

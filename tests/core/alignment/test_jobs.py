@@ -63,8 +63,8 @@ def aligned(tiny_llama_folder, tmp_path_factory):
 
 
 def test_every_arm_stands_at_equal_divergence_beside_the_untouched(aligned):
-    _, study, _, made = aligned
-    report = made.open()
+    work, study, _, made = aligned
+    report, model = made.open(), work.shelf.get(study.card.spec)
     assert report.arms == [UNTOUCHED, *ARMS, MEANS]
     for arm in ARMS:
         runs = report.of(arm, 0.001)
@@ -74,6 +74,18 @@ def test_every_arm_stands_at_equal_divergence_beside_the_untouched(aligned):
     assert len(plain.outcome.geometry) == study.card.n_layers - 1  # from layer 1 on
     assert all(len(one.without) == report.texts for one in plain.outcome.geometry)
     assert report.told(0.001)
+    outcome = plain.outcome
+    assert outcome.own_text[0].value == 0  # the plain model diverges from itself by nothing
+    assert outcome.surprise[0].value == pytest.approx(
+        np.log(neutral.neutral_cost(model, [], "not first").perplexity)
+    )
+    assert len(outcome.poles) == 25
+    assert 0 <= outcome.brier[0].value <= 1
+    assert plain.fit.l0.value == pytest.approx(6)
+    moved = report.of("repaired", 0.001)[0]
+    assert moved.outcome.own_text[0].value > 0
+    assert moved.fit.fvu.value != plain.fit.fvu.value
+    assert report.of(MEANS, 0.001)[0].fit is None
 
 
 def test_an_alignment_is_kept_and_gives_the_same_bits_again(aligned):
@@ -81,7 +93,7 @@ def test_an_alignment_is_kept_and_gives_the_same_bits_again(aligned):
     report, again = made.open(), made.make(lambda *_: None)
     for one, other in zip(report.runs, again.runs, strict=True):
         assert (one.arm, one.seed, one.digest) == (other.arm, other.seed, other.digest)
-        assert one.outcome.readout.value == other.outcome.readout.value
+        assert one.outcome.readout[0].value == other.outcome.readout[0].value
     assert work.runner.ensure(made) is None
 
 
@@ -136,4 +148,4 @@ def test_a_divergence_out_of_reach_is_no_figure(aligned):
     work, study, base, _ = aligned
     report = alignment(work, study, base, QUICK, (50.0,)).get()
     assert report.of("repaired", 50.0) == []
-    assert report.verdict(50.0) == "nothing"
+    assert report.verdict(50.0) == "out of reach"

@@ -1,11 +1,14 @@
 """Verdicts of an alignment follow from figures fixed beforehand; a report comes back whole."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from core.alignment.figures import Figure
-from core.alignment.measure import Outcome
+from core.alignment.measure import FIGURES, Outcome
 from core.alignment.report import (
+    MEANS,
     RIVALS,
     UNTOUCHED,
     AlignReport,
@@ -13,6 +16,8 @@ from core.alignment.report import (
     kept_report,
     opened_before,
 )
+from core.sae.training.reconstruction_report import Fit
+from core.statistics.bootstrap import Estimate
 
 N = 60
 _NOISE = np.random.default_rng(0).normal(size=N) / 1000
@@ -28,10 +33,16 @@ def run(arm, seed=0, *, here=0.1, last=0.1, readout=0.1, target=0.1, share=0.5):
         target,
         (figure(0.01), figure(0.01)),
         (figure(here), figure(last)),
-        figure(readout),
-        figure(0.6),
+        (figure(readout),),
+        (figure(0.6),),
+        (figure(0.2),),
+        tuple(figure(0.1) for _ in range(25)),
+        (figure(3.0),),
+        (figure(target), figure(3.0)),
     )
-    return Run(arm, seed, target, outcome, "")
+    digest = "before" if arm == UNTOUCHED else "" if arm == MEANS else f"{arm} {seed}"
+    fit = Fit(*(Estimate(0.1, 0.05, 0.15),) * 3) if digest else None
+    return Run(arm, seed, target, outcome, digest, fit, 0.3 if digest else np.nan)
 
 
 def report(repaired, **others):
@@ -68,9 +79,18 @@ def test_a_verdict_needs_each_step_before_it(repaired, others, expected):
 def test_a_divergence_that_cannot_be_reached_decides_nothing():
     made = report({"here": 0.4, "share": float("nan")})
     assert made.of("repaired", 0.1) == []
-    assert made.verdict(0.1) == "nothing"
+    assert made.verdict(0.1) == "out of reach"
+    assert "Training changed nothing" not in made.told(0.1)
     gone = report({"here": 0.4, "last": 0.3}, random_latents={"share": float("nan")})
-    assert gone.verdict(0.1) == "no more than random latents"
+    assert gone.verdict(0.1) == "not comparable"
+
+
+def test_a_training_that_changed_nothing_is_said_so():
+    made = report({"share": float("nan")})
+    runs = tuple(run._replace(digest="before") for run in made.runs)
+    still = replace(made, runs=runs)
+    assert still.unchanged("repaired")
+    assert still.told(0.1).startswith("Training changed nothing.")
 
 
 def test_a_report_comes_back_bit_for_bit_and_counts_how_often_test_texts_were_opened(store):
@@ -84,7 +104,9 @@ def test_a_report_comes_back_bit_for_bit_and_counts_how_often_test_texts_were_op
     for before, after in zip(made.runs, again.runs, strict=True):
         assert before[:3] == after[:3]
         np.testing.assert_array_equal(before.outcome.share, after.outcome.share)
-        for name in ("geometry", "cka"):
+        assert (before.fit, before.digest) == (after.fit, after.digest)
+        np.testing.assert_array_equal(before.dead, after.dead)
+        for name in FIGURES:
             for one, other in zip(
                 getattr(before.outcome, name), getattr(after.outcome, name), strict=True
             ):
