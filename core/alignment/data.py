@@ -144,7 +144,7 @@ def read_data(
         AlignmentError: A split has too few texts, or a text is of one token only.
         CoreError: A state is not finite.
     """
-    split = _splits(study)
+    split = splits_of(study)
     for name in ("train", "validation", "test"):
         count = int((split == name).sum())
         if count < FEWEST_TEXTS:
@@ -162,19 +162,24 @@ def read_data(
     tokens = read_tokens(
         store, model, documents, layer, dtype="float32", report=part(report, 0.0, 0.6)
     )
-    n, rows = len(study.plan.prompts), study.plan.rows
-    labels = TextLabels.of(study.items.vectors(), study.items.foundation, rows, n)
     return AlignData(
         tokens,
         np.concatenate([[0], np.cumsum([len(one) - 1 for one in ids])]),
-        labels.membership.astype(np.float64),
+        text_grades(study),
         study.items.foundation[study.first_rows].astype(np.int64),
         split,
         kept_neutral(store, model, layer).get(part(report, 0.6, 1.0)),
     )
 
 
-def _splits(study: Study) -> NDArray[np.str_]:
+def text_grades(study: Study) -> NDArray[np.float64]:
+    """Return the grade of each text of a study in each dimension, in [0, 1]; ``(n, 10)``."""
+    n, rows = len(study.plan.prompts), study.plan.rows
+    labels = TextLabels.of(study.items.vectors(), study.items.foundation, rows, n)
+    return labels.membership.astype(np.float64)
+
+
+def splits_of(study: Study) -> NDArray[np.str_]:
     """Return each text's split; one of several stands in the first of train, validation, test."""
     found = np.full(len(study.plan.prompts), "test", dtype="<U10")
     for name in ("validation", "train"):

@@ -1,6 +1,6 @@
 """Alignment as jobs of one workbench: train the arms, hold them against each other, keep all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from core.features.jobs import activations
 from core.foundations import FOUNDATIONS
 from core.runtime.made import Made
 from core.runtime.progress import Report, part
-from core.runtime.store import Key
+from core.runtime.store import Key, Store
 from core.sae.dictionary import Dictionary, check_fits
 from core.sae.training.reconstruction_report import Fit, fit_of
 from core.steering.directions import Direction, moral_direction
@@ -96,6 +96,38 @@ def trained_arm(
     return kept_arm(work.store, study, base, spec, arm, seed, never).open()
 
 
+def edits_of(
+    store: Store, study: Study, base: Dictionary, trained: Iterable[Aligned]
+) -> dict[tuple[str, int], LayerEdit]:
+    """Return what each arm does, by arm and seed; last the push along the difference of means.
+
+    Args:
+        store: Where the plain states lie.
+        study: Items and model that the arms were trained on.
+        base: The dictionary before.
+        trained: The arms.
+    """
+    layer = base.info.layer
+    norm = residual_norm(store, study, layer)
+    edits: dict[tuple[str, int], LayerEdit] = {
+        (one.arm, one.seed): LayerEdit(
+            layer, (), (1.0,), norm, "align", one.dictionary, before=base
+        )
+        for one in trained
+    }
+    push = LayerEdit(layer, (_valence(store, study, layer),), (_FIRST_DOSE,), norm, "add")
+    return {**edits, (MEANS, 0): push}
+
+
+def _valence(store: Store, study: Study, layer: int) -> Direction:
+    """Return the mean of the five moral directions, of unit length."""
+    pooling = study.plan.spec.poolings[0]
+    each = [moral_direction(store, study, axis, layer, pooling=pooling) for axis in FOUNDATIONS]
+    total = np.sum([one.vector for one in each], axis=0)
+    vector = (total / np.linalg.norm(total)).astype(np.float32)
+    return Direction("virtue", vector, study.card.identity, layer, MEANS)
+
+
 class _Alignment:
     """One alignment on its way."""
 
@@ -141,38 +173,17 @@ class _Alignment:
             done.append(kept.get(say))
         return done
 
-    def _edits(self, trained: list[Aligned]) -> Iterator[tuple[str, int, LayerEdit]]:
-        norm = residual_norm(self._store, self._study, self._layer)
-        for one in trained:
-            edit = LayerEdit(
-                self._layer, (), (1.0,), norm, "align", one.dictionary, before=self._base
-            )
-            yield one.arm, one.seed, edit
-        push = LayerEdit(self._layer, (self._valence(),), (_FIRST_DOSE,), norm, "add")
-        yield MEANS, 0, push
-
-    def _valence(self) -> Direction:
-        """Return the mean of the five moral directions, of unit length."""
-        pooling = self._study.plan.spec.poolings[0]
-        each = [
-            moral_direction(self._store, self._study, axis, self._layer, pooling=pooling)
-            for axis in FOUNDATIONS
-        ]
-        total = np.sum([one.vector for one in each], axis=0)
-        vector = (total / np.linalg.norm(total)).astype(np.float32)
-        return Direction("virtue", vector, self._study.card.identity, self._layer, MEANS)
-
     def _runs(
         self, judge: Judge, trained: list[Aligned], targets: tuple[float, ...], report: Report
     ) -> Iterator[Run]:
         held = hold_neutral(self._model, self._layer)
-        edits = list(self._edits(trained))
+        edits = edits_of(self._store, self._study, self._base, trained)
         total = 1 + len(edits) * len(targets)
         report(0, total, "reading test texts, untouched")
         plain = judge.outcome([], 0.0, 0.0)
         yield Run(UNTOUCHED, 0, 0.0, plain, self._base.digest, *self._fit(self._base))
         nothing: Outcome | None = None
-        for number, (arm, seed, edit) in enumerate(edits):
+        for number, ((arm, seed), edit) in enumerate(edits.items()):
             fit = self._fit(edit.dictionary)
             digest = "" if edit.dictionary is None else edit.dictionary.digest
             for place, target in enumerate(targets):

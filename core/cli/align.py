@@ -3,7 +3,7 @@
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,10 @@ from core.wording import Lines, aligned, interval, number
 from core.workbench import BUILTIN as BUILTIN_SET
 
 if TYPE_CHECKING:
+    from core.activations.study import Study
+    from core.alignment.further import ArmDifference
     from core.alignment.report import AlignReport, Kind
+    from core.sae.dictionary import Dictionary
 
 #: The figures of the table: what they are called, where they stand in the report.
 _FIGURES: "Final[tuple[tuple[str, Kind, int], ...]]" = (
@@ -65,6 +68,14 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         metavar="NATS",
         help="divergences on neutral text at which arms are compared; default: %(default)s",
     )
+    align.add_argument(
+        "--tests",
+        action="store_true",
+        help="the four tests of each arm as well, and those of the pleasantness of plain things",
+    )
+    align.add_argument(
+        "--second", metavar="SET", help="a set that is not trained on, judged as well"
+    )
     align.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     align.add_argument(
         "--keep", action="store_true", help="put the dictionary of seed 0 on the model's shelf"
@@ -90,10 +101,12 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     base = dictionary_of(desk, study, args.dictionary)
     make_read(desk, study)
     report = desk.make(alignment(desk.work, study, base, spec, targets))
+    further = _further(desk, args, study, base, spec, targets)
     if args.json:
-        yield json.dumps(_json(report, targets), indent=1)
+        yield json.dumps(_json(report, targets) | further.json(), indent=1)
     else:
         yield from told(report, targets)
+        yield from further.text()
     if not (args.keep or args.out):
         return
     after = trained_arm(desk.work, study, base, spec, "repaired", 0)
@@ -105,6 +118,84 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     if args.out is not None:
         save_folder(after.dictionary, args.out)
         yield f"Wrote {args.out}."
+
+
+class _Further(NamedTuple):
+    """What was asked beyond the report."""
+
+    tests: "list[ArmDifference]"
+    """The four tests of each arm at the first divergence."""
+
+    second: "AlignReport | None"
+    """The same arms on a set that is not trained on."""
+
+    name: str
+    """Of that set."""
+
+    target: float
+    """The divergence."""
+
+    def text(self) -> Lines:
+        """Yield it as text."""
+        from core.comparison.view import NAMES, VERDICTS
+
+        if self.second is not None:
+            yield f"\n{self.name}, which is not trained on:"
+            yield from told(self.second, (self.target,))
+        head = ("texts", "layer", "arm", "over", "test", "difference", "shuffled", "verdict")
+        rows = []
+        for row in self.tests:
+            one = row.difference
+            figures = (interval(one.difference, signed=True), interval(one.shuffled, signed=True))
+            named = (f"{row.where} ({row.texts})", str(row.layer), row.arm, row.over)
+            rows.append((*named, NAMES[one.test], *figures, VERDICTS[one.level]))
+        if rows:
+            yield f"\nThe four tests at {self.target:g} nats, paired over texts:"
+            yield from aligned(head, rows, left=(0, 2, 3, 4, 7))
+
+    def json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        found: dict[str, Any] = {}
+        if self.second is not None:
+            found["second set"] = {"name": self.name, **_json(self.second, (self.target,))}
+        if self.tests:
+            names = ("where", "texts", "layer", "arm", "over")
+            found["four tests"] = [
+                dict(zip(names, row[:5], strict=True))
+                | {
+                    "test": row.difference.test,
+                    "difference": _finite(row.difference.difference),
+                    "shuffled": _finite(row.difference.shuffled),
+                    "level": row.difference.level,
+                }
+                for row in self.tests
+            ]
+        return found
+
+
+def _further(
+    desk: Desk,
+    args: argparse.Namespace,
+    study: "Study",
+    base: "Dictionary",
+    spec: AlignSpec,
+    targets: tuple[float, ...],
+) -> _Further:
+    from core.alignment.further import four_tests, second_report
+
+    second, target = None, targets[0]
+    if args.second is not None:
+        asked = ReadRequest(study.card.spec, args.second, study.plan.spec)
+        second = study_of(desk, asked)
+    judged, tests = None, []
+    if second is not None:
+        made = second_report(desk.work, study, base, spec, targets, target=target, second=second)
+        judged = desk.make(made)
+    if args.tests:
+        made_tests = four_tests(desk.work, study, base, spec, targets, target=target, second=second)
+        tests = desk.make(made_tests)
+    name = "" if second is None else second.items.provenance.name
+    return _Further(tests, judged, name, target)
 
 
 def told(report: "AlignReport", targets: tuple[float, ...]) -> Lines:

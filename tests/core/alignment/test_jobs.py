@@ -8,11 +8,15 @@ import torch
 
 from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec
-from core.alignment.data import NEUTRAL, read_data, read_neutral
+from core.activations.study import open_study
+from core.alignment.data import NEUTRAL, read_data, read_neutral, splits_of
+from core.alignment.further import OWN, four_tests, recipe_of, second_report, unseen
 from core.alignment.jobs import alignment, trained_arm
 from core.alignment.report import MEANS, UNTOUCHED
 from core.alignment.spec import ARMS, AlignmentError, AlignSpec
+from core.comparison.steered import steered
 from core.dataset.sets import ItemSpec
+from core.diagnosis.diagnosis import DiagnosisSpec, layer_tests
 from core.models.spec import ModelSpec
 from core.runtime.made import Made
 from core.sae.dictionary import DictionaryError
@@ -149,3 +153,48 @@ def test_a_divergence_out_of_reach_is_no_figure(aligned):
     report = alignment(work, study, base, QUICK, (50.0,)).get()
     assert report.of("repaired", 50.0) == []
     assert report.verdict(50.0) == "out of reach"
+
+
+def test_a_second_set_is_judged_without_the_texts_that_were_learned_from(aligned):
+    work, study, base, _ = aligned
+    own = unseen(study, study)
+    assert set(own.plan.prompts) == set(
+        np.array(study.plan.prompts)[splits_of(study) == "test"].tolist()
+    )
+    learned = study.items.take(study.items.split == "train")
+    with pytest.raises(AlignmentError, match="has 0 rows that the alignment has not seen"):
+        unseen(study, open_study(learned, study.card, study.plan.spec))
+    found = second_report(work, study, base, QUICK, (0.001,), target=0.001, second=study).get()
+    assert found.texts == len(own.plan.prompts)
+    assert found.arms == [UNTOUCHED, *ARMS, MEANS]
+    # On the set's own test texts the second report asks the same of the same arms; only what
+    # states are scaled by is the judged texts' own.
+    first = alignment(work, study, base, QUICK, (0.001,)).open()
+    for one, other in zip(
+        first.figures("repaired", 0.001, "readout"),
+        found.figures("repaired", 0.001, "readout"),
+        strict=True,
+    ):
+        assert one.value == pytest.approx(other.value, abs=1e-6)
+
+
+def test_the_four_tests_are_those_of_the_aligned_model(aligned):
+    work, study, base, made = aligned
+    tests = four_tests(work, study, base, QUICK, (0.001,), target=0.001)
+    rows = tests.get()
+    assert tests.has()
+    assert [row[:5] for row in tests.open()] == [row[:5] for row in rows]
+    own = unseen(study, study)
+    share = made.open().of("repaired", 0.001)[0].outcome.share
+    after = trained_arm(work, study, base, QUICK, "repaired", 0).dictionary
+    moved = steered(own, recipe_of(own, base, after, share))
+    spec = DiagnosisSpec(pooling="mean")
+    [row] = [
+        row
+        for row in rows
+        if row[:5] == (OWN, len(own.plan.prompts), 1, "repaired", UNTOUCHED)
+        and row.difference.test == "categorical"
+    ]
+    alone = layer_tests(work.store, moved, spec, 1).get().whole["categorical"].headline.observed
+    assert row.difference.second == alone
+    assert row.difference.first != alone

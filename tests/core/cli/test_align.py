@@ -78,3 +78,25 @@ def test_what_cannot_be_aligned_is_one_sentence(run, words, change, said):
     assert (status, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
+
+
+def test_tests_and_a_second_set_stand_below(run, words, tmp_path):
+    rows = [(f"{one[0]} once more", *one[1:]) for one in balanced_rows()]
+    table = tmp_path / "second.tsv"
+    lines = ["action\tfoundation\tjudgement\tagreement"]
+    table.write_text("\n".join([*lines, *("\t".join(map(str, row)) for row in rows)]) + "\n")
+    asked = (*words, "--tests", "--second", table)
+    status, out, _ = run(*asked)
+    assert status == 0
+    assert "second.tsv, which is not trained on:" in out
+    assert "The four tests at 0.001 nats" in out
+    status, told, _ = run(*asked, "--json")
+    kept = json.loads(told)
+    assert kept["second set"]["texts"] == len(rows)
+    found = {(row["where"], row["arm"], row["over"]) for row in kept["four tests"]}
+    sets = {"test texts", "second.tsv", "pleasantness"}
+    [own] = kept["divergences"]
+    reached = [arm for arm in ("repaired", "shuffled", "random latents") if own["arms"][arm]["AUC"]]
+    assert reached
+    assert found >= {(where, arm, UNTOUCHED) for where in sets for arm in reached}
+    assert {where for where, *_ in found} == sets

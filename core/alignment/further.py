@@ -1,0 +1,362 @@
+"""What an alignment did elsewhere: the product's four tests, a set it never saw, another concept.
+
+The tests are those of the Diagnosis page, paired between the model as it is and as it reads with an
+arm's dictionary spliced in, at the edited layer and at the last one. The set's own test texts, a
+second set and the pleasantness of plain things are asked alike: what moves all three is no moral
+geometry.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from core.activations.jobs import reading as plain_reading
+from core.activations.jobs import with_model
+from core.activations.study import Study, open_study
+from core.alignment.arms import Aligned
+from core.alignment.data import signed, splits_of, text_grades
+from core.alignment.jobs import alignment, edits_of, trained_arm
+from core.alignment.measure import Judge, Judged, judging_pooling, scaled
+from core.alignment.report import (
+    UNTOUCHED,
+    AlignReport,
+    Run,
+    kept_report,
+    opened_before,
+    report_key,
+)
+from core.alignment.spec import ARMS, KL_TARGETS, AlignmentError, AlignSpec, Arm
+from core.comparison.differences import Difference, paired_difference
+from core.comparison.jobs import reading
+from core.comparison.steered import steered
+from core.diagnosis.controls import other_concept
+from core.diagnosis.diagnosis import FORMAT as TESTS_FORMAT
+from core.diagnosis.diagnosis import DiagnosisSpec, layer_tests, study_cohort
+from core.diagnosis.layer import LayerDiagnosis
+from core.measures.result import NOTHING, TESTS
+from core.runtime.made import Made, artefact
+from core.runtime.progress import Report, part
+from core.sae.dictionary import Dictionary, DictionaryError
+from core.sae.shelf import keep_dictionary, open_dictionary
+from core.statistics.bootstrap import Estimate
+from core.steering.aligned import aligned_axis
+from core.steering.recipes import Recipe, Term
+from core.workbench import Workbench
+
+if TYPE_CHECKING:
+    from core.models.open_models import OpenModel
+
+KIND: Final = "alignment tests"
+_FILE, _FORMAT = "tests.json", 1
+#: Arms that are tested, the trained one first; seed 0 of each.
+TESTED: Final[tuple[Arm, ...]] = ("repaired", "shuffled", "random latents")
+OWN: Final = "test texts"
+#: Rows of a set below which nothing is asked of it.
+_FEWEST: Final = 30
+_GONE: Final = "The arm {} is gone: the cache was cleared. Align once more."
+
+
+class ArmDifference(NamedTuple):
+    """One test of one arm, held against another reading of the same texts."""
+
+    where: str
+    """``OWN``, or the name of another set."""
+
+    texts: int
+    """How many."""
+
+    layer: int
+    """Where the states are read."""
+
+    arm: str
+    """Whose."""
+
+    over: str
+    """Against whom: ``UNTOUCHED`` or another arm."""
+
+    difference: Difference
+    """The arm minus the other, paired over texts."""
+
+
+def recipe_of(study: Study, base: Dictionary, after: Dictionary, share: float) -> Recipe:
+    """Return the recipe that adds a share of what an aligned dictionary changes.
+
+    Args:
+        study: Items and model.
+        base: The dictionary before.
+        after: After.
+        share: Of its change.
+    """
+    read = study.plan.spec
+    return Recipe(
+        str(study.card.spec),
+        study.plan.model,
+        study.items.digest,
+        read.template,
+        (base.info.layer,),
+        (Term(aligned_axis(after, base), share),),
+        operation="align",
+        pooling=judging_pooling(study),
+        strip=read.strip,
+        max_tokens=read.max_tokens,
+    )
+
+
+def unseen(study: Study, other: Study) -> Study:
+    """Return another set without the texts that an alignment on a set learned from or chose by.
+
+    Args:
+        study: The set's study.
+        other: Another study of the same model; the set's own, for its test texts.
+
+    Raises:
+        AlignmentError: Too little is left.
+    """
+    known = np.asarray(study.items.table["text_group"].to_pylist())
+    known = known[splits_of(study)[study.plan.rows] != "test"]
+    groups = np.asarray(other.items.table["text_group"].to_pylist())
+    rows = np.flatnonzero(~np.isin(groups, known))
+    if len(rows) < _FEWEST:
+        raise AlignmentError(
+            f"{other.items.provenance.name} has {len(rows)} rows that the alignment has not seen; "
+            f"{_FEWEST} are needed. Take another set."
+        )
+    return open_study(other.items.take(rows), other.card, other.plan.spec)
+
+
+# --- the four tests ---
+
+
+def four_tests(
+    work: Workbench,
+    study: Study,
+    base: Dictionary,
+    spec: AlignSpec,
+    targets: tuple[float, ...] = KL_TARGETS,
+    *,
+    target: float,
+    second: Study | None = None,
+) -> Made[list[ArmDifference]]:
+    """Return the four tests of the arms at one divergence, on all sets that are asked.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model, plain.
+        base: The dictionary.
+        spec: How it was aligned.
+        targets: Divergences of the alignment's report.
+        target: One of them.
+        second: How the same model reads a second set.
+    """
+    sets = [(OWN, unseen(study, study))]
+    if second is not None:
+        sets.append((second.items.provenance.name, unseen(study, second)))
+    sets.append(("pleasantness", other_concept(study)))
+    aligned = alignment(work, study, base, spec, targets)
+    layers = list(dict.fromkeys((base.info.layer, study.card.n_layers - 1)))
+
+    def make(report: Report) -> list[ArmDifference]:
+        shares = _shares(aligned.get(), target)
+        found: list[ArmDifference] = []
+        for number, (where, one) in enumerate(sets):
+            say = part(report, number / len(sets), (number + 1) / len(sets))
+            found += _tests(work, base, spec, study, one, where, shares, layers, say)
+        return found
+
+    key = {
+        **report_key(study, base, spec, targets),
+        "tests": [_FORMAT, TESTS_FORMAT],
+        "target": target,
+        "sets": [one.items.digest for _, one in sets],
+    }
+    made = artefact(work.store, KIND, key, read=_read, write=_write, make=make)
+    title = f"The four tests of {base.info.name}, aligned"
+    return Made(
+        made.kind,
+        key,
+        made.has,
+        made.open,
+        made.make,
+        title=title,
+        lane="model",
+        needs=(aligned,),
+    )
+
+
+def _shares(report: AlignReport, target: float) -> dict[Arm, float]:
+    """Return at which share each tested arm stands; arms out of reach are left out."""
+    return {
+        arm: run.outcome.share for arm in TESTED for run in report.of(arm, target) if run.seed == 0
+    }
+
+
+def _tests(
+    work: Workbench,
+    base: Dictionary,
+    spec: AlignSpec,
+    study: Study,
+    one: Study,
+    where: str,
+    shares: dict[Arm, float],
+    layers: Sequence[int],
+    report: Report,
+) -> Iterator[ArmDifference]:
+    """Yield the tests on one set: each arm over the untouched, the trained one over the others."""
+    how = DiagnosisSpec(pooling=judging_pooling(one))
+    cohort = study_cohort(one, how)
+    studies = _studies(work, base, spec, study, one, shares)
+    found: dict[tuple[str, int], LayerDiagnosis] = {}
+    for number, (name, its) in enumerate(studies.items()):
+        say = part(report, number / len(studies), (number + 1) / len(studies))
+        reading(work, its).get(part(say, 0.0, 0.5))
+        for place, layer in enumerate(layers):
+            inner = part(say, 0.5 + place / len(layers) / 2, 0.5 + (place + 1) / len(layers) / 2)
+            inner(0, 1, f"four tests · {where}, {name}")
+            found[name, layer] = layer_tests(work.store, its, how, layer, cohort).get(inner)
+    pairs: list[tuple[str, str]] = [(arm, UNTOUCHED) for arm in shares]
+    pairs += [("repaired", arm) for arm in shares if arm != "repaired" and "repaired" in shares]
+    for name, over in pairs:
+        for layer in layers:
+            after, before = found[name, layer].whole, found[over, layer].whole
+            for test in TESTS:
+                told = Difference(test, NOTHING, NOTHING, NOTHING, NOTHING, "nothing")
+                if test in after and test in before:
+                    told = paired_difference(test, before[test], after[test])
+                yield ArmDifference(where, len(one.plan.prompts), layer, name, over, told)
+
+
+def _studies(
+    work: Workbench,
+    base: Dictionary,
+    spec: AlignSpec,
+    study: Study,
+    one: Study,
+    shares: dict[Arm, float],
+) -> dict[str, Study]:
+    """Return how the model reads a set with each arm's dictionary, the untouched first."""
+    try:
+        open_dictionary(work.store, study.card, base.digest)
+    except DictionaryError:  # a recipe finds what it names at hand
+        keep_dictionary(work.store, base, study.card)
+    studies: dict[str, Study] = {UNTOUCHED: one}
+    for arm, share in shares.items():
+        kept = trained_arm(work, study, base, spec, arm, 0)
+        if kept is None:
+            raise AlignmentError(_GONE.format(arm))
+        studies[arm] = steered(one, recipe_of(one, base, kept.dictionary, share))
+    return studies
+
+
+def _write(folder: Path, rows: list[ArmDifference]) -> None:
+    told = [[*row[:5], *row.difference] for row in rows]
+    (folder / _FILE).write_text(json.dumps(_plain(told)), encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON values: NaN is none."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _read(folder: Path) -> list[ArmDifference] | None:
+    try:
+        told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        return [_row(one) for one in told]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _row(one: list[Any]) -> ArmDifference:
+    where, texts, layer, arm, over, test, *figures, level = one
+    found = [Estimate(*(np.nan if x is None else x for x in figure)) for figure in figures]
+    first, second, difference, shuffled = found
+    told = Difference(test, first, second, difference, shuffled, level)
+    return ArmDifference(where, texts, layer, arm, over, told)
+
+
+# --- a set that no arm was trained on ---
+
+
+def second_report(
+    work: Workbench,
+    study: Study,
+    base: Dictionary,
+    spec: AlignSpec,
+    targets: tuple[float, ...] = KL_TARGETS,
+    *,
+    target: float,
+    second: Study,
+) -> Made[AlignReport]:
+    """Return every arm at one divergence on a second set, as the report of the alignment's own.
+
+    Arms stand at the shares that the alignment's report found; nothing is chosen on this set.
+
+    Args:
+        work: The process's workbench.
+        study: Items and model of the alignment.
+        base: The dictionary.
+        spec: How it was aligned.
+        targets: Divergences of the alignment's report.
+        target: One of them.
+        second: How the same model reads the second set.
+    """
+    one = unseen(study, second)
+    aligned = alignment(work, study, base, spec, targets)
+    key = {
+        **report_key(study, base, spec, (target,)),
+        "trained on": study.items.digest,
+        "items": one.items.digest,
+    }
+
+    def run(model: "OpenModel", report: Report) -> AlignReport:
+        plain_reading(work, one).get(part(report, 0.0, 0.2))
+        found, texts = aligned.get(), np.arange(len(one.plan.prompts))
+        judged = Judged(one, signed(text_grades(one)), texts, texts)
+        judge = Judge(work.store, judged, model, base.info.layer)
+        runs = tuple(_runs(work, study, base, spec, judge, found, target, part(report, 0.25, 1.0)))
+        opened = opened_before(work.store, key)
+        return AlignReport(found.layer, runs, found.latents, len(texts), opened)
+
+    made = kept_report(work.store, key, with_model(work, study, run))
+    title = f"{base.info.name}, aligned, on {one.items.provenance.name}"
+    return Made(
+        made.kind, key, made.has, made.open, made.make, title=title, lane="model", needs=(aligned,)
+    )
+
+
+def _runs(
+    work: Workbench,
+    study: Study,
+    base: Dictionary,
+    spec: AlignSpec,
+    judge: Judge,
+    found: AlignReport,
+    target: float,
+    report: Report,
+) -> Iterator[Run]:
+    """Yield the untouched, then each run that reached the divergence."""
+    wanted = [run for arm in found.arms for run in found.of(arm, target)]
+    edits = edits_of(work.store, study, base, _kept(work, study, base, spec, wanted))
+    for number, run in enumerate(wanted):
+        say = part(report, number / len(wanted), (number + 1) / len(wanted))
+        share, kl = run.outcome.share, run.outcome.kl
+        edit = edits.get((run.arm, run.seed))
+        moved = [] if edit is None else [scaled(edit, share)]
+        yield run._replace(outcome=judge.outcome(moved, share, kl, say))
+
+
+def _kept(
+    work: Workbench, study: Study, base: Dictionary, spec: AlignSpec, wanted: Sequence[Run]
+) -> Iterator[Aligned]:
+    names: dict[str, Arm] = {arm: arm for arm in ARMS}
+    for run in wanted:
+        if run.arm not in names:
+            continue
+        after = trained_arm(work, study, base, spec, names[run.arm], run.seed)
+        if after is None:
+            raise AlignmentError(_GONE.format(run.arm))
+        yield after
