@@ -33,6 +33,7 @@ _KINDS = {
     "effect": "Tried latents",
     "aligned": "Aligned dictionaries",
     "alignment": "Reports of alignments",
+    "alignment tests": "Four tests of aligned models",
     "neutral": "Neutral text that alignments learn from",
     "probes": "Actions read under steering",
 }
