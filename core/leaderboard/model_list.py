@@ -17,9 +17,9 @@ PAPER_FILE: Final = Path(__file__).resolve().parents[1] / "data" / "paper-models
 #: A list larger than this is no list of models.
 MOST_BYTES: Final = 1_000_000
 
-_SOURCES: Final = ("hub", "folder", "gguf", "packaged")
+_SOURCES: Final = ("hub", "folder", "gguf", "packaged", "fetched")
 _LABELS: Final = ("name", "family", "size", "training")
-_TEXTS: Final = ("hub", "folder", "gguf", "revision", "dtype", "device", *_LABELS)
+_TEXTS: Final = ("hub", "folder", "gguf", "fetched", "revision", "dtype", "device", *_LABELS)
 _SWITCHES: Final = ("packaged", "spread", "remote")
 _KEYS: Final = (*_TEXTS, *_SWITCHES, "untrained")
 _EXAMPLE: Final = (

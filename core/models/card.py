@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from core.models import gguf, hub
+from core.models import fetched, gguf, hub
 from core.models.devices import ITEM_BYTES, Dtype, Place, choose_place, room
 from core.models.folder import (
     Shape,
@@ -280,6 +280,14 @@ def _find_packaged(spec: ModelSpec, store: Store, report: Report) -> _Found:
     return _from_header(spec, store, gguf.packaged_header(), gguf.PACKAGED_SHA256, licence)
 
 
+def _find_fetched(spec: ModelSpec, store: Store, report: Report) -> _Found:
+    del report  # all that is asked here is known before it is fetched
+    one = fetched.fetchable(spec.location)
+    shape = Shape(one.architecture, one.n_layers, one.d_model, one.vocabulary)
+    folder = gguf.converted_folder(store, one.sha256)
+    return _Found(f"gguf:{one.sha256}", shape, one.n_parameters, one.licence, folder)
+
+
 def _find_gguf(spec: ModelSpec, store: Store, report: Report) -> _Found:
     path = Path(spec.location)
     header = read_header(path)
@@ -357,6 +365,7 @@ def _count_hub(config: "PretrainedConfig", folder: Path | None, name: str, *, co
 
 _SOURCES: Final = {
     "packaged": _find_packaged,
+    "fetched": _find_fetched,
     "gguf": _find_gguf,
     "folder": _find_folder,
     "hub": _find_hub,

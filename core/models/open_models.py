@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from core.models import gguf, hub, remote_host
+from core.models import fetched, gguf, hub, remote_host
 from core.models.card import PACKED, ModelCard, describe
 from core.models.devices import release, room, torch_dtype
 from core.models.gguf_header import GgufError
@@ -99,6 +99,9 @@ def _fetch(card: ModelCard, store: Store, report: Report) -> Path:
         return card.folder
     if card.spec.source == "packaged":
         return gguf.convert_packaged(store, report)
+    if card.spec.source == "fetched":
+        file = fetched.fetch(store, card.spec.location, part(report, 0.0, 0.3))
+        return gguf.convert_file(file, store, part(report, 0.3, 1.0))
     if card.spec.source == "gguf":
         return gguf.convert_file(Path(card.spec.location), store, report)
     exact = replace(card.spec, revision=card.commit)  # a branch may have moved since
@@ -117,7 +120,7 @@ def _check_free(card: ModelCard) -> None:
 
 
 def _open_tokenizer(card: ModelCard, folder: Path) -> "PreTrainedTokenizerBase":
-    converted = card.spec.source in ("packaged", "gguf")
+    converted = card.spec.source in ("packaged", "fetched", "gguf")
     tokenizer = gguf.open_tokenizer(folder) if converted else open_tokenizer(folder, card.name)
     _settle_padding(card, tokenizer)
     return tokenizer
@@ -331,7 +334,7 @@ class Shelf:
             GgufError: As ``describe`` and ``open_model``.
             Cancelled: The report asked to stop.
         """
-        if spec.source in ("packaged", "hub"):
+        if spec.source in ("packaged", "fetched", "hub"):
             with self._guard:
                 held = self._take(self._asked.get(spec))
             if held is not None:

@@ -11,16 +11,24 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 from core import CoreError
 from core.runtime.progress import Cancelled
 
-Source = Literal["packaged", "hub", "folder", "gguf", "pack"]
+Source = Literal["packaged", "fetched", "hub", "folder", "gguf", "pack"]
 DtypeChoice = Literal["auto", "float32", "bfloat16"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
 FORMS: Final = (
-    "packaged · hub:owner/name@revision · folder:/path · gguf:/path/x.gguf, each with options such "
-    "as ?untrained=0&dtype=bfloat16&device=cpu"
+    "packaged · fetched:smollm2 · hub:owner/name@revision · folder:/path · gguf:/path/x.gguf, "
+    "each with options such as ?untrained=0&dtype=bfloat16&device=cpu"
 )
 _REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PACK: Final = re.compile(r"[A-Za-z0-9_-]{1,60}\.[0-9a-f]{12}")
+#: Names of models that are neither files nor on the hub, and what any other text is told.
+_NAMED: Final = {
+    "pack": (_PACK, "names no pack. Open its file first: python -m core unpack FILE."),
+    "fetched": (
+        re.compile(r"[a-z0-9][a-z0-9-]{0,40}"),
+        "names no model of the package index; write it as in fetched:smollm2.",
+    ),
+}
 _REVISION: Final = re.compile(r"[\w.-]+(/[\w.-]+)*")
 _REASON_CHARACTERS: Final = 300  # of a library's own message
 _SEED_LIMIT: Final = 2**63  # torch.manual_seed takes a signed 64-bit number
@@ -75,12 +83,12 @@ class ModelSpec:
     """What has to be known about a model before anything is read."""
 
     source: Source = "packaged"
-    """Where it comes from: the installed packages, the Hugging Face hub, a folder, a GGUF file, or
-    a pack, which holds what a model made of some items but not the model."""
+    """Where it comes from: the installed packages, the package index, the hub of Hugging Face, a
+    folder, a GGUF file, or a pack: what a model made of some items, without the model."""
 
     location: str = ""
     """Hub id ``owner/name``, absolute path of the folder or GGUF file, name and first digits of a
-    pack, or empty (``packaged``)."""
+    pack, a name that can be fetched, or empty (``packaged``)."""
 
     revision: str = ""
     """Branch, tag or commit of a hub model, ``main`` if empty; empty for every other source."""
@@ -125,7 +133,7 @@ class ModelSpec:
         place, revision = unquote(place), ""
         if source == "hub":
             place, _, revision = place.partition("@")
-        elif place and source != "pack":
+        elif place and source not in ("pack", "fetched"):
             place = str(Path(place).expanduser().absolute())
         spec = cls(cast("Source", source), place, revision)
         return _with_options(spec, dict(parse_qsl(options, keep_blank_values=True)))
@@ -213,10 +221,9 @@ def _check_place(spec: ModelSpec) -> None:
             )
         if spec.revision and not _REVISION.fullmatch(spec.revision):
             raise SpecError(f"{spec.revision!r} is no branch, tag or commit of a hub model.")
-    if spec.source == "pack" and not _PACK.fullmatch(place):
-        raise SpecError(
-            f"{place!r} names no pack. Open its file first: python -m core unpack FILE."
-        )
+    named = _NAMED.get(spec.source)
+    if named is not None and not named[0].fullmatch(place):
+        raise SpecError(f"{place!r} {named[1]}")
     if spec.source in ("folder", "gguf") and not Path(place).is_absolute():
         raise SpecError(f"Give the absolute path of the {spec.source}, not {place!r}.")
 
@@ -256,6 +263,10 @@ _GEMMA: Final = "Gemma Terms of Use; gated: accept them on the hub and log in"
 #: Offered first in a picker; any other hub id, folder or GGUF file can be typed.
 KNOWN: Final[tuple[KnownModel, ...]] = (
     KnownModel(ModelSpec(), "270M, 4-bit GGUF from its packages, no network; Gemma Terms of Use"),
+    KnownModel(
+        ModelSpec("fetched", "smollm2"),
+        "SmolLM2 135M chat, 98 MB 4-bit GGUF from the package index; Apache 2.0",
+    ),
     KnownModel(ModelSpec("hub", "google/gemma-3-270m"), f"270M base; {_GEMMA}"),
     KnownModel(ModelSpec("hub", "google/gemma-3-270m-it"), f"270M chat; {_GEMMA}"),
     KnownModel(ModelSpec("hub", "Qwen/Qwen3-0.6B-Base"), "0.6B base; Apache 2.0, open"),

@@ -102,7 +102,7 @@ def test_options_reach_the_spec_and_relative_paths_start_at_the_list(tmp_path):
     [
         ('hub = "a/b"\nrevison = "x"', r"Entry 1 \(a/b\): unknown key 'revison': did you mean rev"),
         ('hub = "a/b"\nfolder = "c"', "found hub and folder"),
-        ('family = "x"', "Entry 1: name one of hub, folder, gguf, packaged; found none"),
+        ('family = "x"', "Entry 1: name one of hub, folder, gguf, packaged, fetched; found none"),
         ('hub = "a b"', "is not a hub id"),
         ('hub = "a/b"\ndtype = "float16"', "float16 is refused"),
         ('hub = "a/b"\nspread = "yes"', "spread must be true or false"),
