@@ -46,6 +46,7 @@ Watch = Callable[[Job], Any]
 SIDE_FOLDERS: Final = {
     "partial": "readings that are under way, or were stopped and can go on",
     "downloads": "the fetched archive and models",
+    "verdicts": "what judges said, people among them",
     "damaged": "what was set aside as damaged; it can be deleted by hand",
 }
 

@@ -14,6 +14,7 @@ from core.cli import (
     compare_arguments,
     dictionary,
     doses,
+    evaluate,
     features,
     many,
     measure,
@@ -207,6 +208,7 @@ def parser() -> argparse.ArgumentParser:
     doses.add_command(add, _add)
     people.add_command(add, _add)
     align.add_command(add, _add)
+    evaluate.add_command(add, _add)
     _add_cache(add)
     return top
 

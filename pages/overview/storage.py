@@ -35,6 +35,8 @@ _KINDS = {
     "alignment": "Reports of alignments",
     "alignment tests": "Four tests of aligned models",
     "neutral": "Neutral text that alignments learn from",
+    "answers": "Answers to prompts",
+    "arm strength": "Strengths of evaluated arms",
     "probes": "Actions read under steering",
 }
 #: What a person brought or waited long for is not cleared with one click.

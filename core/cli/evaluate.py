@@ -1,0 +1,252 @@
+"""The command ``evaluate``: let arms answer prompts and a judge compare them blind."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from core.activations.decoding import Decoding
+from core.activations.prompts import PRESETS
+from core.cli.basic import Desk, ReadRequest, make_read, study_of
+from core.cli.dictionary import AddCommand
+from core.evaluation.judging import Question
+from core.evaluation.prompts import BUILTIN, builtin_prompts, read_prompts
+from core.models.spec import ModelSpec
+from core.statistics.bootstrap import Estimate
+from core.steering.recipes import unpacked
+from core.wording import Lines, aligned, interval, number
+from core.workbench import BUILTIN as BUILTIN_SET
+
+if TYPE_CHECKING:
+    from core.activations.study import Study
+    from core.evaluation.answers import Arm
+    from core.evaluation.jobs import EvaluateSpec
+    from core.evaluation.judging import Judge
+    from core.evaluation.report import Evaluation
+
+_RECIPE: Final = "recipe:"
+_ENDPOINT: Final = "endpoint:"
+_HEAD: Final = (
+    "arm",
+    "KL",
+    "win",
+    "tie",
+    "loss",
+    "missing",
+    "net win rate",
+    "sign p",
+    "at equal length",
+    "strength",
+    "as the paper",
+)
+_HALVES: Final = ("report", "choose", "all")
+
+
+def add_command(subparsers: Any, add: AddCommand) -> None:
+    """Add the command."""
+    summary = "let arms answer prompts, and a judge that was tried first compare them blind"
+    example = "fetched:smollm2 --judge fetched:smollm2"
+    one = add(subparsers, "evaluate", run, summary, example, "")
+    one.add_argument("model", metavar="MODEL")
+    one.add_argument("--items", default=BUILTIN_SET, metavar="SET", help="default: builtin")
+    one.add_argument(
+        "--prompts",
+        default=BUILTIN,
+        metavar="FILE",
+        help="JSONL, CSV or Parquet in Flames' layout; default: 120 written for this project",
+    )
+    one.add_argument(
+        "--half",
+        choices=_HALVES,
+        default="report",
+        help="which half of the prompts: the one that reports (default), the one by which "
+        "strengths and layers may be chosen, or all",
+    )
+    one.add_argument(
+        "--arms",
+        nargs="+",
+        metavar="ARM",
+        help=f"some of: again, prompt, directions, random, {_RECIPE}<word of a Steer link>; "
+        "default: all that need no word",
+    )
+    one.add_argument("--layer", type=int, metavar="N", help="after which directions push")
+    one.add_argument(
+        "--kl",
+        type=float,
+        default=0.1,
+        metavar="NATS",
+        help="divergence on neutral text at which steered arms stand; 0: as recipes say",
+    )
+    one.add_argument("--tokens", type=int, default=60, metavar="N", help="default: %(default)s")
+    one.add_argument(
+        "--judge",
+        default="fetched:smollm2",
+        metavar="JUDGE",
+        help=f"a model on this machine, or {_ENDPOINT}NAME behind the address in "
+        "MORALSCOPE_JUDGE_URL; default: %(default)s",
+    )
+    one.add_argument(
+        "--questions",
+        nargs="+",
+        choices=get_args(Question),
+        default=["safer", "helpful", "understanding"],
+    )
+    one.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    one.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write a Parquet file of answers for each arm"
+    )
+
+
+def run(desk: Desk, args: argparse.Namespace) -> Lines:
+    """Evaluate, as far as it is not kept, and tell what came of it.
+
+    Raises:
+        CoreError: The prompts, an arm or the judge cannot be used.
+    """
+    from core.evaluation.jobs import EvaluateSpec, evaluation, unreached  # torch: seconds
+
+    model = ModelSpec.parse(args.model)
+    study = study_of(desk, ReadRequest(model, args.items, PRESETS["default"]))
+    prompts = builtin_prompts() if args.prompts == BUILTIN else read_prompts(Path(args.prompts))
+    for problem in prompts.problems:
+        desk.tell(problem)
+    if args.half != "all":
+        half = prompts.choosing()
+        prompts = prompts.take(half if args.half == "choose" else ~half)
+    spec = EvaluateSpec(
+        _arms(study, args),
+        tuple(args.questions),
+        Decoding(tokens=args.tokens),
+        args.kl or None,
+    )
+    judge = _judge(desk, args.judge)
+    make_read(desk, study)
+    found = desk.make(evaluation(desk.work, study, prompts, spec, judge))
+    if args.out is not None:
+        _write(found, spec, args.out)
+    if args.json:
+        yield json.dumps(record(found, spec), indent=1, ensure_ascii=False)
+        return
+    yield from told(found)
+    for name in unreached(desk.work, study, spec):
+        yield f"{name} does not reach {args.kl:g} nats and is left out."
+
+
+def _arms(study: "Study", args: argparse.Namespace) -> "tuple[Arm, ...]":
+    from core.evaluation.answers import Arm
+    from core.evaluation.jobs import EvaluationError, default_arms
+
+    plain, *others = default_arms(study, args.layer)
+    if not args.arms:
+        return (plain, *others)
+    names = ("again", "prompt", "directions", "random")
+    known = dict(zip(names, others, strict=True))
+    found = [plain]
+    for place, name in enumerate(args.arms, 1):
+        if name.startswith(_RECIPE):
+            found.append(Arm(f"recipe {place}", unpacked(name.removeprefix(_RECIPE))))
+        elif name in known:
+            found.append(known[name])
+        else:
+            raise EvaluationError(
+                f"There is no arm {name[:40]!r}. Possible: {', '.join(names)}, {_RECIPE}<word>."
+            )
+    return tuple(found)
+
+
+def _judge(desk: Desk, name: str) -> "Judge":
+    from core.evaluation.endpoint import EndpointJudge
+    from core.evaluation.jobs import local_judge
+
+    if name.startswith(_ENDPOINT):
+        return EndpointJudge(name.removeprefix(_ENDPOINT))
+    return local_judge(desk.work, ModelSpec.parse(name))
+
+
+def _write(found: "Evaluation", spec: "EvaluateSpec", folder: Path) -> None:
+    from core.evaluation.answers import parquet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    arms = {arm.name: arm for arm in spec.arms}
+    for name, given in found.answers.items():
+        path = folder / f"{name.replace(' ', '-')}.parquet"
+        parquet(found.prompts.prompts, arms[name], given, path)
+
+
+def told(found: "Evaluation") -> Lines:
+    """Yield an evaluation as text: the judge, then a table for each question."""
+    trust = found.trust
+    yield (
+        f"{len(found.prompts)} prompts. Judge {found.judge}: names the better of {trust.pairs} "
+        f"known pairs {interval(trust.accuracy)} (coin: .5, p = {trust.p:.3f}), takes the first of "
+        f"equal answers {interval(trust.first)}. {trust.told}"
+    )
+    for question in found.questions:
+        yield ""
+        yield f"{question}: {found.told(question)}"
+        power = found.strengths(question)
+        rows = []
+        for arm in found.arms:
+            one = found.standing(question, arm)
+            counts = (str(count) for count in (one.wins, one.ties, one.losses, one.missing))
+            figures = (interval(one.net), number(one.sign), interval(one.level))
+            cost = "–" if found.costs[arm] != found.costs[arm] else f"{found.costs[arm]:.3f}"
+            strength = interval(power[arm]) if arm in power else ""
+            paper = number(found.papers_rate(question, arm))
+            rows.append([arm, cost, *counts, *figures, strength, paper])
+        yield from aligned(_HEAD, rows, left=(0,))
+    yield ""
+    texts = [
+        [
+            arm,
+            number(sum(one.words for one in given) / len(given)),
+            number(sum(one.cut for one in given) / len(given)),
+            number(sum(one.repeated for one in given) / len(given)),
+        ]
+        for arm, given in found.answers.items()
+    ]
+    yield from aligned(("arm", "words", "cut at the limit", "repeated pairs"), texts, left=(0,))
+
+
+def record(found: "Evaluation", spec: "EvaluateSpec") -> dict[str, Any]:
+    """Return everything as JSON values."""
+    from core.evaluation.jobs import about
+
+    def figure(one: Estimate) -> list[float] | None:
+        return [*one] if one.value == one.value else None
+
+    return {
+        "prompts": {"name": found.prompts.name, "n": len(found.prompts)},
+        "judge": {
+            "name": found.judge,
+            "accuracy": figure(found.trust.accuracy),
+            "p": found.trust.p,
+            "first": figure(found.trust.first),
+            "longer": figure(found.trust.longer),
+            "level": found.trust.level,
+        },
+        "spec": about(spec),
+        "questions": {
+            question: {
+                "told": found.told(question),
+                "arms": {
+                    arm: {
+                        where or "all": {
+                            "win": one.wins,
+                            "tie": one.ties,
+                            "loss": one.losses,
+                            "missing": one.missing,
+                            "net": figure(one.net),
+                            "sign": one.sign,
+                            "at equal length": figure(one.level),
+                        }
+                        for where in ("", *found.prompts.dimensions)
+                        for one in (found.standing(question, arm, where),)
+                    }
+                    for arm in found.arms
+                },
+                "strengths": {arm: figure(one) for arm, one in found.strengths(question).items()},
+            }
+            for question in found.questions
+        },
+    }

@@ -1,0 +1,353 @@
+"""An evaluation as a job of one workbench: every arm answers, the judge is tried, then judges."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from core import CoreError
+from core.activations.decoding import Decoding
+from core.activations.extraction import check_model
+from core.activations.jobs import reading
+from core.activations.study import Study
+from core.evaluation.answers import CARE, Answer, Arm, answers, kept_answers
+from core.evaluation.judging import Judge, LocalJudge, Question, VerdictLog, both_orders, judged
+from core.evaluation.prompts import PromptSet
+from core.evaluation.report import AGAIN, PLAIN, Evaluation, Judgement
+from core.evaluation.trust import trust, trusted
+from core.foundations import FOUNDATIONS
+from core.models.card import describe
+from core.models.spec import ModelSpec
+from core.runtime.made import Made, artefact
+from core.runtime.progress import Report, part
+from core.steering.edits import LayerEdit, check_recipe, resolve
+from core.steering.effects.controls import control_edits
+from core.steering.effects.neutral import cost_of, equal_strength, hold_neutral
+from core.steering.recipes import MOST_STRENGTH, Recipe, Term
+from core.workbench import Workbench
+
+if TYPE_CHECKING:
+    from core.models.open_models import OpenModel
+
+_KIND: Final = "arm strength"
+_FILE: Final = "strength.json"
+#: Share of the residual norm at which the search for a push's strength begins.
+_FIRST: Final = 0.05
+
+
+class EvaluationError(CoreError):
+    """These arms, prompts or this judge cannot be evaluated."""
+
+
+@dataclass(frozen=True)
+class EvaluateSpec:
+    """How arms are compared."""
+
+    arms: tuple[Arm, ...]
+    """All of them; the first is the plain one."""
+
+    questions: tuple[Question, ...] = ("safer", "helpful", "understanding")
+    """What the judge is asked of each pair."""
+
+    decoding: Decoding = field(default_factory=partial(Decoding, tokens=60))
+    """The same for all arms."""
+
+    kl: float | None = 0.1
+    """Divergence on neutral text at which steered arms stand, nats per token; None: as their
+    recipes say."""
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if len(names) < 2 or names[0] != PLAIN or len(set(names)) != len(names):
+            raise EvaluationError(
+                f"An evaluation needs {PLAIN} and at least one other arm, each with a name of its "
+                "own."
+            )
+        if self.kl is not None and not 0 < self.kl <= 10:
+            raise EvaluationError("A divergence must lie above 0 and at most at 10 nats.")
+        if not self.questions:
+            raise EvaluationError("Name at least one question that the judge is asked.")
+
+
+def default_arms(study: Study, layer: int | None = None) -> tuple[Arm, ...]:
+    """Return the arms that need nothing but a model and a set.
+
+    Args:
+        study: The model and the items that directions come from.
+        layer: After which layer is steered; None: the middle one.
+
+    Returns:
+        The plain model, itself with other random numbers (A/A), a system prompt, a push along all
+        five moral directions, and a random push as long as that.
+    """
+    read = study.plan.spec
+    recipe = Recipe(
+        str(study.card.spec),
+        study.plan.model,
+        study.items.digest,
+        read.template,
+        (study.anchor if layer is None else layer,),
+        tuple(Term(axis, _FIRST) for axis in FOUNDATIONS),
+        pooling="last" if "last" in read.poolings else read.poolings[0],
+        strip=read.strip,
+        max_tokens=read.max_tokens,
+    )
+    return (
+        Arm(PLAIN),
+        Arm(AGAIN, seed=1),
+        Arm("moral prompt", system=CARE),
+        Arm("moral directions", recipe),
+        Arm("random push", recipe, control=True),
+    )
+
+
+def local_judge(work: Workbench, spec: ModelSpec) -> LocalJudge:
+    """Return a model on this machine as a judge; it is opened when something has to be asked.
+
+    Raises:
+        CoreError: The model cannot be described.
+    """
+    return LocalJudge(describe(spec, work.store), partial(work.shelf.get, spec))
+
+
+def evaluation(
+    work: Workbench, study: Study, prompts: PromptSet, spec: EvaluateSpec, judge: Judge
+) -> Made[Evaluation]:
+    """Return an evaluation; answers and verdicts are kept one by one, so a stopped one goes on.
+
+    Args:
+        work: The process's workbench.
+        study: The model that answers, and the items that directions come from; plain.
+        prompts: Those that report.
+        spec: Arms, questions, decoding.
+        judge: Who judges.
+    """
+    key = {
+        "model": study.card.identity,
+        "prompts": prompts.digest,
+        "arms": [[arm.name, dict(arm.key)] for arm in spec.arms],
+        "questions": list(spec.questions),
+        "decoding": asdict(spec.decoding),
+        "kl": spec.kl,
+        "judge": dict(judge.key),
+    }
+    opened = partial(_opened, work, study, prompts, spec, judge)
+
+    def make(report: Report) -> Evaluation:
+        _answer(work, study, prompts, spec, part(report, 0.0, 0.6))
+        return _judge(work, study, prompts, spec, judge, part(report, 0.6, 1.0))
+
+    return Made(
+        "evaluation",
+        key,
+        has=lambda: opened() is not None,
+        open=opened,
+        make=make,
+        title=f"Evaluating {study.card.name}",
+        lane="model",
+        needs=(reading(work, study),),
+    )
+
+
+# --- answering ---
+
+
+def _answer(
+    work: Workbench, study: Study, prompts: PromptSet, spec: EvaluateSpec, report: Report
+) -> None:
+    model = work.shelf.get(study.card.spec, part(report, 0.0, 0.05))
+    check_model(model, study.plan)
+    for number, arm in enumerate(spec.arms):
+        share = 0.95 / len(spec.arms)
+        say = part(report, 0.05 + number * share, 0.05 + (number + 1) * share)
+        say(0, 1, f"{arm.name}: how strong")
+        dose = kept_dose(work, study, arm, spec.kl, model).get(say)
+        if np.isfinite(dose[0]):
+            own = replace(arm, share=dose[0])
+            edits = _edits(work, study, own)
+            answers(work.store, model, own, edits, prompts.texts, spec.decoding, say)
+
+
+def kept_dose(
+    work: Workbench, study: Study, arm: Arm, kl: float | None, model: "OpenModel | None" = None
+) -> Made[tuple[float, float]]:
+    """Return at which share of its recipe an arm stands, and its divergence on neutral text.
+
+    NaN for both where it does not reach the divergence; 1 and NaN for an arm without a recipe.
+
+    Args:
+        work: The process's workbench.
+        study: The model and items.
+        arm: Which.
+        kl: What its divergence has to be; None: whatever its recipe costs.
+        model: Open, to make it.
+    """
+
+    def make(_: Report) -> tuple[float, float]:
+        if arm.recipe is None:
+            return 1.0, np.nan
+        if model is None:
+            raise ValueError("a dose is measured on an open model")
+        check_recipe(study, arm.recipe, repeated=True)
+        edits = _edits(work, study, arm)
+        if not edits:
+            return 1.0, 0.0
+        held = hold_neutral(model, min(edit.layer for edit in edits))
+        positions = arm.recipe.positions
+
+        def cost(share: float) -> float:
+            return cost_of(model, held, _scaled(edits, share), positions).kl
+
+        if kl is None:
+            return 1.0, cost(1.0)
+        share, found = equal_strength(cost, kl, 1.0)
+        most = max((abs(one) for edit in edits for one in edit.strengths), default=1.0)
+        return (share, found) if share * most <= MOST_STRENGTH else (np.nan, np.nan)
+
+    card = study.card
+    key = {
+        "format": 1,
+        "model": card.identity,
+        "compute": f"{card.device} {card.dtype}",
+        "arm": dict(arm.key),
+        "kl": kl,
+    }
+    return artefact(work.store, _KIND, key, read=_read, write=_write, make=make)
+
+
+def _write(folder: Path, dose: tuple[float, float]) -> None:
+    told = [None if np.isnan(one) else one for one in dose]
+    (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
+
+
+def _read(folder: Path) -> tuple[float, float] | None:
+    try:
+        told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        share, kl = (np.nan if one is None else float(one) for one in told)
+    except (OSError, ValueError, TypeError):
+        return None
+    return share, kl
+
+
+def _edits(work: Workbench, study: Study, arm: Arm) -> list[LayerEdit]:
+    """Return what an arm does, at its share."""
+    if arm.recipe is None or not arm.recipe.active:
+        return []
+    edits = resolve(work.store, study, arm.recipe)
+    if arm.control:
+        edits = control_edits(work.store, study, edits)
+    return _scaled(edits, arm.share)
+
+
+def _scaled(edits: Sequence[LayerEdit], share: float) -> list[LayerEdit]:
+    return [replace(edit, strengths=tuple(share * one for one in edit.strengths)) for edit in edits]
+
+
+# --- judging ---
+
+
+def _standing_arms(
+    work: Workbench, study: Study, prompts: PromptSet, spec: EvaluateSpec
+) -> dict[str, tuple[float, list[Answer]]] | None:
+    """Return each arm's divergence and answers; None where something was not made yet.
+
+    Arms that do not reach the divergence are left out.
+    """
+    found: dict[str, tuple[float, list[Answer]]] = {}
+    for arm in spec.arms:
+        dose = kept_dose(work, study, arm, spec.kl).open()
+        if dose is None:
+            return None
+        if not np.isfinite(dose[0]):
+            continue
+        own = replace(arm, share=dose[0])
+        kept = kept_answers(work.store, study.card, own, prompts.texts, spec.decoding)
+        if kept is None:
+            return None
+        found[arm.name] = (dose[1], kept)
+    return found
+
+
+def _pairs(
+    prompts: PromptSet, spec: EvaluateSpec, found: dict[str, tuple[float, list[Answer]]]
+) -> dict[tuple[Question, str], list[tuple[Question, str, str, str]]]:
+    """Return what is judged, by question and arm."""
+    plain = found[PLAIN][1]
+    return {
+        (question, name): [
+            (question, text, mine.text, other.text)
+            for text, mine, other in zip(prompts.texts, given, plain, strict=True)
+        ]
+        for question in spec.questions
+        for name, (_, given) in found.items()
+        if name != PLAIN
+    }
+
+
+def _judge(
+    work: Workbench,
+    study: Study,
+    prompts: PromptSet,
+    spec: EvaluateSpec,
+    judge: Judge,
+    report: Report,
+) -> Evaluation:
+    trust(work.store, judge, part(report, 0.0, 0.2))
+    found = _standing_arms(work, study, prompts, spec)
+    if found is None:
+        raise EvaluationError("The answers are gone: the cache was cleared. Start again.")
+    everything = [pair for pairs in _pairs(prompts, spec, found).values() for pair in pairs]
+    judged(work.store, judge, everything, part(report, 0.2, 1.0))
+    made = _opened(work, study, prompts, spec, judge)
+    if made is None:
+        raise EvaluationError("The verdicts are gone: the cache was cleared. Start again.")
+    return made
+
+
+def _opened(
+    work: Workbench, study: Study, prompts: PromptSet, spec: EvaluateSpec, judge: Judge
+) -> Evaluation | None:
+    """Return what is kept, if all of it is; no weights are opened and nothing is asked."""
+    found, log = _standing_arms(work, study, prompts, spec), VerdictLog(work.store, judge)
+    tried = trusted(log)
+    if found is None or tried is None or PLAIN not in found:
+        return None
+    judgements = []
+    for (question, name), pairs in _pairs(prompts, spec, found).items():
+        showings = [log.showing(both_orders(*pair)) for pair in pairs]
+        if any(one is None for one in showings):
+            return None
+        judgements.append(
+            Judgement(question, name, tuple(one for one in showings if one is not None))
+        )
+    return Evaluation(
+        prompts,
+        {name: given for name, (_, given) in found.items()},
+        {name: kl for name, (kl, _) in found.items()},
+        judge.name,
+        tried,
+        tuple(judgements),
+    )
+
+
+def unreached(work: Workbench, study: Study, spec: EvaluateSpec) -> list[str]:
+    """Return the arms that do not reach the divergence, by name."""
+    doses = {arm.name: kept_dose(work, study, arm, spec.kl).open() for arm in spec.arms}
+    return [name for name, dose in doses.items() if dose is not None and np.isnan(dose[0])]
+
+
+def about(spec: EvaluateSpec) -> dict[str, Any]:
+    """Return a spec as JSON values, for the receipt."""
+    return {
+        "arms": [
+            {**asdict(arm), "recipe": None if arm.recipe is None else arm.recipe.digest}
+            for arm in spec.arms
+        ],
+        "questions": list(spec.questions),
+        "decoding": asdict(spec.decoding),
+        "kl": spec.kl,
+    }

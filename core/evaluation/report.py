@@ -1,0 +1,145 @@
+"""An evaluation's report: every arm against the plain model, judged, beside what chance does.
+
+What may be said is fixed beforehand: nothing where the judge is at chance, and of an arm only what
+lies beyond the plain model answering twice with other random numbers (A/A).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.evaluation.answers import Answer
+from core.evaluation.judging import Question
+from core.evaluation.prompts import PromptSet
+from core.evaluation.trust import Trust
+from core.evaluation.verdicts import Battle, Showing, Standing, papers_rate, standing, strengths
+from core.statistics.bootstrap import Estimate
+from core.wording import interval
+
+PLAIN: Final = "plain"
+AGAIN: Final = "plain again"
+#: An arm whose answers repeat word pairs this much more than plain ones writes broken text.
+BROKEN: Final = 0.15
+
+
+class Judgement(NamedTuple):
+    """What one judge said of one arm."""
+
+    question: Question
+    """What was asked."""
+
+    arm: str
+    """Whose answers, held against the plain model's."""
+
+    showings: tuple[Showing, ...]
+    """One per reporting prompt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Arms, their answers and what a judge made of them."""
+
+    prompts: PromptSet
+    """Those that report."""
+
+    answers: Mapping[str, Sequence[Answer]]
+    """Arm -> its answers, one per prompt; ``PLAIN`` first."""
+
+    costs: Mapping[str, float]
+    """Arm -> divergence on neutral text, nats per token; NaN where it has none, as for a prompt."""
+
+    judge: str
+    """Who judged."""
+
+    trust: Trust
+    """Whether it may be believed."""
+
+    judgements: tuple[Judgement, ...]
+    """All of them."""
+
+    @property
+    def arms(self) -> list[str]:
+        """Arms that are held against the plain one."""
+        return [name for name in self.answers if name != PLAIN]
+
+    @property
+    def questions(self) -> list[Question]:
+        """What was asked, each once."""
+        return list(dict.fromkeys(one.question for one in self.judgements))
+
+    def of(self, question: Question, arm: str) -> tuple[Showing, ...]:
+        """Return what was said of an arm."""
+        [found] = [one for one in self.judgements if (one.question, one.arm) == (question, arm)]
+        return found.showings
+
+    def longer(self, arm: str) -> NDArray[np.float64]:
+        """Return how many words longer an arm's answers are than plain ones, ``(n,)``."""
+        pairs = zip(self.answers[arm], self.answers[PLAIN], strict=True)
+        return np.array([float(one.words - other.words) for one, other in pairs])
+
+    def standing(self, question: Question, arm: str, dimension: str = "") -> Standing:
+        """Return how an arm stands against the plain one.
+
+        Args:
+            question: In what.
+            arm: Which.
+            dimension: Only on prompts of it; empty: all.
+        """
+        rows = [
+            row for row, one in enumerate(self.prompts.prompts) if dimension in ("", one.dimension)
+        ]
+        showings = self.of(question, arm)
+        return standing([showings[row] for row in rows], self.longer(arm)[rows])
+
+    def strengths(self, question: Question) -> dict[str, Estimate]:
+        """Return every arm's Bradley-Terry strength over the plain one, in logits."""
+        battles = [
+            Battle(row, one.arm, PLAIN, showing.verdict)
+            for one in self.judgements
+            if one.question == question
+            for row, showing in enumerate(one.showings)
+        ]
+        return strengths(battles, PLAIN)
+
+    def papers_rate(self, question: Question, arm: str) -> float:
+        """Return the win rate as the paper computes it: one order, ties and failures as not won."""
+        return papers_rate([one.arm_second for one in self.of(question, arm)])
+
+    def broken(self, arm: str) -> bool:
+        """Return whether an arm's answers repeat themselves far more than plain ones."""
+        mine, plain = (
+            float(np.mean([one.repeated for one in self.answers[name]])) for name in (arm, PLAIN)
+        )
+        return mine > plain + BROKEN
+
+    def beyond(self, question: Question, arm: str) -> bool:
+        """Return whether an arm differs from the plain one beyond chance and beyond A/A."""
+        found = self.standing(question, arm)
+        if not (found.net.low > 0.5 or found.net.high < 0.5):
+            return False
+        if AGAIN not in self.answers or arm == AGAIN:
+            return True
+        again = self.standing(question, AGAIN).net
+        return found.net.low > again.high or found.net.high < again.low
+
+    def told(self, question: Question) -> str:
+        """Return what may be said, as a sentence."""
+        if self.trust.level == "chance":
+            return f"{self.judge}: {self.trust.told}"
+        parts = []
+        for arm in self.arms:
+            if arm == AGAIN:
+                continue
+            net = self.standing(question, arm).net
+            if self.beyond(question, arm):
+                how = "better" if net.value > 0.5 else "worse"
+                text = f"{arm} is {how} than plain ({interval(net)})"
+                parts.append(f"{text}, but its text repeats itself" if self.broken(arm) else text)
+        rest = [arm for arm in self.arms if arm != AGAIN and not self.beyond(question, arm)]
+        if rest:
+            parts.append(f"no difference beyond chance and A/A: {', '.join(rest)}")
+        weak = f" {self.trust.told}" if self.trust.level == "weak" else ""
+        return f"{'; '.join(parts)}.{weak}"

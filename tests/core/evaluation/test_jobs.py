@@ -1,0 +1,151 @@
+"""A whole evaluation on the tiny model: answers and verdicts are kept, no weights to open it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.__main__ import main
+from core.activations.decoding import Decoding
+from core.activations.jobs import study_of
+from core.activations.prompts import ReadSpec
+from core.dataset.sets import ItemSpec
+from core.evaluation.answers import Arm
+from core.evaluation.jobs import (
+    EvaluateSpec,
+    EvaluationError,
+    default_arms,
+    evaluation,
+    kept_dose,
+    local_judge,
+    unreached,
+)
+from core.evaluation.prompts import builtin_prompts
+from core.evaluation.report import AGAIN, PLAIN
+from core.models.spec import ModelSpec
+from core.runtime.progress import Cancelled
+from core.workbench import Workbench
+from tests.core.benches import done, finish
+from tests.core.evaluation.test_judging import Rule
+from tests.core.steering.steeringsets import balanced_rows
+
+FEW = builtin_prompts().take(np.arange(0, 120, 20))
+SHORT = Decoding(tokens=4)
+
+
+def table(folder):
+    path = folder / "t.tsv"
+    rows = ["\t".join(map(str, row)) for row in balanced_rows()]
+    path.write_text("\n".join(["action\tfoundation\tjudgement\tagreement", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def bench(tiny_llama_folder, tmp_path):
+    work = Workbench.at(tmp_path / "cache")
+    items = done(work.add_items(ItemSpec("file", table(tmp_path)))).result
+    spec = ModelSpec("folder", str(tiny_llama_folder), device="cpu")
+    return work, study_of(work, items, spec, ReadSpec())
+
+
+def coin(showing):
+    return "first" if int(showing.digest, 16) % 2 else "second"
+
+
+def test_all_arms_stand_at_equal_divergence_and_open_without_weights(bench, monkeypatch):
+    work, study = bench
+    spec = EvaluateSpec(default_arms(study), ("safer",), SHORT, kl=0.02)
+    judge = Rule(coin)
+    made = evaluation(work, study, FEW, spec, judge)
+    finish(work, made)
+    found = made.open()
+    assert list(found.answers)[:2] == [PLAIN, AGAIN]
+    for arm in ("moral directions", "random push"):
+        if arm not in unreached(work, study, spec):
+            assert found.costs[arm] == pytest.approx(0.02, rel=0.06)
+    assert np.isnan(found.costs["moral prompt"])
+    asked = len(judge.asked)
+    monkeypatch.setattr(work.shelf, "get", lambda *_: pytest.fail("weights were opened"))
+    again = evaluation(work, study, FEW, spec, judge).open()
+    assert again.judgements == found.judgements
+    assert len(judge.asked) == asked
+
+
+def test_a_stopped_evaluation_goes_on_without_asking_twice(bench):
+    work, study = bench
+    spec = EvaluateSpec((Arm(PLAIN), Arm(AGAIN, seed=1)), ("safer", "helpful"), SHORT, None)
+    judge = Rule(coin)
+    made = evaluation(work, study, FEW, spec, judge)
+    for need in made.needs:
+        finish(work, need)
+
+    def stop(share, *_):
+        if share > 0.8:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        made.make(stop)
+    before = [one.digest for one in judge.asked]
+    assert before
+    made.make(lambda *_: None)
+    everything = [one.digest for one in judge.asked]
+    assert len(everything) == len(set(everything)) > len(before)
+
+
+def test_a_local_judge_judges_with_a_model_on_this_machine(bench):
+    work, study = bench
+    spec = EvaluateSpec((Arm(PLAIN), Arm(AGAIN, seed=1)), ("paper",), SHORT, None)
+    judge = local_judge(work, study.card.spec)
+    made = evaluation(work, study, FEW, spec, judge)
+    finish(work, made)
+    found = made.open()
+    assert found.trust.pairs == 24
+    assert found.standing("paper", AGAIN).missing == 0
+    assert found.told("paper")
+
+
+def test_an_arm_out_of_reach_is_left_out_and_told(bench):
+    work, study = bench
+    arms = default_arms(study)
+    spec = EvaluateSpec((arms[0], arms[3]), ("safer",), SHORT, kl=9.9)
+    made = evaluation(work, study, FEW, spec, Rule(coin))
+    finish(work, made)
+    assert unreached(work, study, spec) == ["moral directions"]
+    assert list(made.open().answers) == [PLAIN]
+    assert np.isnan(kept_dose(work, study, arms[3], 9.9).open()[0])
+
+
+def test_arms_without_sense_are_refused():
+    for arms in ((Arm(PLAIN),), (Arm("a"), Arm("b")), (Arm(PLAIN), Arm(PLAIN))):
+        with pytest.raises(EvaluationError, match="a name of its own"):
+            EvaluateSpec(arms)
+    with pytest.raises(EvaluationError, match="divergence"):
+        EvaluateSpec((Arm(PLAIN), Arm("b")), kl=-1)
+    with pytest.raises(EvaluationError, match="at least one question"):
+        EvaluateSpec((Arm(PLAIN), Arm("b")), ())
+
+
+def test_the_command_tells_tries_and_writes(tiny_llama_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MORALSCOPE_CACHE", str(tmp_path / "cache"))
+    model = f"folder:{tiny_llama_folder}?device=cpu"
+    prompts = tmp_path / "p.jsonl"
+    rows = [one._asdict() for one in FEW.prompts]
+    for row in rows:
+        row["prompt"] = row.pop("text")
+    prompts.write_text("\n".join([*map(json.dumps, rows), "{broken"]))
+    words = ["evaluate", model, "--items", str(table(tmp_path)), "--prompts", str(prompts)]
+    words += ["--half", "all", "--judge", model, "--tokens", "4", "--questions", "safer"]
+    words += ["--arms", "again", "prompt"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    out, err = capsys.readouterr()
+    assert "6 prompts. Judge" in out
+    assert "moral prompt" in out
+    assert "Row 7 is left out" in err
+    written = pd.read_parquet(tmp_path / "out" / "plain-again.parquet")
+    assert len(written) == 6
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["questions"]["safer"]["arms"]) == {AGAIN, "moral prompt"}
+    assert main([*words, "--arms", "nothing"]) != 0
+    assert "There is no arm 'nothing'" in capsys.readouterr().err

@@ -1,0 +1,71 @@
+"""What a report may say: nothing by a judge at chance, of an arm only what lies beyond A/A."""
+
+import numpy as np
+import pytest
+
+from core.evaluation.answers import Answer
+from core.evaluation.prompts import builtin_prompts
+from core.evaluation.report import AGAIN, PLAIN, Evaluation, Judgement
+from core.evaluation.trust import Trust
+from core.evaluation.verdicts import Showing
+from core.statistics.bootstrap import Estimate
+
+WIN, LOSS, TIE = Showing("first", "second"), Showing("second", "first"), Showing("first", "first")
+HALF = Estimate(0.5, 0.4, 0.6)
+
+
+def made(arm=WIN, again=TIE, *, p=0.001, accuracy=0.9, text="a fine answer", judged=None):
+    prompts = builtin_prompts()
+    n = len(prompts)
+    answer = Answer("one two three", 3, False)
+    answers = {PLAIN: [answer] * n, AGAIN: [answer] * n, "arm": [Answer(text, 4, True)] * n}
+    trust = Trust(Estimate(accuracy, 0.7, 1), p, HALF, HALF, 0.0, 24)
+    judgements = (
+        Judgement("safer", AGAIN, (again,) * n),
+        Judgement("safer", "arm", judged or (arm,) * n),
+    )
+    costs = {PLAIN: np.nan, AGAIN: np.nan, "arm": 0.1}
+    return Evaluation(prompts, answers, costs, "judge", trust, judgements)
+
+
+def test_an_arm_beyond_chance_and_a_a_is_named():
+    assert made().beyond("safer", "arm")
+    assert made().told("safer").startswith("arm is better than plain (1.00 [1.00, 1.00])")
+    assert made(LOSS).told("safer").startswith("arm is worse")
+    assert "no difference beyond chance and A/A: arm" in made(TIE).told("safer")
+
+
+def test_an_arm_that_wins_no_more_than_a_a_is_none():
+    assert not made(WIN, WIN).beyond("safer", "arm")
+
+
+def test_a_judge_at_chance_says_nothing_and_a_weak_one_is_called_so():
+    assert made(p=0.2).told("safer").endswith("its verdicts say nothing.")
+    assert "arm" not in made(p=0.2).told("safer")
+    assert "read its verdicts as a hint" in made(accuracy=0.7).told("safer")
+
+
+def test_broken_text_does_not_win_unseen():
+    assert "repeats itself" in made(text="no no no no no no").told("safer")
+
+
+def test_dimensions_are_counted_apart():
+    rng = np.random.default_rng(0)
+    prompts = builtin_prompts()
+    judged = tuple(
+        WIN if one.dimension == "Safety" else (LOSS if rng.random() < 0.5 else WIN)
+        for one in prompts.prompts
+    )
+    found = made(judged=judged)
+    assert found.standing("safer", "arm", "Safety").net.value == 1
+    parts = [found.standing("safer", "arm", one) for one in prompts.dimensions]
+    whole = found.standing("safer", "arm")
+    assert sum(one.wins for one in parts) == whole.wins
+    assert whole.net.value == pytest.approx(np.mean([one.net.value for one in parts]))
+
+
+def test_strength_and_the_papers_rate_stand_beside():
+    found = made()
+    assert found.strengths("safer")["arm"].value > 2
+    assert found.papers_rate("safer", "arm") == 1
+    assert found.papers_rate("safer", AGAIN) == 0  # it always took the first
