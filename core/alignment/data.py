@@ -6,7 +6,7 @@ test texts report, once.
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -250,17 +250,31 @@ def moral_latents(
             f"No latent is on in {rare} training texts or more. Choose another dictionary, or a "
             "smaller number."
         )
-    n = len(rows)
-    mean = np.asarray(own.mean(axis=0)).ravel()
-    square = np.asarray(own.multiply(own).mean(axis=0)).ravel()
-    spread = np.sqrt(np.maximum(square - mean**2, 0))
-    centred = target - target.mean(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = np.abs(np.asarray(own.T @ centred) / n / spread[:, None] / centred.std(axis=0))
+    r = np.abs(correlations(own, target))
     r[~alive | ~np.isfinite(r).all(axis=1)] = -1
     best = np.argsort(-r, axis=0, kind="stable")[:per_foundation]
     chosen = [best[r[best[:, column], column] >= 0, column] for column in range(r.shape[1])]
     return np.unique(np.concatenate(chosen)).astype(np.int64)
+
+
+def correlations(codes: "csr_array", target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Pearson's correlation of each latent with each column of a target.
+
+    Args:
+        codes: Shape ``(n, n_latents)``.
+        target: Shape ``(n, k)``.
+
+    Returns:
+        Shape ``(n_latents, k)``; not finite where a latent or a column is constant.
+    """
+    mean = np.asarray(codes.mean(axis=0)).ravel()
+    square = np.asarray(codes.multiply(codes).mean(axis=0)).ravel()
+    spread = np.sqrt(np.maximum(square - mean**2, 0))
+    centred = target - target.mean(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        covariance = np.asarray(codes.T @ centred) / len(target)
+        found: NDArray[np.float64] = covariance / spread[:, None] / centred.std(axis=0)
+    return found
 
 
 def like_latents(
@@ -322,6 +336,6 @@ def strata(data: AlignData, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.unique(key, return_inverse=True)[1].astype(np.int64)
 
 
-def as_tensor(array: NDArray[np.floating]) -> torch.Tensor:
-    """Return an array as float32."""
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+def as_tensor(array: NDArray[Any], device: torch.device | str = "cpu") -> torch.Tensor:
+    """Return an array as float32 on a device."""
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(device)

@@ -1,14 +1,23 @@
 """Alignment as jobs of one workbench: train the arms, hold them against each other, keep all."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from core.activations.jobs import reading, with_model
 from core.activations.study import Study
-from core.alignment.arms import Aligned, Trainer, kept_arm
+from core.alignment.arms import (
+    Aligned,
+    Trainer,
+    arm_key,
+    kept_arm,
+    partial_file,
+    settled,
+    untrained,
+)
 from core.alignment.data import AlignData, read_data
 from core.alignment.measure import Judge, Judged, Outcome, at_divergence, scaled
 from core.alignment.report import (
@@ -20,7 +29,7 @@ from core.alignment.report import (
     opened_before,
     report_key,
 )
-from core.alignment.spec import ARMS, KL_TARGETS, AlignSpec, Arm
+from core.alignment.spec import ARMS, KL_TARGETS, OBJECTIVES, AlignSpec, Arm, Objective
 from core.alignment.splice import tokens_of
 from core.alignment.train import AlignStep
 from core.features.jobs import activations
@@ -28,6 +37,7 @@ from core.foundations import FOUNDATIONS
 from core.runtime.made import Made
 from core.runtime.progress import Report, part
 from core.runtime.store import Key, Store
+from core.runtime.torch_device import working_device
 from core.sae.dictionary import Dictionary, check_fits
 from core.sae.training.reconstruction_report import Fit, fit_of
 from core.steering.directions import Direction, moral_direction
@@ -40,6 +50,8 @@ if TYPE_CHECKING:
 
 #: Share of the residual norm at which the search for a push's strength begins.
 _FIRST_DOSE = 0.2
+#: Arms that put what another one trained in place of the state.
+_SOURCES: Final[dict[Arm, Arm]] = {"paper, replaced": "paper"}
 
 
 def alignment(
@@ -89,11 +101,50 @@ def trained_arm(
     work: Workbench, study: Study, base: Dictionary, spec: AlignSpec, arm: Arm, seed: int
 ) -> Aligned | None:
     """Return an arm that was trained before; None if it was not."""
+    if arm == "old reconstruction":
+        return untrained(base)
+    chosen = chosen_spec(work, study, base, spec)
+    if chosen is None:
+        return None
+    kept = _kept(work, study, base, chosen, _SOURCES.get(arm, arm), seed)
+    return None if kept is None else _as(arm, kept)
 
+
+def chosen_spec(
+    work: Workbench, study: Study, base: Dictionary, spec: AlignSpec
+) -> AlignSpec | None:
+    """Return a spec with the objective that validation texts chose; None if they did not yet."""
+    if spec.objective != "chosen":
+        return spec
+    tried = candidates(work, study, base, spec)
+    return None if tried is None else settled(spec, tried)
+
+
+def candidates(
+    work: Workbench, study: Study, base: Dictionary, spec: AlignSpec
+) -> dict[Objective, Aligned] | None:
+    """Return what each objective trained, seed 0; None if one is not kept."""
+    found: dict[Objective, Aligned] = {}
+    for one in OBJECTIVES:
+        kept = _kept(work, study, base, replace(spec, objective=one), "repaired", 0)
+        if kept is None:
+            return None
+        found[one] = kept
+    return found
+
+
+def _kept(
+    work: Workbench, study: Study, base: Dictionary, spec: AlignSpec, arm: Arm, seed: int
+) -> Aligned | None:
     def never(_: Report) -> Aligned:
         raise ValueError("only what is kept is asked for")
 
     return kept_arm(work.store, study, base, spec, arm, seed, never).open()
+
+
+def _as(arm: Arm, source: Aligned) -> Aligned:
+    """Return what an arm does with what was trained."""
+    return source if arm == source.arm else replace(source, arm=arm, operation="replace")
 
 
 def edits_of(
@@ -111,7 +162,7 @@ def edits_of(
     norm = residual_norm(store, study, layer)
     edits: dict[tuple[str, int], LayerEdit] = {
         (one.arm, one.seed): LayerEdit(
-            layer, (), (1.0,), norm, "align", one.dictionary, before=base
+            layer, (), (1.0,), norm, one.operation, one.dictionary, before=one.before
         )
         for one in trained
     }
@@ -146,7 +197,7 @@ class _Alignment:
         self._data: AlignData = read_data(
             work.store, study, model, self._layer, part(report, 0.1, 0.25)
         )
-        self._trainer = Trainer(study, base, spec, self._data, codes)
+        self._trainer = Trainer(study, base, spec, self._data, codes, working_device())
 
     def report(
         self, key: Key, targets: tuple[float, ...], curve: list[AlignStep] | None
@@ -161,17 +212,43 @@ class _Alignment:
         return AlignReport(self._layer, runs, len(self._trainer.moral), len(judge.rows), opened)
 
     def _train(self, report: Report, curve: list[AlignStep] | None) -> list[Aligned]:
-        wanted = [(arm, seed) for seed in range(self._spec.seeds) for arm in ARMS]
-        done: list[Aligned] = []
-        for number, (arm, seed) in enumerate(wanted):
-            say = part(report, number / len(wanted), (number + 1) / len(wanted))
+        """Return all arms that are asked for, trained or opened, and those that they need."""
+        spec = self._spec
+        open_ones = OBJECTIVES if spec.objective == "chosen" else ()
+        needed = {_SOURCES.get(arm, arm) for arm in spec.arms} - {"old reconstruction"}
+        arms = [arm for arm in ARMS if arm in needed or (arm == "repaired" and "noise" in needed)]
+        total, told = len(open_ones) + spec.seeds * len(arms), 0
+        done: dict[tuple[Arm, int], Aligned] = {}
+
+        def trained(spec: AlignSpec, arm: Arm, seed: int) -> Aligned:
+            nonlocal told
+            say = part(report, told / total, (told + 1) / total)
+            told += 1
             say(0, 1, f"{arm}, seed {seed}")
-            like = next((one for one in done if (one.arm, one.seed) == ("repaired", seed)), None)
-            told = curve if (arm, seed) == ("repaired", 0) else None
-            train = partial(self._trainer.train, arm, seed, curve=told, like=like)
-            kept = kept_arm(self._store, self._study, self._base, self._spec, arm, seed, train)
-            done.append(kept.get(say))
-        return done
+            watched = curve if (arm, seed) == ("repaired", 0) else None
+            like = done.get(("repaired", seed))
+            path = partial_file(self._store, arm_key(self._study, self._base, spec, arm, seed))
+            train = partial(
+                self._trainer.train, spec, arm, seed, curve=watched, like=like, path=path
+            )
+            return kept_arm(self._store, self._study, self._base, spec, arm, seed, train).get(say)
+
+        if open_ones:
+            tried = {one: trained(replace(spec, objective=one), "repaired", 0) for one in open_ones}
+            spec = settled(spec, tried)
+        for seed in range(spec.seeds):
+            for arm in arms:
+                done[arm, seed] = trained(spec, arm, seed)
+        return list(self._asked(done))
+
+    def _asked(self, done: dict[tuple[Arm, int], Aligned]) -> Iterator[Aligned]:
+        """Yield the arms that are asked for, in order."""
+        for arm in (one for one in ARMS if one in self._spec.arms):
+            if arm == "old reconstruction":
+                yield untrained(self._base)
+                continue
+            for seed in range(self._spec.seeds):
+                yield _as(arm, done[_SOURCES.get(arm, arm), seed])
 
     def _runs(
         self, judge: Judge, trained: list[Aligned], targets: tuple[float, ...], report: Report
@@ -184,7 +261,8 @@ class _Alignment:
         yield Run(UNTOUCHED, 0, 0.0, plain, self._base.digest, *self._fit(self._base))
         nothing: Outcome | None = None
         for number, ((arm, seed), edit) in enumerate(edits.items()):
-            fit = self._fit(edit.dictionary)
+            # A change of low rank reconstructs nothing.
+            fit = self._fit(edit.dictionary if edit.before is self._base else None)
             digest = "" if edit.dictionary is None else edit.dictionary.digest
             for place, target in enumerate(targets):
                 report(1 + number * len(targets) + place, total, f"{arm} at {target:g} nats")

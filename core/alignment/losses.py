@@ -45,6 +45,47 @@ def _hsic(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return (one * other).sum() + total - 2 / (n - 2) * (one.sum(dim=0) @ other.sum(dim=0))
 
 
+def distance_similarity(states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the correlation of states' distances with people's, over all pairs; in [-1, 1].
+
+    A representational similarity (RSA) with Pearson's correlation, which has a gradient.
+
+    Args:
+        states: Unit rows, ``(n, d)``; their distance is 1 minus the cosine.
+        target: People's vectors, ``(n, k)``; their distance is the Euclidean one.
+    """
+    first, second = torch.triu_indices(len(states), len(states), 1, device=states.device)
+    own = -(states @ states.T)[first, second]
+    wanted = (target[first] - target[second]).norm(dim=1)
+    both = torch.stack([own - own.mean(), wanted - wanted.mean()])
+    return functional.cosine_similarity(both[0], both[1], dim=0)
+
+
+def triplet_loss(
+    states: torch.Tensor, triplets: torch.Tensor, *, margin: float = 0.05, scale: float = 0.1
+) -> torch.Tensor:
+    """Return how badly each first lies nearer to its second than to its third, a scalar.
+
+    Args:
+        states: Unit rows, ``(n, d)``.
+        triplets: Rows of states, ``(t, 3)``.
+        margin: Difference of the cosines that is asked for.
+        scale: Difference that counts as clear.
+
+    Returns:
+        0 where there is no triplet.
+
+    References:
+        Bradley-Terry on triplets as in arXiv 2609.04022.
+    """
+    if not len(triplets):
+        return states.new_zeros(())
+    # Not by indexing, whose gradient adds in no fixed order.
+    anchor, near, far = (states.index_select(0, one) for one in triplets.T)
+    ahead = (anchor * (near - far)).sum(dim=1)
+    return functional.softplus((margin - ahead) / scale).mean()
+
+
 def order_loss(states: torch.Tensor, grades: torch.Tensor, *, scale: float = SCALE) -> torch.Tensor:
     """Return how badly closeness to the own poles' centres follows people's grades, a scalar.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.activations.study import Study
 from core.alignment.figures import Figure, difference
 from core.alignment.measure import FIGURES, Outcome
-from core.alignment.spec import AlignSpec
+from core.alignment.spec import AlignSpec, Recipe
 from core.runtime.made import Made, artefact
 from core.runtime.progress import Report
 from core.runtime.store import Key, Store
@@ -138,35 +138,37 @@ class AlignReport:
             return Estimate(np.nan, np.nan, np.nan)
         return difference(one, other)
 
-    def verdict(self, target: float) -> Verdict:
-        """Return what may be claimed of the trained arm at a divergence."""
-        here = self.gain("repaired", UNTOUCHED, target, "cka")
-        last = self.gain("repaired", UNTOUCHED, target, "cka", -1)
-        if not self.of("repaired", target):
+    def verdict(self, target: float, recipe: Recipe = "repaired") -> Verdict:
+        """Return what may be claimed of a recipe at a divergence."""
+        here = self.gain(recipe, UNTOUCHED, target, "cka")
+        last = self.gain(recipe, UNTOUCHED, target, "cka", -1)
+        if not self.of(recipe, target):
             return "out of reach"
         if not here.low > 0:
             return "nothing"
         if not self.of("random latents", target):
             return "not comparable"
-        if not self.gain("repaired", "random latents", target, "cka").low > 0:
+        if not self.gain(recipe, "random latents", target, "cka").low > 0:
             return "no more than random latents"
         if not (last.low > 0 and last.value >= CARRIED * here.value):
             return "geometry only"
-        rivals = [self.gain("repaired", rival, target, "readout") for rival in RIVALS]
+        rivals = [self.gain(recipe, rival, target, "readout") for rival in RIVALS]
         return "behaviour" if all(one.low > 0 for one in rivals) else "carried downstream"
 
-    def told(self, target: float) -> str:
+    def told(self, target: float, recipe: Recipe = "repaired") -> str:
         """Return the verdict as a sentence with what decided it."""
         gains = (
-            ("over the untouched", self.gain("repaired", UNTOUCHED, target, "cka")),
-            ("over random latents", self.gain("repaired", "random latents", target, "cka")),
-            ("at the last layer", self.gain("repaired", UNTOUCHED, target, "cka", -1)),
+            ("over the untouched", self.gain(recipe, UNTOUCHED, target, "cka")),
+            ("over random latents", self.gain(recipe, "random latents", target, "cka")),
+            ("at the last layer", self.gain(recipe, UNTOUCHED, target, "cka", -1)),
         )
         parts = "; ".join(f"{name} {interval(gain, signed=True)}" for name, gain in gains)
-        if self.verdict(target) == "out of reach":
-            why = "Training changed nothing. " if self.unchanged("repaired") else ""
+        if self.verdict(target, recipe) == "out of reach":
+            why = "Training changed nothing. " if self.unchanged(recipe) else ""
             return f"{why}{SAYINGS['out of reach']}"
-        return f"{SAYINGS[self.verdict(target)]} CKA with people at {target:g} nats: {parts}."
+        return (
+            f"{SAYINGS[self.verdict(target, recipe)]} CKA with people at {target:g} nats: {parts}."
+        )
 
 
 def report_key(study: Study, base: Dictionary, spec: AlignSpec, targets: tuple[float, ...]) -> Key:
@@ -177,7 +179,7 @@ def report_key(study: Study, base: Dictionary, spec: AlignSpec, targets: tuple[f
         "model": study.card.identity,
         "items": study.items.digest,
         "dictionary": base.digest,
-        "spec": asdict(spec),
+        "spec": {**asdict(spec), "arms": list(spec.arms)},
         "targets": list(targets),
     }
 

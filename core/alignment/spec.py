@@ -9,16 +9,41 @@ from typing import Final, Literal, get_args
 
 from core import CoreError
 
-#: What is trained, on what. ``noise`` trains nothing: random changes of the same size.
-Arm = Literal["repaired", "shuffled", "random latents", "noise"]
+#: What is spliced in. All but ``noise`` and ``old reconstruction`` are trained.
+Arm = Literal[
+    "repaired",
+    "shuffled",
+    "random latents",
+    "noise",
+    "paper",
+    "paper, replaced",
+    "reconstruction only",
+    "old reconstruction",
+    "LoReFT",
+    "triplets",
+]
 ARMS: Final[tuple[Arm, ...]] = get_args(Arm)
+#: Those that a verdict needs.
+NEEDED: Final[tuple[Arm, ...]] = ARMS[:4]
 #: What each arm is, in a sentence.
 MEANINGS: Final[dict[Arm, str]] = {
     "repaired": "the moral latents, trained on people's vectors",
     "shuffled": "the same latents, trained on vectors dealt out anew within each foundation",
     "random latents": "latents that are on as often, on actions and on neutral text, trained alike",
     "noise": "the same latents, moved at random by as much as training moved them",
+    "paper": "the paper's latents, trained by its six losses, faults included",
+    "paper, replaced": "the same, its whole reconstruction in place of the state, as in the paper",
+    "reconstruction only": "the moral latents, trained on to reconstruct, without people",
+    "old reconstruction": "the untouched dictionary's reconstruction in place of the state",
+    "LoReFT": "no dictionary: a change of rank 5 (Wu et al. 2024), trained as the repaired one",
+    "triplets": "the moral latents, trained on triplets within a foundation (arXiv 2609.04022)",
 }
+#: Recipes that a run can be about.
+Recipe = Literal["repaired", "paper"]
+RECIPES: Final[tuple[Recipe, ...]] = get_args(Recipe)
+#: What the repaired recipe and its controls follow people's vectors by.
+Objective = Literal["chosen", "cka", "rsa"]
+OBJECTIVES: Final[tuple[Objective, ...]] = ("cka", "rsa")
 #: Divergences on neutral text at which arms are compared, nats per token.
 KL_TARGETS: Final[tuple[float, ...]] = (0.05, 0.1, 0.2)
 
@@ -68,8 +93,14 @@ class AlignSpec:
     stay: float = 0.01
     """Weight of the distance from the starting weights."""
 
+    objective: Objective = "chosen"
+    """Debiased CKA or the correlation of distances; ``chosen``: by validation texts, seed 0."""
+
     seeds: int = 3
     """Times that each arm is trained."""
+
+    arms: tuple[Arm, ...] = NEEDED
+    """Which are trained and measured."""
 
     def __post_init__(self) -> None:
         whole = {"latents": 1, "rare": 1, "steps": 1, "patience": 1, "check": 1, "batch": 32}
@@ -78,6 +109,16 @@ class AlignSpec:
                 raise AlignmentError(
                     f"{name} is {getattr(self, name)}; choose a whole number from {least} up."
                 )
+        unknown = [arm for arm in self.arms if arm not in ARMS]
+        if unknown or not self.arms:
+            raise AlignmentError(
+                f"{str(unknown[0])[:40] if unknown else 'Nothing'} is no arm. Choose from "
+                f"{', '.join(ARMS)}."
+            )
+        if self.objective not in get_args(Objective):
+            raise AlignmentError(
+                f"{str(self.objective)[:40]} is no objective. Choose {', '.join(OBJECTIVES)}."
+            )
         for name in ("rate", "order", "edit", "divergence", "stay", "gain"):
             if not 0 <= getattr(self, name) < 1e3:
                 raise AlignmentError(

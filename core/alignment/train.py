@@ -1,23 +1,27 @@
-"""Training of chosen latents: balanced batches, validation decides, the start is candidate 0."""
+"""Training of what an alignment changes: steps, checks on validation texts, a state to go on from.
 
+What is learnt is a ``Lesson``; here stands the loop that all arms share. Its state is kept at every
+check, so that a training that was stopped ends with the same bits as one that was not.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from core.alignment.data import AlignData, as_tensor, signed, strata
-from core.alignment.losses import debiased_cka, divergence, order_loss, unit_rows
-from core.alignment.spec import AlignmentError, AlignSpec
-from core.alignment.splice import Splice, Spliced, mean_changes, tokens_of
+from core.alignment.spec import AlignmentError
+from core.alignment.splice import Change
 from core.runtime.progress import Report, silent
-from core.sae.dictionary import Dictionary
+from core.runtime.store import clear_disk_errors, library_version
 from core.sae.patches import Patch
 
-#: A coordinate that varies less than this share of the widest is not stretched further.
-_CONSTANT: Final = 1e-4
-_LEAST: Final = 1e-9
+_FORMAT: Final = 1
+_MOMENTS: Final = ("exp_avg", "exp_avg_sq", "step")
 
 
 class AlignStep(NamedTuple):
@@ -41,10 +45,19 @@ class AlignStep(NamedTuple):
     divergence: float
     """Estimated on neutral text, nats per token."""
 
+    similarity: float = float("nan")
+    """Correlation of the states' distances with those of people's signed vectors."""
+
+    merit: float = float("nan")
+    """Mean of CKA and that correlation, of a change of at most ``COMPARED_SIZE``."""
+
+    terms: tuple[float, ...] = ()
+    """The paper's terms, each by itself; empty for other arms."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Latents after training."""
+    """Weights after training."""
 
     patch: Patch
     """The best on validation texts; the untouched ones where nothing was better."""
@@ -55,149 +68,218 @@ class Trained:
     best: int
     """Which check was the best."""
 
+    silent: tuple[float, ...] = ()
+    """The paper's terms if the trained latents were never on; empty for other arms."""
 
-class Fit:
-    """One training: its latents, data and losses."""
 
-    def __init__(
-        self,
-        dictionary: Dictionary,
-        latents: NDArray[np.int64],
-        data: AlignData,
-        spec: AlignSpec,
-        seed: int,
-    ) -> None:
-        """Prepare.
+@dataclass(frozen=True)
+class Course:
+    """How long and how fast something is learnt."""
 
-        Args:
-            dictionary: Before.
-            latents: Which are trained.
-            data: What they are trained on.
-            spec: How.
-            seed: Of the batches.
-        """
-        self.spec, self._data = spec, data
-        self.splice = Splice(dictionary, latents)
+    steps: int
+    """Most steps."""
+
+    check: int
+    """Steps between two checks on validation texts."""
+
+    patience: int
+    """Checks without a gain after which training stops."""
+
+    gain: float
+    """A smaller fall of the validation loss is none."""
+
+    optimiser: Callable[[Sequence[torch.Tensor]], torch.optim.Optimizer]
+    """Of Adam's kind."""
+
+    pace: Callable[[int], tuple[float, float]] | None = None
+    """Learning rate and first beta of each step, from 0; None: as the optimiser has them."""
+
+    untouched: bool = True
+    """Whether the untouched is a candidate."""
+
+
+class Lesson(ABC):
+    """What is learnt."""
+
+    changed: Change
+    """What is trained."""
+
+    course: Course
+    """How long."""
+
+    silent: tuple[float, ...] = ()
+    """The paper's terms if the trained latents were never on; empty for other lessons."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> torch.Tensor:
+        """Return the loss on a batch, a scalar."""
+
+    @abstractmethod
+    def check(self, step: int, rng: np.random.Generator) -> AlignStep:
+        """Return what validation texts say now."""
+
+
+def learn(
+    lesson: Lesson,
+    seed: int,
+    *,
+    path: Path | None = None,
+    report: Report = silent,
+    curve: list[AlignStep] | None = None,
+) -> Trained:
+    """Train until validation texts gain no more, going on from a kept state.
+
+    Args:
+        lesson: What is learnt.
+        seed: Of all draws.
+        path: Where the state is kept at every check until training is over; None: nowhere.
+        report: Told the steps done; raises ``Cancelled`` to stop.
+        curve: Filled while it trains.
+
+    Raises:
+        AlignmentError: The loss is not finite.
+        CacheError: The disk is full or cannot be written.
+    """
+    run = _Training(lesson, seed, [] if curve is None else curve)
+    if path is None or not run.resume(path):
+        run.curve.clear()  # watchers may have seen another training before
+        run.check()
+    course = lesson.course
+    while run.step < course.steps and run.idle < course.patience:
+        if run.step % course.check == 0:
+            report(run.step, course.steps, f"aligning · loss {run.curve[-1].loss:.3f}")
+        try:
+            run.advance()
+        except AlignmentError:
+            if path is not None:  # going on would end the same way
+                path.unlink(missing_ok=True)
+            raise
+        if run.step % course.check == 0:
+            run.check()
+            if path is not None:
+                run.save(path)
+    lesson.changed.put(run.kept)
+    return Trained(lesson.changed.patch(), tuple(run.curve), run.best, lesson.silent)
+
+
+class _Training:
+    """One training on its way."""
+
+    def __init__(self, lesson: Lesson, seed: int, curve: list[AlignStep]) -> None:
+        self._lesson, self._seed, self.curve = lesson, seed, curve
+        self._weights = lesson.changed.weights
+        self._optimiser = lesson.course.optimiser(list(self._weights.values()))
         self._rng = np.random.default_rng([seed, 3])
-        train = data.means[data.of("train")]
-        spread = train.std(axis=0, dtype=np.float64)
-        self._spread = as_tensor(np.maximum(spread, _CONSTANT * spread.max()))
-        self._neutral = self.splice.prepare(as_tensor(data.neutral.states))
-        self._scores = as_tensor(data.neutral.scores)
-        self._owner = torch.from_numpy(data.neutral.owner)
-        self._texts = {name: _Texts(self.splice, data, name) for name in ("train", "validation")}
+        self.step = self.best = self.idle = 0
+        self.kept = lesson.changed.copy()
 
-    def loss(self, texts: "_Texts", rows: NDArray[np.int64]) -> tuple[torch.Tensor, list[float]]:
-        """Return what is minimised on some texts, and its parts as a check tells them.
-
-        Args:
-            texts: Of a split.
-            rows: Which of them.
-        """
-        spec = self.spec
-        tokens, owner, counts, means, membership = texts.take(rows)
-        change = self.splice.change(tokens)
-        states = unit_rows(means + mean_changes(change, owner, counts), self._spread)
-        geometry = debiased_cka(states, as_tensor(signed(membership)))
-        order = order_loss(states, as_tensor(membership))
-        size = change.square().sum() / texts.variance / len(change)
-        apart = divergence(self.splice.change(self._neutral), self._scores, self._owner)
-        # The divergence counts as a share of the size, whatever the units of both.
-        scale = (size.detach() / apart.detach().clamp_min(_LEAST)).clamp_max(1e3)
-        total = (
-            (1 - geometry)
-            + spec.order * order
-            + spec.edit * (size + spec.divergence * scale * apart)
-            + spec.stay * self.splice.strayed()
-        )
-        return total, [float(one.detach()) for one in (geometry, order, size, apart)]
-
-    def step(self, optimiser: torch.optim.Optimizer) -> None:
-        """Move the latents once.
-
-        Raises:
-            AlignmentError: The loss is not finite.
-        """
-        texts = self._texts["train"]
-        total, _ = self.loss(texts, texts.balanced(self._rng, self.spec.batch))
+    def advance(self) -> None:
+        """Move the weights once."""
+        pace = self._lesson.course.pace
+        if pace is not None:
+            for group in self._optimiser.param_groups:
+                group["lr"], beta = pace(self.step)
+                group["betas"] = (beta, group["betas"][1])
+        total = self._lesson.draw(self._rng)
         if not torch.isfinite(total):
             raise AlignmentError(
                 "The loss is no longer a number. Choose a smaller learning rate; nothing was lost."
             )
-        optimiser.zero_grad()
+        self._optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(list(self.splice.weights.values()), 1.0)
-        optimiser.step()
-
-    def check(self, step: int) -> AlignStep:
-        """Return what validation texts say now."""
-        texts = self._texts["validation"]
+        torch.nn.utils.clip_grad_norm_(list(self._weights.values()), 1.0)
+        self._optimiser.step()
         with torch.no_grad():
-            total, parts = self.loss(texts, np.arange(len(texts)))
-        return AlignStep(step, float(total), *parts)
+            self._lesson.changed.settle()
+        self.step += 1
 
-    def run(self, report: Report = silent, curve: list[AlignStep] | None = None) -> Trained:
-        """Train until validation texts gain no more.
+    def check(self) -> None:
+        """Ask validation texts, and keep the weights if these are the best."""
+        course, first = self._lesson.course, not self.curve
+        with torch.no_grad():
+            self.curve.append(self._lesson.check(self.step, self._rng))
+        if first:
+            return
+        unrivalled = self.best == 0 and not course.untouched
+        if unrivalled or self.curve[-1].loss < self.curve[self.best].loss - course.gain:
+            self.best, self.idle = len(self.curve) - 1, 0
+            self.kept = self._lesson.changed.copy()
+        else:
+            self.idle += 1
 
-        Args:
-            report: Told the steps done; raises ``Cancelled`` to stop.
-            curve: Filled while it trains.
-        """
-        spec, checks = self.spec, [] if curve is None else curve
-        optimiser = torch.optim.Adam(list(self.splice.weights.values()), lr=spec.rate)
-        checks.append(self.check(0))
-        best, idle, kept = 0, 0, self.splice.patch()
-        for step in range(1, spec.steps + 1):
-            self.step(optimiser)
-            if step % spec.check:
-                continue
-            report(step, spec.steps, f"aligning · loss {checks[-1].loss:.3f}")
-            checks.append(self.check(step))
-            if checks[-1].loss < checks[best].loss - spec.gain:
-                best, idle, kept = len(checks) - 1, 0, self.splice.patch()
-            else:
-                idle += 1
-            if idle >= spec.patience:
-                break
-        return Trained(kept, tuple(checks), best)
+    # --- stopping and going on ---
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "seed": self._seed,
+            "device": str(self._lesson.changed.device),
+            "shapes": {name: list(one.shape) for name, one in self._weights.items()},
+            "torch": library_version("torch"),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write weights, the best ones, moments, draws and curve, in one rename."""
+        from safetensors.torch import save_file
+
+        tensors = {}
+        for name, one in self._weights.items():
+            tensors[name], tensors[f"{name}.kept"] = one.detach(), self.kept[name]
+            state = self._optimiser.state[one]
+            tensors |= {f"{name}.{key}": state[key] for key in _MOMENTS}
+        rest = {
+            **self._identity(),
+            "counts": [self.step, self.best, self.idle],
+            "rng": self._rng.bit_generator.state,
+            "curve": self.curve,
+        }
+        with clear_disk_errors(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            half = path.with_suffix(".part")
+            save_file(
+                {name: one.cpu().contiguous() for name, one in tensors.items()},
+                half,
+                {"rest": json.dumps(rest)},
+            )
+            half.replace(path)
+
+    def resume(self, path: Path) -> bool:
+        """Go on from a kept state; False if there is none that fits."""
+        from safetensors import SafetensorError, safe_open
+
+        if not path.is_file():
+            return False
+        try:
+            with safe_open(path, "pt") as file:
+                rest = json.loads(file.metadata()["rest"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            kept = {name: tensors[f"{name}.kept"] for name in self._weights}
+            moments = {
+                name: {key: tensors[f"{name}.{key}"] for key in _MOMENTS} for name in self._weights
+            }
+            curve, counts = steps_of(rest["curve"]), rest["counts"]
+            fits = {name: rest[name] for name in self._identity()} == self._identity()
+        except (SafetensorError, KeyError, TypeError, ValueError):  # damaged: begin again
+            return False
+        if not fits:
+            return False
+        self._lesson.changed.put(tensors)
+        for name, one in self._weights.items():
+            # Adam counts its steps on the CPU.
+            self._optimiser.state[one] = {
+                key: value if key == "step" else value.to(one)
+                for key, value in moments[name].items()
+            }
+        self.kept = {name: one.to(self._weights[name]) for name, one in kept.items()}
+        self.step, self.best, self.idle = counts
+        self._rng.bit_generator.state = rest["rng"]
+        self.curve[:] = curve
+        return True
 
 
-class _Texts:
-    """A split's texts with all that a step needs of them."""
-
-    def __init__(self, splice: Splice, data: AlignData, split: str) -> None:
-        rows = data.of(split)
-        where, _ = tokens_of(data.starts, rows.tolist())
-        self._tokens = splice.prepare(as_tensor(data.states[where]))
-        counts = np.diff(data.starts)[rows]
-        self._starts = np.concatenate([[0], np.cumsum(counts)])
-        self._counts = torch.from_numpy(counts.astype(np.float32))
-        self._means, self._membership = as_tensor(data.means[rows]), data.membership[rows]
-        weights = 1 / np.bincount(kind := strata(data, rows))[kind]
-        self._share = weights / weights.sum()
-        states = self._tokens.states
-        self.variance = float((states - states.mean(dim=0)).square().sum() / len(states))
-        """Mean squared distance of a token's state from their mean."""
-
-    def __len__(self) -> int:
-        return len(self._membership)
-
-    def balanced(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """Draw different texts, those of rare strata as often as those of frequent ones."""
-        return rng.choice(len(self), min(count, len(self)), replace=False, p=self._share)
-
-    def take(
-        self, rows: NDArray[np.int64]
-    ) -> tuple[Spliced, torch.Tensor, torch.Tensor, torch.Tensor, NDArray[np.float64]]:
-        """Return some texts' tokens, the text of each, token counts, mean states and grades."""
-        where, owner = tokens_of(self._starts, rows.tolist())
-        return (
-            self._tokens.take(torch.from_numpy(where)),
-            torch.from_numpy(owner),
-            self._counts[rows],
-            self._means[rows],
-            self._membership[rows],
-        )
+def steps_of(kept: Sequence[Sequence[Any]]) -> list[AlignStep]:
+    """Return the checks of a curve that was kept as JSON."""
+    return [AlignStep(*one)._replace(terms=tuple(one[-1])) for one in kept]
 
 
 def random_patch(trained: Patch, start: Patch, seed: int) -> Patch:

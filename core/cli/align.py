@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from core.activations.prompts import PRESETS
-from core.alignment.spec import KL_TARGETS, AlignmentError, AlignSpec
+from core.alignment.spec import (
+    ARMS,
+    KL_TARGETS,
+    MEANINGS,
+    NEEDED,
+    RECIPES,
+    AlignmentError,
+    AlignSpec,
+)
 from core.cli.basic import Desk, ReadRequest, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
 from core.models.spec import ModelSpec
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from core.activations.study import Study
     from core.alignment.further import ArmDifference
     from core.alignment.report import AlignReport, Kind
+    from core.alignment.spec import Recipe
     from core.sae.dictionary import Dictionary
 
 #: The figures of the table: what they are called, where they stand in the report.
@@ -76,6 +85,22 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
     align.add_argument(
         "--second", metavar="SET", help="a set that is not trained on, judged as well"
     )
+    align.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        default=RECIPES[0],
+        help="what the verdict is about and is kept",
+    )
+    align.add_argument(
+        "--arms",
+        nargs="+",
+        default=[],
+        choices=("all", *ARMS),
+        metavar="ARM",
+        help=f"further arms beside {', '.join(NEEDED)}: "
+        + "; ".join(f"'{arm}', {MEANINGS[arm]}" for arm in ARMS if arm not in NEEDED)
+        + "; 'all'",
+    )
     align.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     align.add_argument(
         "--keep", action="store_true", help="put the dictionary of seed 0 on the model's shelf"
@@ -94,7 +119,9 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     targets = tuple(dict.fromkeys(args.kl))
     if not all(0 < one <= 10 for one in targets):
         raise AlignmentError("A divergence must lie above 0 and at most at 10 nats, such as 0.1.")
-    spec = AlignSpec(latents=args.latents, steps=args.steps, seeds=args.seeds)
+    wanted = ARMS if "all" in args.arms else {*NEEDED, args.recipe, *args.arms}
+    arms = tuple(arm for arm in ARMS if arm in wanted)
+    spec = AlignSpec(latents=args.latents, steps=args.steps, seeds=args.seeds, arms=arms)
     study = study_of(
         desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS[args.preset])
     )
@@ -103,13 +130,14 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     report = desk.make(alignment(desk.work, study, base, spec, targets))
     further = _further(desk, args, study, base, spec, targets)
     if args.json:
-        yield json.dumps(_json(report, targets) | further.json(), indent=1)
+        yield json.dumps(_json(report, targets, args.recipe) | further.json(), indent=1)
     else:
-        yield from told(report, targets)
+        yield from told(report, targets, args.recipe)
+        yield from _trained(desk, study, base, spec)
         yield from further.text()
     if not (args.keep or args.out):
         return
-    after = trained_arm(desk.work, study, base, spec, "repaired", 0)
+    after = trained_arm(desk.work, study, base, spec, args.recipe, 0)
     if after is None:
         raise AlignmentError("The aligned dictionary is gone: the cache was cleared. Start again.")
     if args.keep:
@@ -135,13 +163,16 @@ class _Further(NamedTuple):
     target: float
     """The divergence."""
 
+    recipe: "Recipe"
+    """What verdicts are about."""
+
     def text(self) -> Lines:
         """Yield it as text."""
         from core.comparison.view import NAMES, VERDICTS
 
         if self.second is not None:
             yield f"\n{self.name}, which is not trained on:"
-            yield from told(self.second, (self.target,))
+            yield from told(self.second, (self.target,), self.recipe)
         head = ("texts", "layer", "arm", "over", "test", "difference", "shuffled", "verdict")
         rows = []
         for row in self.tests:
@@ -157,7 +188,10 @@ class _Further(NamedTuple):
         """Return it as JSON values."""
         found: dict[str, Any] = {}
         if self.second is not None:
-            found["second set"] = {"name": self.name, **_json(self.second, (self.target,))}
+            found["second set"] = {
+                "name": self.name,
+                **_json(self.second, (self.target,), self.recipe),
+            }
         if self.tests:
             names = ("where", "texts", "layer", "arm", "over")
             found["four tests"] = [
@@ -195,10 +229,10 @@ def _further(
         made_tests = four_tests(desk.work, study, base, spec, targets, target=target, second=second)
         tests = desk.make(made_tests)
     name = "" if second is None else second.items.provenance.name
-    return _Further(tests, judged, name, target)
+    return _Further(tests, judged, name, target, args.recipe)
 
 
-def told(report: "AlignReport", targets: tuple[float, ...]) -> Lines:
+def told(report: "AlignReport", targets: tuple[float, ...], recipe: "Recipe" = "repaired") -> Lines:
     """Yield a report as text: verdicts, arms at each divergence, differences."""
     yield (
         f"{report.latents} latents of layer {report.layer}; {report.texts} test texts, opened "
@@ -206,17 +240,17 @@ def told(report: "AlignReport", targets: tuple[float, ...]) -> Lines:
     )
     for target in targets:
         yield ""
-        yield report.told(target)
+        yield report.told(target, recipe)
         head = ("arm", "seeds", "share", "KL", *(name for name, _, _ in _FIGURES))
         yield from aligned(head, [_row(report, arm, target) for arm in report.arms], left=(0,))
         yield ""
-        head = ("repaired minus", *(name for name, _, _ in _FIGURES))
-        others = [arm for arm in report.arms if arm != "repaired"]
+        head = (f"{recipe} minus", *(name for name, _, _ in _FIGURES))
+        others = [arm for arm in report.arms if arm != recipe]
         rows = [
             (
                 arm,
                 *(
-                    interval(report.gain("repaired", arm, target, kind, at), signed=True)
+                    interval(report.gain(recipe, arm, target, kind, at), signed=True)
                     for _, kind, at in _FIGURES
                 ),
             )
@@ -241,7 +275,42 @@ def _row(report: "AlignReport", arm: str, target: float) -> tuple[str, ...]:
     return (arm, str(len(runs)), *shown, *means)
 
 
-def _json(report: "AlignReport", targets: tuple[float, ...]) -> dict[str, Any]:
+def _trained(desk: Desk, study: "Study", base: "Dictionary", spec: AlignSpec) -> Lines:
+    """Yield what training came to: the objective, the paper's terms, each seed by itself."""
+    from core.alignment.arms import merit
+    from core.alignment.jobs import candidates, trained_arm
+    from core.alignment.paper import DIFFERENCES, FAULTS, TERMS, term_verdicts
+
+    tried = candidates(desk.work, study, base, spec)
+    if tried is not None:
+        reached = ", ".join(f"{one} {number(merit(arm))}" for one, arm in tried.items())
+        untouched = number(tried["cka"].curve[0].merit)
+        yield ""
+        yield (
+            f"Objective: {max(tried, key=lambda one: merit(tried[one]))}, by the mean of CKA and "
+            f"RSA on validation texts at equal size of change ({reached}, untouched {untouched})."
+        )
+    papers = [
+        trained_arm(desk.work, study, base, spec, "paper", seed) for seed in range(spec.seeds)
+    ]
+    rows = [
+        (one.name, str(seed), *map(number, one[1:4]), one.said)
+        for seed, paper in enumerate(papers)
+        if paper is not None
+        for one in term_verdicts(paper.curve, paper.best, paper.silent)
+    ]
+    if "paper" in spec.arms and rows:
+        yield ""
+        head = ("the paper's term", "seed", "before", "after", "latents silent", "so it")
+        yield from aligned(
+            head, sorted(rows, key=lambda row: list(TERMS).index(row[0])), left=(0, 5)
+        )
+        yield ""
+        yield f"Faults kept as they are. {DIFFERENCES}"
+        yield from (f"{name}: {fault}" for name, fault in FAULTS.items())
+
+
+def _json(report: "AlignReport", targets: tuple[float, ...], recipe: "Recipe") -> dict[str, Any]:
     return {
         "layer": report.layer,
         "latents": report.latents,
@@ -250,8 +319,8 @@ def _json(report: "AlignReport", targets: tuple[float, ...]) -> dict[str, Any]:
         "divergences": [
             {
                 "target": target,
-                "verdict": report.verdict(target),
-                "told": report.told(target),
+                "verdict": report.verdict(target, recipe),
+                "told": report.told(target, recipe),
                 "arms": {
                     arm: {
                         name: [one.value for one in report.figures(arm, target, kind, at)]
@@ -259,13 +328,13 @@ def _json(report: "AlignReport", targets: tuple[float, ...]) -> dict[str, Any]:
                     }
                     for arm in report.arms
                 },
-                "repaired minus": {
+                f"{recipe} minus": {
                     arm: {
-                        name: _finite(report.gain("repaired", arm, target, kind, at))
+                        name: _finite(report.gain(recipe, arm, target, kind, at))
                         for name, kind, at in _FIGURES
                     }
                     for arm in report.arms
-                    if arm != "repaired"
+                    if arm != recipe
                 },
             }
             for target in targets

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KIND: Final = "aligned"
 _WEIGHTS: Final = "patch.safetensors"
 _ABOUT: Final = "patch.json"
+_OF_A_MODEL: Final = ("layer", "model", "model_name")
 _UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError)
 
 
@@ -76,6 +77,26 @@ class Patch:
         return Dictionary(info, w_enc, b_enc, w_dec, base.b_dec, base.threshold)
 
 
+def nothing(like: DictionaryInfo, d_model: int, n_latents: int) -> Dictionary:
+    """Return a dictionary whose latents are never on: what was before a change of its own.
+
+    Args:
+        like: What is known of another one of the same model and layer.
+        d_model: Width of the states.
+        n_latents: How many.
+    """
+    import torch
+
+    about = {name: getattr(like, name) for name in _OF_A_MODEL}
+    return Dictionary(
+        DictionaryInfo("nothing", activation="relu", source="made here", **about),
+        torch.zeros(d_model, n_latents),
+        torch.zeros(n_latents),
+        torch.zeros(n_latents, d_model),
+        torch.zeros(d_model),
+    )
+
+
 def save_patch(patch: Patch, after: Dictionary, base: Dictionary, folder: Path) -> None:
     """Write a patch into an empty folder, with what it was made of."""
     import torch
@@ -89,7 +110,20 @@ def save_patch(patch: Patch, after: Dictionary, base: Dictionary, folder: Path) 
         "base": base.digest,
         "training": dict(after.info.training),
     }
+    if not base.w_dec.any():
+        known = {name: getattr(base.info, name) for name in _OF_A_MODEL}
+        about["nothing"] = {**known, "shape": list(base.w_enc.shape)}
     (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def nothing_before(folder: Path) -> Dictionary | None:
+    """Return what a patch changes where that is an empty dictionary; None where it is not."""
+    try:
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))["nothing"]
+        d_model, n_latents = about.pop("shape")
+        return nothing(DictionaryInfo("", activation="relu", **about), d_model, n_latents)
+    except (*_UNREADABLE, RuntimeError, DictionaryError):
+        return None
 
 
 def digests_of(folder: Path) -> tuple[str, str] | None:

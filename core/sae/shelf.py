@@ -152,17 +152,26 @@ def open_dictionary(store: Store, card: "ModelCard", digest: str) -> Dictionary:
             continue
         if found.digest.startswith(digest):
             return found
-    for entry in store.artefacts(patches.KIND):
-        folder = store.root / patches.KIND / entry.digest
-        named = patches.digests_of(folder) if entry.key.get("model") == card.identity else None
-        if named is not None and named[0].startswith(digest):
-            patched = patches.open_patch(folder, open_dictionary(store, card, named[1]))
-            if patched is not None:
-                return patched
+    patched = _patched(store, card, digest)
+    if patched is not None:
+        return patched
     raise DictionaryError(
         f"The dictionary {digest[:12]} of {card.name} is not at hand. Load or train it on the "
         "Features page, then open the link again."
     )
 
 
-# --- latents as directions ---
+def _patched(store: Store, card: "ModelCard", digest: str) -> Dictionary | None:
+    """Return an aligned dictionary, or the empty one that it was before; None if there is none."""
+    for entry in store.artefacts(patches.KIND):
+        folder = store.root / patches.KIND / entry.digest
+        named = patches.digests_of(folder) if entry.key.get("model") == card.identity else None
+        if named is None or not any(one.startswith(digest) for one in named):
+            continue
+        before = patches.nothing_before(folder)
+        if named[0].startswith(digest):
+            base = open_dictionary(store, card, named[1]) if before is None else before
+            before = patches.open_patch(folder, base)
+        if before is not None:
+            return before
+    return None

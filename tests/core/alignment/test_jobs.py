@@ -1,24 +1,31 @@
 """A whole alignment on a tiny model: every arm beside the others, kept, the same bits again."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from core.activations.jobs import study_of
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
+from core.alignment.arms import arm_key, merit
 from core.alignment.data import NEUTRAL, read_data, read_neutral, splits_of
 from core.alignment.further import OWN, four_tests, recipe_of, second_report, unseen
-from core.alignment.jobs import alignment, trained_arm
+from core.alignment.jobs import alignment, candidates, chosen_spec, trained_arm
+from core.alignment.lowrank import RANK
+from core.alignment.paper import TERMS
 from core.alignment.report import MEANS, UNTOUCHED
-from core.alignment.spec import ARMS, AlignmentError, AlignSpec
+from core.alignment.spec import ARMS, NEEDED, OBJECTIVES, AlignmentError, AlignSpec
 from core.comparison.steered import steered
 from core.dataset.sets import ItemSpec
 from core.diagnosis.diagnosis import DiagnosisSpec, layer_tests
 from core.models.spec import ModelSpec
 from core.runtime.made import Made
+from core.runtime.progress import Cancelled
 from core.sae.dictionary import DictionaryError
 from core.sae.shelf import keep_dictionary, open_dictionary
 from core.steering.effects import neutral
@@ -69,8 +76,8 @@ def aligned(tiny_llama_folder, tmp_path_factory):
 def test_every_arm_stands_at_equal_divergence_beside_the_untouched(aligned):
     work, study, _, made = aligned
     report, model = made.open(), work.shelf.get(study.card.spec)
-    assert report.arms == [UNTOUCHED, *ARMS, MEANS]
-    for arm in ARMS:
+    assert report.arms == [UNTOUCHED, *NEEDED, MEANS]
+    for arm in NEEDED:
         runs = report.of(arm, 0.001)
         assert [run.seed for run in runs] == [0, 1]
         assert all(run.outcome.kl == pytest.approx(0.001, rel=0.06) for run in runs)
@@ -90,6 +97,66 @@ def test_every_arm_stands_at_equal_divergence_beside_the_untouched(aligned):
     assert moved.outcome.own_text[0].value > 0
     assert moved.fit.fvu.value != plain.fit.fvu.value
     assert report.of(MEANS, 0.001)[0].fit is None
+
+
+def test_all_arms_stand_in_one_report_and_training_leaves_nothing_behind(aligned):
+    work, study, base, _ = aligned
+    spec = replace(QUICK, seeds=1, arms=ARMS)
+    report = alignment(work, study, base, spec, (0.001,)).get()
+    assert report.arms == [UNTOUCHED, *ARMS, MEANS]
+    low = trained_arm(work, study, base, spec, "LoReFT", 0)
+    for arm in ARMS:
+        reached = arm != "LoReFT" or low.best > 0  # where the untouched was best, nothing moves
+        assert len(report.of(arm, 0.001)) == reached, arm
+    [plain], [old] = report.of(UNTOUCHED, 0.001), report.of("old reconstruction", 0.001)
+    assert old.digest == base.digest
+    assert old.outcome.share > 0
+    assert old.outcome.readout[0].value != plain.outcome.readout[0].value
+    [paper], [replaced] = report.of("paper", 0.001), report.of("paper, replaced", 0.001)
+    assert paper.digest == replaced.digest
+    assert paper.outcome.share != pytest.approx(replaced.outcome.share, rel=1e-3)
+    assert low.before.n_latents == low.dictionary.n_latents == 2 * RANK
+    assert len(trained_arm(work, study, base, spec, "paper", 0).silent) == len(TERMS)
+    assert not list((work.store.root / "partial").glob("aligned-*"))
+
+
+def test_the_objective_is_the_one_that_did_better_on_validation_texts(aligned):
+    work, study, base, _ = aligned
+    tried = candidates(work, study, base, QUICK)
+    best = max(tried, key=lambda one: merit(tried[one]))
+    assert set(tried) == set(OBJECTIVES)
+    assert chosen_spec(work, study, base, QUICK) == replace(QUICK, objective=best)
+    repaired = trained_arm(work, study, base, QUICK, "repaired", 0)
+    assert repaired.dictionary.digest == tried[best].dictionary.digest
+    assert repaired.dictionary.info.training["aligned"]["spec"]["objective"] == best
+    assert chosen_spec(work, study, base, replace(QUICK, rate=1e-2)) is None
+    fixed = replace(QUICK, objective="cka")
+    assert chosen_spec(work, study, base, fixed) == fixed
+
+
+def test_an_arm_that_was_cancelled_goes_on_to_the_same_bits(aligned):
+    work, study, base, _ = aligned
+    spec = replace(QUICK, rate=1.5e-2, objective="cka", seeds=1, arms=("repaired",))
+    calls = iter(range(12))
+
+    def stop(_done, _total, note):
+        if "loss" in note and next(calls, None) is None:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        alignment(work, study, base, spec, (0.001,)).make(stop)
+    [state] = (work.store.root / "partial").glob("aligned-*")
+    rest = json.loads(safe_open(state, "pt").metadata()["rest"])
+    assert 0 < rest["counts"][0] < spec.steps
+    curve = []
+    alignment(work, study, base, spec, (0.001,), curve=curve).get()
+    gone_on = trained_arm(work, study, base, spec, "repaired", 0)
+    assert gone_on.curve == tuple(curve)
+    shutil.rmtree(work.store.folder("aligned", arm_key(study, base, spec, "repaired", 0)))
+    alignment(work, study, base, spec, (0.001,)).make(lambda *_: None)
+    whole = trained_arm(work, study, base, spec, "repaired", 0)
+    assert whole.dictionary.digest == gone_on.dictionary.digest
+    assert whole.curve == gone_on.curve
 
 
 def test_an_alignment_is_kept_and_gives_the_same_bits_again(aligned):
@@ -166,7 +233,7 @@ def test_a_second_set_is_judged_without_the_texts_that_were_learned_from(aligned
         unseen(study, open_study(learned, study.card, study.plan.spec))
     found = second_report(work, study, base, QUICK, (0.001,), target=0.001, second=study).get()
     assert found.texts == len(own.plan.prompts)
-    assert found.arms == [UNTOUCHED, *ARMS, MEANS]
+    assert found.arms == [UNTOUCHED, *NEEDED, MEANS]
     # On the set's own test texts the second report asks the same of the same arms; only what
     # states are scaled by is the judged texts' own.
     first = alignment(work, study, base, QUICK, (0.001,)).open()

@@ -7,14 +7,19 @@ from scipy.sparse import csr_array
 
 from core.alignment.data import like_latents, moral_latents, strata
 from core.alignment.figures import similarity_of_distances
+from core.alignment.lessons import Repaired
 from core.alignment.spec import AlignmentError, AlignSpec
 from core.alignment.splice import Splice, mean_changes, tokens_of
-from core.alignment.train import Fit, random_patch
+from core.alignment.train import learn, random_patch
 from core.runtime.progress import Cancelled
 from core.sae.patches import Patch
 from tests.core.alignment.alignsets import planted
 
 QUICK = AlignSpec(latents=2, steps=120, batch=96, rate=5e-3, edit=0.1, order=0.1)
+
+
+def fit(dictionary, latents, data, spec, seed, **more):
+    return learn(Repaired(Splice(dictionary, latents), data, spec), seed, **more)
 
 
 def geometry_of_test_texts(dictionary, data, patch=None):
@@ -40,7 +45,7 @@ def test_planted_collapse_is_repaired_and_by_shuffled_vectors_it_is_not():
         before = geometry_of_test_texts(dictionary, data)
         for labels in ("people", "shuffled"):
             taught = data if labels == "people" else data.shuffled(seed)
-            trained = Fit(dictionary, moral, taught, QUICK, seed).run()
+            trained = fit(dictionary, moral, taught, QUICK, seed)
             gain = geometry_of_test_texts(dictionary, data, trained.patch) - before
             better += labels == "people" and gain > 0.06
             shuffled += labels == "shuffled" and gain > 0.06
@@ -50,7 +55,7 @@ def test_planted_collapse_is_repaired_and_by_shuffled_vectors_it_is_not():
 
 def test_a_seed_gives_the_same_bits_and_validation_chooses():
     dictionary, data, moral = planted()
-    one, two = (Fit(dictionary, moral, data, QUICK, 3).run() for _ in range(2))
+    one, two = (fit(dictionary, moral, data, QUICK, 3) for _ in range(2))
     assert torch.equal(one.patch.w_dec, two.patch.w_dec)
     assert one.curve == two.curve
     losses = [check.loss for check in one.curve]
@@ -61,7 +66,7 @@ def test_a_seed_gives_the_same_bits_and_validation_chooses():
 def test_where_nothing_can_be_gained_the_untouched_stay():
     dictionary, data, moral = planted()
     huge = AlignSpec(latents=2, steps=50, batch=96, edit=900.0, order=0.0, rate=5e-2)
-    trained = Fit(dictionary, moral, data, huge, 0).run()
+    trained = fit(dictionary, moral, data, huge, 0)
     assert trained.best == 0
     assert torch.equal(trained.patch.w_dec, Patch.of(dictionary, moral).w_dec)
 
@@ -73,12 +78,12 @@ def test_training_can_be_stopped_and_a_loss_that_is_no_number_says_so():
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        Fit(dictionary, moral, data, QUICK, 0).run(stop)
-    broken = Fit(dictionary, moral, data, QUICK, 0)
+        fit(dictionary, moral, data, QUICK, 0, report=stop)
+    broken = Repaired(Splice(dictionary, moral), data, QUICK)
     with torch.no_grad():
-        broken.splice.weights["w_dec"][0, 0] = float("nan")
+        broken.changed.weights["w_dec"][0, 0] = float("nan")
     with pytest.raises(AlignmentError, match="no longer a number"):
-        broken.run()
+        learn(broken, 0)
 
 
 def test_the_latents_that_follow_people_are_found_on_training_texts_alone():

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from core.__main__ import main
+from core.alignment.paper import FAULTS, TERMS
 from core.alignment.report import MEANS, SAYINGS, UNTOUCHED
-from core.alignment.spec import ARMS
+from core.alignment.spec import NEEDED
 from core.sae.files import load_folder, save_folder
 from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import balanced_rows
@@ -45,7 +46,7 @@ def test_the_verdict_stands_above_all_arms_and_a_second_call_finds_it_kept(run, 
     status, out, _ = run(*words)
     assert status == 0
     assert any(said in out for said in SAYINGS.values())
-    assert [arm for arm in (UNTOUCHED, *ARMS, MEANS) if f"\n{arm}" not in out] == []
+    assert [arm for arm in (UNTOUCHED, *NEEDED, MEANS) if f"\n{arm}" not in out] == []
     status, again, err = run(*words, "--keep", "--out", tmp_path / "aligned")
     assert (status, again.startswith(out)) == (0, True)
     assert "On the shelf as" in again
@@ -58,10 +59,22 @@ def test_one_json_object_holds_every_seed_and_every_difference(run, words):
     status, out, _ = run(*words, "--json")
     [told] = json.loads(out)["divergences"]
     assert (status, told["target"]) == (0, 0.001)
-    assert set(told["arms"]) == {UNTOUCHED, *ARMS, MEANS}
+    assert set(told["arms"]) == {UNTOUCHED, *NEEDED, MEANS}
     assert len(told["arms"][UNTOUCHED]["CKA here"]) == 1
     assert set(told["repaired minus"]) == set(told["arms"]) - {"repaired"}
     assert "NaN" not in out
+
+
+def test_the_papers_recipe_is_told_with_its_terms_and_faults(run, words, tmp_path):
+    status, out, _ = run(
+        *words, "--recipe", "paper", "--arms", "LoReFT", "--out", tmp_path / "papers"
+    )
+    assert status == 0
+    assert "paper minus" in out
+    for told in (*TERMS, *FAULTS.values(), "Objective: ", "LoReFT"):
+        assert told in out
+    after = load_folder(tmp_path / "papers")
+    assert after.info.training["aligned"]["arm"] == "paper"
 
 
 @pytest.mark.parametrize(
