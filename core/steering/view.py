@@ -242,14 +242,19 @@ def motion_numbers(found: Motion) -> dict[str, Any]:
 def settled_numbers(found: Settled, strengths: Mapping[str, float]) -> dict[str, Any]:
     """Return where points have settled as JSON can hold it.
 
-    Keys: strengths, x, y (of the rows of the preview's paths), apart and most, in map widths.
+    Keys: strengths; rows (None for all), own (how many of the first are those of the preview's
+    paths), x, y; apart and most, in map widths; left, how many more can be followed.
     """
+    every = np.array_equal(found.rows, np.arange(len(found.rows)))
     return {
         "strengths": dict(strengths),
+        "rows": None if every else found.rows.tolist(),
+        "own": found.own,
         "x": _short(found.places[:, 0]),
         "y": _short(found.places[:, 1]),
         "apart": found.apart,
         "most": found.most,
+        "left": found.left,
     }
 
 

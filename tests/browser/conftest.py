@@ -166,14 +166,19 @@ def prepared(
     return Prepared(work.store.root, few, model)
 
 
-def study_in(prepared: Prepared, *, copy: bool = False) -> tuple["Workbench", "Study"]:
-    """Return the workbench, and the small set as the tiny Llama or its untrained copy reads it."""
+def study_in(
+    prepared: Prepared, *, copy: bool = False, every: bool = False
+) -> tuple["Workbench", "Study"]:
+    """Return the workbench, and the set as the tiny Llama or its untrained copy reads it.
+
+    The set is the small one; with ``every`` the built-in one.
+    """
     from core.activations.prompts import ReadSpec
     from core.models.spec import ModelSpec
     from core.workbench import Workbench
 
     work = Workbench.at(prepared.cache)
-    items = work.items(prepared.few["set"])
+    items = work.items() if every else work.items(prepared.few["set"])
     study = study_of(work, items, ModelSpec.parse(prepared.model), ReadSpec())
     return work, (untrained(work, study) or study) if copy else study
 

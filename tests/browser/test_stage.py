@@ -10,6 +10,7 @@ import pytest
 from core.foundations import FOUNDATIONS
 from core.maps.view import ViewSpec
 from core.steering.effects.paths import NeighbourMap
+from core.steering.effects.probes import FURTHER, PROBES, probe_rows
 from core.steering.effects.shift import shift
 from tests.browser.conftest import study_in
 
@@ -20,6 +21,11 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 LAPTOP = {"viewport": {"width": 1440, "height": 900}}
 _SCROLL = """() => [document.scrollingElement, document.querySelector('[data-testid=stMain]')]
     .map(one => one.scrollWidth - one.clientWidth)"""
+#: Whether all that can be followed at a strength has been.
+_ALL_SETTLED = """strength => {
+    const {settled} = globalThis.moralscopeStage;
+    return settled?.strengths["care-harm"] === strength && settled.left === 0;
+}"""
 #: Pixels that are lighter than any point: words and lines on a dark ground.
 _LIGHT = """canvas => {
     const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -233,8 +239,25 @@ def test_a_preview_settles_on_release_and_says_how_far_it_was_off(asked, new_scr
     expect(canvas).to_have_attribute("data-state", "preview")
     mouse.up()
     expect(canvas).to_have_attribute("data-state", "settled")
-    expect(how).to_have_text(re.compile(r"^Settled: the preview was \.\d+ map widths off"))
+    said = r"^Settled: the preview was \.\d+ map widths off \(median of \d+ actions\)"
+    expect(how).to_have_text(re.compile(said))
     slider(screen, "betrayal ← → loyalty").press("0")  # nothing changes, it stays
+    expect(canvas).to_have_attribute("data-state", "settled")
+
+
+@pytest.mark.slow
+def test_after_release_further_actions_settle_until_all_have(new_screen, prepared):
+    _, study = study_in(prepared, every=True)
+    count = len(probe_rows(study, PROBES + FURTHER))
+    assert count > 2 * PROBES
+    screen = new_screen(**LAPTOP)
+    canvas = opened(screen, model=prepared.model, at="0", seen="2")
+    one, how = slider(screen, "harm ← → care"), screen.page.locator(".how")
+    for key in ("End", "ArrowLeft"):  # another strength begins anew
+        one.press(key)
+        strength = int(one.input_value()) / 100
+        screen.page.wait_for_function(_ALL_SETTLED, arg=strength)
+        expect(how).to_contain_text(f"(median of {count} actions)")
     expect(canvas).to_have_attribute("data-state", "settled")
 
 

@@ -1,5 +1,6 @@
 """A layer's plain map as a frame: where states lie on it that some items have when steered."""
 
+from copy import copy
 from typing import Final
 
 import numpy as np
@@ -35,7 +36,7 @@ class Frame:
         Raises:
             CoreError: The states are not stored or not finite.
         """
-        self.spec, self.rows = spec, rows
+        self.spec, self._study = spec, study
         known = layer_states(store, study, spec.layer, spec.pooling, spec.scaling)
         self._scaler = known.scaler
         #: Places of all items without steering, shape ``(n, 2)``.
@@ -43,13 +44,21 @@ class Frame:
             store, study, spec, layer_reading(store, study, spec)
         ).points.astype(np.float64)
         if spec.method == "axes":
-            self._axes = _axes_of(study, spec, known.states[study.plan.rows], rows)
+            self._plain = known.states[study.plan.rows]
+            self._axes = _axes_of(study, spec, self._plain, rows)
             return
         self._layout = model_layout(
             store, study, spec.layer, spec.pooling, spec.scaling, spec.layout
         ).get()
         # A linear picture needs no neighbours: a large set's states are not held for nothing.
         self._plain = known.states if self._layout.linear is None else known.states[:0]
+
+    def of(self, rows: NDArray[np.int64]) -> "Frame":
+        """Return the same frame for other items."""
+        other = copy(self)
+        if self.spec.method == "axes":
+            other._axes = _axes_of(self._study, self.spec, self._plain, rows)
+        return other
 
     def place(self, states: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return where states lie, as the model has them.

@@ -89,20 +89,34 @@ class Settled(NamedTuple):
     most: float
     """The largest."""
 
+    own: int
+    """How many of the first items have a way of their own in the preview."""
 
-def settled(found: Paths, by: NDArray[np.float64], strengths: Mapping[str, float]) -> Settled:
+    left: int = 0
+    """How many more items can be followed, if asked for."""
+
+
+def settled(
+    found: Paths,
+    rows: NDArray[np.int64],
+    by: NDArray[np.float64],
+    strengths: Mapping[str, float],
+    left: int = 0,
+) -> Settled:
     """Hold a preview against what the states really do.
 
     Args:
         found: The preview.
-        by: How the rows really move, shape ``(m, 2)``.
+        rows: Items that were followed, shape ``(m,)``.
+        by: How they really move, shape ``(m, 2)``.
         strengths: At which strengths.
+        left: How many more can be.
     """
-    places = found.points[found.rows] + by
-    far = np.linalg.norm(found.place(strengths)[found.rows] - places, axis=1) / found.width
+    places = found.points[rows] + by
+    far = np.linalg.norm(found.place(strengths)[rows] - places, axis=1) / found.width
     far = far[np.isfinite(far)]
     apart, most = (float(np.median(far)), float(far.max())) if len(far) else (np.nan, np.nan)
-    return Settled(found.rows, places, apart, most)
+    return Settled(rows, places, apart, most, len(found.rows), left)
 
 
 def _spread(n: int, most: int) -> NDArray[np.int64]:
@@ -157,7 +171,7 @@ class NeighbourMap:
     def settled(self, strengths: Mapping[str, float]) -> Settled:
         """Return where the points really lie at some strengths."""
         push = self.paths.doses(strengths) @ self._pushes
-        return settled(self.paths, self._moved(push)[self._items], strengths)
+        return settled(self.paths, self.paths.rows, self._moved(push)[self._items], strengths)
 
     def _moved(self, push: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how far each prompt moves under a push, ``(n_prompts, 2)``."""

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from threading import Lock
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 #: Actions that are read for the ways, and those of them that control directions push.
 PROBES: Final = 40
 FEW: Final = 8
+#: Further actions that are followed at strengths that stay, at most, a batch at a time.
+FURTHER: Final = 200
 #: Arms of one pass: as many rows as keep memory small.
 _ARMS: Final = 4
 _FEW_ARMS: Final = _ARMS * PROBES // FEW
@@ -90,8 +93,8 @@ class Probed:
     """The first ones at each of ``LENGTHS`` of each control, ``(controls, lengths, few, d)``."""
 
 
-def probe_rows(study: Study) -> NDArray[np.int64]:
-    """Return held-out items, one per text, the ten poles in turn, shape ``(m,)``.
+def probe_rows(study: Study, most: int) -> NDArray[np.int64]:
+    """Return held-out items at most so many, one per text, the ten poles in turn, ``(m,)``.
 
     Raises:
         CoreError: The set holds none back.
@@ -108,7 +111,7 @@ def probe_rows(study: Study) -> NDArray[np.int64]:
     for one in range(-1, len(DIMENSIONS)):
         own = pole == one
         turn[own] = np.arange(int(own.sum()))
-    return held[np.lexsort((pole, turn))][:PROBES]
+    return held[np.lexsort((pole, turn))][:most]
 
 
 def hold_probes(model: "OpenModel", study: Study, rows: NDArray[np.int64], layer: int) -> Held:
@@ -137,7 +140,7 @@ def read_probes(
         CoreError: No action is held back, a direction cannot be made, or steering made numbers that
             are not finite.
     """
-    rows = probe_rows(study)
+    rows = probe_rows(study, PROBES)
     held = hold_probes(model, study, rows, spec.layer)
     few = hold_probes(model, study, rows[:FEW], spec.layer)
     pushes = pushes_of(store, study, FOUNDATIONS, spec.layer, spec.method, spec.pooling, None)[:-1]
@@ -251,6 +254,19 @@ def _read(spec: ProbeSpec, folder: Path) -> Probed | None:
         return None
 
 
+class _Followed(NamedTuple):
+    """Items that the model follows."""
+
+    held: Held
+    """As the plain model reads them, up to the steered layer."""
+
+    frame: Frame
+    """Where their states lie."""
+
+    plain: NDArray[np.float64]
+    """Their places without steering, shape ``(m, 2)``."""
+
+
 class ProbeMap:
     """A map above the steered layer: where pushes take the probes, and by their mean the rest."""
 
@@ -278,22 +294,29 @@ class ProbeMap:
         """
         made = probed.spec
         self._asking = _Asking(store, study, model, made)
-        self._held = hold_probes(model, study, probed.rows, made.layer)
-        self._frame = Frame(store, study, spec, probed.rows)
+        self._hold = partial(hold_probes, model, study, layer=made.layer)
         self._pushes = pushes_of(
             store, study, FOUNDATIONS, made.layer, made.method, made.pooling, others
         )
-        self._plain = self._frame.place(probed.plain)
+        more = probe_rows(study, PROBES + FURTHER)
+        more = more[~np.isin(more, probed.rows)]
+        self._rows = [
+            probed.rows,
+            *(more[start : start + PROBES] for start in range(0, len(more), PROBES)),
+        ]
+        frame = Frame(store, study, spec, probed.rows)
+        plain = frame.place(probed.plain)
+        self._known = [_Followed(self._hold(rows=probed.rows), frame, plain)]
+        self._last: tuple[bytes, list[NDArray[np.float64]]] = b"", []
+        self._one = Lock()  # visitors of one map share it
         fan = [
-            [mean_of(self._frame.place(states) - self._plain[:FEW]) for states in one]
+            [mean_of(frame.place(states) - plain[:FEW]) for states in one]
             for one in probed.controls
         ]
-        ways = [
-            [self._frame.place(states) - self._plain for states in one] for one in probed.steered
-        ]
-        ways.append(straight(self._moved(self._pushes[-1])))
+        ways = [[frame.place(states) - plain for states in one] for one in probed.steered]
+        ways.append(straight(self._moved(0, self._pushes[-1])))
         self.paths = Paths(
-            self._frame.points,
+            frame.points,
             (*FOUNDATIONS, OTHERS),
             self._pushes @ self._pushes.T,
             Fan(np.array(LENGTHS), np.array(fan)),
@@ -301,12 +324,36 @@ class ProbeMap:
             np.array(ways),
         )
 
-    def settled(self, strengths: Mapping[str, float]) -> Settled:
-        """Return where the model really takes the probes at some strengths: one pass."""
-        push = self.paths.doses(strengths) @ self._pushes
-        return settled(self.paths, self._moved(push), strengths)
+    def settled(self, strengths: Mapping[str, float], further: int = 0) -> Settled:
+        """Return where the model really takes the probes at some strengths.
 
-    def _moved(self, push: NDArray[np.float64]) -> NDArray[np.float64]:
+        Args:
+            strengths: By axis, in residual norms.
+            further: Batches of further items, each as many as there are probes and a pass of its
+                own; what the last strengths have found is not asked for again.
+        """
+        push = self.paths.doses(strengths) @ self._pushes
+        batches = self._rows[: 1 + further]
+        with self._one:
+            last, found = self._last
+            found = found if last == push.tobytes() else []
+            found += [self._moved(number, push) for number in range(len(found), len(batches))]
+            self._last = push.tobytes(), found
+        left = sum(map(len, self._rows[len(batches) :]))
+        by = np.concatenate(found[: len(batches)])
+        return settled(self.paths, np.concatenate(batches), by, strengths, left)
+
+    def _moved(self, batch: int, push: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far a batch's items move under a push, ``(m, 2)``."""
+        while len(self._known) <= batch:
+            self._known.append(self._follow(self._rows[len(self._known)]))
+        held, frame, plain = self._known[batch]
         if not push.any():
-            return np.zeros_like(self._plain)
-        return self._frame.place(self._asking.states(self._held, [push])[0]) - self._plain
+            return np.zeros_like(plain)
+        return frame.place(self._asking.states(held, [push])[0]) - plain
+
+    def _follow(self, rows: NDArray[np.int64]) -> _Followed:
+        """Let the plain model read further items."""
+        held, frame = self._hold(rows=rows), self._known[0].frame.of(rows)
+        plain = self._asking.states(held, [np.zeros_like(self._pushes[0])])[0]
+        return _Followed(held, frame, frame.place(plain))

@@ -11,7 +11,7 @@ from core.maps.view import ViewSpec
 from core.steering import jobs as steering_jobs
 from core.steering.effects.motion import OTHERS, Motion
 from core.steering.effects.paths import Settled
-from core.steering.effects.probes import FEW, ProbeSpec
+from core.steering.effects.probes import FEW, FURTHER, PROBES, ProbeSpec
 from core.steering.recipes import Recipe
 from pages.shared import progress
 from pages.shared.bench import opened, workbench
@@ -42,8 +42,9 @@ class Known(NamedTuple):
     detail: str = ""
     """More on it, beside the table."""
 
-    settle: Callable[[Mapping[str, float]], Settled] | None = None
-    """Where the points really lie at some strengths; None if the ways are exact."""
+    settle: Callable[[Mapping[str, float], int], Settled] | None = None
+    """Where the points really lie at some strengths, with so many batches of further items; None if
+    the ways are exact."""
 
     rings: str = ""
     """What the points with a ring are, if there are any."""
@@ -75,7 +76,9 @@ def known(study: Study, choice: Choice, spec: ViewSpec) -> Known | None:
             "nearest plain neighbours' places, worked out at ±20 and ±40 % of each axis. "
             f"{_STRAIGHT}{rest}"
         )
-        return Known(near.paths, numbers, fixed, how, detail, near.settled)
+        return Known(
+            near.paths, numbers, fixed, how, detail, lambda pushed, _: near.settled(pushed)
+        )
     how = "Exact while you drag: at the steered layer nothing is interpolated."
     return Known(*results.moved(study, spec, *asked), fixed, how)
 
@@ -103,12 +106,13 @@ def _followed(
     how = f"Preview of {count} held-out actions, the rest go by their mean; it settles on release."
     detail = (
         f"The model reads {count} held-out actions (probes, ringed) at ±20 and ±40 % of each axis; "
-        f"each goes its own way, all other points by the probes' mean. {_STRAIGHT} Control "
-        f"directions push {min(FEW, count)} of the probes."
+        f"each goes its own way, all other points by the probes' mean. {_STRAIGHT} While "
+        f"the sliders rest, up to {FURTHER} more are read, {PROBES} at a time, and counted in that "
+        f"distance. Control directions push {min(FEW, count)} of the probes."
     )
     if spec.method == "umap":
         detail += " UMAP places each by its 15 nearest plain neighbours."
-    return Known(far.paths, numbers, fixed, how, detail, far.settled, f"{count} probes")
+    return Known(far.paths, numbers, fixed, how, detail, far.settled, "read by the model")
 
 
 def _others(study: Study, choice: Choice) -> Recipe | None:

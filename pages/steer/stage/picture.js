@@ -3,7 +3,6 @@ const PUSH = "#E6007A";
 const GREY = "#8C8C8C";
 const PAD = 26;
 const STAMP = 10;
-const SETTLE_MS = 300;
 
 class Picture {
   constructor(root) {
@@ -74,8 +73,8 @@ class Picture {
     const { data, canvas, ways } = this, { plain } = ways, written = stage.marks;
     const doses = data.axes.map((name) => stage.strengths[name] ?? data.fixed[name] ?? 0);
     const tips = ways.tips(ways.length(doses));
-    const settled = this.settled(), part = settled ? this.progress(settled) : 0;
-    const now = part ? ways.settle(doses, settled, part) : ways.place(doses);
+    const settled = this.settled(), parts = settled && this.progress(settled);
+    const now = settled ? ways.settle(doses, settled, parts) : ways.place(doses);
 
     const ratio = Math.min(devicePixelRatio || 1, 2);
     const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -125,7 +124,7 @@ class Picture {
     pen.globalAlpha = 0.8;
     this.marks(pen, sx, sy);
     pen.globalAlpha = 1;
-    if (data.ringed) this.rings(pen, sx, sy, ink);
+    if (data.ringed) this.rings(pen, sx, sy, ink, settled?.rows ?? data.paths.rows);
     const from = [sx(plain.x), sy(plain.y)];
     if (pushed) {
       this.fan(pen, from, ends.map(([x, y]) => [sx(x), sy(y)]), paper);
@@ -140,28 +139,33 @@ class Picture {
     this.moved.textContent = pushed
       ? this.told(Math.hypot(now.x - plain.x, now.y - plain.y) / span, tips, span)
       : "Nothing is pushed: the points lie where the plain model has them. Drag a slider.";
-    const off = settled && `Settled: the preview was ${[settled.apart, settled.most]
-      .map((one) => one.toFixed(3).replace(/^0/, ""))
-      .join(" map widths off (median), at most ")}.`;
-    this.how.textContent = off ?? data.how;
-    canvas.dataset.state = !data.paths ? "exact" : part === 1 ? "settled" : "preview";
+    this.how.textContent = settled ? this.off(settled) : data.how;
+    const lie = parts?.slice(0, settled.own).every((part) => part === 1);
+    canvas.dataset.state = !data.paths ? "exact" : lie ? "settled" : "preview";
   }
 
   // What the server has found at just these strengths, for a map whose ways are a preview.
   settled() {
-    const { settled } = stage;
-    const same = ([name, value]) => Math.abs((stage.strengths[name] ?? 0) - value) < 1e-9;
-    const fits = this.data.paths && settled && Object.entries(settled.strengths).every(same);
-    const rows = this.data.paths?.rows?.length ?? this.ways.n;
-    return fits && settled.x.length === rows ? settled : null;
+    const { settled } = stage, { paths } = this.data;
+    const fits = paths && settled && isAt(settled.strengths);
+    return fits && settled.own === (paths.rows?.length ?? this.ways.n) ? settled : null;
   }
 
-  // How far the points are on their way there; drawn again until they are.
+  // How far each point is on its way there; drawn again until they are.
   progress({ since }) {
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return 1;
-    const part = Math.min(1, (performance.now() - since) / SETTLE_MS);
-    if (part < 1) this.ask();
-    return Math.max(part, 1e-3);
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return since.map(() => 1);
+    const now = performance.now();
+    const parts = since.map((start) => Math.min(1, (now - start) / SETTLE_MS));
+    if (parts.some((part) => part < 1)) this.ask();
+    return parts;
+  }
+
+  off({ apart, most, x }) {
+    const [median, far] = [apart, most].map((one) => one.toFixed(3).replace(/^0/, ""));
+    return (
+      `Settled: the preview was ${median} map widths off (median of ${x.length.toLocaleString("en")} ` +
+      `actions), at most ${far}.`
+    );
   }
 
   // A figure beside its controls: their median and 95 % range.
@@ -203,12 +207,12 @@ class Picture {
   }
 
   // Around the points that the model itself follows.
-  rings(pen, sx, sy, ink) {
+  rings(pen, sx, sy, ink, rows) {
     const { px, py } = this.ways;
     pen.strokeStyle = ink;
     pen.lineWidth = 1;
     pen.beginPath();
-    for (const row of this.data.paths.rows) {
+    for (const row of rows) {
       const x = sx(px[row]), y = sy(py[row]);
       if (x === x && y === y) pen.moveTo(x + 6, y), pen.arc(x, y, 6, 0, 6.2832);
     }

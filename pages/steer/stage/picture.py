@@ -10,10 +10,13 @@ from core.foundations import FOUNDATIONS, POLES
 from core.maps.view import ViewSpec, axis_title
 from core.steering.effects.motion import CONTROLS
 from core.steering.view import settled_numbers, travel_table
+from pages.shared.bench import workbench
 from pages.steer.choice import POSITIONS, Choice
 from pages.steer.stage import component, landed, which
 from pages.steer.stage.motion import Known, known
 
+#: Where the map hears what is found, and asks for more.
+_LANDED: Final = "stage-landed"
 #: Strength of the table's axes whose sliders are at zero.
 _STEP: Final = 0.1
 
@@ -43,18 +46,28 @@ def show(study: Study, choice: Choice, tables: Any) -> None:
             "texts would lie if it had written them."
         )
     strengths: dict[str, float] = {axis: st.session_state[axis] / 100 for axis in FOUNDATIONS}
-    settled = None
-    if found.settle is not None and (any(strengths.values()) or any(found.fixed.values())):
-        exact = found.settle(strengths | found.fixed)
-        settled = settled_numbers(exact, strengths)
     written = landed.table(study, st.session_state.get("run"), spec)
-    marks = [] if written is None else written.to_dict("records")
     with st.container(key="stage-found"):  # to be heard by the map, not to be seen
-        component.mount("found", "stage-landed", {"marks": marks, "settled": settled})
+        _found(found, strengths, [] if written is None else written.to_dict("records"))
     with tables.expander("How far, as a table; and what is shown"):
         _table(found, strengths)
         if written is not None:
             landed.twin(written)
+
+
+@st.fragment
+def _found(found: Known, strengths: dict[str, float], marks: list[dict[Any, Any]]) -> None:
+    """Tell the map what is found at strengths that are let go; it asks for more while they stay."""
+    settled = None
+    if found.settle is not None and (any(strengths.values()) or any(found.fixed.values())):
+        asked = st.session_state.get(_LANDED, {}).get("further") or {}
+        further = asked.get("batches", 0) if asked.get("strengths") == strengths else 0
+        exact = found.settle(strengths | found.fixed, further)
+        settled = settled_numbers(exact, strengths) | {"batches": further}
+        if any(job.active and job.lane == "model" for job in workbench().runner.jobs()):
+            settled["left"] = 0  # a text or a reading goes before
+    data = {"marks": marks, "settled": settled}
+    component.mount("found", _LANDED, data, on_further_change=lambda: None)
 
 
 def _data(study: Study, spec: ViewSpec, found: Known) -> dict[str, Any]:

@@ -134,6 +134,6 @@ class Sliders {
   send() {
     const now = this.strengths();
     this.waiting.push(JSON.stringify(now));
-    this.report(now);
+    this.report("strengths", now);
   }
 }

@@ -8,6 +8,9 @@ const stage = (globalThis.moralscopeStage ??= {
   heard: new EventTarget(),
 });
 
+const SETTLE_MS = 300;
+const STILL_MS = SETTLE_MS + 100; // thumbs that lie still so long are let be
+
 const make = (name, owner, words = "") => {
   const one = document.createElement(name);
   one.textContent = words;
@@ -19,6 +22,10 @@ const percent = (value) =>
 
 // As people write it: .21, not 0.21.
 const short = (value) => value.toFixed(2).replace(/^0(?=\.)/, "");
+
+// Whether the sliders stand at some strengths.
+const isAt = (strengths) =>
+  Object.entries(strengths).every(([name, value]) => Math.abs((stage.strengths[name] ?? 0) - value) < 1e-9);
 
 function tell(strengths) {
   stage.strengths = strengths;

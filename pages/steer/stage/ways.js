@@ -72,15 +72,19 @@ class Ways {
     return moved;
   }
 
-  // Rows go their own way, all others the mean of these; so does what is called their middle.
-  follow(moved) {
-    const { x, y, paths } = this.data, rows = paths.rows ?? x.map((_, i) => i);
+  // The mean of the ways that there are.
+  mean(moved) {
     let dx = 0, dy = 0, count = 0;
-    for (let j = 0; j < rows.length; j++) {
-      if (moved[2 * j] !== moved[2 * j] || moved[2 * j + 1] !== moved[2 * j + 1]) continue;
-      dx += moved[2 * j], dy += moved[2 * j + 1], count++;
+    for (let j = 0; j < moved.length; j += 2) {
+      if (moved[j] !== moved[j] || moved[j + 1] !== moved[j + 1]) continue;
+      dx += moved[j], dy += moved[j + 1], count++;
     }
-    dx /= count || 1, dy /= count || 1;
+    return [dx / (count || 1), dy / (count || 1)];
+  }
+
+  // Rows go their own way, all others the mean of these; so does what is called their middle.
+  follow(moved, rows = this.data.paths.rows ?? this.data.x.map((_, i) => i)) {
+    const { x, y } = this.data, [dx, dy] = this.mean(moved);
     for (let i = 0; i < this.n; i++) {
       this.px[i] = x[i] === null ? NaN : x[i] + dx;
       this.py[i] = y[i] === null ? NaN : y[i] + dy;
@@ -93,15 +97,18 @@ class Ways {
     return { box, x: this.plain.x + dx, y: this.plain.y + dy };
   }
 
-  // On the way from the preview to where the points really lie; part is 1 when they are there.
-  settle(doses, found, part) {
-    const { x, y, paths } = this.data, rows = paths.rows ?? x.map((_, i) => i);
-    const moved = this.lengths(doses);
+  // On the way from the preview to where the points really lie; a part is 1 when one is there.
+  settle(doses, found, parts) {
+    const { x, y } = this.data, rows = found.rows ?? x.map((_, i) => i);
+    const own = this.lengths(doses), rest = this.mean(own);
+    const moved = new Float64Array(2 * rows.length);
     rows.forEach((row, j) => {
-      moved[2 * j] += part * ((found.x[j] ?? NaN) - x[row] - moved[2 * j]);
-      moved[2 * j + 1] += part * ((found.y[j] ?? NaN) - y[row] - moved[2 * j + 1]);
+      [found.x[j] - x[row], found.y[j] - y[row]].forEach((way, axis) => {
+        const before = 2 * j < own.length ? own[2 * j + axis] : rest[axis];
+        moved[2 * j + axis] = before + parts[j] * ((found.x[j] === null ? NaN : way) - before);
+      });
     });
-    return this.follow(moved);
+    return this.follow(moved, rows);
   }
 
   // How long the sum of all pushes is, in residual norms.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from core.steering import generation
 from core.steering import jobs as steering_jobs
 from core.steering.direction_files import axis_of, keep_direction
 from core.steering.directions import direction_bytes
+from core.steering.effects import probes
 from pages.steer.stage import sliders
 from tests.core.steering.steeringsets import made_direction
 from tests.pages.steer.steerpages import answers, charts, settle, words, write
@@ -138,9 +140,35 @@ def test_above_it_probes_are_followed_and_settle(picture, open_steer, complaints
     assert set(few.split[paths["rows"]]) == {"test"}
     assert found["strengths"] == {**dict.fromkeys(FOUNDATIONS, 0), "care-harm": 0.3}
     assert 0 <= found["apart"] <= found["most"]
-    assert given["map"]["signs"][-1][1] == f"{len(paths['rows'])} probes"
+    assert given["map"]["signs"][-1][1] == "read by the model"
     app.session_state["care-harm"] = 0
     assert parts(app.run())["found"]["settled"] is None
+
+
+def test_further_actions_arrive_when_the_map_asks_for_them_at_these_strengths(
+    open_steer, complaints, work, monkeypatch
+):
+    monkeypatch.setattr(probes, "PROBES", 2)
+    app = open_steer(**STAGE, **{"at": "0", "seen": "2", "care-harm": "30"})
+    settle(work)
+    found = parts(app.run())["found"]["settled"]
+    assert (found["own"], len(found["rows"]), found["batches"]) == (2, 2, 0)
+    assert found["left"] > 0
+    asked = {"strengths": found["strengths"], "batches": 1}
+    app.session_state["stage-landed"] = {"further": asked}  # as the component's report does
+    more = parts(app.run())["found"]["settled"]
+    assert complaints(app) == []
+    assert more["rows"][:2] == found["rows"]
+    assert (more["own"], len(more["rows"]), more["batches"]) == (2, 4, 1)
+    assert more["left"] == found["left"] - 2
+    app.session_state["care-harm"] = 20  # they were asked for at other strengths
+    assert len(parts(app.run())["found"]["settled"]["rows"]) == 2
+    # While the model writes or reads, nobody else is followed.
+    gate = threading.Event()
+    job = work.runner.submit("busy", "Busy", lambda _: gate.wait(), "model")
+    assert parts(app.run())["found"]["settled"]["left"] == 0
+    gate.set()
+    job.wait(5)
 
 
 def test_probes_that_could_not_be_read_are_told_and_offered_again(

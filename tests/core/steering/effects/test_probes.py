@@ -15,11 +15,12 @@ from core.maps.layouts import model_layout
 from core.maps.view import ViewSpec, layer_reading, model_picture
 from core.runtime.store import Store
 from core.steering.edits import Steering, resolve
-from core.steering.effects import frame, paths
+from core.steering.effects import frame, paths, probes
 from core.steering.effects.motion import OTHERS
 from core.steering.effects.paths import KNOTS, NeighbourMap
 from core.steering.effects.probes import (
     FEW,
+    FURTHER,
     PROBES,
     ProbeMap,
     ProbeSpec,
@@ -27,6 +28,7 @@ from core.steering.effects.probes import (
     probe_rows,
     read_probes,
 )
+from core.steering.effects.readout import arms_states
 from core.steering.effects.shift import shift
 from core.steering.recipes import Recipe, Term
 from tests.core.steering.steeringsets import bloom_folder, opened, read_by
@@ -91,6 +93,46 @@ def test_settled_probes_lie_where_a_steered_reading_puts_them(llama, read, pooli
 
 
 @pytest.mark.parametrize("method", ["pca", "axes"])
+def test_further_actions_settle_where_a_steered_reading_puts_them(llama, read, method, monkeypatch):
+    monkeypatch.setattr(probes, "PROBES", 16)
+    store, study = read
+    view = ViewSpec(UPTO, method=method)
+    made = probe_map(llama, read, view)
+    first, both = made.settled(STRENGTHS), made.settled(STRENGTHS, 1)
+    every = probe_rows(study, FURTHER)
+    np.testing.assert_array_equal(both.rows, every[:32])
+    np.testing.assert_array_equal(both.places[:16], first.places)
+    assert (first.own, both.own) == (16, 16)
+    assert (first.left, both.left) == (len(every) - 16, len(every) - 32)
+    assert made.settled(STRENGTHS, 9).left == 0
+    states = steered_states(store, study, llama, STRENGTHS, view.pooling, UPTO)
+    exact = frame.Frame(store, study, view, both.rows).place(states[study.plan.rows[both.rows]])
+    np.testing.assert_allclose(both.places, exact, atol=1e-3 * made.paths.width)
+    far = np.linalg.norm(made.paths.place(STRENGTHS)[both.rows] - both.places, axis=1)
+    assert both.apart == pytest.approx(np.median(far) / made.paths.width)
+    assert both.most == pytest.approx(far.max() / made.paths.width)
+
+
+def test_what_strengths_have_settled_is_not_read_again(llama, read, monkeypatch):
+    passes = []
+
+    def counted(*args, **kwargs):
+        passes.append(1)
+        return arms_states(*args, **kwargs)
+
+    made = probe_map(llama, read, ViewSpec(UPTO))
+    monkeypatch.setattr(probes, "arms_states", counted)
+    made.settled(STRENGTHS)
+    assert len(passes) == 1
+    made.settled(STRENGTHS)
+    assert len(passes) == 1
+    made.settled(STRENGTHS, 1)  # its actions without a push, and with it
+    assert len(passes) == 3
+    made.settled({"care-harm": 0.1}, 1)
+    assert len(passes) == 5
+
+
+@pytest.mark.parametrize("method", ["pca", "axes"])
 def test_at_the_steered_layer_preview_and_exact_pass_are_the_same(llama, read, method):
     store, study = read
     view = ViewSpec(LAYER, method=method)
@@ -149,7 +191,7 @@ def test_other_directions_go_with_the_axes(llama, read):
 
 def test_probes_are_held_out_and_the_poles_take_turns(read):
     _, study = read
-    rows = probe_rows(study)
+    rows = probe_rows(study, PROBES)
     assert set(study.items.split[rows]) == {"test"}
     assert len(np.unique(study.plan.rows[rows])) == len(rows) <= PROBES
     first = study.labels.dimension[rows[:FEW]]
@@ -160,7 +202,7 @@ def test_a_set_that_holds_nothing_back_is_told(read):
     _, study = read
     all_train = SimpleNamespace(split=np.full(len(study.items), "train"))
     with pytest.raises(CoreError, match="holds no action back"):
-        probe_rows(SimpleNamespace(items=all_train, plan=study.plan, labels=study.labels))
+        probe_rows(SimpleNamespace(items=all_train, plan=study.plan, labels=study.labels), PROBES)
 
 
 def test_what_was_read_is_kept_and_damage_is_made_anew(llama, read, tmp_path):
