@@ -66,7 +66,7 @@ class Found(NamedTuple):
     """Of each side, turned onto the first."""
 
     comparisons: list[Comparison]
-    """Of the others."""
+    """Of the others; none as long as only the maps are drawn."""
 
     profiles: list[Profile]
     """Of the others."""
@@ -152,6 +152,39 @@ def comparison(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Mad
         make=make,
         title=f"Comparing {names}",
         needs=tuple(needs),
+    )
+
+
+def pictured(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Made[Found]:
+    """Return the maps of a comparison alone: they stand before the rest is measured."""
+    needs = tuple(reading(work, side.study) for side in _studies(sides))
+    drawn = [picture(work.store, side, spec.scaling, spec.layout) for side in sides]
+
+    def has() -> bool:
+        return all(one.has() for one in needs) and all(one.has() for one in drawn)
+
+    def found() -> Found:
+        maps = [
+            side_map(work.store, sides[0], side, spec.scaling, spec.layout, noisy=False)
+            for side in sides
+        ]
+        return Found(tuple(sides), [], maps, [], [], [], [])
+
+    def make(report: Report) -> Found:
+        for number, one in enumerate(drawn):
+            report(number, len(drawn), "drawing the maps")
+            one.get()
+        return found()
+
+    names = " and ".join(dict.fromkeys(side.study.card.name for side in sides))
+    return Made(
+        "maps of sides",
+        {"pictured": [one.key for one in drawn], "onto": sides[0].key},
+        has=has,
+        open=lambda: found() if has() else None,
+        make=make,
+        title=f"Drawing the maps of {names}",
+        needs=needs,
     )
 
 

@@ -177,8 +177,8 @@ class SideMap:
     moved: NDArray[np.float64]
     """How far each of the *first* set's items lies from its place there; NaN where not shared."""
 
-    noise: Noise
-    """How far items move between two halves of the first side itself."""
+    noise: Noise | None
+    """How far items move between two halves of the first side itself; None if not measured yet."""
 
 
 def picture(store: Store, side: Side, scaling: Scaling, spec: LayoutSpec) -> Made[Layout]:
@@ -187,9 +187,23 @@ def picture(store: Store, side: Side, scaling: Scaling, spec: LayoutSpec) -> Mad
 
 
 def side_map(
-    store: Store, first: Side, second: Side, scaling: Scaling, spec: LayoutSpec
+    store: Store,
+    first: Side,
+    second: Side,
+    scaling: Scaling,
+    spec: LayoutSpec,
+    *,
+    noisy: bool = True,
 ) -> SideMap:
     """Return a side's picture turned onto the first's; the first itself is not turned.
+
+    Args:
+        store: Where the states lie.
+        first: Whose picture the other is turned onto.
+        second: Whose it is.
+        scaling: What is taken off the states.
+        spec: How pictures are drawn.
+        noisy: Whether the first side's noise comes along.
 
     Raises:
         CoreError: States are not stored, or no texts are shared.
@@ -204,7 +218,7 @@ def side_map(
         own_picture.trust,
         own_picture.explained,
         _spread(moved, shared.items, len(first.study.items)),
-        noise(store, first, scaling, spec).get(),
+        noise(store, first, scaling, spec).get() if noisy else None,
     )
 
 

@@ -167,7 +167,12 @@ def items_sentence(made: Comparison) -> str:
 
 
 def moved_sentence(picture: SideMap) -> str:
-    """Say how far items moved, beside how far they move between halves of the first side."""
+    """Say how far items moved, beside how far they move between halves of the first side.
+
+    Nothing as long as the latter is not measured.
+    """
+    if picture.noise is None:
+        return ""
     known = picture.moved[np.isfinite(picture.moved)]
     share = float((known > picture.noise.most).mean())
     return (

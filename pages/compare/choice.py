@@ -43,7 +43,9 @@ def ask(set_name: str, study: Study) -> Choice:
         method = paint.method()
         pooling = controls.pooling_box(st, study)
         scaling = controls.scaling_box(st)
-    controls.under_more(study, pooling, scaling, "UMAP" if method == "umap" else "")
+    controls.under_more(
+        study, pooling, scaling, "" if method == controls.FIRST_METHOD else paint.METHODS[method]
+    )
     first = Side(study, layer, pooling)
     sides = [first, *others.ask(beside, set_name, first)]
     best = str(_early("tests_at", "best", list(PLACES))) == "best"

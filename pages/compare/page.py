@@ -33,6 +33,7 @@ with opened_study(
             headline.show(found, choice)
             with st.container(key="maps"):
                 drawn = maps.show(set_name, found, choice)
+        if found is not None and found.comparisons:
             with frame.told():
                 joint.show(set_name, found, choice)
             charts = tests.show(found, choice)
@@ -43,5 +44,6 @@ with opened_study(
             files.show(
                 found, choice, table, lambda: [*(make() for make in drawn), *charts, *further]
             )
+            run.draw_ahead(choice)
         elif len(choice.sides) < 2:
             nobody.offer()

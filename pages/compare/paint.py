@@ -9,6 +9,7 @@ from core.comparison.jobs import Found
 from core.dataset.items import Items
 from core.maps import view as maps_view
 from core.maps.view import Colouring
+from pages.shared import controls
 from pages.shared.address import bound
 
 PAINTS: Final = {
@@ -42,7 +43,7 @@ def method() -> Literal["pca", "umap"]:
         required=True,
         format_func=METHODS.__getitem__,
         help="PCA: linear. UMAP: keeps neighbourhoods.",
-        **bound("drawn", "pca", list(METHODS)),
+        **bound("drawn", controls.FIRST_METHOD, list(METHODS)),
     )
     return "umap" if chosen == "umap" else "pca"
 
@@ -52,7 +53,7 @@ def of(found: Found, paint: str, place: int, items: Items) -> Colouring:
     other = max(place - 1, 0)
     if paint == "moved":
         return comparison_view.moved_colouring(found.maps[other + 1], found.maps[1:])
-    if paint == "difference":
+    if paint == "difference" and found.comparisons:
         return comparison_view.difference_colouring(found.comparisons[other])
-    colour: Any = paint
+    colour: Any = "foundation" if paint == "difference" else paint  # the maps come first
     return maps_view.colouring(items, colour, None)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.comparison import jobs as comparison_jobs
 from core.comparison.jobs import Found
+from core.maps.jobs import layouts
 from core.runtime.made import Made
 from pages.compare.choice import Choice
 from pages.shared import progress, reading
@@ -13,15 +14,33 @@ from pages.shared.bench import opened, workbench
 
 
 def panel(choice: Choice) -> Found | None:
-    """Return the comparison; while there is none, show its progress or offer it."""
+    """Return the comparison; while there is none, show its progress or offer it.
+
+    The maps come first: they are returned alone while the rest is measured.
+    """
     made = comparison_jobs.comparison(workbench(), choice.sides, choice.spec)
     found = opened(made)
     if found is not None:
         return found
+    maps = comparison_jobs.pictured(workbench(), choice.sides, choice.spec)
+    read = not comparison_jobs.unread(workbench(), choice.sides)
+    if read and opened(maps) is None and progress.making(maps, unasked=True):
+        return None
     note = "You may leave this page: the work goes on. Later it opens at once."
     if not progress.making(made, note, unasked=_is_cheap(choice)):
         _offer(choice, made)
-    return None
+    if not read:  # while one reads, the others' maps are drawn
+        draw_ahead(choice)
+    return opened(maps)
+
+
+def draw_ahead(choice: Choice) -> None:
+    """Draw the other layers beside the page, so that the slider answers sooner."""
+    work, spec = workbench(), choice.spec
+    for side in choice.sides:
+        read = comparison_jobs.reading(work, side.study).has()
+        if read and side.study.plan.steered is None:
+            work.runner.ensure(layouts(work, side.study, side.pooling, spec.scaling, spec.layout))
 
 
 def _offer(choice: Choice, made: Made[Any]) -> None:

@@ -223,7 +223,7 @@ def compared(prepared: Prepared) -> dict[str, str]:
     sides = [Side(one, 1, "mean") for one in (study, study_in(prepared, copy=True)[1])]
     with _sentences_embedded():
         _wait(work, comparison_jobs.comparison(work, sides, comparison_jobs.CompareSpec()))
-    return prepared.few
+    return {**prepared.few, "drawn": "pca"}  # as it was drawn here
 
 
 @pytest.fixture(scope="session")
