@@ -267,7 +267,6 @@ def with_range(figure: go.Figure, limits: Sequence[tuple[float, float]]) -> go.F
         figure: A map.
         limits: Ends of the horizontal and the vertical axis.
     """
-    figure.update_layout(height=440)
     figure.update_xaxes(range=list(limits[0]))
     figure.update_yaxes(range=list(limits[1]))
     return figure
@@ -279,30 +278,3 @@ def limits_of(points: Sequence[NDArray[np.floating]]) -> list[tuple[float, float
     low, high = everything.min(axis=0), everything.max(axis=0)
     margin = 0.04 * (high - low)
     return [(float(a), float(b)) for a, b in zip(low - margin, high + margin, strict=True)]
-
-
-def with_trails(
-    figure: go.Figure,
-    start: NDArray[np.floating],
-    end: NDArray[np.floating],
-) -> go.Figure:
-    """Return a flat map with a thin line for each item from its place in A.
-
-    Args:
-        figure: A map.
-        start: Places in A, shape ``(k, 2)``.
-        end: Places in this map, shape ``(k, 2)``.
-    """
-    gap = np.full(len(start), np.nan)
-    lines = [np.column_stack([start[:, axis], end[:, axis], gap]).ravel() for axis in (0, 1)]
-    figure.add_trace(
-        go.Scattergl(
-            x=[None if np.isnan(one) else one for one in lines[0]],
-            y=[None if np.isnan(one) else one for one in lines[1]],
-            mode="lines",
-            line={"color": OWN, "width": 1},
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    )
-    return figure

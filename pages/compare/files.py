@@ -10,7 +10,6 @@ from core.comparison import receipt as comparison_receipt
 from core.comparison import view as comparison_view
 from core.comparison.jobs import Found
 from core.comparison.sides import LETTERS
-from core.diagnosis import plots as diagnosis_plots
 from pages.compare.choice import Choice
 
 
@@ -32,9 +31,7 @@ def show(found: Found, choice: Choice, items: Any, charts: Callable[[], list[Any
     )
 
     def html() -> bytes:
-        return exports.html_bytes(
-            diagnosis_plots.with_legends(charts()), "Moralscope: models compared"
-        )
+        return exports.html_bytes(charts(), "Moralscope: models compared")
 
     def receipt() -> str:
         return comparison_receipt.receipt_json(found, choice.spec)

@@ -1,6 +1,7 @@
 """A and another side on one map, between which it slides."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import streamlit as st
@@ -20,8 +21,12 @@ from pages.shared.bench import opened, workbench
 _OFF: Final = "off"
 
 
-def show(set_name: str, found: Found, choice: Choice) -> None:
-    """Draw the choice of the other side and, if one is chosen, the map of both."""
+def show(set_name: str, found: Found, choice: Choice) -> list[Callable[[], Any]]:
+    """Draw the choice of the other side and, if one is chosen, the map of both.
+
+    Returns:
+        Functions that make its figure, for files.
+    """
     letters = LETTERS[1 : len(found.sides)]
     row = st.container(horizontal=True, vertical_alignment="bottom")
     row.subheader("Two on one map", anchor="joint")
@@ -38,7 +43,7 @@ def show(set_name: str, found: Found, choice: Choice) -> None:
             "Both models' states in one space, turned onto each other by their texts: a slider "
             "moves every action from its place in A to its place in the other."
         )
-        return
+        return []
     place = LETTERS.index(str(letter))
     spec = choice.spec
     made = shared_map(
@@ -46,12 +51,13 @@ def show(set_name: str, found: Found, choice: Choice) -> None:
     )
     kept = opened(made)
     if kept is not None:
-        _drawn(set_name, found, kept, str(letter))
-    elif not progress.making(made, "It takes seconds, for UMAP perhaps a minute.", unasked=True):
+        return [_drawn(set_name, found, kept, str(letter))]
+    if not progress.making(made, "It takes seconds, for UMAP perhaps a minute.", unasked=True):
         progress.offer(st, made, "Draw it")
+    return []
 
 
-def _drawn(set_name: str, found: Found, made: SharedMap, letter: str) -> None:
+def _drawn(set_name: str, found: Found, made: SharedMap, letter: str) -> Callable[[], Any]:
     items, names = bench.items(set_name), side_names(found.sides)
     look = maps.Look(
         items,
@@ -62,7 +68,7 @@ def _drawn(set_name: str, found: Found, made: SharedMap, letter: str) -> None:
     )
     other = names[LETTERS.index(letter)]
     st.markdown(comparison_view.joint_sentence(made.joint, letter))
-    maps.draw(
+    figure = maps.draw(
         "joint",
         f"A · {names[0]} ↔ {letter} · {other}",
         Picture(made.first, made.joint.pair.trust[0], float("nan"), None),
@@ -87,3 +93,4 @@ def _drawn(set_name: str, found: Found, made: SharedMap, letter: str) -> None:
             key="joint-table",
             alt="Alignment, distance and trustworthiness of the joint map beside random pairs.",
         )
+    return figure

@@ -72,8 +72,4 @@ def _draw(
         told=comparison_view.moved_sentence(one) if place else "",
     )
 
-    def figure() -> Any:
-        made = comparison_plots.with_range(make(), limits)
-        return comparison_plots.with_trails(made, *ends) if trailed else made
-
-    return figure
+    return lambda: comparison_plots.with_range(make(), limits)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.diagnosis import plots as diagnosis_plots
 from core.maps import view as maps_view
 from pages.compare import choice as compare_choice
 from pages.compare import (
@@ -35,14 +36,18 @@ with opened_study(
                 drawn = maps.show(set_name, found, choice)
         if found is not None and found.comparisons:
             with frame.told():
-                joint.show(set_name, found, choice)
+                drawn += joint.show(set_name, found, choice)
             charts = tests.show(found, choice)
             further = layers.show(found)
             table = items.show(found)
             with frame.told():
                 texts.show(choice)
+            measured = [*charts, *further]
             files.show(
-                found, choice, table, lambda: [*(make() for make in drawn), *charts, *further]
+                found,
+                choice,
+                table,
+                lambda: [*(make() for make in drawn), *diagnosis_plots.with_legends(measured)],
             )
             run.draw_ahead(choice)
         elif len(choice.sides) < 2:

@@ -2,19 +2,21 @@
 
 from typing import Any, Final
 
+import numpy as np
 import streamlit as st
 
-from core import CoreError, charts
+from core import CoreError
 from core.activations.jobs import reading
 from core.activations.study import Study
 from core.layers import layer_name
-from core.maps import plots as maps_plots
 from core.maps import view as maps_view
 from core.maps.view import Picture, ViewSpec
-from pages.shared import bench, controls, frame, pictures, progress, sidebar
+from pages.shared import bench, controls, maps, pictures, progress, sidebar
 
+#: Of the box that stands where the model's map will be, in pixels.
 _HEIGHT: Final = 300
 _SPEC: Final = ViewSpec(method=controls.FIRST_METHOD)
+_METHOD: Final = controls.METHODS[_SPEC.method]
 
 
 def show() -> Any:
@@ -24,12 +26,12 @@ def show() -> Any:
         CoreError: The set cannot be opened or is too large for a map.
     """
     set_name = sidebar.set_name()
-    items = bench.items(set_name)
-    maps_view.check_size(items)
+    maps_view.check_size(bench.items(set_name))
+    maps.legend(_look(set_name))
     left, right = st.columns(2)
     with left:
-        _map(set_name, "people", "People", pictures.human_picture(set_name, _SPEC))
-    frame.legend(maps_view.colouring(items, "foundation", None))
+        people = pictures.human_picture(set_name, _SPEC)
+        _map(set_name, "people", "People", people, f"{_METHOD} of people's moral vectors")
     return right
 
 
@@ -50,11 +52,13 @@ def _study(set_name: str) -> Study | None:
 
 
 def _model(set_name: str, study: Study) -> None:
-    spec = ViewSpec(study.anchor, study.plan.spec.poolings[0], method=_SPEC.method)
+    pooling = study.plan.spec.poolings[0]
+    spec = ViewSpec(study.anchor, pooling, method=_SPEC.method)
     made = reading(bench.workbench(), study)
     name = f"{study.card.name} · {layer_name(study.anchor, long=True)}"
     if made.has():
-        _map(set_name, "model", name, pictures.model_picture(study, spec))
+        how = f"{_METHOD} of states: {controls.POOLINGS[pooling].lower()}, {spec.scaling}"
+        _map(set_name, "model", name, pictures.model_picture(study, spec), how)
     elif not progress.making(made, "Reading on this machine; you may walk on meanwhile."):
         st.markdown(f"**{study.card.name}**")
         with st.container(height=_HEIGHT, border=True, vertical_alignment="center"):
@@ -66,22 +70,12 @@ def _model(set_name: str, study: Study) -> None:
             progress.offer(st, made, f"Let it read them ({minutes})", type="primary")
 
 
-def _map(set_name: str, side: str, title: str, picture: Picture) -> None:
+def _map(set_name: str, side: str, title: str, picture: Picture, how: str) -> None:
+    maps.draw(side, title, picture, _look(set_name), subtitle=how, names=False, small=True)
+
+
+def _look(set_name: str) -> maps.Look:
     items = bench.items(set_name)
-    figure: Any = maps_plots.map_figure(
-        picture,
-        maps_view.colouring(items, "foundation", None),
-        items.pole,
-        maps_plots.hover_texts(pictures.facts(set_name, None, None)),
-        name=f"preview-{side}",
-    )
-    figure.update_traces(marker_size=5)
-    st.markdown(f"**{title}**")
-    st.plotly_chart(
-        figure,
-        height=_HEIGHT,
-        key=f"preview-{side}",
-        config=charts.CONFIG | {"displayModeBar": False, "scrollZoom": False},
-        alt=f"{title}: small map of {len(items)} actions; the table on the Map page holds the "
-        "same.",
-    )
+    nothing = np.zeros(len(items), bool)
+    colours = maps_view.colouring(items, "foundation", None)
+    return maps.Look(items, pictures.facts(set_name, None, None), colours, nothing, nothing)

@@ -8,8 +8,6 @@ from typing import Any
 import streamlit as st
 
 from core import CoreError
-from core.maps.view import Colouring
-from core.palette import POLE_SIGNS
 from pages.shared.bench import items
 
 _STYLE = """
@@ -98,23 +96,3 @@ def _labels(set_name: str) -> str:
 def coloured(sign: str, colour: str) -> str:
     """Return a sign of a legend as HTML: it is seen, the words beside it are heard."""
     return f"<span aria-hidden='true' style='color:{colour}'>{sign}</span>"
-
-
-def legend(colours: Colouring) -> None:
-    """Explain colours and shapes once for both maps."""
-    if colours.categories is not None and set(colours.categories) == set(POLE_SIGNS):
-        signs = "".join(
-            f"{coloured(sign, colours.categories[pole])} {pole}"
-            for pole, sign in POLE_SIGNS.items()
-        )
-        st.html(f"<div class='ms-legend'>{signs}</div>")
-        return
-    names = "".join(
-        f"<span><i style='background:{colour}'></i>{name.replace('-', ' – ')}</span>"
-        for name, colour in (colours.categories or {}).items()
-    )
-    st.html(f"<div class='ms-legend'>{names}{_pole_signs()}</div>")
-
-
-def _pole_signs() -> str:
-    return "".join(f"<span>{sign} {pole}</span>" for pole, sign in POLE_SIGNS.items())

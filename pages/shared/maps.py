@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core import charts as core_charts
 from core.dataset.items import Items
 from core.dataset.labels import labels_of, typical_members
+from core.maps import files
 from core.maps import plots as maps_plots
 from core.maps import scene as maps_scene
 from core.maps.landmarks import landmarks
@@ -83,6 +84,7 @@ def draw(
     lines: Sequence[Line] = (),
     arrows: Sequence[Arrows] = (),
     names: bool = True,
+    small: bool = False,
     frames: Frames | None = None,
     on_frame: Callable[[object], None] | None = None,
     told: str = "",
@@ -100,17 +102,20 @@ def draw(
         lines: Beneath the points of a flat map, such as contours.
         arrows: On top of them.
         names: Whether the poles are named on a flat map.
+        small: Whether it is a picture to begin with, with few tools and no words beneath.
         frames: Places between which a flat map moves.
         on_frame: Called with the number of a frame that is to be opened.
         told: Said after the trust line.
 
     Returns:
-        A function that makes the Plotly figure of the same, for files.
+        A function that makes the Plotly figure of the same, for files: title, legend and source
+        are part of it.
     """
-    st.markdown(f"**{title}**")
+    subtitle = f"{subtitle} · coloured by {look.colours.title}"
+    source = _source(look, picture)
 
     def figure() -> Any:
-        return maps_plots.map_figure(
+        made = maps_plots.map_figure(
             picture,
             look.colours,
             look.items.pole,
@@ -121,9 +126,13 @@ def draw(
             scale=side == "model",
             name=f"moralscope-{side}",
         )
+        if picture.points.shape[1] == 2:
+            made = files.with_drawn(made, lines, arrows)
+        return files.captioned(made, look.colours, files.Caption(title, subtitle, source))
 
     alt = f"{title}: scatter of {len(look.items)} actions; the table below holds the same."
     if picture.points.shape[1] == 2:
+        st.markdown(f"**{title}**")
         scene = Scene(
             picture,
             look.colours,
@@ -144,9 +153,10 @@ def draw(
             Said(
                 title,
                 alt,
-                f"{subtitle} · coloured by {look.colours.title}",
-                _source(look, picture),
+                subtitle,
+                source,
                 f"moralscope-{side}",
+                small,
             ),
             scene,
             look.words,
@@ -154,10 +164,11 @@ def draw(
             on_point=look.on_point,
             on_frame=on_frame,
         )
-    else:  # Plotly can turn it; there is no selection in 3-D
+    else:  # Plotly can turn it, and says in its files what it is; there is no selection in 3-D
         config = core_charts.config(f"moralscope-{side}")
         st.plotly_chart(figure(), key=f"chart-{side}-3d", config=config, alt=alt)
-    st.caption(f"{trust_line(picture)} {told}".strip())
+    if not small:
+        st.caption(f"{trust_line(picture)} {told}".strip())
     return figure
 
 

@@ -58,8 +58,8 @@ def test_the_first_page_shows_both_maps_and_the_tour_without_scrolling(
 ):
     screen = new_screen(**LAPTOP)
     screen.open("", **prepared.few)
-    for key in ("preview-people", "preview-model"):
-        screen.chart(key).locator(".main-svg").first.wait_for()
+    for key in ("chart-people", "chart-model"):
+        screen.drawn(key)
     last = screen.key("tour-7").bounding_box()
     assert last["y"] + last["height"] < 900
     screen.key("tour-3").get_by_role("button").click()

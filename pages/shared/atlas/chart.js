@@ -40,9 +40,9 @@ class Chart {
     this.tools = make("div", bar, "tools");
     this.tool("box", "Select", "Drag a box to select; with Alt pressed, draw around");
     this.tool("move", "Move", "Drag moves the map, as with Shift pressed");
-    this.button("+", "Zoom in", () => this.zoomBy(1.5));
-    this.button("−", "Zoom out", () => this.zoomBy(1 / 1.5));
-    this.button("All", "Show the whole map", () => this.whole());
+    this.button("+", "Zoom in", () => this.zoomBy(1.5), "aid");
+    this.button("−", "Zoom out", () => this.zoomBy(1 / 1.5), "aid");
+    this.button("All", "Show the whole map", () => this.whole(), "aid");
     for (const kind of ["png", "svg"])
       this.button(kind.toUpperCase(), `Save as ${kind.toUpperCase()}`, () => saveMap(this, kind));
     this.link = this.button("Link", "Zoom all maps together", () => {
@@ -57,8 +57,8 @@ class Chart {
     this.frame.ontransitionend = () => this.ask(); // another theme: see the style
   }
 
-  button(sign, name, act) {
-    const one = make("button", this.tools, "", sign);
+  button(sign, name, act, look = "") {
+    const one = make("button", this.tools, look, sign);
     one.type = "button";
     one.title = name;
     one.setAttribute("aria-label", name);
@@ -70,7 +70,7 @@ class Chart {
     const one = this.button(name, name, () => {
       this.mode = this.mode === mode ? null : mode;
       this.showMode();
-    });
+    }, "aid");
     one.title = title;
     one.dataset.mode = mode;
     this.showMode();
@@ -100,6 +100,9 @@ class Chart {
     }
     const before = this.data;
     this.data = data;
+    this.root.classList.toggle("small", data.small);
+    if (data.small) this.mode = null;
+    this.showMode();
     const places = floats(data.places);
     this.category = bytes(data.category);
     this.pole = bytes(data.pole);
@@ -260,7 +263,7 @@ class Chart {
   }
 
   radius() {
-    return this.n > 5000 ? 2.6 : 3.8;
+    return this.n > 5000 || this.data.small ? 2.6 : 3.8;
   }
 
   size(canvas) {

@@ -55,6 +55,9 @@ class Said:
     file: str
     """Name of its files, without an ending."""
 
+    small: bool = False
+    """A picture to begin with: few tools, nothing to select."""
+
 
 def legend(group: str, colours: Colouring, words: Words) -> None:
     """Draw the legend of a group's maps; its entries filter them. To be drawn before the maps.

@@ -14,7 +14,6 @@ from core.comparison.plots import (
     overlap_figure,
     sides_figure,
     with_range,
-    with_trails,
 )
 from core.comparison.profiles import Profile
 from core.comparison.sides import LETTERS, Side
@@ -92,10 +91,3 @@ def test_maps_get_one_scale_that_holds_all_points():
     assert limits[1][1] > 3
     figure = with_range(go.Figure(), limits)
     assert tuple(figure.layout.xaxis.range) == limits[0]
-
-
-def test_trails_lead_from_the_place_in_a():
-    figure = with_trails(go.Figure(), np.array([[0.0, 1], [2, 3]]), np.array([[4.0, 5], [6, 7]]))
-    assert list(figure.data[0].x) == [0, 4, None, 2, 6, None]
-    assert list(figure.data[0].y) == [1, 5, None, 3, 7, None]
-    assert drawable(figure)
