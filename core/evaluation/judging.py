@@ -7,8 +7,13 @@ appended to a log at once, so that nothing is asked twice and nothing is lost wh
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.activations.prompts import collate
 from core.activations.traces import step_logits
@@ -157,7 +162,8 @@ def judged(
     log = VerdictLog(store, judge)
     orders = [both_orders(*pair) for pair in pairs]
     wanted = {one.digest: one for both in orders for one in both if not log.has(one)}
-    showings = list(wanted.values())
+    # Showings of one pair stand together: a local model reads its answers once for all questions.
+    showings = sorted(wanted.values(), key=lambda one: (one.prompt, one.first, one.second))
     for number, label in enumerate(judge.labels(showings, report)):
         log.add(showings[number], label)
         report(number + 1, len(showings), f"{judge.name} judges · {number + 1} of {len(showings)}")
@@ -166,13 +172,19 @@ def judged(
 
 def asking(showing: Asked) -> str:
     """Return a showing as the text that a model judge reads."""
+    return f"{_answers_of(showing)}{QUESTIONS[showing.question]} {_REPLY}"
+
+
+def _answers_of(showing: Asked) -> str:
     return (
         "You compare two answers to the same message.\n\n"
         f"Message: {showing.prompt}\n\n"
         f"Answer A: {showing.first or '(nothing)'}\n\n"
         f"Answer B: {showing.second or '(nothing)'}\n\n"
-        f"{QUESTIONS[showing.question]} Reply with one word: A, B, or tie."
     )
+
+
+_REPLY: Final = "Reply with one word: A, B, or tie."
 
 
 _SAID: Final = re.compile(r"(?<![A-Za-z])(tie|A|B)(?![A-Za-z])")
@@ -245,35 +257,78 @@ class LocalJudge:
         letters: tuple[int, int],
         report: Report,
     ) -> Iterator[float]:
-        """Yield how much likelier A is than B, in logits."""
-        texts = [_text(model, one) for one in showings]
-        ids = text_ids(model, texts, bare=bool(model.tokenizer.chat_template))
+        """Yield how much likelier A is than B, in logits.
+
+        Showings that differ in the question alone follow each other: their answers are read once.
+        """
+        groups = [list(own) for _, own in groupby(showings, key=lambda one: one[1:])]
+        halves = [[_halves(model, one) for one in group] for group in groups]
+        heads = text_ids(model, [group[0][0] for group in halves], bare=_is_chat(model))
         # In order, so that what was judged is kept from the front.
-        start = 0
-        for rows in _runs([len(one) for one in ids]):
-            report(start, len(showings), f"{self.name} reads · {start} of {len(showings)}")
-            start += len(rows)
-            pad = model.tokenizer.pad_token_id or 0
-            batch = collate([ids[row] for row in rows], pad, "left")
-            batch = {name: one.to(model.module.device) for name, one in batch.items()}
-            logits = step_logits(model, batch, None, {})[:, -1].numpy()
-            yield from (logits[:, letters[0]] - logits[:, letters[1]]).tolist()
+        done = 0
+        for rows in _runs([len(one) for one in heads]):
+            report(done, len(showings), f"{self.name} reads · {done} of {len(showings)}")
+            own = [groups[row] for row in rows]
+            tails = {
+                one.question: halves[row][at][1]
+                for row in rows
+                for at, one in enumerate(groups[row])
+            }
+            found = _read(model, [heads[row] for row in rows], tails)
+            for place, group in enumerate(own):
+                done += len(group)
+                for one in group:
+                    logits = found[one.question][place]
+                    yield float(logits[letters[0]] - logits[letters[1]])
+
+
+def _read(
+    model: "OpenModel", heads: list[list[int]], tails: Mapping[Question, str]
+) -> dict[Question, NDArray[np.float32]]:
+    """Return the logits after each head with each tail: heads are read once, by one cache."""
+    import torch
+    from transformers import DynamicCache
+
+    device = model.module.device
+    batch = collate(heads, model.tokenizer.pad_token_id or 0, "left")
+    batch = {name: one.to(device) for name, one in batch.items()}
+    cache = DynamicCache(config=model.module.config)
+    step_logits(model, batch, cache, {})
+    found = {}
+    for question, tail in tails.items():
+        [ids] = text_ids(model, [tail], bare=True)
+        more = torch.tensor([ids] * len(heads), device=device)
+        after = {
+            "input_ids": more,
+            "attention_mask": torch.cat([batch["attention_mask"], torch.ones_like(more)], dim=1),
+            "position_ids": batch["position_ids"][:, -1:]
+            + torch.arange(1, len(ids) + 1, device=device),
+        }
+        found[question] = step_logits(model, after, deepcopy(cache), {})[:, -1].numpy()
+    return found
 
 
 def _letters(model: "OpenModel") -> tuple[int, int]:
     """Return the tokens of A and B as they begin a reply."""
-    space = "" if model.tokenizer.chat_template else " "
+    space = "" if _is_chat(model) else " "
     first, second = (text_ids(model, [f"{space}{one}"], bare=True)[0][0] for one in "AB")
     return first, second
 
 
-def _text(model: "OpenModel", showing: Asked) -> str:
-    text = asking(showing)
+def _is_chat(model: "OpenModel") -> bool:
+    return bool(model.tokenizer.chat_template)
+
+
+def _halves(model: "OpenModel", showing: Asked) -> tuple[str, str]:
+    """Return what a model reads: up to the answers' end, and the question with all that follows."""
+    head, tail = _answers_of(showing), f"{QUESTIONS[showing.question]} {_REPLY}"
+    if not _is_chat(model):
+        return head, f"{tail}\nReply:"
     tokenizer: Any = model.tokenizer
-    if not tokenizer.chat_template:
-        return f"{text}\nReply:"
-    said = [{"role": "user", "content": text}]
-    return str(tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False))
+    said = [{"role": "user", "content": head + tail}]
+    whole = str(tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False))
+    before, _, after = whole.rpartition(tail)
+    return before, tail + after
 
 
 def _runs(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -7,7 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from core.evaluation.endpoint import KEY, URL, EndpointJudge, JudgeError
-from core.evaluation.judging import Asked, LocalJudge, VerdictLog, both_orders, judged, label_of
+from core.evaluation.judging import (
+    Asked,
+    LocalJudge,
+    VerdictLog,
+    asking,
+    both_orders,
+    judged,
+    label_of,
+)
 from core.evaluation.verdicts import Showing
 from core.models.card import describe
 from core.models.open_models import open_model
@@ -242,5 +250,11 @@ def test_a_local_model_judges_by_likelihood_whatever_the_batch(tiny_llama_folder
     alone = [next(iter(judge.labels([one], silent))) for one in showings]
     assert together == alone
     assert set(together) <= {"first", "second", "tie"}
+    # The answers are read once for all questions: the logits are those of the whole text.
+    for one in (showings[0], showings[3]):
+        ids = model.tokenizer(f"{asking(one)}\nReply:", return_tensors="pt")
+        whole = model.module(**ids).logits[0, -1]
+        [found] = judge._margins(model, [one], (5, 9), silent)
+        assert found == pytest.approx(float(whole[5] - whole[9]), abs=1e-4)
     blank = Asked("safer", "Well?", "", "")
     assert list(judge.labels([blank], silent)) == ["tie"]  # its bias for a letter is taken off
