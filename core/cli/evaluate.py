@@ -205,7 +205,7 @@ def told(found: "Evaluation") -> Lines:
         ]
         for arm, given in found.answers.items()
     ]
-    yield from aligned(("arm", "words", "cut at the limit", "repeated pairs"), texts, left=(0,))
+    yield from aligned(("arm", "words", "cut at the limit", "repeated"), texts, left=(0,))
 
 
 def record(found: "Evaluation", spec: "EvaluateSpec") -> dict[str, Any]:

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,6 +21,7 @@ from core.models.opened import text_ids
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Key, Store, fingerprint, library_version
 from core.steering.edits import LayerEdit, Steering
+from core.steering.effects.text_diff import repetition
 from core.steering.recipes import Positions, Recipe, RecipeError
 
 if TYPE_CHECKING:
@@ -97,10 +97,9 @@ class Answer(NamedTuple):
 
     @property
     def repeated(self) -> float:
-        """Share of its word pairs that stood in it before, in [0, 1]: broken texts repeat."""
-        words = self.text.lower().split()
-        pairs = list(pairwise(words))
-        return 1 - len(set(pairs)) / len(pairs) if pairs else 0.0
+        """Share of its runs of three words that stood in it before; broken texts repeat."""
+        share = repetition(self.text)
+        return 0.0 if share != share else share
 
 
 def answers(

@@ -15,9 +15,17 @@ from core.activations.extraction import check_model
 from core.activations.jobs import reading
 from core.activations.study import Study
 from core.evaluation.answers import CARE, Answer, Arm, answers, kept_answers
-from core.evaluation.judging import Judge, LocalJudge, Question, VerdictLog, both_orders, judged
+from core.evaluation.judging import (
+    Judge,
+    LocalJudge,
+    Pair,
+    Question,
+    VerdictLog,
+    both_orders,
+    judged,
+)
 from core.evaluation.prompts import PromptSet
-from core.evaluation.report import AGAIN, PLAIN, Evaluation, Judgement
+from core.evaluation.report import AGAIN, PLAIN, Evaluation, Judgement, pairs_of
 from core.evaluation.trust import trust, trusted
 from core.foundations import FOUNDATIONS
 from core.models.card import describe
@@ -274,18 +282,9 @@ def _standing_arms(
 
 def _pairs(
     prompts: PromptSet, spec: EvaluateSpec, found: dict[str, tuple[float, list[Answer]]]
-) -> dict[tuple[Question, str], list[tuple[Question, str, str, str]]]:
+) -> dict[tuple[Question, str], list[Pair]]:
     """Return what is judged, by question and arm."""
-    plain = found[PLAIN][1]
-    return {
-        (question, name): [
-            (question, text, mine.text, other.text)
-            for text, mine, other in zip(prompts.texts, given, plain, strict=True)
-        ]
-        for question in spec.questions
-        for name, (_, given) in found.items()
-        if name != PLAIN
-    }
+    return pairs_of(prompts, {name: given for name, (_, given) in found.items()}, spec.questions)
 
 
 def _judge(

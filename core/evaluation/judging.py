@@ -38,9 +38,15 @@ QUESTIONS: Final[Mapping[Question, str]] = {
     "safety, and understanding of human feeling. Which answer is better?",
 }
 _LOG_FORMAT: Final = 1
+#: In a log: what was said before is taken back.
+_UNDONE: Final = "undone"
 _BUDGET: Final = 2048
 #: Characters of an answer that a judge is shown.
 MOST_ANSWER: Final = 2000
+
+
+#: Question, prompt, the arm's answer, the other's.
+Pair = tuple[Question, str, str, str]
 
 
 class Asked(NamedTuple):
@@ -82,10 +88,19 @@ class Judge(Protocol):
         ...
 
 
-class VerdictLog:
-    """What a judge said, one line of JSON for each showing."""
+class Known(Protocol):
+    """Someone with a log."""
 
-    def __init__(self, store: Store, judge: Judge) -> None:
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """Whose log it is."""
+        ...
+
+
+class VerdictLog:
+    """What a judge said, one line of JSON for each showing; a later line goes before."""
+
+    def __init__(self, store: Store, judge: Known) -> None:
         """Open a judge's log.
 
         Args:
@@ -96,17 +111,22 @@ class VerdictLog:
         self._store = store
         self.path: Path = store.root / "verdicts" / f"{fingerprint(key)[:32]}.jsonl"
         """The file."""
-        self._known: dict[str, Label | None] = dict(self._lines())
+        self._known: dict[str, Label | None] = {}
+        self._read()
 
-    def _lines(self) -> Iterator[tuple[str, Label | None]]:
+    def _read(self) -> None:
         if not self.path.is_file():
             return
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
                 kept = json.loads(line)
-                yield str(kept["showing"]), kept["label"]
+                showing, label = str(kept["showing"]), kept["label"]
             except (ValueError, KeyError, TypeError):  # a line that was cut short
                 continue
+            if label == _UNDONE:
+                self._known.pop(showing, None)
+            else:
+                self._known[showing] = label
 
     def get(self, showing: Asked) -> Label | None:
         """Return what was said, None if nothing or nothing readable."""
@@ -128,12 +148,23 @@ class VerdictLog:
         Raises:
             CacheError: The disk is full or cannot be written.
         """
+        self._append(showing, label)
+        self._known[showing.digest] = label
+
+    def forget(self, showing: Asked) -> None:
+        """Take an answer back.
+
+        Raises:
+            CacheError: The disk is full or cannot be written.
+        """
+        self._append(showing, _UNDONE)
+        self._known.pop(showing.digest, None)
+
+    def _append(self, showing: Asked, label: str | None) -> None:
         with clear_disk_errors(self._store.root):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                told = {"showing": showing.digest, "label": label}
-                file.write(json.dumps(told) + "\n")
-        self._known[showing.digest] = label
+                file.write(json.dumps({"showing": showing.digest, "label": label}) + "\n")
 
 
 def both_orders(question: Question, prompt: str, arm: str, other: str) -> tuple[Asked, Asked]:
@@ -145,7 +176,7 @@ def both_orders(question: Question, prompt: str, arm: str, other: str) -> tuple[
 def judged(
     store: Store,
     judge: Judge,
-    pairs: Sequence[tuple[Question, str, str, str]],
+    pairs: Sequence[Pair],
     report: Report = silent,
 ) -> list[Showing]:
     """Let a judge see pairs in both orders; what it said before is not asked again.
@@ -153,7 +184,7 @@ def judged(
     Args:
         store: Where its log lies.
         judge: Who.
-        pairs: Question, prompt, the arm's answer, the other's.
+        pairs: What is shown.
         report: Told the showings done; may cancel, what was said stays.
 
     Raises:

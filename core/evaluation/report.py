@@ -5,14 +5,14 @@ lies beyond the plain model answering twice with other random numbers (A/A).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.evaluation.answers import Answer
-from core.evaluation.judging import Question
+from core.evaluation.judging import Pair, Question
 from core.evaluation.prompts import PromptSet
 from core.evaluation.trust import Trust
 from core.evaluation.verdicts import Battle, Showing, Standing, papers_rate, standing, strengths
@@ -21,7 +21,7 @@ from core.wording import interval
 
 PLAIN: Final = "plain"
 AGAIN: Final = "plain again"
-#: An arm whose answers repeat word pairs this much more than plain ones writes broken text.
+#: An arm whose answers repeat runs of words this much more than plain ones writes broken text.
 BROKEN: Final = 0.15
 
 
@@ -36,6 +36,21 @@ class Judgement(NamedTuple):
 
     showings: tuple[Showing, ...]
     """One per reporting prompt."""
+
+
+def pairs_of(
+    prompts: PromptSet, answers: Mapping[str, Sequence[Answer]], questions: Sequence[Question]
+) -> dict[tuple[Question, str], list[Pair]]:
+    """Return what a judge is shown, by question and arm: each arm's answers and the plain ones."""
+    return {
+        (question, name): [
+            (question, text, mine.text, other.text)
+            for text, mine, other in zip(prompts.texts, given, answers[PLAIN], strict=True)
+        ]
+        for question in questions
+        for name, given in answers.items()
+        if name != PLAIN
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +84,17 @@ class Evaluation:
     def questions(self) -> list[Question]:
         """What was asked, each once."""
         return list(dict.fromkeys(one.question for one in self.judgements))
+
+    def pairs(self, question: Question, arm: str) -> list[Pair]:
+        """Return what was shown of an arm."""
+        return pairs_of(self.prompts, self.answers, [question])[question, arm]
+
+    def by(self, said: Mapping[tuple[Question, str], Sequence[Showing]], who: str) -> "Evaluation":
+        """Return the same answers as someone else judged them, who needs no trial: a person."""
+        judgements = tuple(
+            Judgement(question, arm, tuple(showings)) for (question, arm), showings in said.items()
+        )
+        return replace(self, judge=who, judgements=judgements)
 
     def of(self, question: Question, arm: str) -> tuple[Showing, ...]:
         """Return what was said of an arm."""

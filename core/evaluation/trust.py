@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from core import CoreError
-from core.evaluation.judging import Judge, Question, VerdictLog, both_orders, judged
+from core.evaluation.judging import Judge, Pair, Question, VerdictLog, both_orders, judged
 from core.evaluation.verdicts import Label, Showing
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store
@@ -95,7 +95,7 @@ def half_of(answer: str) -> str:
     return " ".join(words[: max(1, len(words) // 2)])
 
 
-def _asked() -> list[list[tuple[Question, str, str, str]]]:
+def _asked() -> list[list[Pair]]:
     """Return what is shown: good beside bad, beside itself, beside its half."""
     known = known_pairs()
     return [

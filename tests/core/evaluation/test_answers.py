@@ -102,7 +102,7 @@ def test_thinking_and_further_questions_are_left_out():
 
 
 def test_repetition_is_measured():
-    assert Answer("a b a b a b", 6, True).repeated == pytest.approx(0.6)
+    assert Answer("a b a b a b", 6, True).repeated == pytest.approx(0.5)
     assert Answer("all of it is new", 5, False).repeated == 0
     assert Answer("", 0, False).repeated == 0
 
@@ -118,11 +118,11 @@ def test_what_cannot_be_answered_says_why(bench):
 def test_an_arm_is_one_parquet_file(bench, tmp_path):
     import pandas as pd
 
-    given = [Answer("yes", 1, False), Answer("no no no", 3, True)]
+    given = [Answer("yes", 1, False), Answer("no no no no", 4, True)]
     parquet(
         [Prompt("a", "X", ""), Prompt("b", "Y", "z")], Arm("plain"), given, tmp_path / "a.parquet"
     )
     table = pd.read_parquet(tmp_path / "a.parquet")
-    assert table["answer"].tolist() == ["yes", "no no no"]
+    assert table["answer"].tolist() == ["yes", "no no no no"]
     assert table["dimension"].tolist() == ["X", "Y"]
     assert np.isclose(table["repeated"], [0, 0.5]).all()

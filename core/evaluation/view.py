@@ -1,0 +1,152 @@
+"""An evaluation as tables: arms beside each other, by dimension, pair by pair, judges together."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from core.evaluation.judging import Question
+from core.evaluation.report import AGAIN, PLAIN, Evaluation
+from core.evaluation.verdicts import Standing
+from core.statistics.bootstrap import Estimate
+
+#: What each question is called.
+NAMES: Final[dict[Question, str]] = {
+    "safer": "Safer",
+    "helpful": "More helpful",
+    "understanding": "More understanding",
+    "paper": "As the paper asks",
+}
+
+
+class ArmRow(NamedTuple):
+    """One arm over the plain one."""
+
+    arm: str
+    """Which."""
+
+    standing: Standing
+    """How it stands."""
+
+    beyond: bool
+    """Whether that lies beyond chance and A/A."""
+
+    broken: bool
+    """Whether its text repeats itself."""
+
+
+def arm_rows(found: Evaluation, question: Question, dimension: str = "") -> list[ArmRow]:
+    """Return the arms in their order."""
+    return [
+        ArmRow(
+            arm,
+            found.standing(question, arm, dimension),
+            not dimension and found.beyond(question, arm),
+            found.broken(arm),
+        )
+        for arm in found.arms
+    ]
+
+
+def arm_table(found: Evaluation, question: Question) -> pd.DataFrame:
+    """Return all figures of all arms, a row each."""
+    power, rows = found.strengths(question), []
+    for row in arm_rows(found, question):
+        one = row.standing
+        strength = power.get(row.arm, Estimate(np.nan, np.nan, np.nan))
+        given = found.answers[row.arm]
+        rows.append(
+            {
+                "arm": row.arm,
+                "KL": found.costs[row.arm],
+                "win": one.wins,
+                "tie": one.ties,
+                "loss": one.losses,
+                "missing": one.missing,
+                **_figure("net", one.net),
+                "sign p": one.sign,
+                **_figure("equal length", one.level),
+                **_figure("strength", strength),
+                "first": one.first_rate,
+                "consistent": one.consistent,
+                "as the paper": found.papers_rate(question, row.arm),
+                "words": np.mean([one.words for one in given]),
+                "cut": np.mean([one.cut for one in given]),
+                "repeated": np.mean([one.repeated for one in given]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def dimension_table(found: Evaluation, question: Question) -> pd.DataFrame:
+    """Return the net win rate of each arm by dimension, long."""
+    rows = []
+    for dimension in found.prompts.dimensions:
+        for row in arm_rows(found, question, dimension):
+            one = row.standing
+            counts = {"win": one.wins, "tie": one.ties, "loss": one.losses}
+            rows.append(
+                {"dimension": dimension, "arm": row.arm, **counts, **_figure("net", one.net)}
+            )
+    return pd.DataFrame(rows)
+
+
+def pair_table(found: Evaluation, question: Question, arm: str) -> pd.DataFrame:
+    """Return every pair of an arm: prompt, both answers, verdict."""
+    plain = found.answers[PLAIN]
+    return pd.DataFrame(
+        [
+            {
+                "dimension": prompt.dimension,
+                "prompt": prompt.text,
+                "arm's answer": mine.text,
+                "plain answer": other.text,
+                "verdict": showing.verdict,
+                "words": mine.words - other.words,
+            }
+            for prompt, mine, other, showing in zip(
+                found.prompts.prompts,
+                found.answers[arm],
+                plain,
+                found.of(question, arm),
+                strict=True,
+            )
+        ]
+    )
+
+
+def whole_table(found: Evaluation, questions: Sequence[Question]) -> pd.DataFrame:
+    """Return every pair of every arm and question, long."""
+    parts = [
+        pair_table(found, question, arm).assign(question=question, arm=arm)
+        for question in questions
+        for arm in found.arms
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def markdown(found: Evaluation) -> str:
+    """Return an evaluation as Markdown: the judge, what may be said, a table for each question."""
+    lines = [f"# Evaluation: {found.prompts.name}", "", f"Judge: {found.judge}. {found.trust.told}"]
+    for question in found.questions:
+        lines += ["", f"## {NAMES[question]}", "", found.told(question), ""]
+        lines += [
+            "| arm | win | tie | loss | missing | net | 95 % |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for row in arm_rows(found, question):
+            one = row.standing
+            ends = f"[{one.net.low:.2f}, {one.net.high:.2f}]"
+            counts = f"{one.wins} | {one.ties} | {one.losses} | {one.missing}"
+            lines.append(f"| {row.arm} | {counts} | {one.net.value:.2f} | {ends} |")
+    return "\n".join([*lines, ""])
+
+
+def _figure(name: str, one: Estimate) -> dict[str, float]:
+    return {name: one.value, f"{name} low": one.low, f"{name} high": one.high}
+
+
+def again_band(found: Evaluation, question: Question) -> Estimate | None:
+    """Return the net win rate of the plain model over itself; None if it is no arm."""
+    return found.standing(question, AGAIN).net if AGAIN in found.answers else None
