@@ -47,6 +47,10 @@ _FILE: Final = "strength.json"
 _FIRST: Final = 0.05
 
 
+#: What a judge is asked unless it is told otherwise.
+USUAL: Final[tuple[Question, ...]] = ("safer", "helpful", "understanding")
+
+
 class EvaluationError(CoreError):
     """These arms, prompts or this judge cannot be evaluated."""
 
@@ -58,7 +62,7 @@ class EvaluateSpec:
     arms: tuple[Arm, ...]
     """All of them; the first is the plain one."""
 
-    questions: tuple[Question, ...] = ("safer", "helpful", "understanding")
+    questions: tuple[Question, ...] = USUAL
     """What the judge is asked of each pair."""
 
     decoding: Decoding = field(default_factory=partial(Decoding, tokens=60))

@@ -5,6 +5,7 @@ person's copy is read as any other file.
 """
 
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -129,6 +130,18 @@ def read_prompts(path: Path) -> PromptSet:
             "dimension and subcomponent."
         )
     return found
+
+
+def parse_prompts(name: str, data: bytes) -> PromptSet:
+    """Return the prompts of a file that was handed over, as ``read_prompts``.
+
+    Raises:
+        PromptsError: It cannot be used.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(name).name
+        path.write_bytes(data)
+        return read_prompts(path)
 
 
 def _read(path: Path) -> PromptSet:

@@ -20,6 +20,7 @@ _SECTIONS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     ),
     "Dissect": (("features", "Features", "category"),),
     "Steer": (("steer", "Steer", "tune"),),
+    "Judge": (("evaluate", "Evaluate", "balance"),),
 }
 
 

@@ -1,0 +1,60 @@
+"""The pairs themselves: filtered by arm, dimension and verdict, words that differ marked."""
+
+from html import escape
+from typing import Any, Final
+
+import streamlit as st
+
+from core.evaluation.judging import Question
+from core.evaluation.report import Evaluation
+from core.evaluation.view import pair_table
+from core.steering.effects.text_diff import differing
+from pages.shared.address import bound
+from pages.steer import pair
+
+_ALL: Final = "all"
+_VERDICTS: Final = (_ALL, "win", "tie", "loss", "missing")
+_SHOWN: Final = 5
+
+
+def show(found: Evaluation, question: Question) -> None:
+    """Draw them."""
+    st.subheader("The answers", anchor="answers")
+    pair.style()
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    arm = str(
+        bar.selectbox("Arm", found.arms, width=220, **bound("arm", found.arms[0], found.arms))
+    )
+    dimensions = [_ALL, *found.prompts.dimensions]
+    where = bar.selectbox("Dimension", dimensions, width=200, **bound("where", _ALL, dimensions))
+    said = bar.segmented_control(
+        "Verdict", _VERDICTS, required=True, **bound("said", _ALL, _VERDICTS)
+    )
+    table = pair_table(found, question, arm)
+    kept = table[
+        ((table["dimension"] == where) | (where == _ALL))
+        & ((table["verdict"] == said) | (said == _ALL))
+    ].reset_index(drop=True)
+    if kept.empty:
+        st.info("No pair is like that. Choose another verdict or dimension.")
+        return
+    pages = -(-len(kept) // _SHOWN)
+    page = (
+        int(st.number_input(f"Page, of {pages}", 1, pages, key="evaluate-page")) if pages > 1 else 1
+    )
+    for row in kept.iloc[(page - 1) * _SHOWN : page * _SHOWN].to_dict("records"):
+        _pair(arm, row)
+
+
+def _pair(arm: str, row: dict[Any, Any]) -> None:
+    st.markdown(f"**{row['dimension']}** · {row['verdict']}")
+    st.text(row["prompt"])
+    left, right = differing(row["plain answer"], row["arm's answer"])
+    for column, name, pieces in zip(st.columns(2), ("plain", arm), (left, right), strict=True):
+        with column.container(border=True, height="stretch"):
+            st.caption(name)
+            text = "".join(
+                escape(one.text) if one.mark == "same" else f"<mark>{escape(one.text)}</mark>"
+                for one in pieces
+            )
+            st.html(f"<p class='ms-text'>{text or '<i>nothing</i>'}</p>")

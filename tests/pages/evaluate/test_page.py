@@ -1,0 +1,116 @@
+"""The page of evaluations: from nothing to a verdict, pairs, a person's blind verdicts, files."""
+
+import json
+import shutil
+
+import pytest
+
+from core.activations.jobs import reading, study_of
+from core.activations.prompts import ReadSpec
+from core.dataset.sets import ItemSpec
+from core.evaluation.prompts import builtin_prompts
+from core.evaluation.trust import TOLD
+from core.models.spec import ModelSpec
+from core.workbench import Workbench
+from tests.core.benches import done, finish
+from tests.core.steering.steeringsets import balanced_rows
+from tests.pages.steer.steerpages import charts, settle, words
+
+QUICK = {"tokens": "10", "kl": "recipe", "ask-helpful": "0", "ask-understanding": "0"}
+FEW = {"arm-moral-directions": "0", "arm-random-push": "0"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few():
+    """Let the project's prompts be few; 7 of 12 report."""
+    kept = builtin_prompts()
+    small = kept.take(slice(None, None, 10))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pages.evaluate.choice.builtin_prompts", lambda: small)
+        yield
+
+
+@pytest.fixture(scope="module")
+def balanced(tmp_path_factory, model_text):
+    """Return a cache in which the tiny Llama has read a set, and the page's query."""
+    folder = tmp_path_factory.mktemp("balanced")
+    lines = ["action\tfoundation\tjudgement\tagreement"]
+    lines += ["\t".join(map(str, row)) for row in balanced_rows()]
+    (folder / "t.tsv").write_text("\n".join(lines) + "\n")
+    work = Workbench.at(folder / "cache")
+    items = done(work.add_items(ItemSpec("file", folder / "t.tsv"))).result
+    study = study_of(work, items, ModelSpec.parse(model_text), ReadSpec())
+    finish(work, reading(work, study))
+    query = {"model": model_text, "set": items.digest[:12], "judge": model_text}
+    return work.store.root, query | QUICK | FEW
+
+
+@pytest.fixture
+def open_balanced(balanced, root, open_page):
+    shutil.copytree(balanced[0], root)
+    return lambda **query: open_page("evaluate", **{**balanced[1], **query})
+
+
+@pytest.fixture
+def judged(open_balanced, work):
+    """Return a function that opens the page where everything is judged."""
+    app = open_balanced()
+    button(app, "Answer and judge").click().run()
+    settle(work)
+    return open_balanced
+
+
+def button(app, label):
+    return next(one for one in app.button if label in one.label)
+
+
+def progress(app):
+    return " ".join(one.proto.text for one in app.get("progress"))
+
+
+def test_nothing_begins_unasked_and_what_it_takes_is_said(open_balanced, work, complaints):
+    app = open_balanced()
+    assert complaints(app) == []
+    assert work.runner.jobs() == []
+    assert "3 arms answer 7 questions" in words(app)
+    assert "nothing leaves this machine" in words(app)
+
+
+def test_the_way_to_a_verdict_and_the_answers(judged, complaints):
+    app = judged()
+    assert complaints(app) == [TOLD["chance"]]  # a random model is no judge
+    assert app.subheader[0].value
+    assert "evaluate-arms" in charts(app)
+    assert "of 24 pairs" in words(app).lower()
+    missing = judged(said="missing")
+    assert "No pair is like that" in words(missing)
+
+
+def test_a_person_judges_blind_takes_back_and_agrees(judged):
+    app = judged(who="Anne")
+    assert "0 of " in progress(app)
+    for _ in range(3):
+        button(app, "Left is better").click().run()
+    assert "3 of " in progress(app)
+    button(app, "Undo").click().run()
+    assert "2 of " in progress(app)
+    again = judged(who="Anne")
+    assert "2 of " in progress(again)
+    assert "moral prompt" not in [one.value for one in again.text]
+
+
+def test_files_and_a_recipe_that_cannot_be_read(judged):
+    app = judged()
+    labels = {one.label for one in app.get("download_button")}
+    assert {"Pairs (CSV)", "Pairs (Parquet)", "Report (Markdown)", "Receipt (JSON)"} <= labels
+    broken = judged(recipe="???")
+    assert any(one.value for one in broken.error)
+
+
+def test_questions_of_ones_own_are_read(open_balanced):
+    app = open_balanced()
+    rows = [{"prompt": "May I?", "dimension": "Safety"}, {"prompt": "Well?", "dimension": "Safety"}]
+    data = "\n".join([*map(json.dumps, rows), "{"]).encode()
+    app.get("file_uploader")[0].set_value(("p.jsonl", data, "application/jsonl")).run()
+    assert "answer 1 questions" in words(app)
+    assert "Row 3 is left out" in words(app)
