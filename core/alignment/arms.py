@@ -68,10 +68,13 @@ class Aligned:
     """For ``paper``: its terms if the trained latents were never on."""
 
 
-def arm_key(study: Study, base: Dictionary, spec: AlignSpec, arm: Arm, seed: int) -> Key:
-    """Return the content key of an arm."""
+def arm_key(
+    study: Study, base: Dictionary, spec: AlignSpec, arm: Arm, seed: int, without: str = ""
+) -> Key:
+    """Return the content key of an arm; ``without`` names a foundation whose texts it never saw."""
     card = study.card
     return {
+        **({"without": without} if without else {}),
         "aligned": _FORMAT,
         **study.plan.base_key(),
         "model": card.identity,
@@ -91,9 +94,11 @@ def kept_arm(
     arm: Arm,
     seed: int,
     make: Callable[[Report], Aligned],
+    *,
+    without: str = "",
 ) -> Made[Aligned]:
-    """Return an arm's dictionary."""
-    key = arm_key(study, base, spec, arm, seed)
+    """Return an arm's dictionary; ``without`` names a foundation whose texts it never saw."""
+    key = arm_key(study, base, spec, arm, seed, without)
 
     def read(folder: Path) -> Aligned | None:
         before = nothing_before(folder) or base
@@ -161,6 +166,8 @@ class Trainer:
         data: AlignData,
         codes: FeatureActivations,
         device: str = "cpu",
+        *,
+        without: str = "",
     ) -> None:
         """Choose the latents.
 
@@ -171,11 +178,12 @@ class Trainer:
             data: What it learns from.
             codes: The set taken apart by the dictionary.
             device: Where it computes, in float32.
+            without: A foundation that was taken out of the data, for the name.
 
         Raises:
             AlignmentError: No latent is on often enough.
         """
-        self._study, self._base, self._data = study, base, data
+        self._study, self._base, self._data, self._without = study, base, data, without
         self._there = base.to(device)
         self.moral = moral_latents(codes.pooled("mean"), data, spec.latents, spec.rare)
         self._codes = codes.by_latent
@@ -236,12 +244,18 @@ class Trainer:
         self, spec: AlignSpec, arm: Arm, seed: int, trained: Trained, before: Dictionary
     ) -> Aligned:
         about: dict[str, Any] = {
-            "aligned": {"arm": arm, "seed": seed, "spec": _json(spec)},
+            "aligned": {
+                "arm": arm,
+                "seed": seed,
+                "spec": _json(spec),
+                "without": self._without,
+            },
             "items": self._study.items.digest,
             "before": before.digest,
             "torch": library_version("torch"),
         }
-        name = f"{self._base.info.name}, aligned ({arm}, seed {seed})"
+        left = f", without {self._without}" if self._without else ""
+        name = f"{self._base.info.name}, aligned ({arm}{left}, seed {seed})"
         after = trained.patch.applied(before, name, about)
         curve, latents = trained.curve, trained.patch.latents
         return Aligned(

@@ -87,7 +87,8 @@ class AlignData:
     """A foundation that each text is about, ``(n,)``."""
 
     split: NDArray[np.str_]
-    """``train``, ``validation`` or ``test``, ``(n,)``. A text of two splits is of the first."""
+    """``train``, ``validation`` or ``test``, ``(n,)``; others are left out. A text of two splits is
+    of the first."""
 
     neutral: Neutral
     """What training must not change."""
@@ -111,6 +112,12 @@ class AlignData:
     def of(self, split: str) -> NDArray[np.int64]:
         """Return the texts of a split."""
         return np.flatnonzero(self.split == split)
+
+    def without(self, number: int) -> "AlignData":
+        """Return the same, where texts about a foundation neither train nor decide when to stop."""
+        own = self.membership[:, 2 * number : 2 * number + 2].max(axis=1) > 0
+        about = (own | (self.foundation == number)) & (self.split != "test")
+        return replace(self, split=np.where(about, "left out", self.split))
 
     def shuffled(self, seed: int) -> "AlignData":
         """Return the same with labels dealt out anew, within each foundation and split."""
@@ -251,7 +258,8 @@ def moral_latents(
             "smaller number."
         )
     r = np.abs(correlations(own, target))
-    r[~alive | ~np.isfinite(r).all(axis=1)] = -1
+    r[~alive] = -1
+    r[~np.isfinite(r)] = -1  # a latent or a foundation that is the same on all texts
     best = np.argsort(-r, axis=0, kind="stable")[:per_foundation]
     chosen = [best[r[best[:, column], column] >= 0, column] for column in range(r.shape[1])]
     return np.unique(np.concatenate(chosen)).astype(np.int64)

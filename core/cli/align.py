@@ -30,6 +30,7 @@ from core.workbench import BUILTIN as BUILTIN_SET
 if TYPE_CHECKING:
     from core.activations.study import Study
     from core.alignment.further import ArmDifference
+    from core.alignment.left_out import Transfer
     from core.alignment.report import AlignReport, Kind
     from core.alignment.spec import Recipe
     from core.sae.dictionary import Dictionary
@@ -101,6 +102,11 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         + "; ".join(f"'{arm}', {MEANINGS[arm]}" for arm in ARMS if arm not in NEEDED)
         + "; 'all'",
     )
+    align.add_argument(
+        "--leave-out",
+        action="store_true",
+        help="train without each foundation as well, and ask its test texts",
+    )
     align.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     align.add_argument(
         "--keep", action="store_true", help="put the dictionary of seed 0 on the model's shelf"
@@ -166,6 +172,9 @@ class _Further(NamedTuple):
     recipe: "Recipe"
     """What verdicts are about."""
 
+    transfers: "list[Transfer]"
+    """What training on four foundations did to the fifth."""
+
     def text(self) -> Lines:
         """Yield it as text."""
         from core.comparison.view import NAMES, VERDICTS
@@ -174,7 +183,7 @@ class _Further(NamedTuple):
             yield f"\n{self.name}, which is not trained on:"
             yield from told(self.second, (self.target,), self.recipe)
         head = ("texts", "layer", "arm", "over", "test", "difference", "shuffled", "verdict")
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for row in self.tests:
             one = row.difference
             figures = (interval(one.difference, signed=True), interval(one.shuffled, signed=True))
@@ -183,6 +192,23 @@ class _Further(NamedTuple):
         if rows:
             yield f"\nThe four tests at {self.target:g} nats, paired over texts:"
             yield from aligned(head, rows, left=(0, 2, 3, 4, 7))
+        if self.transfers:
+            yield (
+                f"\nEach foundation's test texts after training without it, at {self.target:g} "
+                "nats; pole AUC along what parts the poles of the other four:"
+            )
+            shown = ("untouched", "without it", "change", "with all five", "change")
+            cells = [
+                (
+                    *(row.foundation, str(row.texts), row.figure),
+                    *(interval(one) for one in (row.untouched, row.without)),
+                    interval(row.gain, signed=True),
+                    interval(row.whole),
+                    interval(row.whole_gain, signed=True),
+                )
+                for row in self.transfers
+            ]
+            yield from aligned(("left out", "texts", "figure", *shown), cells, left=(0, 2))
 
     def json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -204,6 +230,11 @@ class _Further(NamedTuple):
                 }
                 for row in self.tests
             ]
+        if self.transfers:
+            found["left out"] = [
+                row._asdict() | {name: _finite(getattr(row, name)) for name in row._fields[3:]}
+                for row in self.transfers
+            ]
         return found
 
 
@@ -216,6 +247,7 @@ def _further(
     targets: tuple[float, ...],
 ) -> _Further:
     from core.alignment.further import four_tests, second_report
+    from core.alignment.left_out import left_out
 
     second, target = None, targets[0]
     if args.second is not None:
@@ -229,7 +261,10 @@ def _further(
         made_tests = four_tests(desk.work, study, base, spec, targets, target=target, second=second)
         tests = desk.make(made_tests)
     name = "" if second is None else second.items.provenance.name
-    return _Further(tests, judged, name, target, args.recipe)
+    transfers = []
+    if args.leave_out:
+        transfers = desk.make(left_out(desk.work, study, base, spec, targets, target=target))
+    return _Further(tests, judged, name, target, args.recipe, transfers)
 
 
 def told(report: "AlignReport", targets: tuple[float, ...], recipe: "Recipe" = "repaired") -> Lines:
@@ -344,4 +379,4 @@ def _json(report: "AlignReport", targets: tuple[float, ...], recipe: "Recipe") -
 
 def _finite(figure: Estimate) -> Estimate | None:
     """Return a figure; None where there is none: NaN is no JSON."""
-    return figure if np.isfinite(figure.value) else None
+    return figure if np.isfinite(figure).all() else None

@@ -34,6 +34,7 @@ _KINDS = {
     "aligned": "Aligned dictionaries",
     "alignment": "Reports of alignments",
     "alignment tests": "Four tests of aligned models",
+    "foundations left out": "Alignments without a foundation",
     "neutral": "Neutral text that alignments learn from",
     "answers": "Answers to prompts",
     "arm strength": "Strengths of evaluated arms",

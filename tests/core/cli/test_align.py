@@ -8,6 +8,7 @@ from core.__main__ import main
 from core.alignment.paper import FAULTS, TERMS
 from core.alignment.report import MEANS, SAYINGS, UNTOUCHED
 from core.alignment.spec import NEEDED
+from core.foundations import FOUNDATIONS
 from core.sae.files import load_folder, save_folder
 from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import balanced_rows
@@ -75,6 +76,22 @@ def test_the_papers_recipe_is_told_with_its_terms_and_faults(run, words, tmp_pat
         assert told in out
     after = load_folder(tmp_path / "papers")
     assert after.info.training["aligned"]["arm"] == "paper"
+
+
+def test_each_foundation_is_left_out_once(run, words, monkeypatch):
+    status, _, err = run(*words, "--leave-out")
+    assert status == 2
+    assert "needed to leave it out" in err
+    monkeypatch.setattr("core.alignment.left_out.FEWEST", 1)  # the tiny set has few test texts
+    status, out, _ = run(*words, "--leave-out")
+    assert status == 0
+    for name in FOUNDATIONS:
+        assert f"\n{name}" in out.partition("Each foundation's test texts")[2]
+    status, out, _ = run(*words, "--leave-out", "--json")
+    told = json.loads(out)["left out"]
+    assert len(told) == 2 * len(FOUNDATIONS)
+    assert set(told[0]) >= {"foundation", "untouched", "without", "gain"}
+    assert "NaN" not in out
 
 
 @pytest.mark.parametrize(
