@@ -91,8 +91,8 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
-    """The two fields of one pole over one map, the same from shuffled labels, and what they say."""
+class Sketch:
+    """The two fields of one pole over one map as they are drawn, and from shuffled labels."""
 
     pole: Pole
     """Whose typicality."""
@@ -108,6 +108,11 @@ class Field:
 
     shuffled: dict[Side, Drawn]
     """The same under the first shuffle of the labels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Field(Sketch):
+    """The same with what the two fields say together."""
 
     correlation: Agreement
     """Correlation of the two fields over the supported places of actions."""
@@ -151,52 +156,62 @@ def field_of(
     Raises:
         CoreError: The map is not flat, or the pole has too few texts, or no place is supported.
     """
-    if points.shape[1] != 2:
-        raise CoreError("A field is drawn on flat maps only. Choose 2-D.")
-    graded = _Graded.of(points, states, seen, labels, members, pole)
-    texts = graded.n_texts
-    if texts < FEWEST_TEXTS:
-        raise CoreError(
-            f"A field needs at least {FEWEST_TEXTS} texts of a pole; {pole} has {texts} here. "
-            "Choose the other pole, or a larger set."
-        )
+    graded = _graded(points, states, seen, labels, members, pole)
     rng = np.random.default_rng(seed)
     givers = graded.shuffles(draws, rng)
     reach = bandwidth(graded.points)
     some = np.arange(len(graded.points))
     if len(some) > MOST_PLACES:
         some = np.sort(rng.choice(some, MOST_PLACES, replace=False))
-    counts = rng.multinomial(texts, np.full(texts, 1 / texts), size=draws)
-    weights = counts[:, graded.text].astype(np.float64)
-    own = graded.values(np.ones((1, len(graded.points))))
-    drawn = graded.values(weights)
-    shuffled = graded.values(np.ones((draws, len(graded.points))), givers)
-    moved = (own[0][0][givers], own[1][0][givers])
+    once = np.ones((1, len(graded.points)))
+    own, shuffled = graded.values(once), graded.values(np.tile(once, (draws, 1)), givers)
     at = _places(graded, graded.points[some], reach)
     if not at.any():
         raise CoreError(
             f"Nowhere on this map lie enough {pole} texts together for a field. Choose another "
             "picture or a larger set."
         )
+    counts = rng.multinomial(graded.n_texts, np.full(graded.n_texts, 1 / graded.n_texts), draws)
+    weights = counts[:, graded.text].astype(np.float64)
+    moved = (own[0][0][givers], own[1][0][givers])
     over = graded.points[some][at]
     figures = [
         _agreements(*(smooth(graded.points, over, reach, value, weight) for value in pair))
-        for pair, weight in ((own, None), (drawn, weights), (shuffled, None), (moved, None))
+        for pair, weight in (
+            (own, None),
+            (graded.values(weights), weights),
+            (shuffled, None),
+            (moved, None),
+        )
     ]
     correlation, cosine = (_agreement(*(one[number] for one in figures)) for number in range(2))
-    x, y = _grid(graded.points)
     return Field(
         pole,
-        x,
-        y,
-        _drawn(graded, (own[0][0], own[1][0]), x, y, reach),
-        _drawn(graded, (shuffled[0][0], shuffled[1][0]), x, y, reach),
+        *_sketched(graded, own, shuffled, reach),
         correlation,
         cosine,
         reach,
-        texts,
+        graded.n_texts,
         float(at.mean()),
     )
+
+
+def sketch_of(
+    points: NDArray[np.floating],
+    states: NDArray[np.floating],
+    seen: LayerCloseness,
+    labels: Labels,
+    members: NDArray[np.bool_],
+    pole: Pole,
+    *,
+    seed: int = 0,
+) -> Sketch:
+    """Return the fields alone, without what they say; arguments and errors as for ``field_of``."""
+    graded = _graded(points, states, seen, labels, members, pole)
+    once = np.ones((1, len(graded.points)))
+    givers = graded.shuffles(1, np.random.default_rng(seed))
+    own, shuffled = graded.values(once), graded.values(once, givers)
+    return Sketch(pole, *_sketched(graded, own, shuffled, bandwidth(graded.points)))
 
 
 def bandwidth(points: NDArray[np.floating]) -> float:
@@ -407,6 +422,26 @@ def closeness_of_weighted(
     return np.asarray((along - own) / length)
 
 
+def _graded(
+    points: NDArray[np.floating],
+    states: NDArray[np.floating],
+    seen: LayerCloseness,
+    labels: Labels,
+    members: NDArray[np.bool_],
+    pole: Pole,
+) -> _Graded:
+    """Return the items that make up a field, or say why there is none."""
+    if points.shape[1] != 2:
+        raise CoreError("A field is drawn on flat maps only. Choose 2-D.")
+    graded = _Graded.of(points, states, seen, labels, members, pole)
+    if graded.n_texts < FEWEST_TEXTS:
+        raise CoreError(
+            f"A field needs at least {FEWEST_TEXTS} texts of a pole; {pole} has {graded.n_texts} "
+            "here. Choose the other pole, or a larger set."
+        )
+    return graded
+
+
 # --- figures ---
 
 
@@ -452,6 +487,20 @@ def _grid(
     cell = float((high - low).max()) / CELLS
     x, y = (low[axis] + cell * np.arange((high - low)[axis] // cell + 2) for axis in (0, 1))
     return x, y
+
+
+def _sketched(
+    graded: _Graded,
+    own: tuple[NDArray[np.float64], NDArray[np.float64]],
+    shuffled: tuple[NDArray[np.float64], NDArray[np.float64]],
+    reach: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[Side, Drawn], dict[Side, Drawn]]:
+    """Return columns, rows, and both fields: from the labels, and from the first shuffle."""
+    x, y = _grid(graded.points)
+    drawn, mixed = (
+        _drawn(graded, (pair[0][0], pair[1][0]), x, y, reach) for pair in (own, shuffled)
+    )
+    return x, y, drawn, mixed
 
 
 def _drawn(

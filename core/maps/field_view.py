@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from core.activations.study import Study, layer_states
 from core.dataset.items import Items
-from core.foundations import FOUNDATIONS
-from core.maps.field import ARROW_STEP, Agreement, Field, Pole, Side, field_of
+from core.maps.field import ARROW_STEP, Agreement, Field, Pole, Side, Sketch, field_of, sketch_of
 from core.maps.placing import LayerCloseness
 from core.maps.scene import Arrows, Line
 from core.maps.view import Colouring, Picture, ViewSpec
@@ -47,16 +46,41 @@ def layer_field(
     return field_of(picture.points, rows, seen, study.labels, study.members, pole)
 
 
+def sketch_over(
+    store: Store, study: Study, spec: ViewSpec, picture: Picture, seen: LayerCloseness, pole: Pole
+) -> Sketch:
+    """Return the fields of a pole over any flat map of the same items, without what they say.
+
+    Raises:
+        CoreError: As ``field_of``, or the states are not stored.
+    """
+    states = layer_states(store, study, spec.layer, spec.pooling, spec.scaling).states
+    rows = states[study.plan.rows]
+    return sketch_of(picture.points, rows, seen, study.labels, study.members, pole)
+
+
 def field_items(items: Items, picture: Picture, pole: Pole) -> tuple[Picture, Colouring]:
-    """Return the map with the items of one pole alone, in grey: what is coloured is the field."""
+    """Return the map with the items of one pole alone, in grey: what is coloured is the field.
+
+    So the colouring gives items no value; its scale is that of the contours.
+    """
     points = np.where((items.pole == pole)[:, None], picture.points, np.nan).astype(np.float32)
-    names = np.array(FOUNDATIONS)[items.foundation]
-    grey = Colouring("Foundation", names, dict.fromkeys(FOUNDATIONS, FADED))
+    nothing = np.full(len(items), np.nan)
+    grey = Colouring("Typicality, percentile", nothing, span=_SPAN, diverging=True, rest=FADED)
     return replace(picture, points=points), grey
 
 
-def field_lines(field: Field, side: Side, *, shuffled: bool = False) -> list[Line]:
-    """Return contours; of each round percentile the longest says which it is."""
+def field_lines(
+    field: Sketch, side: Side, *, shuffled: bool = False, frame: int | None = None
+) -> list[Line]:
+    """Return contours; of each round percentile the longest says which it is.
+
+    Args:
+        field: The fields.
+        side: Whose.
+        shuffled: Whether they are those of shuffled labels.
+        frame: At which frame of a map that moves they hold.
+    """
     from contourpy import contour_generator
     from plotly.colors import sample_colorscale
 
@@ -75,20 +99,26 @@ def field_lines(field: Field, side: Side, *, shuffled: bool = False) -> list[Lin
                 str(colour),
                 width=2.0 if named else 1.0,
                 label=f"{level:.1f}".lstrip("0") if named and place == 0 else "",
+                frame=frame,
             )
             for place, points in enumerate(found)
         ]
     return lines
 
 
-def field_arrows(field: Field, side: Side, *, shuffled: bool = False) -> Arrows:
-    """Return arrows along the slopes; the steepest of all is as long as arrows lie apart."""
+def field_arrows(
+    field: Sketch, side: Side, *, shuffled: bool = False, frame: int | None = None
+) -> Arrows:
+    """Return arrows along the slopes; the steepest of all is as long as arrows lie apart.
+
+    Arguments as for ``field_lines``.
+    """
     one = (field.shuffled if shuffled else field.drawn)[side]
     every = [each.slopes for kind in (field.drawn, field.shuffled) for each in kind.values()]
     steepest = max((float(np.linalg.norm(s, axis=1).max()) for s in every if len(s)), default=0)
     apart = ARROW_STEP * float(field.x[1] - field.x[0])
     way: NDArray[np.float64] = one.slopes * (apart / max(steepest, 1e-12))
-    return Arrows(one.arrows - way / 2, one.arrows + way / 2, MODEL, "Gradient")
+    return Arrows(one.arrows - way / 2, one.arrows + way / 2, MODEL, "Gradient", frame=frame)
 
 
 def field_sentence(field: Field) -> str:

@@ -20,7 +20,6 @@ from core.palette import (
     OWN,
     POLE_SYMBOLS,
     SEQUENTIAL,
-    UNKNOWN,
 )
 from core.statistics.bootstrap import Estimate
 
@@ -99,7 +98,7 @@ def _numbers(
 ) -> None:
     """Draw points coloured by a number; points without one are grey."""
     known = lit & ~np.isnan(colours.data)
-    _scatter(figure, picture, lit & ~known, poles, hover, color=UNKNOWN, size=6)
+    _scatter(figure, picture, lit & ~known, poles, hover, color=colours.rest, size=6)
     bar = {"title": {"text": colours.title, "side": "right"}, "thickness": 10, "len": 0.8}
     stops: Any = [list(stop) for stop in DIVERGING] if colours.diverging else SEQUENTIAL
     _scatter(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from core.foundations import POLES
 from core.maps.landmarks import Landmarks
 from core.maps.view import Colouring, Picture
-from core.palette import DIVERGING, SEQUENTIAL, UNKNOWN
+from core.palette import DIVERGING, SEQUENTIAL
 
 #: Steps of a colour scale: more are not told apart.
 STEPS: Final = 64
@@ -262,7 +262,7 @@ def _painted(colours: Colouring) -> tuple[NDArray[np.int64], list[str]]:
     low, high = colours.span
     share = (colours.data.astype(float) - low) / ((high - low) or 1.0)
     steps = np.clip(np.nan_to_num(share) * (STEPS - 1), 0, STEPS - 1).round().astype(np.int64)
-    return np.where(np.isnan(share), STEPS, steps), [*_steps(colours), UNKNOWN]
+    return np.where(np.isnan(share), STEPS, steps), [*_steps(colours), colours.rest]
 
 
 def _steps(colours: Colouring) -> list[str]:

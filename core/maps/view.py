@@ -16,7 +16,7 @@ from core.layers import EMBEDDING
 from core.maps.layouts import human_layout, model_layout
 from core.maps.placing import LayerCloseness, Placed, axis_values, layer_closeness
 from core.maps.projection import LayoutSpec, Points, Trust, spread_ties
-from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS
+from core.palette import FOUNDATION_COLOURS, POLE_COLOURS, SPLIT_COLOURS, UNKNOWN
 from core.runtime.store import Store
 from core.statistics.scaling import Scaling
 
@@ -118,6 +118,9 @@ class Colouring(NamedTuple):
 
     diverging: bool = False
     """True if zero is the middle."""
+
+    rest: str = UNKNOWN
+    """Colour of items without a number."""
 
 
 def check_size(items: Items) -> None:

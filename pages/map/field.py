@@ -1,13 +1,14 @@
-"""Typicality as a field over the layer's map: people's on the left, the model's on the right."""
+"""Typicality as a field over both maps: people's grade on the left, the model's on the right."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import streamlit as st
 
 from core.activations.study import Study
 from core.layers import layer_name
-from core.maps.field import Pole
+from core.maps.field import Field, Pole, Side, Sketch
 from core.maps.field_view import (
     SIDES,
     field_arrows,
@@ -17,65 +18,146 @@ from core.maps.field_view import (
     field_sentence,
     field_table,
 )
-from core.maps.view import ViewSpec
+from core.maps.scene import Arrows, Line
+from core.maps.view import Picture, ViewSpec
 from pages.map import results
-from pages.shared import frame, maps, pictures
+from pages.shared import maps, pictures
 from pages.shared.address import bound
 
 _OFF: Final = "off"
 _POLES: Final = {_OFF: "Off", "virtue": "Virtue", "vice": "Vice"}
 
 
-def show(study: Study, spec: ViewSpec, look: maps.Look) -> None:
-    """Draw the choice and, if a pole is chosen, both fields and what they say."""
-    row = st.container(horizontal=True, vertical_alignment="bottom")
-    row.subheader("Typicality gradient", anchor="field")
+class Shown(NamedTuple):
+    """The fields that are shown."""
+
+    over_layer: Field
+    """Over the layer's map, with what they say."""
+
+    over_people: Sketch
+    """Over people's map."""
+
+    shuffled: bool
+    """Whether those of shuffled labels are shown."""
+
+
+class Over(NamedTuple):
+    """A map with a field over it, or without."""
+
+    picture: Picture
+    """Where the items lie: those of the pole."""
+
+    look: maps.Look
+    """Grey: what is coloured is the field."""
+
+    lines: Sequence[Line] = ()
+    """Contours."""
+
+    arrows: Sequence[Arrows] = ()
+    """Slopes."""
+
+    told: str = ""
+    """What the field is, for the map's subtitle."""
+
+
+def ask(row: Any) -> tuple[Pole, bool] | None:
+    """Draw the choice; return whose field is asked for, and whether from shuffled labels."""
+    row.caption("Gradient", width="content")
     pole = row.segmented_control(
-        "Field",
+        "Typicality gradient",
         list(_POLES),
         required=True,
         format_func=_POLES.__getitem__,
         label_visibility="collapsed",
+        help="Where do actions of a pole become more typical: for people, and for the model?",
         **bound("field", _OFF, list(_POLES)),
     )
     if pole == _OFF:
-        st.caption(
-            "Where on this layer's map do actions become more typical: for people, and for the "
-            "model? Choose a pole."
-        )
-        return
+        return None
     shuffled = row.toggle(
         "Shuffled labels",
         help="The same from labels swapped among texts of the same pole and foundation: what "
         "smoothing alone makes of noise.",
         **bound("mixed", default=False),
     )
-    with frame.told():
-        _drawn(study, spec, look, cast("Pole", pole), shuffled=bool(shuffled))
+    return cast("Pole", pole), bool(shuffled)
 
 
-def _drawn(study: Study, spec: ViewSpec, look: maps.Look, pole: Pole, *, shuffled: bool) -> None:
-    field = results.field(study, spec, pole)
-    picture, grey = field_items(look.items, pictures.model_picture(study, spec), pole)
-    faded = replace(look, colours=grey)
+def found(study: Study, spec: ViewSpec, set_name: str, asked: tuple[Pole, bool]) -> Shown:
+    """Return the fields.
+
+    Raises:
+        CoreError: There can be none on this map; says why.
+    """
+    pole, shuffled = asked
+    over_layer = results.field(study, spec, pole)
+    return Shown(over_layer, results.people_sketch(study, spec, set_name, pole), shuffled)
+
+
+def over(
+    shown: Shown | None, side: Side, picture: Picture, look: maps.Look, frame: int | None = None
+) -> Over:
+    """Return one of the two maps with its side's field over it; as it is if none is shown.
+
+    Args:
+        shown: The fields.
+        side: Whose map, and whose field.
+        picture: The map.
+        look: What both share.
+        frame: At which of the map's frames the field holds.
+    """
+    if shown is None:
+        return Over(picture, look)
+    drawn = shown.over_people if side == "people" else shown.over_layer
+    return _drawn(shown, drawn, side, picture, look, frame)
+
+
+def _drawn(
+    shown: Shown, drawn: Sketch, side: Side, picture: Picture, look: maps.Look, frame: int | None
+) -> Over:
+    mixed = shown.shuffled
+    part, grey = field_items(look.items, picture, drawn.pole)
+    told = f"contours: {SIDES[side].lower()}, {drawn.pole}{', labels shuffled' if mixed else ''}"
+    return Over(
+        part,
+        replace(look, colours=grey),
+        field_lines(drawn, side, shuffled=mixed, frame=frame),
+        [field_arrows(drawn, side, shuffled=mixed, frame=frame)],
+        told,
+    )
+
+
+def show(study: Study, spec: ViewSpec, look: maps.Look, shown: Shown) -> list[Callable[[], Any]]:
+    """Say whether the fields agree, beside both controls; fold both away over one map.
+
+    Returns:
+        Functions that make the folded maps' figures, for files.
+    """
+    field, figures = shown.over_layer, []
     st.markdown(field_sentence(field))
-    for side, column in zip(SIDES, st.columns(2), strict=True):
-        with column:
-            maps.draw(
-                f"field-{side}",
-                f"{SIDES[side]} · {pole}{' · labels shuffled' if shuffled else ''}",
-                picture,
-                faded,
-                subtitle=f"typicality over the map of {layer_name(spec.layer, long=True)}",
-                lines=field_lines(field, side, shuffled=shuffled),
-                arrows=[field_arrows(field, side, shuffled=shuffled)],
-                names=False,
-            )
     st.caption(
         "Dots: actions of this pole. Contours: typicality, as percentile within the pole; orange "
-        "above the middle, purple below. Arrows: where it grows, longer where faster."
+        "above the middle, purple below. Arrows: where it grows, longer where faster. Left it is "
+        "people's grade over people's map, right the model's closeness over the layer's; whether "
+        "they agree is measured over the layer's map alone."
     )
-    with st.expander("The figures as a table, and how they are made"):
+    with st.expander("Both fields over the layer's map, the figures as a table, how it is done"):
+        picture = pictures.model_picture(study, spec)
+        for side, column in zip(SIDES, st.columns(2), strict=True):
+            one = _drawn(shown, field, side, picture, look, None)
+            with column:
+                figures.append(
+                    maps.draw(
+                        f"field-{side}",
+                        SIDES[side],
+                        one.picture,
+                        one.look,
+                        subtitle=f"{one.told}, over the map of {layer_name(spec.layer, long=True)}",
+                        lines=one.lines,
+                        arrows=one.arrows,
+                        names=False,
+                    )
+                )
         st.caption(field_note(field))
         st.dataframe(
             field_table(field).round(3),
@@ -83,3 +165,4 @@ def _drawn(study: Study, spec: ViewSpec, look: maps.Look, pole: Pole, *, shuffle
             key="field-table",
             alt="Agreement of the two fields with interval, shuffled labels and moved values.",
         )
+    return figures

@@ -2,9 +2,19 @@
 
 import streamlit as st
 
-from core.layers import layer_name
 from core.maps import view as maps_view
-from pages.map import details, field, findings, paint, play, point, results, search, sentence
+from pages.map import (
+    both,
+    details,
+    field,
+    findings,
+    paint,
+    play,
+    point,
+    results,
+    search,
+    sentence,
+)
 from pages.shared import (
     bench,
     controls,
@@ -50,38 +60,28 @@ with opened_study(
         near,
         lambda row: point.click(row, items),
     )
+    fields = None
     with st.container(key="maps"):
-        maps.legend(look)
+        row = st.container(horizontal=True, vertical_alignment="center")
+        legend = row.container()
+        with frame.told():
+            if study is not None and seen is not None and (asked := field.ask(row)):
+                fields = field.found(study, spec, set_name, asked)
         left, right = st.columns(2)
     with left, frame.told():
-        people = pictures.human_picture(set_name, spec)
-        how = f"{controls.METHODS[spec.method]} of people's moral vectors"
-        charts.append(maps.draw("people", "People", people, look, subtitle=how))
+        charts.append(both.people(set_name, spec, look, fields, legend))
     with right, frame.told():
         if study is not None and reading.panel(study) and seen is not None:
             placed = sentence.place(study, own, spec) if own else None
             star = sentence.star(study, placed, spec)
-            title = f"{study.card.name} · {layer_name(spec.layer, long=True)}"
-            picture = pictures.model_picture(study, spec)
             played = play.frames(study, spec)
-            charts.append(
-                maps.draw(
-                    "model",
-                    title,
-                    picture,
-                    look,
-                    star,
-                    subtitle=f"{controls.METHODS[spec.method]} of states: "
-                    f"{controls.POOLINGS[spec.pooling].lower()}, {spec.scaling}",
-                    frames=None if played is None else played[0],
-                    on_frame=lambda number: play.open_frame(number, played[1] if played else []),
-                )
-            )
+            charts.append(both.model(study, spec, look, fields, star, played))
     st.caption(_FLAT if spec.dims == 2 else _DEEP)
     if clicked is not None:
         point.panel(items, clicked, study if seen else None, spec)
     if study is not None and seen is not None:
-        field.show(study, spec, look)
+        if fields is not None:
+            charts += field.show(study, spec, look, fields)
         findings.show(results.findings(study, spec))
         if placed is not None:
             sentence.panel(study, placed, spec)

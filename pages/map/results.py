@@ -9,8 +9,8 @@ from core.diagnosis.evidence import Finding, evidence
 from core.foundations import Foundation
 from core.maps import frames as maps_frames
 from core.maps import point as maps_point
-from core.maps.field import Field, Pole
-from core.maps.field_view import layer_field
+from core.maps.field import Field, Pole, Sketch
+from core.maps.field_view import layer_field, sketch_over
 from core.maps.point import Neighbourhood
 from core.maps.scene import Frames
 from core.maps.view import ViewSpec
@@ -32,6 +32,13 @@ def field(study: Study, spec: ViewSpec, pole: Pole) -> Field:
     """Return the fields of a pole over a layer's map."""
     picture, seen = pictures.model_picture(study, spec), pictures.closeness(study, spec)
     return layer_field(workbench().store, study, spec, picture, seen, pole)
+
+
+@st.cache_resource(show_spinner="Smoothing over the map …", max_entries=64, hash_funcs=NAMES)
+def people_sketch(study: Study, spec: ViewSpec, set_name: str, pole: Pole) -> Sketch:
+    """Return the fields of a pole over people's map."""
+    picture, seen = pictures.human_picture(set_name, spec), pictures.closeness(study, spec)
+    return sketch_over(workbench().store, study, spec, picture, seen, pole)
 
 
 @st.cache_resource(show_spinner="Opening the dictionary …", max_entries=4, hash_funcs=NAMES)

@@ -10,6 +10,7 @@ from core.maps.field import (
     bandwidth,
     closeness_of_weighted,
     field_of,
+    sketch_of,
     smooth,
     support,
 )
@@ -166,3 +167,16 @@ def test_what_cannot_be_drawn_says_why():
         field_of(np.column_stack([points, points[:, 0]]), *rest, "virtue")
     with pytest.raises(CoreError, match="Nowhere on this map"):
         field_of(np.column_stack([points[:, 0], points[:, 0]]), *rest, "virtue")
+
+
+def test_a_sketch_is_what_the_field_draws():
+    asked = *made(strength=1.5), "virtue"
+    field, sketch = field_of(*asked), sketch_of(*asked)
+    for side in ("people", "model"):
+        np.testing.assert_array_equal(sketch.drawn[side].heights, field.drawn[side].heights)
+        np.testing.assert_array_equal(sketch.drawn[side].slopes, field.drawn[side].slopes)
+        mixed = sketch.shuffled[side].heights
+        assert np.nanstd(mixed) < np.nanstd(sketch.drawn[side].heights)
+    points, *rest = made()
+    with pytest.raises(CoreError, match="flat maps only"):
+        sketch_of(np.column_stack([points, points[:, 0]]), *rest, "virtue")

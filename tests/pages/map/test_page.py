@@ -406,13 +406,23 @@ def test_a_reading_that_fails_says_why_and_can_be_tried_again(
 
 
 @pytest.mark.parametrize("method", ["pca", "axes"])
-def test_fields_of_typicality_lie_over_the_layers_map(open_map, few, complaints, method):
+def test_one_click_lays_fields_of_typicality_over_both_maps(open_map, few, complaints, method):
     app = open_map(method=method)
     assert "chart-field-people" not in maps(app)
     app.segmented_control(key="field").set_value("vice").run()
     assert app.query_params["field"] == "vice"
     assert complaints(app) == []
     shown = maps(app)
+    assert shown["chart-people"]["lines"] != shown["chart-field-people"]["lines"]
+    frame = shown["chart-model"]["lines"][0]["frame"]
+    assert shown["chart-model"]["frames"]["at"] == frame  # gone while the map moves elsewhere
+    assert [one | {"frame": frame} for one in shown["chart-field-model"]["lines"]] == shown[
+        "chart-model"
+    ]["lines"]
+    for key in ("people", "model", "field-people", "field-model"):
+        one = shown[f"chart-{key}"]
+        assert "vice" in one["subtitle"]
+        assert one["legend"]["scale"]["span"] == [0.25, 0.75]
     for side in ("people", "model"):
         one = shown[f"chart-field-{side}"]
         kept = np.isfinite(one["places"]).all(axis=1)
@@ -421,10 +431,12 @@ def test_fields_of_typicality_lie_over_the_layers_map(open_map, few, complaints,
         assert kept.tolist() == (few.pole == "vice").tolist()
         assert one["lines"]
         assert one["arrows"]
-    before = shown["chart-field-people"]["lines"]
     app.toggle(key="mixed").set_value(True).run()
     assert app.query_params["mixed"] == "1"
-    assert maps(app)["chart-field-people"]["lines"] != before
+    for key in ("people", "model", "field-people", "field-model"):
+        one = maps(app)[f"chart-{key}"]
+        assert one["lines"] != shown[f"chart-{key}"]["lines"]
+        assert "labels shuffled" in one["subtitle"]
     table = next(one.value for one in app.dataframe if "shuffled low" in one.value.columns)
     assert len(table) == 2
     assert "controls" in words(app) or "shuffled labels" in words(app)
@@ -433,6 +445,7 @@ def test_fields_of_typicality_lie_over_the_layers_map(open_map, few, complaints,
 def test_a_field_is_flat(open_map, complaints):
     app = open_map(field="virtue", dims="3")
     assert any("flat maps only" in one for one in complaints(app))
+    assert {"chart-people-3d", "chart-model-3d"} <= set(keys(app))
 
 
 def test_a_latent_colours_the_map_from_the_address(open_map, work, model_text, complaints):
