@@ -18,7 +18,7 @@ from core.maps.field import ARROW_STEP, Agreement, Field, Pole, Side, Sketch, fi
 from core.maps.placing import LayerCloseness
 from core.maps.scene import Arrows, Line
 from core.maps.view import Colouring, Picture, ViewSpec
-from core.palette import DIVERGING, FADED, MODEL
+from core.palette import DIVERGING, FADED
 from core.runtime.store import Store
 from core.wording import interval
 
@@ -118,7 +118,7 @@ def field_arrows(
     steepest = max((float(np.linalg.norm(s, axis=1).max()) for s in every if len(s)), default=0)
     apart = ARROW_STEP * float(field.x[1] - field.x[0])
     way: NDArray[np.float64] = one.slopes * (apart / max(steepest, 1e-12))
-    return Arrows(one.arrows - way / 2, one.arrows + way / 2, MODEL, "Gradient", frame=frame)
+    return Arrows(one.arrows - way / 2, one.arrows + way / 2, "", "Slopes", frame=frame)
 
 
 def field_sentence(field: Field) -> str:

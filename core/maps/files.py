@@ -47,9 +47,10 @@ def with_drawn(figure: go.Figure, lines: Sequence[Line], arrows: Sequence[Arrows
         known = np.isfinite(one.start).all(axis=1) & np.isfinite(one.end).all(axis=1)
         start, end = one.start[known], one.end[known]
         x, y = (_broken(start[:, axis], end[:, axis]) for axis in (0, 1))
-        figure.add_trace(_stroke(x, y, {"color": one.colour, "width": 1}, ""))
+        colour = one.colour or CONTROL
+        figure.add_trace(_stroke(x, y, {"color": colour, "width": 1}, ""))
         if one.heads:
-            tips = {"color": one.colour, "size": 4}
+            tips = {"color": colour, "size": 4}
             figure.add_trace(
                 go.Scatter(
                     x=end[:, 0],

@@ -4,7 +4,7 @@ A ``Scene`` is made of finished results; ``scene_data`` turns it into what the b
 Numbers travel as base64 of little-endian arrays (NaN stays NaN), words as they are. The contract:
 
 * ``Scene.lines``: polylines in the map's coordinates, such as contours. ``layer`` names the switch
-  on the map that shows and hides them ("Field").
+  on the map that shows and hides them ("Contours").
 * ``Scene.arrows``: from → to. Arrows of items are filtered and greyed with them.
 * ``Scene.frames``: further places of the same items (layers, or two models), between which the map
   moves. A line or an arrow with a ``frame`` is seen at that one only.
@@ -42,7 +42,7 @@ class Line(NamedTuple):
     colour: str
     """CSS colour."""
 
-    layer: str = "Field"
+    layer: str = "Contours"
     """The switch that shows it, named for people."""
 
     width: float = 1.5
@@ -68,7 +68,7 @@ class Arrows(NamedTuple):
     """Where they point, shape ``(k, 2)``; one with a NaN is left out."""
 
     colour: str
-    """CSS colour."""
+    """CSS colour; "": that of the letters."""
 
     layer: str = "Arrows"
     """The switch that shows them, named for people."""

@@ -62,6 +62,7 @@ class Over(NamedTuple):
 
 def ask(row: Any) -> tuple[Pole, bool] | None:
     """Draw the choice; return whose field is asked for, and whether from shuffled labels."""
+    row = row.container(horizontal=True, vertical_alignment="center", width="content")
     row.caption("Gradient", width="content")
     pole = row.segmented_control(
         "Typicality gradient",

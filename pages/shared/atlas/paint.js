@@ -198,7 +198,7 @@ function paintOver(pen, map) {
   const { arrows, view, look, places, marked, shown, own } = map;
   for (const one of arrows) {
     for (const grey of [true, false]) {
-      pen.strokeStyle = grey ? FADED : one.colour;
+      pen.strokeStyle = grey ? FADED : one.colour || look.ink;
       pen.lineWidth = grey ? 0.75 : 1.25;
       pen.globalAlpha = grey ? 1 : 0.75;
       pen.beginPath();

@@ -118,7 +118,7 @@ def test_lines_arrows_and_frames_travel_with_their_layer_and_frame(picture, pole
     )
     (line,), (arrows,) = data["lines"], data["arrows"]
     assert numbers(line.pop("points"), "<f4").tolist() == corners.ravel().tolist()
-    rest = {"colour": "#123456", "layer": "Field", "width": 1.5, "label": ".5"}
+    rest = {"colour": "#123456", "layer": "Contours", "width": 1.5, "label": ".5"}
     assert line == {**rest, "dash": [4, 2], "frame": 1}
     assert np.array_equal(numbers(arrows["start"], "<f4"), ends.ravel(), equal_nan=True)
     assert (arrows["rows"], arrows["layer"], arrows["heads"]) == ([2, 9], "Moved", False)
