@@ -9,8 +9,9 @@ from core.activations.decoding import Decoding
 from core.activations.prompts import PRESETS
 from core.cli.basic import Desk, ReadRequest, make_read, study_of
 from core.cli.dictionary import AddCommand
+from core.evaluation import flames
 from core.evaluation.judging import Question
-from core.evaluation.prompts import BUILTIN, builtin_prompts, read_prompts
+from core.evaluation.prompts import BUILTIN, PromptSet, builtin_prompts, read_prompts
 from core.models.spec import ModelSpec
 from core.statistics.bootstrap import Estimate
 from core.steering.recipes import unpacked
@@ -53,7 +54,8 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         "--prompts",
         default=BUILTIN,
         metavar="FILE",
-        help="JSONL, CSV or Parquet in Flames' layout; default: 120 written for this project",
+        help="JSONL, CSV or Parquet in Flames' layout, or 'flames' once it was fetched; default: "
+        "120 written for this project",
     )
     one.add_argument(
         "--half",
@@ -107,7 +109,7 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
 
     model = ModelSpec.parse(args.model)
     study = study_of(desk, ReadRequest(model, args.items, PRESETS["default"]))
-    prompts = builtin_prompts() if args.prompts == BUILTIN else read_prompts(Path(args.prompts))
+    prompts = _prompts(desk, args.prompts)
     for problem in prompts.problems:
         desk.tell(problem)
     if args.half != "all":
@@ -130,6 +132,28 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     yield from told(found)
     for name in unreached(desk.work, study, spec):
         yield f"{name} does not reach {args.kl:g} nats and is left out."
+
+
+def fetch(desk: Desk) -> Lines:
+    """Fetch Flames' prompts; licence and citation come first."""
+    yield f"Licence   {flames.LICENCE}"
+    yield f"Citation  {flames.CITATION}"
+    yield f"Source    {flames.URL}"
+    found = desk.make(flames.fetching(desk.work.store))
+    yield f"{len(found):,} prompts are here: evaluate takes them with --prompts {flames.NAME}."
+
+
+def _prompts(desk: Desk, name: str) -> PromptSet:
+    if name == BUILTIN:
+        return builtin_prompts()
+    if name != flames.NAME:
+        return read_prompts(Path(name))
+    found = flames.flames(desk.work.store)
+    if found is None:
+        raise flames.FlamesError(
+            f"Flames is not here yet. Fetch it first: python -m core fetch {flames.NAME}."
+        )
+    return found
 
 
 def _arms(study: "Study", args: argparse.Namespace) -> "tuple[Arm, ...]":

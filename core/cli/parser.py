@@ -26,6 +26,7 @@ from core.dataset.sets import ItemSpec, Sample
 from core.diagnosis import controls_report, evidence_report
 from core.diagnosis import report as diagnosis_report
 from core.diagnosis.diagnosis import DiagnosisSpec
+from core.evaluation.flames import NAME as FLAMES
 from core.maps.projection import LayoutSpec, Method
 from core.models.fetched import FETCHABLE
 from core.models.spec import FORMS, ModelSpec
@@ -85,7 +86,9 @@ def _items(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 
 
 def _fetch(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    return basic.fetch(desk) if args.what == ARCHIVE else basic.fetch_model(desk, args.what)
+    if args.what == ARCHIVE:
+        return basic.fetch(desk)
+    return evaluate.fetch(desk) if args.what == FLAMES else basic.fetch_model(desk, args.what)
 
 
 def _describe(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
@@ -189,8 +192,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="WHAT",
         nargs="?",
         default=ARCHIVE,
-        choices=(ARCHIVE, *FETCHABLE),
-        help=f"{ARCHIVE} (default) or {', '.join(FETCHABLE)}",
+        choices=(ARCHIVE, FLAMES, *FETCHABLE),
+        help=f"{ARCHIVE} (default), {FLAMES} or {', '.join(FETCHABLE)}",
     )
     told = "tell what is known about a model before its weights are loaded"
     _add(add, "describe", _describe, told, "hub:Qwen/Qwen3-0.6B-Base").add_argument(

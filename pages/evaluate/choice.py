@@ -8,6 +8,7 @@ import streamlit as st
 from core import CoreError
 from core.activations.decoding import Decoding
 from core.activations.study import Study
+from core.evaluation import flames
 from core.evaluation.answers import Arm
 from core.evaluation.endpoint import URL, EndpointJudge
 from core.evaluation.jobs import USUAL, EvaluateSpec, default_arms, local_judge
@@ -16,11 +17,13 @@ from core.evaluation.prompts import PromptSet, builtin_prompts, parse_prompts
 from core.evaluation.view import NAMES
 from core.models.spec import ModelSpec
 from core.steering.recipes import unpacked
+from pages.shared import progress
 from pages.shared.address import bound
 from pages.shared.bench import workbench
 from pages.shared.sidebar import model_label
 
 _HALVES: Final = {"report": "the half that reports", "all": "all"}
+_KNOWN: Final = {"builtin": "written for this project", "flames": "Flames"}
 _COSTS: Final = ("0.05", "0.1", "0.2", "recipe")
 _ENDPOINT: Final = "endpoint"
 _MOST_TOKENS: Final = 200
@@ -113,7 +116,7 @@ def _prompts() -> PromptSet:
         key="prompts-file",
         help="In the layout of Flames. Without a file: 120 questions written for this project.",
     )
-    prompts = builtin_prompts()
+    prompts = _known_prompts()
     if given is not None:
         try:
             prompts = parse_prompts(given.name, given.getvalue())
@@ -131,6 +134,28 @@ def _prompts() -> PromptSet:
         **bound("half", "report", list(_HALVES)),
     )
     return prompts if half == "all" else prompts.take(~prompts.choosing())
+
+
+def _known_prompts() -> PromptSet:
+    """Return the project's questions, or Flames', which are offered for fetching."""
+    which = st.segmented_control(
+        "Or take",
+        list(_KNOWN),
+        required=True,
+        format_func=lambda one: _KNOWN[one],
+        help=f"Flames: 1,000 adversarial questions in Chinese, {flames.LICENCE}. {flames.CITATION}",
+        **bound("prompts", "builtin", list(_KNOWN)),
+    )
+    if which == "builtin":
+        return builtin_prompts()
+    made = flames.fetching(workbench().store)
+    found = made.open()
+    if found is not None:
+        return found
+    if not progress.making(made):
+        st.caption("Flames is not here yet; until then the questions of this project are asked.")
+        progress.offer(st, made, "Fetch Flames")
+    return builtin_prompts()
 
 
 def _switch(name: str) -> bool:

@@ -114,3 +114,11 @@ def test_questions_of_ones_own_are_read(open_balanced):
     app.get("file_uploader")[0].set_value(("p.jsonl", data, "application/jsonl")).run()
     assert "answer 1 questions" in words(app)
     assert "Row 3 is left out" in words(app)
+
+
+def test_flames_is_offered_and_until_then_the_projects_questions_stand(open_balanced, complaints):
+    app = open_balanced(prompts="flames")
+    assert complaints(app) == []
+    assert "Flames is not here yet" in words(app)
+    assert button(app, "Fetch Flames")
+    assert "answer 7 questions" in words(app)
