@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -71,7 +72,13 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         help=f"some of: again, prompt, directions, random, {_RECIPE}<word of a Steer link>; "
         "default: all that need no word",
     )
-    one.add_argument("--layer", type=int, metavar="N", help="after which directions push")
+    one.add_argument(
+        "--layer",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="after which directions push; of several, the half that chooses chooses one",
+    )
     one.add_argument(
         "--kl",
         type=float,
@@ -105,24 +112,40 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     Raises:
         CoreError: The prompts, an arm or the judge cannot be used.
     """
-    from core.evaluation.jobs import EvaluateSpec, evaluation, unreached  # torch: seconds
+    from core.evaluation.jobs import (  # torch: seconds
+        EvaluateSpec,
+        EvaluationError,
+        best_layer,
+        choosing,
+        default_arms,
+        evaluation,
+        unreached,
+        usable,
+    )
 
     model = ModelSpec.parse(args.model)
     study = study_of(desk, ReadRequest(model, args.items, PRESETS["default"]))
     prompts = _prompts(desk, args.prompts)
-    for problem in prompts.problems:
-        desk.tell(problem)
-    if args.half != "all":
-        half = prompts.choosing()
-        prompts = prompts.take(half if args.half == "choose" else ~half)
-    spec = EvaluateSpec(
-        _arms(study, args),
-        tuple(args.questions),
-        Decoding(tokens=args.tokens),
-        args.kl or None,
+    told_of = prompts.problems
+    cost = args.kl or None
+    asked = EvaluateSpec(
+        default_arms(study), tuple(args.questions), Decoding(tokens=args.tokens), cost
     )
-    judge = _judge(desk, args.judge)
+    judge, half = _judge(desk, args.judge), prompts.choosing()
     make_read(desk, study)
+    layer = None if not args.layer else args.layer[0]
+    if args.layer and len(args.layer) > 1:
+        if args.half != "report":
+            raise EvaluationError("Of several layers one half chooses: leave --half at 'report'.")
+        tried = choosing(desk.work, study, prompts.take(half), asked, judge, args.layer)
+        layer = best_layer({one: desk.make(each) for one, each in tried.items()})
+        desk.tell(f"Layer {layer} was chosen on {half.sum()} other prompts.")
+    if args.half != "all":
+        prompts = prompts.take(half if args.half == "choose" else ~half)
+    arms = _arms(study, args, layer)
+    spec, problems = usable(desk.work, study, replace(asked, arms=arms))
+    for problem in (*told_of, *problems):
+        desk.tell(problem)
     found = desk.make(evaluation(desk.work, study, prompts, spec, judge))
     if args.out is not None:
         _write(found, spec, args.out)
@@ -130,8 +153,12 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
         yield json.dumps(record(found, spec), indent=1, ensure_ascii=False)
         return
     yield from told(found)
-    for name in unreached(desk.work, study, spec):
-        yield f"{name} does not reach {args.kl:g} nats and is left out."
+    yield from _unreached(unreached(desk.work, study, spec), args.kl)
+
+
+def _unreached(names: list[str], kl: float) -> Lines:
+    for name in names:
+        yield f"{name} does not reach {kl:g} nats and is left out."
 
 
 def fetch(desk: Desk) -> Lines:
@@ -156,11 +183,11 @@ def _prompts(desk: Desk, name: str) -> PromptSet:
     return found
 
 
-def _arms(study: "Study", args: argparse.Namespace) -> "tuple[Arm, ...]":
+def _arms(study: "Study", args: argparse.Namespace, layer: int | None) -> "tuple[Arm, ...]":
     from core.evaluation.answers import Arm
     from core.evaluation.jobs import EvaluationError, default_arms
 
-    plain, *others = default_arms(study, args.layer)
+    plain, *others = default_arms(study, layer)
     if not args.arms:
         return (plain, *others)
     names = ("again", "prompt", "directions", "random")

@@ -117,6 +117,76 @@ def default_arms(study: Study, layer: int | None = None) -> tuple[Arm, ...]:
     )
 
 
+def usable(work: Workbench, study: Study, spec: EvaluateSpec) -> tuple[EvaluateSpec, list[str]]:
+    """Return a spec without the arms whose recipe cannot be done here, and why not.
+
+    Args:
+        work: The process's workbench.
+        study: The model and items; read.
+        spec: What was asked.
+
+    Raises:
+        EvaluationError: No arm but the plain one is left.
+    """
+    kept, problems = [], []
+    for arm in spec.arms:
+        try:
+            if arm.recipe is not None:
+                check_recipe(study, arm.recipe, repeated=True)
+                resolve(work.store, study, arm.recipe)
+        except CoreError as error:
+            problems.append(f"{arm.name} is left out: {error}")
+        else:
+            kept.append(arm)
+    if len(kept) < 2:
+        raise EvaluationError(" ".join(problems) or "There is no arm beside the plain one.")
+    return replace(spec, arms=tuple(kept)), problems
+
+
+def choosing(
+    work: Workbench,
+    study: Study,
+    prompts: PromptSet,
+    spec: EvaluateSpec,
+    judge: Judge,
+    layers: Sequence[int],
+) -> dict[int, Made[Evaluation]]:
+    """Return an evaluation of the push along moral directions for each of some layers.
+
+    Args:
+        work: The process's workbench.
+        study: The model and items.
+        prompts: Those that choose; others report.
+        spec: Questions, decoding and cost.
+        judge: Who judges.
+        layers: After which the push may be done.
+    """
+    found = {}
+    for layer in layers:
+        plain, *_, push, _ = default_arms(study, layer)
+        one = replace(spec, arms=(plain, push))
+        found[layer] = evaluation(work, study, prompts, one, judge)
+    return found
+
+
+def best_layer(found: dict[int, Evaluation]) -> int:
+    """Return the layer with the highest net win rate over all questions; the lowest of equals.
+
+    Raises:
+        EvaluationError: At no layer the push reaches the divergence.
+    """
+
+    def net(one: Evaluation) -> float:
+        rates = [one.standing(asked, arm).net.value for asked in one.questions for arm in one.arms]
+        return float(np.mean(rates)) if rates else np.nan
+
+    rates = {layer: net(one) for layer, one in found.items()}
+    known = [layer for layer, rate in rates.items() if np.isfinite(rate)]
+    if not known:
+        raise EvaluationError("At none of these layers the push reaches the divergence.")
+    return max(known, key=lambda layer: (rates[layer], -layer))
+
+
 def local_judge(work: Workbench, spec: ModelSpec) -> LocalJudge:
     """Return a model on this machine as a judge; it is opened when something has to be asked.
 

@@ -11,7 +11,7 @@ from core.activations.study import Study
 from core.evaluation import flames
 from core.evaluation.answers import Arm
 from core.evaluation.endpoint import URL, EndpointJudge
-from core.evaluation.jobs import USUAL, EvaluateSpec, default_arms, local_judge
+from core.evaluation.jobs import USUAL, EvaluateSpec, default_arms, local_judge, usable
 from core.evaluation.judging import Judge, Question
 from core.evaluation.prompts import PromptSet, builtin_prompts, parse_prompts
 from core.evaluation.view import NAMES
@@ -86,6 +86,9 @@ def ask(study: Study) -> Choice | None:
             Decoding(tokens=int(tokens)),
             None if cost == "recipe" else float(cost),
         )
+        spec, problems = usable(workbench(), study, spec)
+        for problem in problems:
+            st.warning(problem)
         judge: Judge = (
             EndpointJudge(_endpoint_model())
             if who == _ENDPOINT

@@ -1,6 +1,7 @@
 """A whole evaluation on the tiny model: answers and verdicts are kept, no weights to open it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,23 +9,27 @@ import pytest
 
 from core.__main__ import main
 from core.activations.decoding import Decoding
-from core.activations.jobs import study_of
+from core.activations.jobs import reading, study_of
 from core.activations.prompts import ReadSpec
 from core.dataset.sets import ItemSpec
 from core.evaluation.answers import Arm
 from core.evaluation.jobs import (
     EvaluateSpec,
     EvaluationError,
+    best_layer,
+    choosing,
     default_arms,
     evaluation,
     kept_dose,
     local_judge,
     unreached,
+    usable,
 )
 from core.evaluation.prompts import builtin_prompts
 from core.evaluation.report import AGAIN, PLAIN
 from core.models.spec import ModelSpec
 from core.runtime.progress import Cancelled
+from core.steering.recipes import Term
 from core.workbench import Workbench
 from tests.core.benches import done, finish
 from tests.core.evaluation.test_judging import Rule
@@ -114,6 +119,32 @@ def test_an_arm_out_of_reach_is_left_out_and_told(bench):
     assert unreached(work, study, spec) == ["moral directions"]
     assert list(made.open().answers) == [PLAIN]
     assert np.isnan(kept_dose(work, study, arms[3], 9.9).open()[0])
+
+
+def test_an_arm_that_cannot_be_done_is_left_out_and_the_rest_goes_on(bench):
+    work, study = bench
+    finish(work, reading(work, study))
+    plain, again, _, push, _ = default_arms(study)
+    gone = Term("aligned:0123456789abcdef:0123456789abcdef", 1.0)
+    lost = Arm("aligned", replace(push.recipe, terms=(gone,), operation="align"))
+    spec, problems = usable(work, study, EvaluateSpec((plain, again, lost)))
+    assert [arm.name for arm in spec.arms] == [PLAIN, AGAIN]
+    assert "aligned is left out" in problems[0]
+    with pytest.raises(EvaluationError, match="is not at hand"):
+        usable(work, study, EvaluateSpec((plain, lost)))
+
+
+def test_the_layer_is_chosen_on_prompts_that_do_not_report(bench):
+    work, study = bench
+    spec = EvaluateSpec(default_arms(study), ("safer",), SHORT, kl=None)
+    made = choosing(work, study, FEW, spec, Rule(coin), [0, 1])
+    found = {}
+    for layer, each in made.items():
+        finish(work, each)
+        found[layer] = each.open()
+    assert [one.arms for one in found.values()] == [["moral directions"]] * 2
+    rates = {at: one.standing("safer", "moral directions").net.value for at, one in found.items()}
+    assert best_layer(found) == max(rates, key=lambda at: (rates[at], -at))
 
 
 def test_arms_without_sense_are_refused():
