@@ -247,7 +247,7 @@ def moral_latents(
         Numbers in rising order.
 
     Raises:
-        AlignmentError: None is on often enough.
+        AlignmentError: None is on often enough, or people's vectors are all alike.
     """
     rows = data.of("train")
     own, target = codes[rows], data.signed[rows]
@@ -262,7 +262,13 @@ def moral_latents(
     r[~np.isfinite(r)] = -1  # a latent or a foundation that is the same on all texts
     best = np.argsort(-r, axis=0, kind="stable")[:per_foundation]
     chosen = [best[r[best[:, column], column] >= 0, column] for column in range(r.shape[1])]
-    return np.unique(np.concatenate(chosen)).astype(np.int64)
+    found = np.unique(np.concatenate(chosen)).astype(np.int64)
+    if not len(found):
+        raise AlignmentError(
+            "People's vectors are the same on all training texts, so no latent follows them. Take "
+            "a set with judgements that differ."
+        )
+    return found
 
 
 def correlations(codes: "csr_array", target: NDArray[np.float64]) -> NDArray[np.float64]:

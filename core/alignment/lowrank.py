@@ -35,8 +35,8 @@ class LowRank(Change):
             rank: Its dimensions.
         """
         rng = torch.Generator().manual_seed(seed)
-        rows = torch.linalg.qr(torch.randn(base.d_model, rank, generator=rng)).Q.T.contiguous()
-        rows = rows.to(base.w_dec.device)
+        drawn = torch.randn(base.d_model, rank, generator=rng, device="cpu")
+        rows = torch.linalg.qr(drawn).Q.T.contiguous().to(base.w_dec.device)
         # A coordinate of a subspace is about as large as one of a state: so is a bias of 1.
         self._unit = float(np.sqrt(np.square(states, dtype=np.float64).mean()))
         super().__init__({"r": rows, "w": rows, "b": rows.new_zeros(rank)})

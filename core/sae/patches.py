@@ -88,12 +88,10 @@ def nothing(like: DictionaryInfo, d_model: int, n_latents: int) -> Dictionary:
     import torch
 
     about = {name: getattr(like, name) for name in _OF_A_MODEL}
+    shapes = ((d_model, n_latents), (n_latents,), (n_latents, d_model), (d_model,))
     return Dictionary(
         DictionaryInfo("nothing", activation="relu", source="made here", **about),
-        torch.zeros(d_model, n_latents),
-        torch.zeros(n_latents),
-        torch.zeros(n_latents, d_model),
-        torch.zeros(d_model),
+        *(torch.zeros(shape, device="cpu") for shape in shapes),
     )
 
 

@@ -99,8 +99,8 @@ def test_gradients_are_those_of_finite_differences(loss):
 # --- lessons ---
 
 
-def lesson_of(kind):
-    dictionary, data, moral = planted()
+def lesson_of(kind, made=None):
+    dictionary, data, moral = made or planted()
     if kind == "paper":
         banks = choose_banks(dictionary, data)
         return Paper(Splice(dictionary, banks.latents, unit=True), banks, data, QUICK)
@@ -111,6 +111,23 @@ def lesson_of(kind):
 
 
 KINDS = ["repaired", "paper", "LoReFT", "reconstruction only", "triplets"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_lies_on_the_dictionarys_device(kind):
+    """What is made without a device goes to another one here, and the two do not mix."""
+    made = planted()
+    with torch.device("meta"):
+        lesson = lesson_of(kind, made)
+        lesson.draw(np.random.default_rng(0)).backward()
+        with torch.no_grad():
+            told = lesson.check(0, np.random.default_rng(0))
+            lesson.changed.settle()
+        patch = lesson.changed.patch()
+    assert np.isfinite(told.loss)
+    assert patch.w_dec.device.type == "cpu"
+    for one in lesson.changed.weights.values():
+        assert one.grad.device.type == "cpu"
 
 
 def test_reconstruction_is_the_variance_missed_and_falls():

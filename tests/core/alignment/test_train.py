@@ -1,5 +1,7 @@
 """Training repairs what was planted, and nothing where people's vectors are shuffled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -99,6 +101,9 @@ def test_the_latents_that_follow_people_are_found_on_training_texts_alone():
     assert 13 not in moral_latents(csr_array(codes), data, 39, 8)
     with pytest.raises(AlignmentError, match="No latent is on in 9999"):
         moral_latents(csr_array(codes), data, 2, 9999)
+    alike = replace(data, membership=np.full_like(data.membership, 0.5))
+    with pytest.raises(AlignmentError, match="the same on all training texts"):
+        moral_latents(csr_array(codes), alike, 2, 8)
 
 
 def test_like_latents_are_others_that_are_on_as_often():
