@@ -2,12 +2,14 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from core.activations.prompts import PRESETS
+from core.alignment.shown import FIGURES
 from core.alignment.spec import (
     ARMS,
     KL_TARGETS,
@@ -31,22 +33,9 @@ if TYPE_CHECKING:
     from core.activations.study import Study
     from core.alignment.further import ArmDifference
     from core.alignment.left_out import Transfer
-    from core.alignment.report import AlignReport, Kind
+    from core.alignment.report import AlignReport
     from core.alignment.spec import Recipe
     from core.sae.dictionary import Dictionary
-
-#: The figures of the table: what they are called, where they stand in the report.
-_FIGURES: "Final[tuple[tuple[str, Kind, int], ...]]" = (
-    ("RSA here", "geometry", 0),
-    ("RSA last layer", "geometry", -1),
-    ("CKA here", "cka", 0),
-    ("read-out ρ", "readout", 0),
-    ("AUC", "apart", 0),
-    ("Brier", "brier", 0),
-    ("CE neutral", "surprise", 0),
-    ("CE own text", "own_text", 1),
-    ("KL own text", "own_text", 0),
-)
 
 
 def add_command(subparsers: Any, add: AddCommand) -> None:
@@ -56,6 +45,7 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
     align.add_argument("model", metavar="MODEL")
     align.add_argument("--items", default=BUILTIN_SET, metavar="SET", help="default: builtin")
     align.add_argument("--preset", choices=tuple(PRESETS), default="default")
+    align.add_argument("--template", help="what the model reads, if not the default")
     align.add_argument("--dictionary", default=BUILTIN, metavar="NAME", help=FORMS)
     plain = AlignSpec()
     for name, meaning in (
@@ -128,9 +118,9 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     wanted = ARMS if "all" in args.arms else {*NEEDED, args.recipe, *args.arms}
     arms = tuple(arm for arm in ARMS if arm in wanted)
     spec = AlignSpec(latents=args.latents, steps=args.steps, seeds=args.seeds, arms=arms)
-    study = study_of(
-        desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS[args.preset])
-    )
+    read = PRESETS[args.preset]
+    read = read if args.template is None else replace(read, template=args.template)
+    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, read))
     base = dictionary_of(desk, study, args.dictionary)
     make_read(desk, study)
     report = desk.make(alignment(desk.work, study, base, spec, targets))
@@ -276,17 +266,17 @@ def told(report: "AlignReport", targets: tuple[float, ...], recipe: "Recipe" = "
     for target in targets:
         yield ""
         yield report.told(target, recipe)
-        head = ("arm", "seeds", "share", "KL", *(name for name, _, _ in _FIGURES))
+        head = ("arm", "seeds", "share", "KL", *(one.name for one in FIGURES))
         yield from aligned(head, [_row(report, arm, target) for arm in report.arms], left=(0,))
         yield ""
-        head = (f"{recipe} minus", *(name for name, _, _ in _FIGURES))
+        head = (f"{recipe} minus", *(one.name for one in FIGURES))
         others = [arm for arm in report.arms if arm != recipe]
         rows = [
             (
                 arm,
                 *(
-                    interval(report.gain(recipe, arm, target, kind, at), signed=True)
-                    for _, kind, at in _FIGURES
+                    interval(report.gain(recipe, arm, target, one.kind, one.at), signed=True)
+                    for one in FIGURES
                 ),
             )
             for arm in others
@@ -298,10 +288,10 @@ def _row(report: "AlignReport", arm: str, target: float) -> tuple[str, ...]:
     runs = report.of(arm, target)
     if not runs:
         why = "changed nothing" if report.unchanged(arm) else "does not reach it"
-        return (arm, "0", why, *[""] * (1 + len(_FIGURES)))
+        return (arm, "0", why, *[""] * (1 + len(FIGURES)))
     means = [
-        number(float(np.mean([one.value for one in report.figures(arm, target, kind, at)])))
-        for _, kind, at in _FIGURES
+        number(float(np.mean([run.value for run in report.figures(arm, target, one.kind, one.at)])))
+        for one in FIGURES
     ]
     dose = [
         float(np.mean([getattr(run.outcome, name) for run in runs])) for name in ("share", "kl")
@@ -358,15 +348,17 @@ def _json(report: "AlignReport", targets: tuple[float, ...], recipe: "Recipe") -
                 "told": report.told(target, recipe),
                 "arms": {
                     arm: {
-                        name: [one.value for one in report.figures(arm, target, kind, at)]
-                        for name, kind, at in _FIGURES
+                        one.name: [
+                            run.value for run in report.figures(arm, target, one.kind, one.at)
+                        ]
+                        for one in FIGURES
                     }
                     for arm in report.arms
                 },
                 f"{recipe} minus": {
                     arm: {
-                        name: _finite(report.gain(recipe, arm, target, kind, at))
-                        for name, kind, at in _FIGURES
+                        one.name: _finite(report.gain(recipe, arm, target, one.kind, one.at))
+                        for one in FIGURES
                     }
                     for arm in report.arms
                     if arm != recipe

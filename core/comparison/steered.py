@@ -16,6 +16,7 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.layers import layer_name, layers_text
 from core.models.open_models import ModelError
 from core.runtime.store import Store
+from core.steering.aligned import ALIGNED
 from core.steering.direction_files import FILE
 from core.steering.directions import sides
 from core.steering.edits import Steering, check_recipe, resolve
@@ -132,9 +133,10 @@ def told(letter: str, side: Side) -> str:
     )
     if recipe.operation == "add":
         text += f" At layer {lowest} all states move alike, which centring takes away."
-    if any(not term.axis.startswith((FILE, LATENT)) for term in recipe.active):
+    if any(not term.axis.startswith((FILE, LATENT, ALIGNED)) for term in recipe.active):
         text += " The direction comes from the training split of these actions."
-    if side.layer <= lowest:
+    # What is no push moves each text its own way: it shows at the edited layer already.
+    if side.layer < lowest or (side.layer == lowest and recipe.operation == "add"):
         text += f" The layer shown, {layer_name(side.layer)}, is not above it: choose a higher one."
     return text
 
@@ -148,4 +150,6 @@ def _name(study: Study, recipe: Recipe) -> str:
 
 
 def _axis(axis: str) -> str:
+    if axis.startswith(ALIGNED):
+        return "aligned dictionary"
     return axis if axis in (*FOUNDATIONS, *DIMENSIONS) else axis[:_SHOWN]

@@ -114,6 +114,10 @@ class Frames(NamedTuple):
     slides: bool = False
     """True: one may stop between two of them (A ↔ B); False: they are steps."""
 
+    span: tuple[float, float] | None = None
+    """Shares that the first and the last of sliding frames stand for, the others equally far
+    between: where one stops is then told as a share. None: as a way from one to the other."""
+
     centres: Sequence[Landmarks] = ()
     """Of each frame, the ten poles' middles; none: they are not shown while it moves."""
 
@@ -188,6 +192,7 @@ def scene_data(scene: Scene) -> dict[str, Any]:
             "names": frames.names,
             "at": frames.at,
             "slides": frames.slides,
+            "span": None if frames.span is None else list(frames.span),
             "centres": [_middles(one) for one in frames.centres],
             "curve": None if frames.curve is None else _curve(frames.curve),
         }

@@ -43,7 +43,10 @@ def centres(states: NDArray[np.floating], members: NDArray[np.bool_]) -> NDArray
 
 
 def closeness(
-    states: NDArray[np.floating], members: NDArray[np.bool_], group: NDArray[np.int64]
+    states: NDArray[np.floating],
+    members: NDArray[np.bool_],
+    group: NDArray[np.int64],
+    of: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
     """Return the cosine of each state to each centre, the state's own text left out of the centre.
 
@@ -51,11 +54,13 @@ def closeness(
         states: Centred states, shape ``(n, d)``.
         members: Which items make up each centre, shape ``(n, 10)``.
         group: Text number of each item, shape ``(n,)``.
+        of: States of the items that are compared, where they are not those of the centres: such as
+            moved ones, shape ``(n, d)``.
 
     Returns:
         Shape ``(n, 10)``, in [-1, 1]; NaN where a centre has no other member.
     """
-    unit = normalised(states).astype(np.float64)
+    unit = normalised(states if of is None else of).astype(np.float64)
     result = np.full((len(states), members.shape[1]), np.nan)
     for column in range(members.shape[1]):
         own = np.flatnonzero(members[:, column])

@@ -4,10 +4,13 @@ Written is the layout of SAELens 6 (``cfg.json`` and ``sae_weights.safetensors``
 ``sae_lens.SAE.load_from_disk`` opens it; what SAELens does not know stands in its metadata.
 """
 
+import io
 import json
 import math
+import zipfile
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import uuid4
 
@@ -160,6 +163,15 @@ def save_folder(dictionary: Dictionary, path: Path, dtype: WeightDtype = "float3
             "choose another folder."
         ) from error
     return path
+
+
+def folder_zip(dictionary: Dictionary) -> bytes:
+    """Return the folder that ``save_folder`` writes as one zip file."""
+    buffer = io.BytesIO()
+    with TemporaryDirectory() as folder, zipfile.ZipFile(buffer, "w") as packed:
+        for path in sorted(save_folder(dictionary, Path(folder) / "dictionary").iterdir()):
+            packed.write(path, path.name)
+    return buffer.getvalue()
 
 
 def _weights(dictionary: Dictionary, dtype: WeightDtype) -> "dict[str, torch.Tensor]":

@@ -22,6 +22,12 @@ def aligned_axis(after: Dictionary, before: Dictionary) -> str:
     return f"{ALIGNED}{after.digest[:DIGITS]}:{before.digest[:DIGITS]}"
 
 
+def is_aligned(axis: str) -> bool:
+    """Tell whether a name has the form of an aligned dictionary's, with the usual digits."""
+    named = _AXIS.fullmatch(axis)
+    return named is not None and {len(one) for one in named.groups()} == {DIGITS}
+
+
 def aligned_of(store: Store, card: "ModelCard", axis: str) -> tuple[Dictionary, Dictionary]:
     """Return the dictionary that an axis names, and what it was before.
 

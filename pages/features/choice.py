@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
@@ -20,34 +20,44 @@ _RULE: Final = re.compile(r"(?:batch)?topk (\d+)")
 
 def ask(study: Study) -> Shelved | None:
     """Draw the picker and the ways to another dictionary; None if there is none yet."""
-    known = {arrived.short(one.digest): one for one in shelved(workbench().store, study.card)}
-    chosen = None
-    if known:
-        names = sorted(known, key=lambda name: name != BUILTIN)
-        name = st.selectbox(
-            "Dictionary",
-            names,
-            format_func=_labels(known).__getitem__,
-            help="A sparse autoencoder of one layer. The project's own comes with the packaged "
-            "model; load a published one or train one below.",
-            **bound("dictionary", names[0], names),
-        )
-        chosen = known[str(name)]
-    else:
+    chosen = pick(st, study)
+    if chosen is None:
         st.info(
             f"No layer of {study.card.name} has been taken apart yet: train a dictionary here, or "
             "load a published one.",
             icon=":material/category:",
         )
-    with st.expander("Another dictionary: load or train", expanded=not known):
+    with st.expander("Another dictionary: load or train", expanded=chosen is None):
         ways = ["Load", "Train"]
-        first = "Load" if known or releases_for(study.card.name) else "Train"
+        first = "Load" if chosen is not None or releases_for(study.card.name) else "Train"
         way = st.segmented_control("Way", ways, required=True, **bound("way", first, ways))
         if way == "Load":
             bring.show(study)
         else:
             training.show(study)
     return chosen
+
+
+def pick(place: Any, study: Study) -> Shelved | None:
+    """Draw the picker of the dictionaries at hand; None if there is none.
+
+    Args:
+        place: Where.
+        study: Items and model.
+    """
+    known = {arrived.short(one.digest): one for one in shelved(workbench().store, study.card)}
+    if not known:
+        return None
+    names = sorted(known, key=lambda name: name != BUILTIN)
+    name = place.selectbox(
+        "Dictionary",
+        names,
+        format_func=_labels(known).__getitem__,
+        help="A sparse autoencoder of one layer. The project's own comes with the packaged model; "
+        "the Features page loads published ones and trains others.",
+        **bound("dictionary", names[0], names),
+    )
+    return known[str(name)]
 
 
 def _labels(known: Mapping[str, Shelved]) -> dict[str, str]:

@@ -98,13 +98,8 @@ def _steer(dictionary: Dictionary, latent: int) -> None:
     axis = latent_axis(dictionary, latent)
     row = st.container(horizontal=True)
     for label, operation, help_ in (
-        ("Steer with it", {}, "Its direction is added, as with any axis."),
-        ("Set its value", {"op": "clamp"}, "It is set, all else is kept; at 0 it is switched off."),
+        ("Steer with it", "add", "Its direction is added, as with any axis."),
+        ("Set its value", "clamp", "It is set, all else is kept; at 0 it is switched off."),
     ):
-        row.page_link(
-            routes.page("steer"),
-            label=label,
-            icon=":material/tune:",
-            help=help_,
-            query_params={axis: "10", "at": str(dictionary.info.layer), **operation},
-        )
+        settings = {axis: 10, "at": dictionary.info.layer, "op": operation}
+        routes.way(row, label, "steer", settings, icon=":material/tune:", help=help_)

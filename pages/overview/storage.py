@@ -35,6 +35,7 @@ _KINDS = {
     "alignment": "Reports of alignments",
     "alignment tests": "Four tests of aligned models",
     "foundations left out": "Alignments without a foundation",
+    "moves": "Moves of texts under alignments",
     "neutral": "Neutral text that alignments learn from",
     "answers": "Answers to prompts",
     "arm strength": "Strengths of evaluated arms",

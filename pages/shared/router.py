@@ -13,6 +13,7 @@ st.set_page_config(page_title="Moralscope", page_icon=ICON, layout="wide")
 page = st.navigation(routes.sections())
 frame.style()
 with address.visit(page.url_path):
+    routes.go_on()
     sidebar.show()
     tour.bar(page.url_path)
     page.run()

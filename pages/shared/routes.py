@@ -9,6 +9,8 @@ import streamlit as st
 from pages.shared import address
 
 _FOLDER: Final = Path(__file__).resolve().parents[1]
+#: Name in the session: the page that a button led to.
+_GOES: Final = "way-asked"
 #: Sections of the navigation, and in each the pages: folder (also the address), title, icon.
 _SECTIONS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "Start": (("overview", "Overview", "home"), ("data", "Data", "table_rows")),
@@ -19,7 +21,7 @@ _SECTIONS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("leaderboard", "Leaderboard", "leaderboard"),
     ),
     "Dissect": (("features", "Features", "category"),),
-    "Steer": (("steer", "Steer", "tune"),),
+    "Steer": (("steer", "Steer", "tune"), ("align", "Align", "straighten")),
     "Judge": (("evaluate", "Evaluate", "balance"),),
 }
 
@@ -48,6 +50,32 @@ def _page(name: str, title: str, icon: str) -> Any:
 def open_page(name: str) -> None:
     """Go to a page by the name of its folder."""
     address.leave(page(name))
+
+
+def way(place: Any, label: str, name: str, settings: Mapping[str, Any], **button: Any) -> None:
+    """Draw a button that sets another page's widgets and goes there.
+
+    A link's query would be lost: the address of a page that is come to is its own.
+
+    Args:
+        place: Where.
+        label: On the button.
+        name: Folder of the page.
+        settings: Of its widgets.
+        button: How the button looks.
+    """
+    place.button(label, on_click=_go, args=(name, settings), **button)
+
+
+def _go(name: str, settings: Mapping[str, Any]) -> None:
+    set_widgets(settings)
+    st.session_state[_GOES] = name
+
+
+def go_on() -> None:
+    """Go where a button led: with its settings this page may be another one, without the button."""
+    if (name := st.session_state.pop(_GOES, None)) is not None:
+        open_page(name)
 
 
 def set_widgets(settings: Mapping[str, Any]) -> None:

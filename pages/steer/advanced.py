@@ -15,6 +15,8 @@ OPERATIONS: Final[dict[str, str]] = {
     "project out": "Take its part away",
     "set": "Set its part",
     "clamp": "Set latents, keep the rest",
+    "align": "Add an aligned dictionary's change",
+    "replace": "Put the aligned dictionary in its place",
 }
 _METHODS: Final[dict[str, str]] = {
     "means": "Difference of means",

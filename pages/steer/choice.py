@@ -17,6 +17,8 @@ AXES: Final = (*FOUNDATIONS, *DIMENSIONS)
 #: Ends of the sliders, in per cent of the residual norm.
 MOST: Final = 40
 DOSES: Final = range(-MOST, MOST + 1)
+#: Of what an aligned dictionary changes, in per cent: 100 is as it was trained.
+SHARES: Final = range(151)
 POSITIONS: Final[dict[str, str]] = {
     "not first": "All but the first token",
     "all": "All tokens",

@@ -6,13 +6,14 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.steering import jobs as steering_jobs
+from core.steering.edits import SPLICES
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.shipped_doses import KnownDose
 from pages.shared import frame
 from pages.shared.address import bound
 from pages.shared.bench import opened, workbench
+from pages.steer import aligned, presets, readout, recipe, stamp
 from pages.steer import choice as steer_choice
-from pages.steer import presets, readout, recipe, stamp
 from pages.steer import sliders as steer_sliders
 from pages.steer.choice import AXES, Choice
 from pages.steer.stage import component, picture
@@ -71,8 +72,12 @@ def _staged(study: Study, shown: list[Choice]) -> Choice:
         _prompt(68)
         choice = _asked(study, shown, narrow=True)
     doses = _doses(study, choice)
+    spliced = choice.operation in SPLICES
     with sliders:
-        stage_sliders.show(doses)
+        if spliced:
+            aligned.show(study)
+        else:
+            stage_sliders.show(doses)
     with seen, frame.told():
         picture.show(study, choice, tables)
     with strip:
@@ -82,8 +87,9 @@ def _staged(study: Study, shown: list[Choice]) -> Choice:
         for _ in readout.stages(study, choice, mine, others):
             pass
     with mine:
-        presets.folded()
-        steer_sliders.further(study, doses)
+        if not spliced:
+            presets.folded()
+            steer_sliders.further(study, doses)
     return choice
 
 
@@ -101,8 +107,11 @@ def _plain(study: Study, choice: Choice) -> None:
         _prompt(80)
         presets.examples()
     with sliders:
-        st.markdown("**Steer towards**", help="In per cent of the layer's residual norm.")
-        steer_sliders.show(study, _doses(study, choice))
+        if choice.operation in SPLICES:
+            aligned.show(study)
+        else:
+            st.markdown("**Steer towards**", help="In per cent of the layer's residual norm.")
+            steer_sliders.show(study, _doses(study, choice))
     with right, frame.told():
         for _ in stages:
             pass

@@ -3,11 +3,13 @@
 from typing import Any
 
 from core.layers import layers_text
+from core.steering.aligned import is_aligned
 from core.steering.direction_files import FILE
+from core.steering.edits import SPLICES
 from core.steering.latents import is_latent
 from core.steering.recipes import Recipe, RecipeError
 from pages.steer.advanced import OPERATIONS
-from pages.steer.choice import AXES, DOSES
+from pages.steer.choice import AXES, DOSES, SHARES
 from pages.steer.recipe import OWN, slider_of, zeros
 
 
@@ -23,8 +25,8 @@ def widgets(recipe: Recipe) -> dict[str, Any]:
         len(moral) == 1
         and recipe.operation in OPERATIONS
         and len(doses) == len(recipe.terms)
-        and all(axis in AXES or axis.startswith(FILE) or is_latent(axis) for axis in doses)
-        and all(dose in DOSES for dose in doses.values())
+        and all(_has_slider(recipe, axis) for axis in doses)
+        and all(dose in (SHARES if is_aligned(axis) else DOSES) for axis, dose in doses.items())
         and all(
             abs(term.strength * 100 - doses[slider_of(term.axis)]) < 1e-6 for term in recipe.terms
         )
@@ -44,3 +46,10 @@ def widgets(recipe: Recipe) -> dict[str, Any]:
         **zeros(),
         **doses,
     }
+
+
+def _has_slider(recipe: Recipe, axis: str) -> bool:
+    """Tell whether the page has a slider for an axis, and uses it as the recipe does."""
+    if recipe.operation in SPLICES:
+        return is_aligned(axis)
+    return axis in AXES or axis.startswith(FILE) or is_latent(axis)

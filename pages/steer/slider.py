@@ -26,17 +26,25 @@ def style() -> None:
     st.html(_STYLE)
 
 
-def show(axis: str, label: str, dose: KnownDose | None = None) -> None:
-    """Draw a slider with its box, which follows it."""
-    named = bound(axis, 0, DOSES)
+def show(axis: str, label: str, dose: KnownDose | None = None, ends: range = DOSES) -> None:
+    """Draw a slider with its box, which follows it.
+
+    Args:
+        axis: Name in the address.
+        label: What people read.
+        dose: Where the model stays itself, if that was measured.
+        ends: Possible values, in per cent; zero and the safe range are painted on the usual ones.
+    """
+    named = bound(axis, 0, ends)
+    least, most = ends[0], ends[-1]
     box = f"box-{axis}"
     st.session_state[box] = st.session_state[axis]
     row = st.container(horizontal=True, vertical_alignment="bottom", wrap=False)
-    row.slider(label, -MOST, MOST, step=1, format="%+d %%", **named)
+    row.slider(label, least, most, step=1, format="%+d %%", **named)
     row.number_input(
         f"{label} in per cent",
-        -MOST,
-        MOST,
+        least,
+        most,
         step=1,
         key=box,
         label_visibility="collapsed",
@@ -53,7 +61,8 @@ def show(axis: str, label: str, dose: KnownDose | None = None) -> None:
         args=(axis,),
         disabled=st.session_state[axis] == 0,
     )
-    st.html(_strip(axis, dose))
+    if ends == DOSES:
+        st.html(_strip(axis, dose))
 
 
 def _strip(axis: str, dose: KnownDose | None) -> str:

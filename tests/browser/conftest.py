@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -242,8 +243,45 @@ def taken_apart(prepared: Prepared) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def aligned(prepared: Prepared) -> dict[str, str]:
+    """Return the query of an alignment that is kept, with where the texts move."""
+    from core.activations.prompts import ReadSpec
+    from core.alignment import arms, jobs, moves
+    from core.alignment.lessons import Repaired
+    from core.alignment.spec import AlignSpec, Arm
+    from core.models.spec import ModelSpec
+    from core.sae.shelf import keep_dictionary
+    from core.workbench import Workbench
+    from tests.core.sae.saesets import made_dictionary
+
+    def eager(changed: Any, data: Any, spec: Any) -> Repaired:
+        """Return what is learnt with little to hold it back: a random model has nothing to gain."""
+        free = replace(spec, rate=2e-2, order=0, edit=0, stay=0, gain=0)
+        return Repaired(changed, data, free)
+
+    work = Workbench.at(prepared.cache)
+    study = study_of(work, work.items(), ModelSpec.parse(prepared.model), ReadSpec())
+    base = made_dictionary(n_latents=48, k=6)
+    keep_dictionary(work.store, base, study.card)
+    spec = AlignSpec(latents=3, seeds=1)
+    made = jobs.alignment(work, study, base, spec, (0.1,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arms, "Repaired", eager)
+        _wait(work, made)
+    report = made.get()
+    shown: tuple[Arm, ...] = ("repaired", "shuffled")
+    for arm in shown:
+        [run] = report.of(arm, 0.1)
+        _wait(work, moves.moves(work, study, base, spec, arm, run.digest))
+    return {"model": prepared.model, "each": "3", "seeds": "1"}
+
+
+@pytest.fixture(scope="session")
 def everywhere(
-    diagnosed: dict[str, str], compared: dict[str, str], taken_apart: dict[str, str]
+    diagnosed: dict[str, str],
+    compared: dict[str, str],
+    taken_apart: dict[str, str],
+    aligned: dict[str, str],
 ) -> dict[str, dict[str, str]]:
     """Return each page's query for a visit on which it shows all that it can."""
     return {
@@ -254,6 +292,7 @@ def everywhere(
         "compare": compared,
         "leaderboard": diagnosed,
         "features": {**taken_apart, "latent": "7"},
+        "align": aligned,
         "steer": {**diagnosed, "care-harm": "20", "at": "1", "tokens": "8"},
     }
 

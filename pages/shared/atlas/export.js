@@ -144,8 +144,8 @@ function drawLegend(pen, data, look, x, y, wide, draw = true) {
 // Everything with a pen; its height is asked first, with a pen that only measures.
 function drawFile(pen, chart, wide, high, draw = true) {
   const { data, player } = chart, look = chart.look(), inner = wide - 2 * MARGIN;
-  const at = Math.round(player.at), frame = player.frames?.names[at];
-  const shown = frame && at !== player.frames.at ? ` · shown: ${frame}` : "";
+  const frame = player.frames && player.where(Math.round(player.at));
+  const shown = frame && player.at !== player.frames.at ? ` · shown: ${frame}` : "";
   const legend = drawLegend(pen, data, look, MARGIN, HEAD + high + 18, inner, false);
   const foot = HEAD + high + 20 + legend;
   font(pen, 11.5, look);

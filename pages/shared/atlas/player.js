@@ -46,7 +46,8 @@ class Player {
     if (!frames) return this.pause();
     this.range.max = frames.names.length - 1;
     this.range.step = frames.slides ? 0.01 : 1;
-    this.range.setAttribute("aria-label", frames.slides ? "Between the two" : "Layer shown");
+    const what = frames.span ? "Share of the change" : "Between the two";
+    this.range.setAttribute("aria-label", frames.slides ? what : "Layer shown");
     this.centres = frames.centres.map(floats);
     this.curve = frames.curve && floats(frames.curve.numbers);
     this.canvas.hidden = this.told.hidden = !this.curve;
@@ -73,14 +74,24 @@ class Player {
   show() {
     const { names, slides, at } = this.frames, near = Math.round(this.at);
     this.range.value = this.at;
-    const words = slides && near !== this.at
-      ? `${names[0]} → ${names[1]}, ${Math.round(100 * this.at)} %`
-      : names[near];
+    const words = this.where(near);
     this.name.textContent = words;
     this.range.setAttribute("aria-valuetext", words);
     this.open.hidden = slides || near === at || this.playing;
     this.open.textContent = `Open ${names[near]}`;
     if (this.curve) this.told.textContent = this.figure(near);
+  }
+
+  // What the place between the frames is called.
+  where(near) {
+    const { names, slides, span } = this.frames;
+    if (span) {
+      const share = span[0] + (this.at / (names.length - 1)) * (span[1] - span[0]);
+      const name = near === this.at && names[near];
+      return name ? `${share.toFixed(2)} · ${name}` : share.toFixed(2);
+    }
+    if (!slides || near === this.at) return names[near];
+    return `${names[0]} → ${names[1]}, ${Math.round(100 * this.at)} %`;
   }
 
   figure(number) {
@@ -93,9 +104,11 @@ class Player {
   }
 
   words() {
-    const { names, curve } = this.frames;
-    return `${curve.title} over layers: ` +
-      names.map((name, number) => `${name}, ${this.figure(number)}`).join(". ");
+    const { names, curve, span } = this.frames;
+    const wide = span && (span[1] - span[0]) / (names.length - 1);
+    const told = (name, number) => (span ? (span[0] + number * wide).toFixed(2) : name);
+    return `${curve.title} over ${span ? "shares" : "layers"}: ` +
+      names.map((name, number) => `${told(name, number)}, ${this.figure(number)}`).join(". ");
   }
 
   showPlaying() {

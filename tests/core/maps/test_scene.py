@@ -126,6 +126,7 @@ def test_lines_arrows_and_frames_travel_with_their_layer_and_frame(picture, pole
         "names": ["A", "B"],
         "at": 1,
         "slides": True,
+        "span": None,
         "centres": [],
         "curve": None,
     }

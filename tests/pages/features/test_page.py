@@ -11,7 +11,7 @@ from core.runtime.progress import Cancelled
 from core.sae.shelf import keep_dictionary, shelved
 from core.steering.latents import latent_axis
 from tests.core.sae.saesets import made_dictionary
-from tests.pages.steer.steerpages import charts, settle
+from tests.pages.steer.steerpages import arrived, charts, settle
 
 MADE = made_dictionary(n_latents=48, k=6)
 
@@ -75,6 +75,18 @@ def test_latents_are_found_and_a_passport_opens(open_features, complaints):
     second = int(app.session_state["latent"])
     assert second != first
     assert app.query_params["latent"] in (str(second), [str(second)])
+
+
+@pytest.mark.parametrize(
+    ("label", "operation"), [("Steer with it", "add"), ("Set its value", "clamp")]
+)
+def test_a_latent_goes_to_the_steering_page(open_features, complaints, work, label, operation):
+    """A link's query was lost: the page was come to without the latent."""
+    app = open_features(latents="all", latent="7")
+    app = arrived(button(app, label).click().run(), work)
+    assert complaints(app) == []
+    assert app.slider(key=latent_axis(MADE, 7)).value == 10
+    assert (app.session_state["op"], app.session_state["at"]) == (operation, 1)
 
 
 def test_an_address_opens_its_latent_and_its_order(open_features, complaints):

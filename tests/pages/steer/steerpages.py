@@ -4,6 +4,8 @@ import json
 import time
 from typing import Any
 
+from streamlit.util import calc_hash
+
 WITHIN = 120
 SHORT = {"tokens": "4", "samples": "1", "plain": "1"}
 
@@ -13,6 +15,14 @@ def settle(work: Any) -> None:
     end = time.monotonic() + WITHIN
     while any(job.active for job in work.runner.jobs()) and time.monotonic() < end:
         time.sleep(0.02)
+
+
+def arrived(app: Any, work: Any) -> Any:
+    """Return the steering page to which a button led, once its model is open."""
+    assert app.title[0].value == "Steer"
+    settle(work)
+    app._page_hash = calc_hash("steer")  # AppTest itself would run the page before again
+    return app.run()
 
 
 def charts(app: Any) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""Who moved most, how far, towards which pole; and whether controls do the same."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import streamlit as st
+
+from core import exports
+from core.activations.study import Study
+from core.alignment.moves import moves
+from core.alignment.report import Run
+from core.alignment.spec import Arm
+from core.maps.view import ViewSpec
+from core.wording import interval
+from pages.align import results
+from pages.align.choice import Choice
+from pages.align.found import Found
+from pages.shared import reading, selection
+from pages.shared.bench import opened, workbench
+
+_NUMBER: Final = st.column_config.NumberColumn
+_COLUMNS: Final[dict[str, Any]] = {
+    "text": st.column_config.TextColumn(width=210),
+    "moved": _NUMBER(format="%.2f", help="In lengths of the text's own plain state."),
+    "towards": st.column_config.TextColumn(help="Whose centre it comes nearer to most."),
+    "nearer": _NUMBER(format="%+.3f", help="By how much: cosine after minus before."),
+    "own": _NUMBER(
+        format="%+.3f", help="To its own pole's centre, less to the opposed one's; cosines."
+    ),
+    "grade": _NUMBER(format="%.2f"),
+}
+
+
+def show(
+    study: Study,
+    found: Found,
+    asked: Choice,
+    runs: Mapping[Arm, Run],
+    arm: Arm,
+    spec: ViewSpec,
+) -> None:
+    """Draw the sentence beside its controls, and the table."""
+    told, share = [], 1.0
+    for name, run in runs.items():
+        made = moves(workbench(), study, asked.base, found.spec, name, run.digest)
+        if reading.is_cheap(study) and workbench().runner.of(made) is None:
+            workbench().runner.ensure(made)
+        if not np.isfinite(run.outcome.share) or opened(made) is None:
+            continue
+        figure = results.moved(study, spec, made, run.outcome.share).nearer
+        told.append(f"- {name} **{interval(figure, 3, signed=True)}**")
+        share = run.outcome.share if name == arm else share
+    st.markdown("**Who moves, and where to**")
+    if told:
+        st.markdown(
+            f"At {asked.target:g} nats, test texts come nearer to their own pole's centre than to "
+            "the opposed one's by\n" + "\n".join(told),
+            help="Cosine after minus before, own pole less opposed pole; mean over graded test "
+            "texts with 95 % interval. Seed 0 of each arm.",
+        )
+    made = moves(workbench(), study, asked.base, found.spec, arm, runs[arm].digest)
+    table = results.moved(study, spec, made, share).table
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="movers-table",
+        height=420,
+        column_order=["text", "moved", "towards", "own", "pole", "grade", "nearer", "foundation"],
+        column_config=_COLUMNS,
+        placeholder="–",
+        alt="Test texts, those that move furthest first, with the pole they come nearer to.",
+    )
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.download_button(
+        "Moves (CSV)",
+        lambda: exports.csv_bytes(table),
+        "moralscope-align-moves.csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    row.button(
+        "Show the first 20 on the map",
+        icon=":material/my_location:",
+        on_click=selection.choose,
+        args=(table["item"].head(20).astype(str).tolist(),),
+    )
+    if selection.chosen(study.items).any():
+        with row:
+            selection.clear_button()
+    row.caption(f"Test texts alone, {arm}, at a share of {share:.2f}; training texts were taught.")
