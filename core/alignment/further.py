@@ -32,6 +32,7 @@ from core.alignment.spec import ARMS, KL_TARGETS, AlignmentError, AlignSpec, Arm
 from core.comparison.differences import Difference, paired_difference
 from core.comparison.jobs import reading
 from core.comparison.steered import steered
+from core.comparison.view import NAMES, VERDICTS
 from core.diagnosis.controls import other_concept
 from core.diagnosis.diagnosis import FORMAT as TESTS_FORMAT
 from core.diagnosis.diagnosis import DiagnosisSpec, layer_tests, study_cohort
@@ -44,9 +45,12 @@ from core.sae.shelf import keep_dictionary, open_dictionary
 from core.statistics.bootstrap import Estimate
 from core.steering.aligned import aligned_axis
 from core.steering.recipes import Recipe, Term
+from core.wording import interval
 from core.workbench import Workbench
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.models.open_models import OpenModel
 
 KIND: Final = "alignment tests"
@@ -360,3 +364,50 @@ def _kept(
         if after is None:
             raise AlignmentError(_GONE.format(run.arm))
         yield after
+
+
+# --- what is shown ---
+
+
+def told(rows: Sequence[ArmDifference]) -> str:
+    """Return which tests the trained arm moves beyond noise and shuffled labels, set by set."""
+    parts = []
+    for where in dict.fromkeys(row.where for row in rows):
+        own = [row for row in rows if row.where == where and row.arm == TESTED[0]]
+        moved = [
+            f"{NAMES[row.difference.test]} {interval(row.difference.difference, signed=True)} at "
+            f"layer {row.layer}"
+            for row in own
+            if row.over == UNTOUCHED and row.difference.level == "beyond"
+        ]
+        over = [row for row in own if row.over == "random latents"]
+        beyond = [NAMES[row.difference.test] for row in over if row.difference.level == "beyond"]
+        text = f"{where}: {', '.join(moved) or 'nothing'} beyond noise and shuffled labels"
+        if moved:
+            text += f"; beyond random latents: {', '.join(dict.fromkeys(beyond)) or 'nothing'}"
+        parts.append(text)
+    return ". ".join(parts) + "."
+
+
+def table(rows: Sequence[ArmDifference]) -> "pd.DataFrame":
+    """Return the differences as a table, a row each."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "texts": f"{row.where} ({row.texts})",
+                "layer": row.layer,
+                "arm": row.arm,
+                "over": row.over,
+                "test": NAMES[row.difference.test],
+                "difference": row.difference.difference.value,
+                "low": row.difference.difference.low,
+                "high": row.difference.difference.high,
+                "shuffled low": row.difference.shuffled.low,
+                "shuffled high": row.difference.shuffled.high,
+                "verdict": VERDICTS[row.difference.level],
+            }
+            for row in rows
+        ]
+    )

@@ -180,7 +180,10 @@ class _Further(NamedTuple):
             named = (f"{row.where} ({row.texts})", str(row.layer), row.arm, row.over)
             rows.append((*named, NAMES[one.test], *figures, VERDICTS[one.level]))
         if rows:
-            yield f"\nThe four tests at {self.target:g} nats, paired over texts:"
+            from core.alignment import further
+
+            yield f"\nThe four tests at {self.target:g} nats, paired over texts. "
+            yield further.told(self.tests)
             yield from aligned(head, rows, left=(0, 2, 3, 4, 7))
         if self.transfers:
             yield (

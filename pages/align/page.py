@@ -1,6 +1,6 @@
 """Page: moral latents fine-tuned towards people's vectors, beside controls at equal cost."""
 
-from pages.align import arms, before_after, choice, files, run, training, uses, verdict
+from pages.align import arms, before_after, choice, files, further, run, training, uses, verdict
 from pages.shared import frame, reading
 from pages.shared.opening import opened_study
 
@@ -18,6 +18,8 @@ with opened_study(
             training.show(study, found, asked)
             with frame.told():
                 before_after.show(study, found, asked, set_name)
+            with frame.told():
+                further.show(study, found, asked)
             with frame.told():
                 uses.show(study, found, asked)
             files.show(study, found, asked, charts)

@@ -226,3 +226,15 @@ def test_the_zip_opens_as_a_dictionary(tmp_path):
 
 def described(work, model_text):
     return describe(ModelSpec.parse(model_text), work.store)
+
+
+def test_the_four_tests_are_offered_and_told_beside_another_concept(open_aligned, work, complaints):
+    app = open_aligned()
+    options = next(one for one in app.selectbox if "not trained on" in one.label).options
+    assert options == ["none", "Everyday actions (built in)"]
+    button(app, "Run the four tests").click().run()
+    settle(work)
+    app.run()
+    assert complaints(app) == []
+    assert "test texts: " in words(app)
+    assert "pleasantness: " in words(app)
