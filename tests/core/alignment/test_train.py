@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from core.alignment.data import like_latents, moral_latents, strata
 from core.alignment.figures import similarity_of_distances
 from core.alignment.lessons import Repaired
-from core.alignment.spec import AlignmentError, AlignSpec
+from core.alignment.spec import OBJECTIVES, AlignmentError, AlignSpec
 from core.alignment.splice import Splice, mean_changes, tokens_of
 from core.alignment.train import learn, random_patch
 from core.runtime.progress import Cancelled
@@ -40,14 +40,16 @@ def geometry_of_test_texts(dictionary, data, patch=None):
     return similarity_of_distances(unit, data.signed[rows]).value
 
 
-def test_planted_collapse_is_repaired_and_by_shuffled_vectors_it_is_not():
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_planted_collapse_is_repaired_and_by_shuffled_vectors_it_is_not(objective):
+    spec = replace(QUICK, objective=objective)
     better, shuffled = 0, 0
     for seed in range(20):
         dictionary, data, moral = planted(seed)
         before = geometry_of_test_texts(dictionary, data)
         for labels in ("people", "shuffled"):
             taught = data if labels == "people" else data.shuffled(seed)
-            trained = fit(dictionary, moral, taught, QUICK, seed)
+            trained = fit(dictionary, moral, taught, spec, seed)
             gain = geometry_of_test_texts(dictionary, data, trained.patch) - before
             better += labels == "people" and gain > 0.06
             shuffled += labels == "shuffled" and gain > 0.06
