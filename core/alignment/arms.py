@@ -26,7 +26,7 @@ from core.sae.patches import KIND, Patch, nothing_before, open_patch, save_patch
 from core.steering.recipes import Operation
 
 _CURVE: Final = "curve.json"
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 #: Fields of a spec that say how often and beside what, not how.
 _HOW_OFTEN: Final = frozenset({"seeds", "arms"})
 #: What arms with an objective of their own learn.

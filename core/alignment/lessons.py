@@ -132,8 +132,9 @@ class Taught(Lesson):
         order, size = order_loss(states, membership), self.size(texts, change)
         share = min(1.0, float((COMPARED_SIZE / size.clamp_min(_LEAST)).sqrt()))
         some = self.moved(texts, texts.every, share)[1]
-        merit = (debiased_cka(some, target) + distance_similarity(some, target)) / 2
-        told = (float(one) for one in (cka, order, size, self.apart(), rsa, merit))
+        told = (
+            float(one) for one in (cka, order, size, self.apart(), rsa, debiased_cka(some, target))
+        )
         return AlignStep._make((step, loss, *told, ()))
 
     def moved(

@@ -49,7 +49,7 @@ class AlignStep(NamedTuple):
     """Correlation of the states' distances with those of people's signed vectors."""
 
     merit: float = float("nan")
-    """Mean of CKA and that correlation, of a change of at most ``COMPARED_SIZE``."""
+    """The CKA, by which verdicts go, of a share of the change of at most ``COMPARED_SIZE``."""
 
     terms: tuple[float, ...] = ()
     """The paper's terms, each by itself; empty for other arms."""

@@ -311,12 +311,12 @@ def _trained(desk: Desk, study: "Study", base: "Dictionary", spec: AlignSpec) ->
 
     tried = candidates(desk.work, study, base, spec)
     if tried is not None:
-        reached = ", ".join(f"{one} {number(merit(arm))}" for one, arm in tried.items())
-        untouched = number(tried["cka"].curve[0].merit)
+        reached = ", ".join(f"{one} {merit(arm):.3f}" for one, arm in tried.items())
+        untouched = f"{tried['cka'].curve[0].merit:.3f}"
         yield ""
         yield (
-            f"Objective: {max(tried, key=lambda one: merit(tried[one]))}, by the mean of CKA and "
-            f"RSA on validation texts at equal size of change ({reached}, untouched {untouched})."
+            f"Objective: {max(tried, key=lambda one: merit(tried[one]))}, by the CKA that "
+            f"validation texts reach at equal size of change ({reached}, untouched {untouched})."
         )
     papers = [
         trained_arm(desk.work, study, base, spec, "paper", seed) for seed in range(spec.seeds)
