@@ -220,8 +220,13 @@ def leaderboard(store: Store, items_digest: str) -> "pd.DataFrame":
     return found
 
 
+#: Rows kept before copies were named in words say "untrained 0": they are read as the others.
+_NAMED: Final = (
+    "regexp_replace(regexp_replace(\"name\", ', untrained 0$', ', untrained copy'), "
+    "', untrained (\\d+)$', ', untrained copy, seed \\1') AS \"name\""
+)
 _ALL_RUNS: Final = f"""
-    SELECT {", ".join(f'"{name}"' for name in COLUMNS)}
+    SELECT {", ".join(_NAMED if name == "name" else f'"{name}"' for name in COLUMNS)}
     FROM read_parquet($files, filename = true, union_by_name = true) JOIN age USING (filename)
     WHERE items_digest = $items AND test IS NOT NULL
     QUALIFY row_number() OVER (

@@ -22,10 +22,10 @@ from pages.shared import progress
 from pages.shared.bench import opened, workbench
 
 _TITLES: Final[dict[Test, str]] = {
-    "categorical": "Categorical · opposition of virtue and vice, then in excess of the topic",
-    "gradient": "Gradient · typicality correlation",
-    "structural": "Structural · agreement with 15 classes",
-    "dimensional": "Dimensional · R² of a linear probe",
+    "categorical": "Opposition of virtue and vice, then in excess of the topic (categorical)",
+    "gradient": "Typicality: rank correlation with people's grade (gradient)",
+    "structural": "Clusters: agreement with 15 classes (structural)",
+    "dimensional": "Probe: R² of a linear one (dimensional)",
 }
 
 

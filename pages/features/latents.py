@@ -141,9 +141,10 @@ def _columns() -> dict[str, Any]:
         ),
         "kind": st.column_config.TextColumn(width=105),
         "membership test": number(
-            "AUROC",
+            "tells apart",
             format="%.2f",
-            help="Members against all other texts of like length, held-out texts.",
+            help="AUROC: members against all other texts of like length, held-out texts; chance "
+            "is .5.",
         ),
         "membership low": number("low", format="%.2f", help="Of the AUROC's 95 % interval."),
         "membership high": number("high", format="%.2f"),
@@ -155,8 +156,12 @@ def _columns() -> dict[str, Any]:
         ),
         "contrast test": number("contrast", format="%+.2f", help="Own pole minus the opposite."),
         "gradient test": number(
-            "gradient", format="%+.2f", help="Rank correlation with people's grade among members."
+            "with grade",
+            format="%+.2f",
+            help="Gradient: rank correlation with people's grade among members.",
         ),
-        "selectivity": number(format="%.2f", help="How far above the next dimension: 0 to 1."),
-        "density": number("on in", format="percent", help="Share of texts."),
+        "selectivity": number(
+            "one only", format="%.2f", help="Selectivity: how far above the next dimension: 0 to 1."
+        ),
+        "density": number("on in", format="percent", help="Density: share of texts."),
     }

@@ -14,9 +14,9 @@ from core.sae.training.spec import TrainActivation, TrainSpec, paper_spec
 from core.sae.training.trained import TrainPlan
 
 _RULES: Final[dict[str, str]] = {
-    "topk": "TopK: so many on per token",
-    "batchtopk": "BatchTopK: so many on average",
-    "relu": "ReLU with adaptive L1 (the paper)",
+    "topk": "So many on per token (TopK)",
+    "batchtopk": "So many on average (BatchTopK)",
+    "relu": "As many as pay off (ReLU with adaptive L1, the paper)",
 }
 
 

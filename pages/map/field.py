@@ -63,14 +63,15 @@ class Over(NamedTuple):
 def ask(row: Any) -> tuple[Pole, bool] | None:
     """Draw the choice; return whose field is asked for, and whether from shuffled labels."""
     row = row.container(horizontal=True, vertical_alignment="center", width="content")
-    row.caption("Gradient", width="content")
+    row.caption("Typicality", width="content")
     pole = row.segmented_control(
         "Typicality gradient",
         list(_POLES),
         required=True,
         format_func=_POLES.__getitem__,
         label_visibility="collapsed",
-        help="Where do actions of a pole become more typical: for people, and for the model?",
+        help="Typicality gradient: where do actions of a pole become more typical, for people and "
+        "for the model?",
         **bound("field", _OFF, list(_POLES)),
     )
     if pole == _OFF:

@@ -23,11 +23,11 @@ POOLINGS: dict[str, str] = {
     "mean_all": "All, the start sign too",
 }
 _SCALINGS: dict[Scaling, str] = {
-    "standardised": "Standardised",
-    "centred": "Centred (paper)",
-    "raw": "Raw",
-    "top-removed": "Top components removed",
-    "whitened": "Whitened",
+    "standardised": "Mean and spread",
+    "centred": "The mean alone (paper)",
+    "raw": "Nothing",
+    "top-removed": "Mean and widest directions",
+    "whitened": "All that differs in width",
 }
 _COLOURS: dict[Colour, str] = {**COLOURS, **ASKING}
 _FIRST: Pooling = "mean"
@@ -92,7 +92,7 @@ def under_more(study: Study | None, pooling: Pooling, scaling: Scaling, *told: s
     some = [
         *told,
         "" if pooling == usual else POOLINGS[pooling],
-        "" if scaling == "standardised" else _SCALINGS[scaling],
+        "" if scaling == "standardised" else f"states {scaling.replace('-', ' ')}",
     ]
     if any(some):
         st.caption("Under More: " + " · ".join(filter(None, some)))
@@ -139,14 +139,14 @@ def scaling_box(column: Any, key: str = "scaling", default: Scaling = "standardi
         default: What is chosen at first.
     """
     chosen: Scaling = column.selectbox(
-        "Scaling",
+        "Taken off the states first",
         list(_SCALINGS),
         format_func=_SCALINGS.__getitem__,
-        help="A few coordinates are hundreds of times larger than the rest and own every cosine. "
-        "Standardised: each coordinate has unit variance. Centred: only the mean is taken off. "
-        "Raw: nothing is; cosines are then often near 1. Top components removed: the mean and the "
-        "widest principal directions are taken off, one per 100 coordinates. Whitened: all "
-        "principal directions have nearly the same variance.",
+        help="Scaling. A few coordinates are hundreds of times larger than the rest and own every "
+        "cosine. Mean and spread (standardised): each coordinate has unit variance. The mean "
+        "alone: centred. Nothing: raw; cosines are then often near 1. Mean and widest directions: "
+        "the top principal components, one per 100 coordinates, are removed. All that differs in "
+        "width (whitened): all principal directions have nearly the same variance.",
         **bound(key, default, list(_SCALINGS)),
     )
     return chosen

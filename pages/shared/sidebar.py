@@ -52,10 +52,10 @@ def show() -> None:
             help="Or type hub:owner/name@revision, folder:/path, gguf:/path/x.gguf.",
         )
         st.toggle(
-            "Untrained control",
+            "With random weights",
             **bound("untrained", default=False),
-            help="The same architecture with seeded random weights. What it shows as well, "
-            "training did not put there.",
+            help="Untrained control: the same architecture with seeded random weights. What it "
+            "shows as well, training did not put there.",
         )
         _reading_controls()
 
@@ -71,17 +71,18 @@ def model_label(text: str) -> str:
 def _reading_controls() -> None:
     with st.expander("How texts are read"):
         st.segmented_control(
-            "Preset",
+            "By whose rules",
             list(PRESETS),
             required=True,
             **bound("preset", "default", list(PRESETS)),
-            help="paper: punctuation kept, first token in the mean, as in the released code.",
+            help="Preset. Paper: punctuation kept, first token in the mean, as in the released "
+            "code.",
         )
         st.text_input(
-            "Template",
+            "The words around an action",
             max_chars=MAX_TEMPLATE,
             **bound("template", PRESETS["default"].template),
-            help="{action} stands for the text.",
+            help="Template: {action} stands for the text.",
         )
 
 

@@ -242,7 +242,7 @@ def test_two_people_at_once_do_not_see_each_other(new_screen, prepared):
         expect(screen.text("Nearest actions")).to_be_visible()
     select_some(first)
     second.more()
-    second.choose("Scaling", "Centred (paper)")
+    second.choose("Taken off the states first", "The mean alone (paper)")
     second.await_query(scaling="centred")
     assert "sel" not in second.query()
     assert first.query()["layer"] == "0"
@@ -255,7 +255,7 @@ def test_a_reading_is_watched_and_ends_in_a_map(few_map):
     # A template of its own: other tests let the control read with the usual one.
     template = "%7Baction%7D%20is%20a%20matter%20of"
     few_map.page.goto(f"{few_map.page.url}&template={template}")
-    few_map.page.get_by_text("Untrained control").click()
+    few_map.page.get_by_text("With random weights").click()
     few_map.await_query(untrained="1")
     few_map.page.get_by_role("button", name="Read").click()
     expect(few_map.canvas("chart-model")).to_be_visible()

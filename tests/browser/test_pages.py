@@ -88,11 +88,11 @@ def check_names(screen: Any, charts: int, tables: int, maps: int = 0) -> None:
 
 def test_choices_of_the_sidebar_hold_while_pages_change(screen, prepared):
     screen.open("map", **prepared.few)
-    screen.page.get_by_text("Untrained control").click()
+    screen.page.get_by_text("With random weights").click()
     screen.await_query(untrained="1")
     for name in ("Data", "Overview", "Map"):
         go(screen, name)
-        expect(screen.page.get_by_role("switch", name="Untrained control")).to_be_checked()
+        expect(screen.page.get_by_role("switch", name="With random weights")).to_be_checked()
         screen.await_query(**prepared.few, untrained="1")
 
 

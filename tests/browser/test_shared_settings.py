@@ -81,7 +81,7 @@ class Walker:
         expect(told("combobox", name=sets)).to_have_value(self.set_name)
         expect(told("combobox", name=models, exact=True)).to_have_value(self.model)
         copy = "untrained" in self.query
-        expect(told("switch", name="Untrained control")).to_be_checked(checked=copy)
+        expect(told("switch", name="With random weights")).to_be_checked(checked=copy)
         wanted = dict(self.query)
         if name not in LAYERED:
             wanted = {key: value for key, value in wanted.items() if key in SIDEBAR}
@@ -125,7 +125,7 @@ class Walker:
             if now is None:
                 self.query["pooling"] = "last"
         else:
-            self.screen.page.get_by_text("Untrained control").click()
+            self.screen.page.get_by_text("With random weights").click()
             if self.query.pop("untrained", None) is None:
                 self.query["untrained"] = "1"
 
