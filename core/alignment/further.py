@@ -58,6 +58,8 @@ _FILE, _FORMAT = "tests.json", 1
 #: Arms that are tested, the trained one first; seed 0 of each.
 TESTED: Final[tuple[Arm, ...]] = ("repaired", "shuffled", "random latents")
 OWN: Final = "test texts"
+#: Texts of a second set that every arm reads at most.
+MOST_SECOND: Final = 800
 #: Rows of a set below which nothing is asked of it.
 _FEWEST: Final = 30
 _GONE: Final = "The arm {} is gone: the cache was cleared. Align once more."
@@ -109,12 +111,13 @@ def recipe_of(study: Study, base: Dictionary, after: Dictionary, share: float) -
     )
 
 
-def unseen(study: Study, other: Study) -> Study:
+def unseen(study: Study, other: Study, most: int | None = None) -> Study:
     """Return another set without the texts that an alignment on a set learned from or chose by.
 
     Args:
         study: The set's study.
         other: Another study of the same model; the set's own, for its test texts.
+        most: Different texts that are taken at most, a seeded draw; None: all.
 
     Raises:
         AlignmentError: Too little is left.
@@ -123,6 +126,10 @@ def unseen(study: Study, other: Study) -> Study:
     known = known[splits_of(study)[study.plan.rows] != "test"]
     groups = np.asarray(other.items.table["text_group"].to_pylist())
     rows = np.flatnonzero(~np.isin(groups, known))
+    texts = np.unique(groups[rows])
+    if most is not None and len(texts) > most:
+        taken = np.random.default_rng(0).choice(texts, most, replace=False)
+        rows = np.flatnonzero(np.isin(groups, taken))
     if len(rows) < _FEWEST:
         raise AlignmentError(
             f"{other.items.provenance.name} has {len(rows)} rows that the alignment has not seen; "
@@ -308,7 +315,7 @@ def second_report(
         target: One of them.
         second: How the same model reads the second set.
     """
-    one = unseen(study, second)
+    one = unseen(study, second, MOST_SECOND)
     aligned = alignment(work, study, base, spec, targets)
     key = {
         **report_key(study, base, spec, (target,)),

@@ -228,6 +228,9 @@ def test_a_second_set_is_judged_without_the_texts_that_were_learned_from(aligned
     assert set(own.plan.prompts) == set(
         np.array(study.plan.prompts)[splits_of(study) == "test"].tolist()
     )
+    few = unseen(study, study, 40)
+    assert len(few.plan.prompts) == 40 < len(own.plan.prompts)
+    assert few.plan.prompts == unseen(study, study, 40).plan.prompts
     learned = study.items.take(study.items.split == "train")
     with pytest.raises(AlignmentError, match="has 0 rows that the alignment has not seen"):
         unseen(study, open_study(learned, study.card, study.plan.spec))
