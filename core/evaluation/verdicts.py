@@ -11,7 +11,6 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from scipy.stats import binomtest
 
 from core.statistics.bootstrap import Estimate
 
@@ -87,6 +86,8 @@ def standing(
         longer: How much longer the arm's answer is than the other's, in words, ``(n,)``.
         seed: Of the resamples over prompts.
     """
+    from scipy.stats import binomtest  # a second of every command
+
     verdicts = [one.verdict for one in showings]
     values = np.array([VALUES[one] for one in verdicts])
     known = np.isfinite(values)
