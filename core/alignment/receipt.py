@@ -59,6 +59,8 @@ def command(
         return None
     words = ["python", "-m", "core", "align", pinned(study.card)]
     options |= {name: str(getattr(spec, name)) for name in ("latents", "steps", "seeds")}
+    if spec.objective != "chosen":
+        options["objective"] = spec.objective
     for name, value in {**options, "dictionary": dictionary, "recipe": recipe}.items():
         words += [f"--{name}", value]
     further = [arm for arm in spec.arms if arm not in (*NEEDED, recipe)]

@@ -15,6 +15,7 @@ from core.alignment.spec import (
     KL_TARGETS,
     MEANINGS,
     NEEDED,
+    OBJECTIVES,
     RECIPES,
     AlignmentError,
     AlignSpec,
@@ -83,6 +84,12 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         help="what the verdict is about and is kept",
     )
     align.add_argument(
+        "--objective",
+        choices=("chosen", *OBJECTIVES),
+        default=plain.objective,
+        help="what the repaired recipe lifts; default: what validation texts choose",
+    )
+    align.add_argument(
         "--arms",
         nargs="+",
         default=[],
@@ -117,7 +124,13 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
         raise AlignmentError("A divergence must lie above 0 and at most at 10 nats, such as 0.1.")
     wanted = ARMS if "all" in args.arms else {*NEEDED, args.recipe, *args.arms}
     arms = tuple(arm for arm in ARMS if arm in wanted)
-    spec = AlignSpec(latents=args.latents, steps=args.steps, seeds=args.seeds, arms=arms)
+    spec = AlignSpec(
+        latents=args.latents,
+        steps=args.steps,
+        seeds=args.seeds,
+        arms=arms,
+        objective=args.objective,
+    )
     read = PRESETS[args.preset]
     read = read if args.template is None else replace(read, template=args.template)
     study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, read))
@@ -309,7 +322,7 @@ def _trained(desk: Desk, study: "Study", base: "Dictionary", spec: AlignSpec) ->
     from core.alignment.jobs import candidates, trained_arm
     from core.alignment.paper import DIFFERENCES, FAULTS, TERMS, term_verdicts
 
-    tried = candidates(desk.work, study, base, spec)
+    tried = candidates(desk.work, study, base, spec) if spec.objective == "chosen" else None
     if tried is not None:
         reached = ", ".join(f"{one} {merit(arm):.3f}" for one, arm in tried.items())
         untouched = f"{tried['cka'].curve[0].merit:.3f}"

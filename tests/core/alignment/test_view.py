@@ -128,3 +128,9 @@ def test_what_the_command_line_cannot_say_has_no_command(study):
     spec = replace(study.plan.spec, max_tokens=77)
     odd = replace(study, plan=replace(study.plan, spec=spec))
     assert command(odd, AlignSpec(), "repaired", (0.1,), "builtin") is None
+
+
+def test_an_objective_that_was_named_stands_in_the_command(study):
+    told = command(study, AlignSpec(objective="rsa"), "repaired", (0.1,), "builtin")
+    assert told is not None
+    assert "--objective rsa" in told

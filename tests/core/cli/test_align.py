@@ -78,6 +78,14 @@ def test_the_papers_recipe_is_told_with_its_terms_and_faults(run, words, tmp_pat
     assert after.info.training["aligned"]["arm"] == "paper"
 
 
+def test_the_objective_can_be_named(run, words, tmp_path):
+    status, out, _ = run(*words, "--objective", "rsa", "--out", tmp_path / "rsa")
+    assert status == 0
+    assert "Objective: " not in out
+    after = load_folder(tmp_path / "rsa")
+    assert after.info.training["aligned"]["spec"]["objective"] == "rsa"
+
+
 def test_each_foundation_is_left_out_once(run, words, monkeypatch):
     status, _, err = run(*words, "--leave-out")
     assert status == 2
