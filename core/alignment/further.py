@@ -351,7 +351,7 @@ def _runs(
 ) -> Iterator[Run]:
     """Yield the untouched, then each run that reached the divergence."""
     wanted = [run for arm in found.arms for run in found.of(arm, target)]
-    edits = edits_of(work.store, study, base, _kept(work, study, base, spec, wanted))
+    edits = dict(edits_of(work.store, study, base, _kept(work, study, base, spec, wanted)))
     for number, run in enumerate(wanted):
         say = part(report, number / len(wanted), (number + 1) / len(wanted))
         share, kl = run.outcome.share, run.outcome.kl

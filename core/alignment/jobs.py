@@ -29,7 +29,15 @@ from core.alignment.report import (
     opened_before,
     report_key,
 )
-from core.alignment.spec import ARMS, KL_TARGETS, OBJECTIVES, AlignSpec, Arm, Objective
+from core.alignment.spec import (
+    ARMS,
+    KL_TARGETS,
+    OBJECTIVES,
+    AlignmentError,
+    AlignSpec,
+    Arm,
+    Objective,
+)
 from core.alignment.splice import tokens_of
 from core.alignment.train import AlignStep
 from core.features.jobs import activations
@@ -149,8 +157,8 @@ def _as(arm: Arm, source: Aligned) -> Aligned:
 
 def edits_of(
     store: Store, study: Study, base: Dictionary, trained: Iterable[Aligned]
-) -> dict[tuple[str, int], LayerEdit]:
-    """Return what each arm does, by arm and seed; last the push along the difference of means.
+) -> Iterator[tuple[tuple[str, int], LayerEdit]]:
+    """Yield what each arm does, by arm and seed; last the push along the difference of means.
 
     Args:
         store: Where the plain states lie.
@@ -160,14 +168,13 @@ def edits_of(
     """
     layer = base.info.layer
     norm = residual_norm(store, study, layer)
-    edits: dict[tuple[str, int], LayerEdit] = {
-        (one.arm, one.seed): LayerEdit(
-            layer, (), (1.0,), norm, one.operation, one.dictionary, before=one.before
+    for one in trained:
+        yield (
+            (one.arm, one.seed),
+            LayerEdit(layer, (), (1.0,), norm, one.operation, one.dictionary, before=one.before),
         )
-        for one in trained
-    }
     push = LayerEdit(layer, (_valence(store, study, layer),), (_FIRST_DOSE,), norm, "add")
-    return {**edits, (MEANS, 0): push}
+    yield (MEANS, 0), push
 
 
 def _valence(store: Store, study: Study, layer: int) -> Direction:
@@ -191,7 +198,8 @@ class _Alignment:
         model: "OpenModel",
         report: Report,
     ) -> None:
-        self._store, self._study, self._base, self._spec = work.store, study, base, spec
+        self._work, self._store = work, work.store
+        self._study, self._base, self._spec = study, base, spec
         self._model, self._layer, self._say = model, base.info.layer, report
         codes = activations(work, study, base).get(part(report, 0.0, 0.1))
         self._data: AlignData = read_data(
@@ -203,64 +211,73 @@ class _Alignment:
         self, key: Key, targets: tuple[float, ...], curve: list[AlignStep] | None
     ) -> AlignReport:
         """Train all arms and measure them."""
-        trained = self._train(part(self._say, 0.25, 0.6), curve)
+        spec = self._train(part(self._say, 0.25, 0.6), curve)
         data = self._data
         judged = Judged(self._study, data.signed, data.of("test"), data.of("train"))
         judge = Judge(self._store, judged, self._model, self._layer)
-        runs = tuple(self._runs(judge, trained, targets, part(self._say, 0.6, 1.0)))
+        runs = tuple(self._runs(judge, spec, targets, part(self._say, 0.6, 1.0)))
         opened = opened_before(self._store, key)
         return AlignReport(self._layer, runs, len(self._trainer.moral), len(judge.rows), opened)
 
-    def _train(self, report: Report, curve: list[AlignStep] | None) -> list[Aligned]:
-        """Return all arms that are asked for, trained or opened, and those that they need."""
+    def _train(self, report: Report, curve: list[AlignStep] | None) -> AlignSpec:
+        """Train what is asked for and what it needs; all is kept, and the spec returned settled."""
         spec = self._spec
         open_ones = OBJECTIVES if spec.objective == "chosen" else ()
         needed = {_SOURCES.get(arm, arm) for arm in spec.arms} - {"old reconstruction"}
         arms = [arm for arm in ARMS if arm in needed or (arm == "repaired" and "noise" in needed)]
         total, told = len(open_ones) + spec.seeds * len(arms), 0
-        done: dict[tuple[Arm, int], Aligned] = {}
 
-        def trained(spec: AlignSpec, arm: Arm, seed: int) -> Aligned:
+        def trained(spec: AlignSpec, arm: Arm, seed: int, like: Aligned | None = None) -> Aligned:
             nonlocal told
             say = part(report, told / total, (told + 1) / total)
             told += 1
             say(0, 1, f"{arm}, seed {seed}")
             watched = curve if (arm, seed) == ("repaired", 0) else None
-            like = done.get(("repaired", seed))
             path = partial_file(self._store, arm_key(self._study, self._base, spec, arm, seed))
             train = partial(
                 self._trainer.train, spec, arm, seed, curve=watched, like=like, path=path
             )
-            return kept_arm(self._store, self._study, self._base, spec, arm, seed, train).get(say)
+            made = kept_arm(self._store, self._study, self._base, spec, arm, seed, train)
+            return made.get(say)
 
         if open_ones:
             tried = {one: trained(replace(spec, objective=one), "repaired", 0) for one in open_ones}
             spec = settled(spec, tried)
         for seed in range(spec.seeds):
+            like = None
             for arm in arms:
-                done[arm, seed] = trained(spec, arm, seed)
-        return list(self._asked(done))
+                one = trained(spec, arm, seed, like)
+                like = one if arm == "repaired" else like
+        return spec
 
-    def _asked(self, done: dict[tuple[Arm, int], Aligned]) -> Iterator[Aligned]:
-        """Yield the arms that are asked for, in order."""
-        for arm in (one for one in ARMS if one in self._spec.arms):
-            if arm == "old reconstruction":
-                yield untrained(self._base)
-                continue
-            for seed in range(self._spec.seeds):
-                yield _as(arm, done[_SOURCES.get(arm, arm), seed])
+    def _names(self) -> list[tuple[Arm, int]]:
+        """Return the arms that are asked for with each of their seeds, in order."""
+        arms = [arm for arm in ARMS if arm in self._spec.arms]
+        return [
+            (arm, seed)
+            for arm in arms
+            for seed in range(1 if arm == "old reconstruction" else self._spec.seeds)
+        ]
+
+    def _opened(self, spec: AlignSpec) -> Iterator[Aligned]:
+        """Yield the arms, one in memory at a time: each is a dictionary of its own."""
+        for arm, seed in self._names():
+            one = trained_arm(self._work, self._study, self._base, spec, arm, seed)
+            if one is None:
+                raise AlignmentError(f"The arm {arm} is gone: the cache was cleared. Start again.")
+            yield one
 
     def _runs(
-        self, judge: Judge, trained: list[Aligned], targets: tuple[float, ...], report: Report
+        self, judge: Judge, spec: AlignSpec, targets: tuple[float, ...], report: Report
     ) -> Iterator[Run]:
         held = hold_neutral(self._model, self._layer)
-        edits = edits_of(self._store, self._study, self._base, trained)
-        total = 1 + len(edits) * len(targets)
+        edits = edits_of(self._store, self._study, self._base, self._opened(spec))
+        total = 1 + (len(self._names()) + 1) * len(targets)
         report(0, total, "reading test texts, untouched")
         plain = judge.outcome([], 0.0, 0.0)
         yield Run(UNTOUCHED, 0, 0.0, plain, self._base.digest, *self._fit(self._base))
         nothing: Outcome | None = None
-        for number, ((arm, seed), edit) in enumerate(edits.items()):
+        for number, ((arm, seed), edit) in enumerate(edits):
             # A change of low rank reconstructs nothing.
             fit = self._fit(edit.dictionary if edit.before is self._base else None)
             digest = "" if edit.dictionary is None else edit.dictionary.digest

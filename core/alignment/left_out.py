@@ -202,8 +202,7 @@ class _LeftOut:
         """
         if one.dictionary.digest == one.before.digest:
             return np.zeros_like(self._data.means, np.float64)
-        edits = edits_of(self._work.store, self._study, self._base, [one])
-        edit = edits[one.arm, one.seed]
+        _, edit = next(edits_of(self._work.store, self._study, self._base, [one]))
         share, _ = at_divergence(self._model, self._held, edit, self._target)
         return None if np.isnan(share) else share * changes_of(one, self._data)
 
