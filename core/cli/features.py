@@ -44,7 +44,8 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
     if args.names is not None:
         lens = desk.make(words(desk.work, study, dictionary, range(dictionary.n_latents)))
         command = "python -m core " + shlex.join(args.words)
-        write_names(args.names, dictionary, short_names(lens), command)
+        named = short_names(lens, study.items.texts())
+        write_names(args.names, dictionary, named, command)
         yield f"Wrote the names of {dictionary.n_latents:,} latents to {args.names}."
         return
     make_read(desk, study)

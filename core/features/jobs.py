@@ -131,24 +131,30 @@ def words(
 
     def look_up(model: "OpenModel", report: Report) -> LogitLens:
         lens = read_lens(model, dictionary, latents, report)
-        keep_promoted(work.store, dictionary, short_names(lens))
+        keep_promoted(work.store, dictionary, short_names(lens, study.items.texts()))
         return lens
 
     make = with_model(work, study, look_up, share=0.1)
     return kept_lens(work.store, dictionary, study.card.identity, latents, make)
 
 
-def names(work: Workbench, dictionary: Dictionary, lens: LogitLens | None = None) -> LatentNames:
+def names(
+    work: Workbench,
+    dictionary: Dictionary,
+    lens: LogitLens | None = None,
+    texts: Sequence[str] = (),
+) -> LatentNames:
     """Return what a dictionary's latents are called.
 
     Args:
         work: The process's workbench.
         dictionary: The dictionary.
         lens: Words that were looked up, perhaps before latents had names: those without one get it.
+        texts: In whose script names are sought.
     """
     known = latent_names(work.store, dictionary)
     if lens is not None and not known.promoted:
-        keep_promoted(work.store, dictionary, short_names(lens))
+        keep_promoted(work.store, dictionary, short_names(lens, texts))
         known = latent_names(work.store, dictionary)
     return known
 

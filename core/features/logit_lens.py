@@ -6,6 +6,8 @@ come between, so it is a hint beside the texts and the measured effect, no proof
 """
 
 import json
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
 
     from core.models.open_models import OpenModel
 
-#: Words kept at each end.
+#: Words shown at each end, and those that are kept: a name is sought among more. Caches made before
+#: hold only those that are shown.
 TOP: Final = 12
+KEPT: Final = 30
 #: Cells of one block of logits: 2**25 are 128 MB.
 _BLOCK_CELLS: Final = 2**25
 #: Words that make a latent's name.
 NAMED: Final = 3
+#: Letters of a word that says something.
+_WORD: Final = 3
 _FILE: Final = "lens.safetensors"
 _WORDS: Final = "words.json"
 _FORMAT: Final = 1
@@ -45,13 +51,13 @@ class LogitLens(NamedTuple):
     """Which latents, rising, shape ``(n,)``."""
 
     promoted: NDArray[np.int64]
-    """Vocabulary numbers of the words made likelier, best first, shape ``(n, TOP)``."""
+    """Vocabulary numbers of the words made likelier, best first, shape ``(n, KEPT)``."""
 
     gain: NDArray[np.float32]
     """Their logits above the vocabulary's mean, in standard deviations of the latent's logits."""
 
     suppressed: NDArray[np.int64]
-    """Words made least likely, worst first, shape ``(n, TOP)``."""
+    """Words made least likely, worst first, shape ``(n, KEPT)``."""
 
     loss: NDArray[np.float32]
     """Their logits, as ``gain``."""
@@ -66,23 +72,36 @@ class LogitLens(NamedTuple):
             return None
         sides = ((self.promoted, self.gain), (self.suppressed, self.loss))
         up, down = (
-            [(self.words[int(one)], float(z)) for one, z in zip(who[row], how[row], strict=True)]
+            [
+                (self.words[int(one)], float(z))
+                for one, z in zip(who[row, :TOP], how[row, :TOP], strict=True)
+            ]
             for who, how in sides
         )
         return up, down
 
 
-def short_names(lens: LogitLens) -> dict[int, str]:
+def short_names(lens: LogitLens, texts: Sequence[str]) -> dict[int, str]:
     """Return a name for each latent: the first few different words that it promotes.
 
-    Tokens that begin a word go before pieces of words, which say little by themselves. A word
-    counts once, whatever its case; what is not printed is left out.
+    Whole words in the script of some texts go first if there are enough of them, then tokens that
+    begin a word, then pieces of words, which say little by themselves. A word counts once, whatever
+    its case; what is not printed is left out.
+
+    Args:
+        lens: What latents promote.
+        texts: Those whose readers the names are for.
     """
-    names = {}
+    names, script = {}, script_of(texts)
     for row, latent in enumerate(lens.latents):
         told = [lens.words[int(one)] for one in lens.promoted[row]]
+        whole = {clean_word(one).casefold() for one in told if _is_whole(one, script)}
+        enough = len(whole) >= NAMED
+        told = sorted(told if enough else told[:TOP], key=lambda word: not word.startswith(" "))
+        if enough:
+            told = sorted(told, key=lambda word: not _is_whole(word, script))
         words: dict[str, str] = {}
-        for one in sorted(told, key=lambda word: not word.startswith(" ")):
+        for one in told:
             word = clean_word(one)
             if word and len(", ".join([*words.values(), word])) <= MOST_NAME:
                 words.setdefault(word.casefold(), word)
@@ -90,6 +109,28 @@ def short_names(lens: LogitLens) -> dict[int, str]:
                 break
         names[int(latent)] = ", ".join(words.values())
     return names
+
+
+def _is_whole(token: str, script: str) -> bool:
+    """Tell whether a token begins a word, is one by its look, and is written in a script."""
+    word = token[1:]
+    return (
+        token.startswith(" ")
+        and word.isalpha()
+        and len(word) >= _WORD
+        and (word.islower() or word.istitle() or not word.isascii())
+        and script_of([word]) == script
+    )
+
+
+def script_of(texts: Sequence[str]) -> str:
+    """Return the script of most letters, as Unicode names it, such as ``LATIN``; "" if none."""
+    letters = Counter("".join(texts))
+    scripts: Counter[str] = Counter()
+    for letter, count in letters.items():
+        if letter.isalpha():
+            scripts[unicodedata.name(letter, "").partition(" ")[0]] += count
+    return scripts.most_common(1)[0][0] if scripts else ""
 
 
 def clean_word(word: str) -> str:
@@ -194,7 +235,7 @@ def _ends(
     logits = (logits - middle) / spread.clamp(min=1e-12)
     found = []
     for largest in (True, False):
-        best = logits.topk(min(TOP, logits.shape[1]), dim=1, largest=largest)
+        best = logits.topk(min(KEPT, logits.shape[1]), dim=1, largest=largest)
         found += [best.indices.cpu().numpy(), best.values.cpu().numpy().astype(np.float32)]
     return found
 

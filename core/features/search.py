@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core import CoreError
 from core.activations.study import Study
 from core.features.feature_activations import FeatureActivations
-from core.features.logit_lens import LogitLens
+from core.features.logit_lens import TOP, LogitLens
 from core.sae.latent_names import LatentNames
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ def by_promoted(lens: LogitLens, query: str) -> NDArray[np.int64]:
     """
     word = _checked(query)
     same = [one for one, text in lens.words.items() if text.strip().lower() == word]
-    where = np.isin(lens.promoted, same)
+    where = np.isin(lens.promoted[:, :TOP], same)
     if not where.any():
         raise CoreError(f"No latent has {query!r} among the words it promotes most.")
-    strength = np.where(where, lens.gain, -np.inf).max(axis=1)
+    strength = np.where(where, lens.gain[:, :TOP], -np.inf).max(axis=1)
     order = np.argsort(-strength, kind="stable")[:MOST]
     found: NDArray[np.int64] = lens.latents[order[np.isfinite(strength[order])]]
     return found

@@ -136,8 +136,9 @@ def _columns() -> dict[str, Any]:
     return {
         "name": st.column_config.TextColumn(
             width=150,
-            help="The words that it promotes most, once they were looked up; or a name of yours, "
-            "given in its passport.",
+            help="The words that it promotes most, once they were looked up: of the first 30 whole "
+            "words in the script of the actions if there are three, else of the first 12 what "
+            "begins a word. Or a name of yours, given in its passport.",
         ),
         "kind": st.column_config.TextColumn(width=105),
         "membership test": number(

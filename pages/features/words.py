@@ -37,7 +37,7 @@ def show(study: Study, dictionary: Dictionary, latents: Sequence[int], latent: i
                 "262,000 words.",
             )
         return
-    features_jobs.names(workbench(), dictionary, lens)
+    features_jobs.names(workbench(), dictionary, lens, study.items.texts())
     ends = lens.of(latent)
     if ends is None:
         st.caption("Of a dictionary this large only moral latents' words were looked up.")

@@ -7,10 +7,19 @@ import pytest
 import torch
 
 from core import CoreError
-from core.features.logit_lens import TOP, LogitLens, kept_lens, read_lens, short_names
+from core.features.logit_lens import (
+    TOP,
+    LogitLens,
+    kept_lens,
+    read_lens,
+    script_of,
+    short_names,
+)
 from core.sae.dictionary import DictionaryError
 from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import opened
+
+TEXTS = ["Stealing from a friend"]
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +101,33 @@ def test_a_latent_is_named_by_the_first_different_words_that_it_promotes():
     promoted = np.array([[0, 1, 2, 3, 4, 5], [2, 3, 2, 3, 2, 3], [7, 6, 0, 1, 2, 3]])
     nothing = np.zeros((3, 6), np.float32)
     lens = LogitLens(np.array([4, 9, 11]), promoted, nothing, promoted, nothing, words)
-    assert short_names(lens) == {4: "steal, stolen, theft", 9: "", 11: "rob, steal"}
+    assert short_names(lens, TEXTS) == {4: "steal, stolen, theft", 9: "", 11: "rob, steal"}
     pieces = lens._replace(words={**words, 0: "ste", 1: "steal"})
-    assert short_names(pieces)[4] == "stolen, theft, ste"
+    assert short_names(pieces, TEXTS)[4] == "stolen, theft, ste"
+
+
+def test_whole_words_in_the_script_of_the_texts_go_first_where_there_are_three():
+    told = [
+        " 発行",
+        " ve",
+        "ativi",
+        " getElement",
+        " α",
+        " proofs",
+        " steal",
+        " мир",
+        " theft",
+        " rob",
+    ]
+    words = dict(enumerate([*told, " война", " дом"]))
+    promoted = np.array([[*range(10), 0, 0], [0, 1, 2, 3, 4, 7, 10, 11, 5, 6, 7, 7]])
+    nothing = np.zeros((2, 12), np.float32)
+    lens = LogitLens(np.array([0, 1]), promoted, nothing, promoted, nothing, words)
+    assert short_names(lens, TEXTS) == {0: "proofs, steal, theft", 1: "発行, ve, getElement"}
+    assert short_names(lens, ["Ложь другу"])[1] == "мир, война, дом"
+
+
+def test_a_script_is_that_of_most_letters():
+    assert script_of(["Lying to a friend"]) == "LATIN"
+    assert script_of(["Ложь 12 a"]) == "CYRILLIC"
+    assert script_of(["12 !"]) == ""

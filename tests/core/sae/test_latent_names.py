@@ -89,7 +89,7 @@ def test_the_projects_own_dictionary_comes_with_the_names_of_its_latents(store):
 @pytest.mark.gemma
 def test_they_are_the_words_that_the_latents_promote(store, gemma):
     some = [0, 712, 2929, 5108]
-    found = short_names(read_lens(gemma, builtin(), some))
+    found = short_names(read_lens(gemma, builtin(), some), ["Lying to a friend"])
     assert found == {one: latent_names(store, builtin()).of(one) for one in some}
 
 
