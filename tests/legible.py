@@ -1,8 +1,9 @@
 """How well text stands out from what is drawn beneath it, as WCAG 2 counts it (1 to 21).
 
 The colour of a text is the browser's own, with the opacity of all that holds it; what lies beneath
-is taken from a picture of the page without its text, so bars, heat maps and shades count. Not
-looked at: what is disabled, icons, and labels of points, which lie among others and have a halo.
+is taken from a picture of the page without its text, so bars, heat maps and shades count.
+Components are looked into, their shadow roots too. Not looked at: what is disabled, icons, words
+that a canvas draws, and labels of points, which lie among others and have a halo.
 """
 
 import io
@@ -22,29 +23,58 @@ _BARE = """*, *::before, *::after, *::placeholder {
     text-shadow: none !important; transition: none !important; caret-color: transparent !important}
 svg text, svg tspan {fill: transparent !important; stroke: transparent !important}"""
 
+#: The page and all that is closed off from its styles.
+_ROOTS = """const roots = [document];
+    for (const root of roots)
+        for (const one of root.querySelectorAll("*"))
+            if (one.shadowRoot) roots.push(one.shadowRoot);
+"""
+#: Hides or shows all text; the argument is the style, or nothing.
+_HIDE = (
+    "style => {"
+    + _ROOTS
+    + """
+    for (const root of roots) {
+        root.querySelector('style[data-bare]')?.remove();
+        if (!style) continue;
+        const one = document.createElement('style');
+        one.dataset.bare = '';
+        one.textContent = style;
+        (root.body ?? root).append(one);
+    }
+}"""
+)
 #: Every line of visible text: its box, colour, opacity, and whether it is large.
-_TEXTS = """() => {
+_TEXTS = (
+    "() => {"
+    + _ROOTS
+    + """
     const found = [];
+    const above = one => one.parentElement ?? one.getRootNode().host;
     // A sign that is drawn for the eye alone is a picture, which needs as little as large text.
     const large = (one, {fontSize, fontWeight}) => one.closest('[aria-hidden=true]') !== null
         || parseFloat(fontSize) >= (fontWeight >= 700 ? 18.66 : 24);
     const note = (one, words, colour, boxes) => {
         const style = getComputedStyle(one);
         let opacity = 1;
-        for (let at = one; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
+        for (let at = one; at; at = above(at)) opacity *= getComputedStyle(at).opacity;
         if (style.visibility !== 'visible' || opacity < 0.05) return;
         for (const {x, y, width, height} of boxes) {
-            const there = document.elementsFromPoint(x + width / 2, y + height / 2);
+            const there = one.getRootNode().elementsFromPoint(x + width / 2, y + height / 2);
             const seen = one.closest('svg') || there.some(at => at === one || one.contains(at));
             if (width < 2 || height < 2 || !seen) continue;
             found.push({words: words.trim().slice(0, 60), colour, opacity, x, y, width, height,
                         large: large(one, style)});
         }
     };
-    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    for (let text = walker.nextNode(); text; text = walker.nextNode()) {
+    const texts = roots.flatMap(root => {
+        const walker = document.createTreeWalker(root.body ?? root, NodeFilter.SHOW_TEXT), all = [];
+        for (let text = walker.nextNode(); text; text = walker.nextNode()) all.push(text);
+        return all;
+    });
+    for (const text of texts) {
         const one = text.parentElement;
-        if (!text.data.trim() || one.closest(
+        if (!one || !text.data.trim() || one.closest(
             'script, style, noscript, :disabled, [aria-disabled=true], ' +
             '[data-testid=stIconMaterial], .textpoint'
         )) continue;
@@ -54,7 +84,8 @@ _TEXTS = """() => {
         note(one, text.data, one.closest('svg') ? style.fill : style.color,
              range.getClientRects());
     }
-    for (const one of document.querySelectorAll('input:not(:disabled), textarea:not(:disabled)')) {
+    const boxes = 'input:not(:disabled), textarea:not(:disabled)';
+    for (const one of roots.flatMap(root => [...root.querySelectorAll(boxes)])) {
         const empty = one.value === '', words = one.value || one.placeholder;
         if (!words || ['checkbox', 'radio', 'range', 'file'].includes(one.type)) continue;
         note(one, words, getComputedStyle(one, empty ? '::placeholder' : null).color,
@@ -62,6 +93,7 @@ _TEXTS = """() => {
     }
     return found;
 }"""
+)
 
 
 class Faint(NamedTuple):
@@ -75,9 +107,9 @@ class Faint(NamedTuple):
 def faint(page: Any) -> list[Faint]:
     """Return the texts in the window whose contrast is below what WCAG asks."""
     texts = page.evaluate(_TEXTS)
-    style = page.add_style_tag(content=_BARE)
+    page.evaluate(_HIDE, _BARE)
     picture = page.screenshot(scale="css", animations="disabled")
-    style.evaluate("one => one.remove()")
+    page.evaluate(_HIDE, "")
     ground = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=np.float64) / 255
     found = []
     for text in texts:

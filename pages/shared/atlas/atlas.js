@@ -81,7 +81,7 @@ class Legend {
     this.root.replaceChildren();
     this.buttons = [];
     if (scale) this.scale(scale, title);
-    if (names.length) this.part(title, names, () => "●");
+    if (names.length) this.part(title, names, () => "");
     const signs = { virtue: "●", vice: "✕", neutral: "◇" };
     this.part("Pole", poles, (name) => signs[name]);
     this.show();
@@ -96,7 +96,8 @@ class Legend {
       one.type = "button";
       const seen = make("i", one, "", sign(name));
       seen.setAttribute("aria-hidden", "true");
-      if (colour) seen.style.color = colour;
+      if (!sign(name)) seen.style.background = colour;
+      else if (colour) seen.style.color = colour;
       one.append(name.replace("-", " – "));
       one.title = `Show only ${name} on all maps; once more, all`;
       one.onclick = () => {

@@ -63,6 +63,7 @@ class Picture {
     for (const [sign, name, colour] of this.data.signs) {
       const one = make("span", this.legend);
       const mark = make("b", one, sign);
+      mark.setAttribute("aria-hidden", "true");
       if (colour) mark.style.color = colour;
       one.append(name);
     }
