@@ -1,6 +1,7 @@
 """What the steering page keeps between reruns."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -23,6 +24,8 @@ from core.steering.history import Run
 from core.steering.recipes import Recipe
 from core.steering.view import motion_numbers
 from pages.shared.bench import NAMES, workbench
+
+T = TypeVar("T")
 
 
 @st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=NAMES)
@@ -66,15 +69,7 @@ def moved(
     study: Study, spec: ViewSpec, method: Method, pooling: Pooling, others: Recipe | None
 ) -> tuple[Shift, dict[str, Any]]:
     """Return where the foundations' axes move a map's points, and the same as JSON holds it."""
-    found = shift(
-        workbench().store,
-        study,
-        FOUNDATIONS,
-        spec,
-        method=method,
-        pooling=pooling,
-        others=others,
-    )
+    found = _along(shift, study, spec, method, pooling, others)
     return found, motion_numbers(found)
 
 
@@ -90,16 +85,21 @@ def neighbours(
     study: Study, spec: ViewSpec, method: Method, pooling: Pooling, others: Recipe | None
 ) -> tuple[NeighbourMap, dict[str, Any]]:
     """Return where the axes move the points of a UMAP, and the same as JSON holds it."""
-    found = NeighbourMap(
-        workbench().store,
-        study,
-        FOUNDATIONS,
-        spec,
-        method=method,
-        pooling=pooling,
-        others=others,
-    )
+    found = _along(NeighbourMap, study, spec, method, pooling, others)
     return found, motion_numbers(found.paths)
+
+
+def _along(
+    make: Callable[..., T],
+    study: Study,
+    spec: ViewSpec,
+    method: Method,
+    pooling: Pooling,
+    others: Recipe | None,
+) -> T:
+    """Return where the foundations' axes and others move a map's points, as some way knows it."""
+    store = workbench().store
+    return make(store, study, FOUNDATIONS, spec, method=method, pooling=pooling, others=others)
 
 
 @st.cache_resource(show_spinner="Placing what was read …", max_entries=8, hash_funcs=NAMES)

@@ -19,7 +19,7 @@ from core.palette import FOUNDATION_COLOURS
 
 _HERE: Final = Path(__file__).parent
 #: One module; each file uses those before it.
-_SCRIPTS: Final = ("paint.js", "export.js", "player.js", "chart.js", "atlas.js")
+_SCRIPTS: Final = ("marks.js", "paint.js", "export.js", "player.js", "chart.js", "atlas.js")
 #: The ten poles: name, foundation, colour.
 NAMES: Final = [
     [pole, foundation, FOUNDATION_COLOURS[foundation]]
@@ -28,6 +28,8 @@ NAMES: Final = [
 ]
 STYLE: Final = (_HERE / "atlas.css").read_text(encoding="utf-8")
 SCRIPT: Final = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+#: The marks of the poles, for other maps.
+MARKS: Final = (_HERE / "marks.js").read_text(encoding="utf-8")
 _COMPONENT: Final = st.components.v2.component(
     "moralscope-atlas",
     html="<div class='atlas'></div>",

@@ -1,39 +1,8 @@
 // How a map is drawn, with any pen that has the few strokes used here: a canvas, or SvgPen below.
 // Colours and places come from outside; nothing is looked up on the page.
 
-const TURN = 2 * Math.PI;
 const OWN = "#E6007A";
 const FADED = "rgba(150,150,150,0.22)";
-const POLES = ["virtue", "vice", "neutral"];
-
-// --- marks ---
-
-// The outline of a pole's mark of some radius around (x, y): a disc, a cross, an open diamond.
-function markPath(pen, pole, x, y, r) {
-  pen.beginPath();
-  if (pole === 0) pen.arc(x, y, r, 0, TURN);
-  else if (pole === 1) {
-    const arm = r * 0.85;
-    pen.moveTo(x - arm, y - arm);
-    pen.lineTo(x + arm, y + arm);
-    pen.moveTo(x + arm, y - arm);
-    pen.lineTo(x - arm, y + arm);
-  } else {
-    pen.moveTo(x, y - r);
-    pen.lineTo(x + r, y);
-    pen.lineTo(x, y + r);
-    pen.lineTo(x - r, y);
-    pen.closePath();
-  }
-}
-
-function mark(pen, pole, x, y, r, colour) {
-  pen.fillStyle = pen.strokeStyle = colour;
-  pen.lineWidth = pole === 1 ? 0.55 * r : 0.4 * r;
-  markPath(pen, pole, x, y, r);
-  if (pole === 0) pen.fill();
-  else pen.stroke();
-}
 
 // The marks of all items as pixels: 20,000 images are too slow for a canvas, their pixels are not.
 class Stamps {

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import streamlit as st
 
+from pages.shared.atlas.component import MARKS
+
 _HERE: Final = Path(__file__).parent
-#: One script, in this order: the parts know each other.
+#: One script, in this order, after the marks of all maps: the parts know each other.
 _SCRIPTS: Final = (
     "talk.js",
     "sliders.js",
@@ -24,7 +26,7 @@ _COMPONENT: Final = st.components.v2.component(
     html="<div class='stage'></div><p class='missing'>If nothing appears here, switch on "
     "<b>Plain sliders</b> under More.</p>",
     css=(_HERE / "stage.css").read_text(encoding="utf-8"),
-    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+    js="\n".join([MARKS, *((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)]),
 )
 
 

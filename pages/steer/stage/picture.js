@@ -3,6 +3,7 @@ const PUSH = "#E6007A";
 const GREY = "#8C8C8C";
 const PAD = 26;
 const STAMP = 10;
+const DOT = 3; // radius of a mark
 
 class Picture {
   constructor(root) {
@@ -228,24 +229,7 @@ class Picture {
       const pen = one.getContext("2d");
       pen.scale(this.ratio, this.ratio);
       pen.translate(half, half);
-      pen.fillStyle = pen.strokeStyle = colour;
-      pen.lineWidth = 1.5;
-      pen.beginPath();
-      if (shape === "virtue") pen.arc(0, 0, 3, 0, 6.2832);
-      else if (shape === "vice") {
-        pen.moveTo(-2.6, -2.6);
-        pen.lineTo(2.6, 2.6);
-        pen.moveTo(2.6, -2.6);
-        pen.lineTo(-2.6, 2.6);
-      } else {
-        pen.moveTo(0, -3.2);
-        pen.lineTo(3.2, 0);
-        pen.lineTo(0, 3.2);
-        pen.lineTo(-3.2, 0);
-        pen.closePath();
-      }
-      if (shape === "virtue") pen.fill();
-      else pen.stroke();
+      mark(pen, POLES.indexOf(shape), 0, 0, DOT, colour);
       return one;
     });
     return this.stamped;
