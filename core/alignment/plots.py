@@ -86,12 +86,14 @@ def layers_figure(gains: Mapping[str, Sequence[Estimate]], layers: Sequence[int]
     """Draw each arm's gain over the untouched from the edited layer on, with its 95 % band.
 
     Args:
-        gains: Of each arm, one per layer, what is asked about first.
+        gains: Of each arm, one per layer or none, what is asked about first.
         layers: Which layers.
     """
     figure = go.Figure()
     drawn = list(enumerate(gains.items()))
     for place, (arm, several) in reversed(drawn):  # the first lies on top
+        if not several:
+            continue
         colour, dash, symbol = _look(place)
         band = ribbon(
             layers,

@@ -3,11 +3,13 @@
 Figures are those of ``shown``; arms are those of the report, whatever their names.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from core.alignment.left_out import Transfer
 from core.alignment.report import MEANS, UNTOUCHED, AlignReport, Kind
 from core.alignment.shown import FIGURES, LAYERED, Shown
 from core.alignment.spec import MEANINGS, Recipe
@@ -121,13 +123,16 @@ def layers_of(report: AlignReport, kind: Kind) -> list[int]:
 def over_layers(
     report: AlignReport, target: float, kind: Kind, recipe: Recipe = "repaired"
 ) -> dict[str, list[Estimate]]:
-    """Return each arm's gain over the untouched at every layer from the edited one on."""
+    """Return each arm's gain over the untouched at every layer from the edited one on.
+
+    Arms that do not reach the divergence have none.
+    """
     places = range(len(layers_of(report, kind)))
     arms = sorted(report.arms, key=lambda one: one != recipe)
     return {
-        arm: [report.gain(arm, UNTOUCHED, target, kind, at) for at in places]
-        for arm in arms
-        if arm != UNTOUCHED and report.of(arm, target)
+        arm: [report.gain(arm, UNTOUCHED, target, kind, at) for at in places if reached]
+        for arm, reached in ((one, bool(report.of(one, target))) for one in arms)
+        if arm != UNTOUCHED
     }
 
 
@@ -137,7 +142,7 @@ def layer_table(report: AlignReport, target: float, kind: Kind) -> pd.DataFrame:
     rows = [
         (arm, layer, *gain)
         for arm, gains in over_layers(report, target, kind).items()
-        for layer, gain in zip(layers, gains, strict=True)
+        for layer, gain in zip(layers, gains, strict=False)
     ]
     return pd.DataFrame(rows, columns=["arm", "layer", "over", "low", "high"])
 
@@ -157,3 +162,22 @@ def all_table(
 def step_table(curve: tuple[AlignStep, ...]) -> pd.DataFrame:
     """Return how a training went, a row per check on validation texts; terms stand apart."""
     return pd.DataFrame(curve, columns=list(AlignStep._fields)).drop(columns="terms")
+
+
+def transfer_table(rows: Sequence[Transfer]) -> pd.DataFrame:
+    """Return what training on four foundations did to the fifth, one row each.
+
+    Columns: left out, texts, figure, untouched, without, change, low, high, whole change, whole
+    low, whole high.
+    """
+    told = [
+        (*row[:3], row.untouched.value, row.without.value, *row.gain, *row.whole_gain)
+        for row in rows
+    ]
+    return pd.DataFrame(
+        told,
+        columns=[
+            *("left out", "texts", "figure", "untouched", "without", "change", "low", "high"),
+            *("whole change", "whole low", "whole high"),
+        ],
+    )

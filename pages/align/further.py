@@ -6,6 +6,8 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.alignment import further
+from core.alignment.left_out import left_out
+from core.alignment.view import transfer_table
 from core.comparison.differences import RULE
 from core.dataset.sets import stored_sets
 from core.runtime.store import Key
@@ -20,7 +22,10 @@ _NONE: Final = "none"
 _NUMBER: Final = st.column_config.NumberColumn
 _COLUMNS: Final[dict[str, Any]] = {
     name: _NUMBER(format="%+.3f")
-    for name in ("difference", "low", "high", "shuffled low", "shuffled high")
+    for name in (
+        *("difference", "low", "high", "shuffled low", "shuffled high"),
+        *("change", "whole change", "whole low", "whole high"),
+    )
 }
 
 
@@ -38,7 +43,7 @@ def show(study: Study, found: Found, asked: Choice) -> None:
         workbench(),
         study,
         asked.base,
-        asked.spec,
+        found.spec,
         targets,
         target=asked.target,
         second=second,
@@ -59,7 +64,8 @@ def show(study: Study, found: Found, asked: Choice) -> None:
             placeholder="–",
         )
     if second is not None:
-        _report(study, asked, targets, second)
+        _report(study, found, asked, second)
+    _left_out(study, found, asked)
 
 
 def _targets(key: Key) -> tuple[float, ...]:
@@ -88,15 +94,15 @@ def _second(study: Study) -> Study | None:
     return bench.study(str(chosen), str(study.card.spec), study.plan.spec)
 
 
-def _report(study: Study, asked: Choice, targets: tuple[float, ...], second: Study) -> None:
+def _report(study: Study, found: Found, asked: Choice, second: Study) -> None:
     """Draw the same arms on the second set, or offer them."""
     name = second.items.provenance.name
     made = further.second_report(
         workbench(),
         study,
         asked.base,
-        asked.spec,
-        targets,
+        found.spec,
+        _targets(found.key),
         target=asked.target,
         second=second,
     )
@@ -105,4 +111,28 @@ def _report(study: Study, asked: Choice, targets: tuple[float, ...], second: Stu
         if not progress.making(made):
             progress.offer(st, made, f"Read {name} with every arm")
         return
-    st.markdown(f"**On {name}**, {report.texts:,} texts: {report.told(asked.target)}")
+    st.markdown(f"**On {name}**, {report.texts:,} texts: {report.told(asked.target, asked.recipe)}")
+
+
+def _left_out(study: Study, found: Found, asked: Choice) -> None:
+    """Draw what training on four foundations did to the fifth, or offer it."""
+    made = left_out(
+        workbench(), study, asked.base, found.spec, _targets(found.key), target=asked.target
+    )
+    rows = opened(made)
+    if rows is None:
+        if not progress.making(made):
+            row = st.container(horizontal=True, vertical_alignment="center")
+            progress.offer(row, made, "Leave out each foundation")
+            row.caption("Trained on four foundations, judged on the fifth, for each of the five.")
+        return
+    st.markdown("**Each foundation's test texts after training without it**")
+    st.dataframe(
+        transfer_table(rows),
+        hide_index=True,
+        key="left-out-table",
+        column_config=_COLUMNS,
+        placeholder="–",
+        alt="Opposing cosine and pole AUC of each foundation, untouched, trained without it, and "
+        "with all five; changes with 95 % intervals.",
+    )

@@ -8,6 +8,7 @@ import pytest
 
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
+from core.alignment.left_out import Transfer
 from core.alignment.plots import arms_figure, layers_figure, step_figure
 from core.alignment.receipt import align_receipt, command
 from core.alignment.report import RIVALS, UNTOUCHED
@@ -22,8 +23,10 @@ from core.alignment.view import (
     layers_of,
     meaning,
     over_layers,
+    transfer_table,
 )
 from core.dataset import sets
+from core.statistics.bootstrap import Estimate
 from tests.core.alignment.test_report import report
 from tests.core.models.madecards import made_card
 
@@ -53,7 +56,15 @@ def test_an_arm_that_does_not_reach_the_divergence_says_so_in_its_row():
     made = report({"here": 0.4}, noise={"share": float("nan")})
     figure = arms_figure(arm_rows(made, 0.1, CKA))
     assert [one.text for one in figure.layout.annotations] == ["does not reach 0.1 nats"]
-    assert "noise" not in over_layers(made, 0.1, "cka")
+    gains = over_layers(made, 0.1, "cka")
+    assert gains["noise"] == []
+    below, above = arms_figure(arm_rows(made, 0.1, CKA)), layers_figure(gains, [9, 10])
+    looks = [
+        {one.name: one.marker.color for one in drawn.data if one.name in RIVALS and one.mode}
+        for drawn in (below, above)
+    ]
+    assert looks[1] == {name: looks[0][name] for name in looks[1]}  # an arm looks alike in both
+    assert len(looks[1]) == 3
 
 
 def test_layers_are_those_from_the_edited_one_on():
@@ -86,6 +97,14 @@ def test_further_arms_are_named_in_the_command(study):
     told = command(study, spec, "paper", (0.1,), "builtin")
     assert "--recipe paper --arms 'paper, replaced'" in told
     assert told.endswith("triplets --kl 0.1")
+
+
+def test_a_foundation_left_out_is_a_row_with_both_changes():
+    one, other = Estimate(0.1, 0.05, 0.2), Estimate(0.3, 0.2, 0.4)
+    table = transfer_table([Transfer("care-harm", 12, "pole AUC", one, other, other, one, other)])
+    row = table.iloc[0]
+    assert (row["left out"], row["untouched"], row["without"]) == ("care-harm", 0.1, 0.3)
+    assert (row["change"], row["whole change"]) == (0.1, 0.3)
 
 
 def test_many_arms_have_looks_of_their_own():

@@ -11,14 +11,17 @@ from streamlit.testing.v1 import AppTest
 from core.activations.jobs import reading, study_of
 from core.activations.prompts import ReadSpec
 from core.alignment.jobs import alignment
+from core.alignment.left_out import Transfer
 from core.alignment.report import MEANS, SAYINGS
 from core.alignment.shown import FIGURES
 from core.alignment.spec import NEEDED, AlignSpec
 from core.dataset.sets import ItemSpec
 from core.models.open_models import describe
 from core.models.spec import ModelSpec
+from core.runtime.made import Made
 from core.sae.files import folder_zip, load_folder
 from core.sae.shelf import keep_dictionary, shelved
+from core.statistics.bootstrap import Estimate
 from core.workbench import Workbench
 from tests.core.benches import done, finish
 from tests.core.sae.saesets import made_dictionary
@@ -215,6 +218,18 @@ def test_compare_takes_the_model_with_the_aligned_dictionary(open_aligned, work,
     assert complaints(app) == []
     assert app.title[0].value == "Compare"
     assert "aligned dictionary" in words(app)
+
+
+def test_a_foundation_left_out_is_offered_and_shown(open_aligned, complaints, monkeypatch):
+    app = open_aligned()
+    assert button(app, "Leave out each foundation")
+    one = Estimate(0.1, 0.05, 0.2)
+    rows = [Transfer("care-harm", 12, "pole AUC", one, one, one, one, one)]
+    kept = Made("rows", {}, lambda: True, lambda: rows, lambda _: rows)
+    monkeypatch.setattr("pages.align.further.left_out", lambda *_, **__: kept)
+    app = open_aligned()
+    assert complaints(app) == []
+    assert any("left out" in each.value for each in app.dataframe)
 
 
 def test_the_zip_opens_as_a_dictionary(tmp_path):
