@@ -25,6 +25,12 @@ from pages.shared.bench import opened, workbench
 
 _NAMES: Final = {0.0: "untouched", 1.0: "aligned", 1.5: "beyond"}
 _PAINTS: Final = {"pole": "Pole", "foundation": "Foundation", "split": "Training or test"}
+#: How far the places between the frames are to be trusted.
+_EXACT: Final[dict[MapMethod, str]] = {
+    "pca": "places are exact at every share",
+    "axes": "places are exact at every quarter, straight in between",
+    "umap": "texts go as their nearest plain neighbours lie",
+}
 #: Items that an arrow joins with where they go: more are a haystack.
 _MOST_ARROWS: Final = 60
 
@@ -69,8 +75,8 @@ def _ask(study: Study, found: Found, asked: Choice, arms: list[Arm]) -> tuple[Ar
         list(controls.METHODS),
         required=True,
         format_func=controls.METHODS.__getitem__,
-        help="PCA and moral axes are exact at every share; on UMAP texts go as their nearest "
-        "plain neighbours lie.",
+        help="PCA is exact at every share, moral axes at every quarter and straight in between; on "
+        "UMAP texts go as their nearest plain neighbours lie.",
         **bound("picture", "pca", list(controls.METHODS)),
     )
     paint = bar.selectbox(
@@ -124,9 +130,7 @@ def _map(
         f"Layer {spec.layer}: texts under a share of the change ({arm})",
         Picture(places[0], picture.trust, picture.explained, picture.axes),
         look,
-        subtitle=f"{how} of the plain states; positions exact at every share"
-        if spec.method != "umap"
-        else f"{how} of the plain states; texts go as their neighbours lie",
+        subtitle=f"{how} of the plain states; {_EXACT[spec.method]}",
         limits=_limits(places),
         arrows=[_arrows(places, look.chosen)],
         frames=frames,
