@@ -111,7 +111,7 @@ def ranked(
         has=lambda: apart.has() and scores.has(),
         open=opened,
         make=make,
-        title=f"Finding the moral latents of {dictionary.info.name}",
+        title=f"Finding the moral latents of layer {dictionary.info.layer}",
         lane="model",
     )
 

@@ -51,9 +51,11 @@ def method() -> Literal["pca", "umap"]:
 def of(found: Found, paint: str, place: int, items: Items) -> Colouring:
     """Return what colours the map of a side; that of A is coloured as that of B."""
     other = max(place - 1, 0)
-    if paint == "moved":
-        return comparison_view.moved_colouring(found.maps[other + 1], found.maps[1:])
-    if paint == "difference" and found.comparisons:
+    if paint in ("moved", "difference"):
+        if not found.comparisons:  # the maps come first
+            return maps_view.colouring(items, "foundation", None)
+        if paint == "moved":
+            return comparison_view.moved_colouring(found.maps[other + 1], found.maps[1:])
         return comparison_view.difference_colouring(found.comparisons[other])
-    colour: Any = "foundation" if paint == "difference" else paint  # the maps come first
+    colour: Any = paint
     return maps_view.colouring(items, colour, None)

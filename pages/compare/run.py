@@ -22,16 +22,17 @@ def panel(choice: Choice) -> Found | None:
     found = opened(made)
     if found is not None:
         return found
-    maps = comparison_jobs.pictured(workbench(), choice.sides, choice.spec)
-    read = not comparison_jobs.unread(workbench(), choice.sides)
-    if read and opened(maps) is None and progress.making(maps, unasked=True):
+    read = [one for one in choice.sides if comparison_jobs.reading(workbench(), one.study).has()]
+    every = len(read) == len(choice.sides)
+    maps = comparison_jobs.pictured(workbench(), read or choice.sides, choice.spec)
+    if every and opened(maps) is None and progress.making(maps, unasked=True):
         return None
     note = "You may leave this page: the work goes on. Later it opens at once."
     if not progress.making(made, note, unasked=_is_cheap(choice)):
         _offer(choice, made)
-    if not read:  # while one reads, the others' maps are drawn
+    if not every:  # while one reads, the others' maps are drawn
         draw_ahead(choice)
-    return opened(maps)
+    return opened(maps) if choice.sides[0] in read else None
 
 
 def draw_ahead(choice: Choice) -> None:

@@ -14,9 +14,11 @@ _KEY: Final = "step"
 _GOES: Final = "step-asked"
 #: What a step sets back if it does not set it itself.
 _PLAIN: Final[dict[str, Any]] = {
+    "layer": "",  # no layer: the first one shown
     "method": controls.FIRST_METHOD,
     "dims": 2,
     "colour": "foundation",
+    "field": "off",
     "say": "",
     "q": "",
     "untrained": False,

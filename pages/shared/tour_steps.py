@@ -39,7 +39,7 @@ STEPS: Final = (
         "Orange: people find the action typical and the model does not; purple, the other way "
         "round. Drag a box to read them below.",
         "map",
-        {"colour": "residual", "method": "axes"},
+        {"colour": "residual"},
     ),
     Step(
         "Your sentence",

@@ -226,7 +226,7 @@ def test_one_button_begins(screen, prepared):
 
 #: Some steps of the tour, and what the address holds afterwards.
 _STEPS: list[tuple[int, str, dict[str, str]]] = [
-    (2, "Map", {"method": "axes"}),
+    (2, "Map", {"colour": "residual"}),
     (4, "Compare", {}),
     (6, "Steer", {"care-harm": "10"}),
     (7, "Data", {}),

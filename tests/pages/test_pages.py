@@ -238,6 +238,11 @@ def test_the_tour_is_walked_from_page_to_page_and_ended(open_read, complaints):
     assert titles == ["Map", "Compare", "Features", "Steer", "Data"]
     app.button(key="tour-back").click().run()
     assert app.title[0].value == "Steer"
+    for _ in range(5):
+        app.button(key="tour-back").click().run()
+    assert app.select_slider(key="layer").value == "emb"  # the second step shows it
+    app.button(key="tour-next").click().run()
+    assert app.select_slider(key="layer").value != "emb"
     app.button(key="tour-end").click().run()
     assert not [one for one in app.button if str(one.key).startswith("tour-")]
     assert "step" not in app.query_params
@@ -256,4 +261,4 @@ def test_every_step_of_the_tour_lands_with_its_settings(open_read, complaints):
         assert complaints(app) == []
         assert app.title[0].value in ("Map", "Data", "Compare", "Features", "Steer")
         landed |= app.query_params
-    assert {"method", "colour", "say", "care-harm"} <= set(landed)
+    assert {"layer", "colour", "say", "care-harm"} <= set(landed)
