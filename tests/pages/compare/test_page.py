@@ -109,6 +109,8 @@ def test_the_way_from_nothing_to_a_verdict(open_read, work, complaints):
     assert "untrained copy reads" in words(app)
     # Only the packaged model is read unasked; what is read is drawn while another reads.
     assert [job.title for job in work.runner.jobs()] == ["Drawing the 2-D UMAP maps of tiny-llama"]
+    work.runner.jobs()[0].wait(WITHIN)
+    assert list(maps(app.run())) == ["chart-a"]
     button(app, "Compare").click().run()
     alone = 0
     for _ in range(12):
