@@ -34,6 +34,4 @@ def show(found: Evaluation) -> Question:
         "if its interval leaves out one half and A/A's: the plain model over itself with other "
         "random numbers.",
     )
-    if trust.level == "chance":
-        st.warning(trust.told, icon=":material/casino:")
     return question

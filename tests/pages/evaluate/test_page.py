@@ -78,8 +78,8 @@ def test_nothing_begins_unasked_and_what_it_takes_is_said(open_balanced, work, c
 
 def test_the_way_to_a_verdict_and_the_answers(judged, complaints):
     app = judged()
-    assert complaints(app) == [TOLD["chance"]]  # a random model is no judge
-    assert app.subheader[0].value
+    assert complaints(app) == []
+    assert TOLD["chance"] in app.subheader[0].value  # a random model is no judge
     assert "evaluate-arms" in charts(app)
     assert "of 24 pairs" in words(app).lower()
     missing = judged(said="missing")
