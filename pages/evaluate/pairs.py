@@ -6,7 +6,7 @@ from typing import Any, Final
 import streamlit as st
 
 from core.evaluation.judging import Question
-from core.evaluation.report import Evaluation
+from core.evaluation.report import AGAIN, Evaluation
 from core.evaluation.view import pair_table
 from core.steering.effects.text_diff import differing
 from pages.shared.address import bound
@@ -22,9 +22,8 @@ def show(found: Evaluation, question: Question) -> None:
     st.subheader("The answers", anchor="answers")
     pair.style()
     bar = st.container(horizontal=True, vertical_alignment="bottom")
-    arm = str(
-        bar.selectbox("Arm", found.arms, width=220, **bound("arm", found.arms[0], found.arms))
-    )
+    first = next((one for one in found.arms if one != AGAIN), found.arms[0])
+    arm = str(bar.selectbox("Arm", found.arms, width=220, **bound("arm", first, found.arms)))
     dimensions = [_ALL, *found.prompts.dimensions]
     where = bar.selectbox("Dimension", dimensions, width=200, **bound("where", _ALL, dimensions))
     said = bar.segmented_control(
