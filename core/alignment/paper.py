@@ -286,11 +286,15 @@ class Paper(Taught):
         return self.cost(self.train, rows, rng)
 
     def check(self, step: int, rng: np.random.Generator) -> AlignStep:
-        """Return what validation texts say; pairs are drawn anew each time, as in the paper."""
-        terms = self.terms(self.validation, self.validation.every, rng)
-        return self.told(step, float(_total(terms)))._replace(
-            terms=tuple(float(one) for one in terms)
-        )
+        """Return what validation texts say.
+
+        The loss, which stops it, draws pairs anew each time, as in the paper; the terms, which are
+        compared, are of the same pairs.
+        """
+        texts, rows = self.validation, self.validation.every
+        loss = float(_total(self.terms(texts, rows, rng)))
+        terms = self.terms(texts, rows, np.random.default_rng(0))
+        return self.told(step, loss)._replace(terms=tuple(float(one) for one in terms))
 
     def cost(
         self, texts: Texts, rows: NDArray[np.int64], rng: np.random.Generator | None

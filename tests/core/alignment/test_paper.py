@@ -218,7 +218,7 @@ def test_on_planted_texts_it_finds_latents_of_poles_and_lowers_its_loss():
     assert len(first.terms) == len(TERMS) == len(trained.silent)
     for step in (first, last):
         total = sum(w * one for w, one in zip(TERMS.values(), step.terms, strict=True))
-        assert step.loss == pytest.approx(total, rel=1e-5)
+        assert step.loss == pytest.approx(total, rel=1e-5)  # no dimension has texts for pairs
     lengths = trained.patch.w_dec.norm(dim=1)
     torch.testing.assert_close(lengths, torch.ones_like(lengths))
 
@@ -241,6 +241,15 @@ def test_silence_is_what_terms_are_without_the_latents():
     assert one == 0
     with torch.no_grad():
         assert rec > lesson.check(0, np.random.default_rng(0)).terms[0]
+
+
+def test_terms_are_of_the_same_pairs_at_each_check_and_the_loss_is_not():
+    lesson, _ = planted_paper(1500)
+    rng = np.random.default_rng(3)
+    with torch.no_grad():
+        one, other = (lesson.check(0, rng) for _ in range(2))
+    assert one.terms == other.terms
+    assert one.loss != other.loss
 
 
 def test_a_term_that_only_falls_to_what_silence_gives_is_no_improvement():
