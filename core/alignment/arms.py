@@ -125,7 +125,16 @@ def kept_arm(
         (folder / _CURVE).write_text(json.dumps(kept), encoding="utf-8")
         partial_file(store, key).unlink(missing_ok=True)
 
-    return artefact(store, KIND, key, read=read, write=write, make=make)
+    # Two processes must not write one training's state.
+    return artefact(
+        store,
+        KIND,
+        key,
+        read=read,
+        write=write,
+        make=make,
+        waiting=f"another process trains {arm}, seed {seed}",
+    )
 
 
 def untrained(base: Dictionary) -> Aligned:

@@ -26,6 +26,7 @@ from core.diagnosis.diagnosis import DiagnosisSpec, layer_tests
 from core.models.spec import ModelSpec
 from core.runtime.made import Made
 from core.runtime.progress import Cancelled
+from core.runtime.store import fingerprint
 from core.sae.dictionary import DictionaryError
 from core.sae.shelf import keep_dictionary, open_dictionary
 from core.steering.effects import neutral
@@ -157,6 +158,24 @@ def test_an_arm_that_was_cancelled_goes_on_to_the_same_bits(aligned):
     whole = trained_arm(work, study, base, spec, "repaired", 0)
     assert whole.dictionary.digest == gone_on.dictionary.digest
     assert whole.curve == gone_on.curve
+
+
+def test_an_arm_is_trained_by_one_process_at_a_time(aligned):
+    work, study, base, _ = aligned
+    spec = replace(QUICK, objective="cka", rate=1.7e-2, seeds=1, arms=("repaired",))
+    key = arm_key(study, base, spec, "repaired", 0)
+    lock = work.store.lock(f"aligned-{fingerprint(key)[:16]}")
+    heard = []
+
+    def stop(_done, _total, note):
+        heard.append(note)
+        if "another process" in note:
+            raise Cancelled
+
+    with lock, pytest.raises(Cancelled):
+        alignment(work, study, base, spec, (0.001,)).make(stop)
+    assert heard[-1] == "another process trains repaired, seed 0"
+    assert not work.store.has("aligned", key)
 
 
 def test_an_alignment_is_kept_and_gives_the_same_bits_again(aligned):
