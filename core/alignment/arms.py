@@ -14,7 +14,7 @@ from core.alignment.data import AlignData, densities_of, like_latents, moral_lat
 from core.alignment.lessons import ReconstructionOnly, Repaired, Taught, Triplets
 from core.alignment.lowrank import LowRank
 from core.alignment.paper import Paper, choose_banks
-from core.alignment.spec import AlignSpec, Arm, Objective
+from core.alignment.spec import FORMAT, AlignSpec, Arm, Objective
 from core.alignment.splice import Change, Splice
 from core.alignment.train import AlignStep, Trained, learn, random_patch, steps_of
 from core.features.feature_activations import FeatureActivations
@@ -26,7 +26,6 @@ from core.sae.patches import KIND, Patch, nothing_before, open_patch, save_patch
 from core.steering.recipes import Operation
 
 _CURVE: Final = "curve.json"
-_FORMAT: Final = 3
 #: Fields of a spec that say how often and beside what, not how.
 _HOW_OFTEN: Final = frozenset({"seeds", "arms"})
 #: What arms with an objective of their own learn.
@@ -75,7 +74,7 @@ def arm_key(
     card = study.card
     return {
         **({"without": without} if without else {}),
-        "aligned": _FORMAT,
+        "aligned": FORMAT,
         **study.plan.base_key(),
         "model": card.identity,
         "items": study.items.digest,

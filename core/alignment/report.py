@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.activations.study import Study
 from core.alignment.figures import Figure, difference
 from core.alignment.measure import FIGURES, Outcome
-from core.alignment.spec import AlignSpec, Recipe
+from core.alignment.spec import FORMAT, AlignSpec, Recipe
 from core.runtime.made import Made, artefact
 from core.runtime.progress import Report
 from core.runtime.store import Key, Store
@@ -175,6 +175,7 @@ def report_key(study: Study, base: Dictionary, spec: AlignSpec, targets: tuple[f
     """Return the content key of a report."""
     return {
         "alignment": _FORMAT,
+        "aligned": FORMAT,
         **study.plan.base_key(),
         "model": study.card.identity,
         "items": study.items.digest,

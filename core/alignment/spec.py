@@ -38,6 +38,8 @@ MEANINGS: Final[dict[Arm, str]] = {
     "LoReFT": "no dictionary: a change of rank 5 (Wu et al. 2024), trained as the repaired one",
     "triplets": "the moral latents, trained on triplets within a foundation (arXiv 2609.04022)",
 }
+#: Raised whenever the same spec would train, choose or tell something else than before.
+FORMAT: Final = 4
 #: Recipes that a run can be about.
 Recipe = Literal["repaired", "paper"]
 RECIPES: Final[tuple[Recipe, ...]] = get_args(Recipe)

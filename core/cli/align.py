@@ -335,7 +335,7 @@ def _trained(desk: Desk, study: "Study", base: "Dictionary", spec: AlignSpec) ->
         trained_arm(desk.work, study, base, spec, "paper", seed) for seed in range(spec.seeds)
     ]
     rows = [
-        (one.name, str(seed), *map(number, one[1:4]), one.said)
+        (one.name, str(seed), *(f"{figure:.3f}" for figure in one[1:4]), one.said)
         for seed, paper in enumerate(papers)
         if paper is not None
         for one in term_verdicts(paper.curve, paper.best, paper.silent)

@@ -18,8 +18,8 @@ from core.alignment.further import OWN, four_tests, recipe_of, second_report, un
 from core.alignment.jobs import alignment, candidates, chosen_spec, trained_arm
 from core.alignment.lowrank import RANK
 from core.alignment.paper import TERMS
-from core.alignment.report import MEANS, UNTOUCHED
-from core.alignment.spec import ARMS, NEEDED, OBJECTIVES, AlignmentError, AlignSpec
+from core.alignment.report import MEANS, UNTOUCHED, report_key
+from core.alignment.spec import ARMS, FORMAT, NEEDED, OBJECTIVES, AlignmentError, AlignSpec
 from core.comparison.steered import steered
 from core.dataset.sets import ItemSpec
 from core.diagnosis.diagnosis import DiagnosisSpec, layer_tests
@@ -119,6 +119,15 @@ def test_all_arms_stand_in_one_report_and_training_leaves_nothing_behind(aligned
     assert low.before.n_latents == low.dictionary.n_latents == 2 * RANK
     assert len(trained_arm(work, study, base, spec, "paper", 0).silent) == len(TERMS)
     assert not list((work.store.root / "partial").glob("aligned-*"))
+
+
+def test_a_report_is_of_the_arms_that_the_same_code_trains(aligned, monkeypatch):
+    _, study, base, made = aligned
+    spec = replace(QUICK, seeds=2)
+    assert report_key(study, base, spec, (0.001,)) == made.key
+    monkeypatch.setattr("core.alignment.report.FORMAT", FORMAT + 1)
+    assert report_key(study, base, spec, (0.001,)) != made.key
+    assert arm_key(study, base, spec, "repaired", 0)["aligned"] == FORMAT
 
 
 def test_the_objective_is_the_one_that_did_better_on_validation_texts(aligned):
