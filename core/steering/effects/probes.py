@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 #: Actions that are read for the ways, and those of them that control directions push.
 PROBES: Final = 40
 FEW: Final = 8
-#: Further actions that are followed at strengths that stay, at most, a batch at a time.
+#: Further actions that are followed at strengths that stay, at most, and as many at a time as let a
+#: hand that moves again wait for a fraction of a second only.
 FURTHER: Final = 200
+AT_A_TIME: Final = 20
 #: Arms of one pass: as many rows as keep memory small.
 _ARMS: Final = 4
 _FEW_ARMS: Final = _ARMS * PROBES // FEW
@@ -302,7 +304,7 @@ class ProbeMap:
         more = more[~np.isin(more, probed.rows)]
         self._rows = [
             probed.rows,
-            *(more[start : start + PROBES] for start in range(0, len(more), PROBES)),
+            *(more[start : start + AT_A_TIME] for start in range(0, len(more), AT_A_TIME)),
         ]
         frame = Frame(store, study, spec, probed.rows)
         plain = frame.place(probed.plain)
@@ -329,8 +331,8 @@ class ProbeMap:
 
         Args:
             strengths: By axis, in residual norms.
-            further: Batches of further items, each as many as there are probes and a pass of its
-                own; what the last strengths have found is not asked for again.
+            further: Batches of further items, each a pass of its own; what the last strengths have
+                found is not asked for again.
         """
         push = self.paths.doses(strengths) @ self._pushes
         batches = self._rows[: 1 + further]

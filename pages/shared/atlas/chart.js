@@ -263,7 +263,7 @@ class Chart {
   }
 
   radius() {
-    return this.n > 5000 || this.data.small ? 2.6 : 3.8;
+    return this.n > 5000 || this.data.small || this.base.clientWidth < 480 ? 2.6 : 3.8;
   }
 
   size(canvas) {
@@ -284,8 +284,9 @@ class Chart {
     this.player.step(now);
     this.step(now);
     const [pen, width, height, ratio] = this.size(this.base);
-    if (this.stamps?.ratio !== ratio)
-      this.stamps = Object.assign(new Stamps(this.data.colours, this.radius(), ratio), { ratio });
+    const size = `${this.radius()} ${ratio}`;
+    if (this.stamps?.size !== size)
+      this.stamps = Object.assign(new Stamps(this.data.colours, this.radius(), ratio), { size });
     const map = this.map(width, height), grey = this.data.colours.length;
     this.view = map.view;
     pen.fillStyle = map.look.paper;

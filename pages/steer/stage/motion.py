@@ -11,7 +11,7 @@ from core.maps.view import ViewSpec
 from core.steering import jobs as steering_jobs
 from core.steering.effects.motion import OTHERS, Motion
 from core.steering.effects.paths import Settled
-from core.steering.effects.probes import FEW, FURTHER, PROBES, ProbeSpec
+from core.steering.effects.probes import AT_A_TIME, FEW, FURTHER, ProbeSpec
 from core.steering.recipes import Recipe
 from pages.shared import progress
 from pages.shared.bench import opened, workbench
@@ -107,8 +107,8 @@ def _followed(
     detail = (
         f"The model reads {count} held-out actions (probes, ringed) at ±20 and ±40 % of each axis; "
         f"each goes its own way, all other points by the probes' mean. {_STRAIGHT} While "
-        f"the sliders rest, up to {FURTHER} more are read, {PROBES} at a time, and counted in that "
-        f"distance. Control directions push {min(FEW, count)} of the probes."
+        f"the sliders rest, up to {FURTHER} more are read, {AT_A_TIME} at a time, and counted in "
+        f"that distance. Control directions push {min(FEW, count)} of the probes."
     )
     if spec.method == "umap":
         detail += " UMAP places each by its 15 nearest plain neighbours."

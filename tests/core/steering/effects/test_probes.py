@@ -95,15 +95,16 @@ def test_settled_probes_lie_where_a_steered_reading_puts_them(llama, read, pooli
 @pytest.mark.parametrize("method", ["pca", "axes"])
 def test_further_actions_settle_where_a_steered_reading_puts_them(llama, read, method, monkeypatch):
     monkeypatch.setattr(probes, "PROBES", 16)
+    monkeypatch.setattr(probes, "AT_A_TIME", 8)
     store, study = read
     view = ViewSpec(UPTO, method=method)
     made = probe_map(llama, read, view)
     first, both = made.settled(STRENGTHS), made.settled(STRENGTHS, 1)
     every = probe_rows(study, FURTHER)
-    np.testing.assert_array_equal(both.rows, every[:32])
+    np.testing.assert_array_equal(both.rows, every[:24])
     np.testing.assert_array_equal(both.places[:16], first.places)
     assert (first.own, both.own) == (16, 16)
-    assert (first.left, both.left) == (len(every) - 16, len(every) - 32)
+    assert (first.left, both.left) == (len(every) - 16, len(every) - 24)
     assert made.settled(STRENGTHS, 9).left == 0
     states = steered_states(store, study, llama, STRENGTHS, view.pooling, UPTO)
     exact = frame.Frame(store, study, view, both.rows).place(states[study.plan.rows[both.rows]])
