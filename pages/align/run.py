@@ -45,11 +45,11 @@ def panel(study: Study, asked: Choice) -> Found | None:
     with st.container(border=True):
         st.markdown("**This dictionary has not been aligned with these settings yet.**")
         st.caption(
-            f"{asked.spec.seeds} times each of {len(asked.spec.arms)} arms is trained on the "
-            "training texts; "
+            f"{len(asked.spec.arms)} arms are trained on the training texts, with "
+            f"{asked.spec.seeds} seed{'s' if asked.spec.seeds > 1 else ''} each; "
             "then every arm reads the test texts at the strength that costs "
-            f"{asked.target:g} nats on neutral sentences. With the packaged model about five "
-            "minutes on two cores. Each look at the test texts is counted in the receipt."
+            f"{asked.target:g} nats on neutral sentences. With the packaged model some five to "
+            "ten minutes on two cores. Each look at the test texts is counted in the receipt."
         )
         progress.offer(st, one, "Align", type="primary")
     return None

@@ -14,7 +14,7 @@ from core.alignment.jobs import alignment
 from core.alignment.left_out import Transfer
 from core.alignment.report import MEANS, SAYINGS
 from core.alignment.shown import FIGURES
-from core.alignment.spec import NEEDED, AlignSpec
+from core.alignment.spec import ARMS, NEEDED, AlignSpec
 from core.dataset.sets import ItemSpec
 from core.models.open_models import describe
 from core.models.spec import ModelSpec
@@ -230,6 +230,52 @@ def test_a_foundation_left_out_is_offered_and_shown(open_aligned, complaints, mo
     app = open_aligned()
     assert complaints(app) == []
     assert any("left out" in each.value for each in app.dataframe)
+
+
+@pytest.fixture(scope="module")
+def everything(balanced, tmp_path_factory):
+    """Return a cache with a report of all arms. Copy it."""
+    kept, query = balanced
+    root = tmp_path_factory.mktemp("everything") / "cache"
+    shutil.copytree(kept, root)
+    work = Workbench.at(root)
+    study = study_of(work, work.items(query["set"]), ModelSpec.parse(query["model"]), ReadSpec())
+    spec = QUICK(latents=3, seeds=1, arms=ARMS)
+    finish(work, alignment(work, study, made_dictionary(96, k=6), spec, (0.1,)))
+    return root
+
+
+@pytest.fixture
+def open_everything(everything, balanced, root, open_page):
+    """Return a function that opens the page where a report of all arms is kept."""
+    shutil.copytree(everything, root)
+    return lambda **query: open_page("align", **{**balanced[1], **query})
+
+
+def test_the_papers_recipe_stands_beside_all_arms_with_its_terms_and_faults(
+    open_everything, work, complaints
+):
+    app = open_everything(recipe="paper", arms="1")
+    assert complaints(app) == []
+    rows = [one["y"][0] for one in charts(app)["arms-chart"]["data"]]
+    assert "<b>paper</b>" in rows
+    assert {"LoReFT", "triplets", "paper, replaced", "old reconstruction"} <= set(rows)
+    [terms] = [one.value for one in app.dataframe if "so it" in one.value]
+    assert len(terms) == 6
+    assert "Faults kept as they are" in words(app)
+    assert "--recipe paper --arms" in app.code[0].value
+    assert work.runner.jobs() == []
+    fewer = open_everything()  # a report of more arms serves
+    assert complaints(fewer) == []
+    assert "<b>repaired</b>" in [one["y"][0] for one in charts(fewer)["arms-chart"]["data"]]
+
+
+@pytest.mark.parametrize("arm", ["paper, replaced", "LoReFT"])
+def test_arms_of_another_kind_move_texts_as_well(arm, open_everything, work, complaints):
+    app = open_everything(arms="1", arm=arm)
+    one = map_of(app, work, "chart-aligned")
+    assert complaints(app) == []
+    assert arm in one["title"]
 
 
 def test_the_zip_opens_as_a_dictionary(tmp_path):
