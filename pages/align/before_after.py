@@ -8,6 +8,7 @@ import streamlit as st
 from core.activations.study import Study
 from core.alignment.measure import judging_pooling
 from core.alignment.moves import SHARES, moves
+from core.alignment.report import KIND
 from core.alignment.spec import ARMS, Arm
 from core.maps import view as maps_view
 from core.maps.jobs import layouts
@@ -16,7 +17,7 @@ from core.maps.scene import Arrows, Frames
 from core.maps.view import MapMethod, Picture, ViewSpec
 from core.palette import CONTROL
 from core.runtime.made import Made
-from pages.align import movers, results
+from pages.align import movers, results, training
 from pages.align.choice import Choice
 from pages.align.found import Found
 from pages.shared import bench, controls, maps, pictures, progress, reading, selection
@@ -43,6 +44,13 @@ def show(study: Study, found: Found, asked: Choice, set_name: str) -> None:
         run.arm: run for run in found.report.runs if run.seed == 0 and run.target == asked.target
     }
     runs = {arm: here[arm] for arm in ARMS if arm in here and not found.report.unchanged(arm)}
+    if training.trained(study, found, asked) is None:
+        st.info(
+            "The dictionaries behind this report were cleared from the cache. The figures above "
+            "stand; to see where texts move, or to use one, align again."
+        )
+        st.button("Forget the report", key="forget-report", on_click=_forget, args=(found,))
+        return
     if not runs:
         st.caption("Training changed nothing, so nothing moves.")
         return
@@ -59,6 +67,15 @@ def show(study: Study, found: Found, asked: Choice, set_name: str) -> None:
         _map(study, set_name, spec, paint, made, arm)
     with right:
         movers.show(study, found, asked, runs, arm, spec)
+
+
+def _forget(found: Found) -> None:
+    """Delete a report, so that it is offered to be made anew (a callback)."""
+    store = workbench().store
+    name = store.folder(KIND, found.key).name
+    for entry in store.artefacts(KIND):
+        if entry.digest == name:
+            store.delete(entry)
 
 
 def _ask(study: Study, found: Found, asked: Choice, arms: list[Arm]) -> tuple[Arm, ViewSpec, str]:

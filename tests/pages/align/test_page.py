@@ -278,6 +278,17 @@ def test_arms_of_another_kind_move_texts_as_well(arm, open_everything, work, com
     assert arm in one["title"]
 
 
+def test_a_report_whose_dictionaries_were_cleared_can_be_made_anew(open_aligned, work, complaints):
+    for one in work.store.artefacts("aligned"):
+        work.store.delete(one)
+    app = open_aligned()
+    assert complaints(app) == []
+    assert "were cleared from the cache" in words(app)
+    app.button(key="forget-report").click().run()
+    assert complaints(app) == []
+    assert "has not been aligned with these settings yet" in words(app)
+
+
 def test_the_zip_opens_as_a_dictionary(tmp_path):
     made = made_dictionary(96, k=6)
     with zipfile.ZipFile(io.BytesIO(folder_zip(made))) as packed:
