@@ -22,6 +22,7 @@ from core.runtime.progress import Report, part, silent
 from core.runtime.store import Key, Store, fingerprint, library_version
 from core.steering.edits import LayerEdit, Steering
 from core.steering.effects.text_diff import repetition
+from core.steering.generation import check_room
 from core.steering.recipes import Positions, Recipe, RecipeError
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class _Rows:
         self._random = [
             np.random.default_rng([arm.seed, int(fingerprint(one)[:12], 16)]) for one in prompts
         ]
-        _check_room(model, max(map(len, self.starts)), decoding.tokens)
+        check_room(model, max(map(len, self.starts)), decoding.tokens)
 
     def draws(self) -> list[float]:
         """Return the next random number of each row."""
@@ -273,16 +274,6 @@ def _clean(text: str) -> str:
     text = _THOUGHT.sub("", text)
     found = _NEXT.search(text)
     return (text[: found.start()] if found else text).strip()
-
-
-def _check_room(model: "OpenModel", prompt: int, tokens: int) -> None:
-    config: Any = model.module.config.get_text_config(decoder=True)
-    most = getattr(config, "max_position_embeddings", None)
-    if most and prompt + tokens > most:
-        raise CoreError(
-            f"{model.card.name} reads at most {most:,} tokens; the longest prompt has {prompt:,} "
-            f"and {tokens:,} new ones are asked for. Leave it out, or ask for fewer tokens."
-        )
 
 
 def _steps(

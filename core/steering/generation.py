@@ -106,13 +106,13 @@ def _in_chat(model: "OpenModel", text: str) -> str:
         ) from error
 
 
-def _check_room(model: "OpenModel", prompt: int, tokens: int) -> None:
+def check_room(model: "OpenModel", prompt: int, tokens: int) -> None:
     """Refuse more than the model has positions for: beyond its table a GPU process dies."""
     config: Any = model.module.config.get_text_config(decoder=True)
     most = getattr(config, "max_position_embeddings", None)
     if most and prompt + tokens > most:
         raise RecipeError(
-            f"{model.card.name} reads at most {most:,} tokens; this prompt has {prompt:,} and "
+            f"{model.card.name} reads at most {most:,} tokens; the prompt has {prompt:,} and "
             f"{tokens:,} new ones are asked for. Shorten the prompt, or ask for fewer tokens."
         )
 
@@ -143,7 +143,7 @@ def write(
     from transformers import DynamicCache
 
     ids = prompt_ids(model, prompt, chat=decoding.chat)
-    _check_room(model, len(ids), decoding.tokens)
+    check_room(model, len(ids), decoding.tokens)
     batch = collate([ids] * (2 * decoding.samples), model.tokenizer.pad_token_id or 0)
     batch = {name: one.to(model.module.device) for name, one in batch.items()}
     arms = torch.arange(2 * decoding.samples) >= decoding.samples
