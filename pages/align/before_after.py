@@ -85,7 +85,7 @@ def _ask(study: Study, found: Found, asked: Choice, arms: list[Arm]) -> tuple[Ar
         arms,
         width=220,
         help="Seed 0 of each arm. A control moves texts, too: does it move them alike?",
-        **bound("arm", asked.recipe if asked.recipe in arms else arms[0], arms),
+        **bound("after", asked.recipe if asked.recipe in arms else arms[0], arms),
     )
     method = bar.segmented_control(
         "Picture",
@@ -94,7 +94,7 @@ def _ask(study: Study, found: Found, asked: Choice, arms: list[Arm]) -> tuple[Ar
         format_func=controls.METHODS.__getitem__,
         help="PCA is exact at every share, moral axes at every quarter and straight in between; on "
         "UMAP texts go as their nearest plain neighbours lie.",
-        **bound("picture", "pca", list(controls.METHODS)),
+        **bound("laid-out", "pca", list(controls.METHODS)),
     )
     paint = bar.selectbox(
         "Colour",

@@ -57,7 +57,7 @@ def ask(study: Study) -> Choice | None:
         format_func=_NAMES.__getitem__,
         help="Repaired: signed vectors, debiased CKA or RSA (validation texts choose), costs held "
         "down. As in the paper: its six losses, faults included.",
-        **bound("recipe", RECIPES[0], RECIPES),
+        **bound("aligned-by", RECIPES[0], RECIPES),
     )
     target = bar.segmented_control(
         "At a cost of",

@@ -68,7 +68,7 @@ def ask(study: Study) -> Choice | None:
             format_func=lambda one: "as set" if one == "recipe" else f"{one} nats",
             help="Every steered arm is given just the strength that moves next words on neutral "
             "sentences by this divergence, in nats per token.",
-            **bound("kl", "0.1", _COSTS),
+            **bound("cost", "0.1", _COSTS),
         )
     )
     with bar.popover("Prompts, arms, questions", icon=":material/settings:"):
@@ -77,7 +77,7 @@ def ask(study: Study) -> Choice | None:
         arms += _own_arm()
         questions = _questions()
         tokens = st.slider(
-            "Tokens per answer", 10, _MOST_TOKENS, step=10, **bound("tokens", 60, _steps())
+            "Tokens per answer", 10, _MOST_TOKENS, step=10, **bound("length", 60, _steps())
         )
     try:
         spec = EvaluateSpec(
@@ -170,7 +170,7 @@ def _own_arm() -> list[Arm]:
     word = st.text_input(
         "An arm of your own: the word behind recipe= in a link of the Steer page",
         help="Directions, latents or an aligned dictionary, as set there.",
-        **bound("recipe", ""),
+        **bound("arm-recipe", ""),
     )
     if not word:
         return []

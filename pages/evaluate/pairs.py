@@ -25,7 +25,9 @@ def show(found: Evaluation, question: Question) -> None:
     first = next((one for one in found.arms if one != AGAIN), found.arms[0])
     arm = str(bar.selectbox("Arm", found.arms, width=220, **bound("arm", first, found.arms)))
     dimensions = [_ALL, *found.prompts.dimensions]
-    where = bar.selectbox("Dimension", dimensions, width=200, **bound("where", _ALL, dimensions))
+    where = bar.selectbox(
+        "Dimension", dimensions, width=200, **bound("dimension", _ALL, dimensions)
+    )
     said = bar.segmented_control(
         "Verdict", _VERDICTS, required=True, **bound("said", _ALL, _VERDICTS)
     )

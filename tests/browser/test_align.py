@@ -41,10 +41,10 @@ def test_a_kept_alignment_opens_with_its_verdict_and_the_slider_moves_the_texts(
 
 
 def test_a_control_is_shown_by_its_address_and_another_figure_by_a_click(screen, aligned):
-    screen.open("align", **aligned, arm="shuffled")
+    screen.open("align", **aligned, after="shuffled")
     screen.text("(shuffled)").wait_for()
     screen.page.get_by_role("radio", name="AUC", exact=True).click()
-    screen.await_query(figure="AUC", arm="shuffled")
+    screen.await_query(figure="AUC", after="shuffled")
     screen.text("AUC, over the untouched model").wait_for()
 
 

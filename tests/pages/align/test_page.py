@@ -168,7 +168,7 @@ def test_a_slider_moves_the_texts_from_untouched_to_aligned_and_beyond(
     assert "test texts come nearer to their own pole" in words(app)
     [table] = [each.value for each in app.dataframe if "towards" in each.value]
     assert table["moved"].is_monotonic_decreasing
-    app = open_aligned(arm="shuffled", picture="axes", shade="split")
+    app = open_aligned(after="shuffled", **{"laid-out": "axes"}, shade="split")
     assert map_of(app, work, "chart-aligned")["axes"] is not None
     assert complaints(app) == []
 
@@ -255,7 +255,7 @@ def open_everything(everything, balanced, root, open_page):
 def test_the_papers_recipe_stands_beside_all_arms_with_its_terms_and_faults(
     open_everything, work, complaints
 ):
-    app = open_everything(recipe="paper", arms="1")
+    app = open_everything(**{"aligned-by": "paper"}, arms="1")
     assert complaints(app) == []
     rows = [one["y"][0] for one in charts(app)["arms-chart"]["data"]]
     assert "<b>paper</b>" in rows
@@ -272,7 +272,7 @@ def test_the_papers_recipe_stands_beside_all_arms_with_its_terms_and_faults(
 
 @pytest.mark.parametrize("arm", ["paper, replaced", "LoReFT"])
 def test_arms_of_another_kind_move_texts_as_well(arm, open_everything, work, complaints):
-    app = open_everything(arms="1", arm=arm)
+    app = open_everything(arms="1", after=arm)
     one = map_of(app, work, "chart-aligned")
     assert complaints(app) == []
     assert arm in one["title"]

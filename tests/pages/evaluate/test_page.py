@@ -16,7 +16,7 @@ from tests.core.benches import done, finish
 from tests.core.steering.steeringsets import balanced_rows
 from tests.pages.steer.steerpages import charts, settle, words
 
-QUICK = {"tokens": "10", "kl": "recipe", "ask-helpful": "0", "ask-understanding": "0"}
+QUICK = {"length": "10", "cost": "recipe", "ask-helpful": "0", "ask-understanding": "0"}
 FEW = {"arm-moral-directions": "0", "arm-random-push": "0"}
 
 
@@ -103,7 +103,7 @@ def test_files_and_a_recipe_that_cannot_be_read(judged):
     app = judged()
     labels = {one.label for one in app.get("download_button")}
     assert {"Pairs (CSV)", "Pairs (Parquet)", "Report (Markdown)", "Receipt (JSON)"} <= labels
-    broken = judged(recipe="???")
+    broken = judged(**{"arm-recipe": "???"})
     assert any(one.value for one in broken.error)
 
 
