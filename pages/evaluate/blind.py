@@ -11,15 +11,18 @@ from core.evaluation.report import AGAIN, Evaluation
 from core.evaluation.verdicts import Label, agreement
 from core.evaluation.view import NAMES
 from core.wording import interval
+from pages.shared import frame
 from pages.shared.address import bound
 from pages.shared.bench import workbench
 
+#: Begins the name in the session of what a person has just judged, so that it can be undone.
 _SEEN: Final = "blind-seen"
 
 
+@st.fragment
 def show(found: Evaluation) -> None:
     """Draw the pair that comes next, and how far this person agrees with the judge."""
-    with st.expander("Judge yourself, blind", icon=":material/visibility_off:"):
+    with frame.told(), st.expander("Judge yourself, blind", icon=":material/visibility_off:"):
         called = st.text_input(
             "Your name or sign",
             help="Verdicts are kept on this machine under it; nobody is asked for more.",
@@ -38,7 +41,7 @@ def show(found: Evaluation) -> None:
         left = [one for one in blind if not log.has(one.orders[0])]
         st.progress(len(done) / max(len(blind), 1), text=f"{len(done)} of {len(blind)} pairs")
         if left:
-            _ask(log, left[0])
+            _ask(log, left[0], f"{_SEEN}-{person.name}")
         else:
             st.success("All pairs are judged.")
         _agreement(found, log, person)
@@ -53,7 +56,7 @@ def _pairs(found: Evaluation) -> list[Pair]:
     ]
 
 
-def _ask(log: VerdictLog, one: Blind) -> None:
+def _ask(log: VerdictLog, one: Blind, seen: str) -> None:
     st.markdown(f"**{QUESTIONS[one.question]}**")
     st.text(one.prompt)
     for column, text in zip(st.columns(2), (one.left, one.right), strict=True):
@@ -66,32 +69,31 @@ def _ask(log: VerdictLog, one: Blind) -> None:
         ("Right is better", "second", "right"),
     )
     for label, side, key in sides:
-        row.button(label, key=f"blind-{side}", shortcut=key, on_click=_say, args=(log, one, side))
+        row.button(
+            label, key=f"blind-{side}", shortcut=key, on_click=_say, args=(log, one, side, seen)
+        )
     row.button(
         "Undo",
         key="blind-undo",
         shortcut="u",
         type="tertiary",
-        disabled=_SEEN not in st.session_state,
+        disabled=not st.session_state.get(seen),
         on_click=_undo,
-        args=(log,),
+        args=(log, seen),
     )
 
 
-def _say(log: VerdictLog, one: Blind, side: Label) -> None:
+def _say(log: VerdictLog, one: Blind, side: Label, seen: str) -> None:
     try:
         say(log, one, side)
     except CoreError as error:
         st.error(str(error))
         return
-    st.session_state.setdefault(_SEEN, []).append(one)
+    st.session_state.setdefault(seen, []).append(one)
 
 
-def _undo(log: VerdictLog) -> None:
-    seen = st.session_state[_SEEN]
-    undo(log, seen.pop())
-    if not seen:
-        del st.session_state[_SEEN]
+def _undo(log: VerdictLog, seen: str) -> None:
+    undo(log, st.session_state[seen].pop())
 
 
 def _agreement(found: Evaluation, log: VerdictLog, person: Person) -> None:

@@ -53,7 +53,8 @@ def show(found: Evaluation, study: Study, asked: Choice, chart: Callable[[], Any
             on_click="ignore",
         )
     if reading_options(study) is not None:
-        st.caption("The same arms from the command line:")
+        st.caption("An evaluation with this cost and length from the command line, usual arms:")
         words = ["python", "-m", "core", "evaluate", pinned(study.card)]
         words += ["--tokens", str(asked.spec.decoding.tokens), "--kl", f"{asked.spec.kl or 0:g}"]
+        words += ["--questions", *asked.spec.questions]
         st.code(shlex.join(words), language=None, wrap_lines=True)

@@ -17,6 +17,5 @@ with opened_study(
             chart = arms.show(found, question)
             with frame.told():
                 pairs.show(found, question)
-            with frame.told():
-                blind.show(found)
+            blind.show(found)
             files.show(found, study, asked, chart)

@@ -94,6 +94,9 @@ def test_a_person_judges_blind_takes_back_and_agrees(judged):
     assert "3 of " in progress(app)
     button(app, "Undo").click().run()
     assert "2 of " in progress(app)
+    app.text_input(key="who").set_value("Ben").run()
+    assert "0 of " in progress(app)
+    assert button(app, "Undo").disabled  # what Anne said is not Ben's to take back
     again = judged(who="Anne")
     assert "2 of " in progress(again)
     assert "moral prompt" not in [one.value for one in again.text]
