@@ -41,12 +41,15 @@ def show(
     spec: ViewSpec,
 ) -> None:
     """Draw the sentence beside its controls, and the table."""
-    told, share = [], 1.0
+    told, waiting, share = [], [], 1.0
     for name, run in runs.items():
         made = moves(workbench(), study, asked.base, found.spec, name, run.digest)
         if reading.is_cheap(study) and workbench().runner.of(made) is None:
             workbench().runner.ensure(made)
-        if not np.isfinite(run.outcome.share) or opened(made) is None:
+        if not np.isfinite(run.outcome.share):
+            continue
+        if opened(made) is None:
+            waiting.append(name)
             continue
         figure = results.moved(study, spec, made, run.outcome.share).nearer
         told.append(f"- {name} **{interval(figure, 3, signed=True)}**")
@@ -58,6 +61,11 @@ def show(
             "the opposed one's by\n" + "\n".join(told),
             help="Cosine after minus before, own pole less opposed pole; mean over graded test "
             "texts with 95 % interval. Seed 0 of each arm.",
+        )
+    if waiting:
+        st.caption(
+            f"No claim without its controls: {', '.join(waiting)} are read in the background, or "
+            "when they are chosen on the left, and stand here the next time the page runs."
         )
     made = moves(workbench(), study, asked.base, found.spec, arm, runs[arm].digest)
     table = results.moved(study, spec, made, share).table

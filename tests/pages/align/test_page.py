@@ -166,6 +166,7 @@ def test_a_slider_moves_the_texts_from_untouched_to_aligned_and_beyond(
     assert [name for name in frames["names"] if name] == ["untouched", "aligned", "beyond"]
     assert frames["curve"]["title"].startswith("CKA with people")
     assert "test texts come nearer to their own pole" in words(app)
+    assert "No claim without its controls" in words(app)  # theirs are not read yet
     [table] = [each.value for each in app.dataframe if "towards" in each.value]
     assert table["moved"].is_monotonic_decreasing
     app = open_aligned(after="shuffled", **{"laid-out": "axes"}, shade="split")
