@@ -6,10 +6,20 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
+from core.alignment.off_target import OffTarget
 from core.alignment.train import AlignStep
 from core.alignment.view import ArmRow
 from core.charts import lay_out_rows, ribbon
-from core.palette import CONTROL, CONTROL_COLOURS, CONTROL_DASHES, MODEL, SIDE_COLOURS
+from core.foundations import FOUNDATIONS
+from core.palette import (
+    CONTROL,
+    CONTROL_COLOURS,
+    CONTROL_DASHES,
+    DIVERGING,
+    IN_CELLS,
+    MODEL,
+    SIDE_COLOURS,
+)
 from core.statistics.bootstrap import Estimate
 from core.wording import interval, number
 
@@ -127,6 +137,50 @@ def layers_figure(gains: Mapping[str, Sequence[Estimate]], layers: Sequence[int]
     figure.update_xaxes(title="layer", dtick=1, fixedrange=True, zeroline=False)
     figure.update_yaxes(fixedrange=True, zeroline=False, nticks=6)
     return figure
+
+
+def off_target_figure(shown: OffTarget, limit: float) -> go.Figure:
+    """Draw what an arm moves along each moral direction.
+
+    A cell says its change with its interval; where that leaves 0 out it is in bold.
+
+    Args:
+        shown: The arm.
+        limit: Change at the ends of the colour scale.
+    """
+    side = len(FOUNDATIONS)
+    short = [one.partition("-")[0] for one in FOUNDATIONS]
+    text = [_cell(cell) for cell in shown.cells]
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.reshape([cell.value for cell in shown.cells], (side, side)),
+            x=short,
+            y=short,
+            zmin=-limit,
+            zmax=limit,
+            colorscale=[list(stop) for stop in DIVERGING],
+            showscale=False,
+            text=np.reshape(text, (side, side)),
+            texttemplate="%{text}",
+            textfont={"color": IN_CELLS, "size": 11},
+            xgap=1,
+            ygap=1,
+            hovertemplate="texts of %{y}, along %{x}: %{z:+.3f}<extra></extra>",
+        )
+    )
+    figure.update_layout(height=300, margin={"l": 4, "r": 4, "t": 4, "b": 4}, dragmode=False)
+    figure.update_yaxes(title="texts of", autorange="reversed", automargin=True, fixedrange=True)
+    figure.update_xaxes(title="along the direction of", fixedrange=True)
+    return figure
+
+
+def _cell(one: Estimate) -> str:
+    if not np.isfinite(one.value):
+        return "–"
+    value = number(one.value, 2, signed=True)
+    clear = one.low > 0 or one.high < 0
+    ends = f"[{number(one.low, 2)}, {number(one.high, 2)}]"
+    return f"{f'<b>{value}</b>' if clear else value}<br>{ends}"
 
 
 def _faint(colour: str, share: float) -> str:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core import exports
 from core.activations.study import Study
+from core.alignment.off_target import off_target, off_target_table
 from core.alignment.receipt import command, receipt_json
 from core.alignment.view import all_table
 from pages.align.choice import Choice
@@ -33,6 +34,11 @@ def show(study: Study, found: Found, asked: Choice, charts: Sequence[Callable[[]
             "Figures (CSV)",
             lambda: exports.csv_bytes(all_table(report, targets, asked.recipe)),
             "figures.csv",
+        ),
+        (
+            "Off-target (CSV)",
+            lambda: exports.csv_bytes(off_target_table(off_target(report, asked.target))),
+            "off-target.csv",
         ),
         ("Charts as HTML", html, "charts.html"),
         ("Receipt (JSON)", receipt, "receipt.json"),

@@ -1,6 +1,17 @@
 """Page: moral latents fine-tuned towards people's vectors, beside controls at equal cost."""
 
-from pages.align import arms, before_after, choice, files, further, run, training, uses, verdict
+from pages.align import (
+    arms,
+    before_after,
+    choice,
+    files,
+    further,
+    off_target,
+    run,
+    training,
+    uses,
+    verdict,
+)
 from pages.shared import frame, reading
 from pages.shared.opening import opened_study
 
@@ -15,6 +26,7 @@ with opened_study(
         if asked is not None and found is not None:
             verdict.show(found, asked)
             charts = arms.show(found, asked)
+            charts += off_target.show(found, asked)
             training.show(study, found, asked)
             with frame.told():
                 before_after.show(study, found, asked, set_name)

@@ -122,6 +122,21 @@ def test_a_kept_report_opens_at_once_with_every_figure_and_arm(open_aligned, wor
     assert arms["arm"].tolist() == [*NEEDED, MEANS, "untouched"]
 
 
+def test_what_it_moves_besides_stands_beside_a_control_of_choice(open_aligned, complaints):
+    app = open_aligned()
+    assert complaints(app) == []
+    shown = charts(app)
+    assert {"off-target-0", "off-target-1"} <= set(shown)
+    assert "random latents, minus the untouched" in words(app)
+    assert "along the own direction" in words(app)
+    app = open_aligned(beside="noise")
+    assert "noise, minus the untouched" in words(app)
+    assert shown["off-target-1"]["data"] != charts(app)["off-target-1"]["data"]
+    [means] = [one.value for one in app.dataframe if "own minus others" in one.value]
+    assert means["arm"].tolist() == [*NEEDED, MEANS]
+    assert "Off-target (CSV)" in {one.label for one in app.get("download_button")}
+
+
 def test_another_divergence_offers_to_measure_it(open_aligned, complaints):
     app = open_aligned(kl="0.05")
     assert complaints(app) == []
