@@ -168,7 +168,7 @@ def off_target_figure(shown: OffTarget, limit: float) -> go.Figure:
             hovertemplate="texts of %{y}, along %{x}: %{z:+.3f}<extra></extra>",
         )
     )
-    figure.update_layout(height=300, margin={"l": 4, "r": 4, "t": 4, "b": 4}, dragmode=False)
+    figure.update_layout(height=340, margin={"l": 4, "r": 4, "t": 4, "b": 4}, dragmode=False)
     figure.update_yaxes(title="texts of", autorange="reversed", automargin=True, fixedrange=True)
     figure.update_xaxes(title="along the direction of", fixedrange=True)
     return figure
@@ -179,7 +179,7 @@ def _cell(one: Estimate) -> str:
         return "–"
     value = number(one.value, 2, signed=True)
     clear = one.low > 0 or one.high < 0
-    ends = f"[{number(one.low, 2)}, {number(one.high, 2)}]"
+    ends = f"[{number(one.low, 2)},<br>{number(one.high, 2)}]"  # in two lines for narrow screens
     return f"{f'<b>{value}</b>' if clear else value}<br>{ends}"
 
 
