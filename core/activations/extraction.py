@@ -27,6 +27,7 @@ from core.activations.prompts import (
     encode,
     pooling_masks,
 )
+from core.activations.room import InParts, token_budget
 from core.activations.traces import pooled_states
 from core.layers import EMBEDDING
 from core.runtime.arrays import create_array_file, let_go, map_array_file, to_float32, to_stored
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 #: output ``(batch, tokens, d_model)`` while the batch is read.
 Edits = Callable[["torch.Tensor"], Mapping[int, Callable[["torch.Tensor"], "torch.Tensor"]]]
 
-#: Tokens, padding included, that one batch may hold; more gains nothing on the device.
+#: Tokens, padding included, that one batch holds at most; more gains nothing on the device.
 TOKEN_BUDGET: Final = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 
 _FORMAT: Final = 1
@@ -255,7 +256,8 @@ def read_texts(model: "OpenModel", texts: Sequence[str], spec: ReadSpec) -> NDAr
         CoreError: A text has no token, or a state is NaN or infinite.
     """
     encoded = encode(model, [spec.prompt(text) for text in texts], spec.max_tokens)
-    return read_prompts(model, encoded, spec.poolings)
+    parts = InParts(model).read(lambda some: read_prompts(model, some, spec.poolings), encoded)
+    return np.concatenate(parts, axis=2)
 
 
 def check_model(model: "OpenModel", plan: Plan) -> None:
@@ -304,20 +306,19 @@ def load_or_extract(
         return states
     model = open_model()
     check_model(model, plan)
-    budget = TOKEN_BUDGET.get(model.card.device, TOKEN_BUDGET["cpu"])
-    # The budget cuts the batches that the journal numbers: another one is another run.
+    most = TOKEN_BUDGET.get(model.card.device, TOKEN_BUDGET["cpu"])
     run = fingerprint(
         {
             **plan.base_key(),
             "poolings": plan.spec.poolings,
             "stored": plan.spec.dtype,
-            "budget": budget,
+            "budget": most,
         }
     )
     waiting = "another process reads the same texts: waiting for it"
     with only_one(store, f"acts-{run[:16]}", report, len(plan.prompts), waiting):
         if open_states(store, plan) is None:
-            _extract(store, plan, model, store.root / "partial" / run, budget, report, edits)
+            _extract(store, plan, model, store.root / "partial" / run, most, report, edits)
     return States(plan, store)
 
 
@@ -326,7 +327,7 @@ def _extract(
     plan: Plan,
     model: "OpenModel",
     folder: Path,
-    budget: int,
+    most: int,
     report: Report,
     edits: Edits | None,
 ) -> None:
@@ -340,9 +341,9 @@ def _extract(
     encoded = encode(model, plan.prompts, plan.spec.max_tokens)
     with clear_disk_errors(store.root):
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = _open_partial(folder, plan, missing)
+        arrays, budget = _open_partial(folder, plan, missing, token_budget(model.card, most), most)
         cut = list(batches([len(ids) for ids in encoded], budget))
-        read = partial(_read_batch, model, plan, edits)
+        read = partial(_read_batch, model, plan, edits, InParts(model))
         _fill(plan, read, encoded, cut, arrays, Journal(folder / "batches.txt"), report)
         arrays.clear()
     _publish(store, plan, missing, folder)
@@ -353,28 +354,42 @@ def _partial_file(folder: Path, layer: int, pooling: Pooling) -> Path:
 
 
 def _open_partial(
-    folder: Path, plan: Plan, missing: Sequence[tuple[int, Pooling]]
-) -> dict[tuple[int, Pooling], NDArray[Any]]:
-    """Map the half-filled arrays of an earlier run, or create them all."""
+    folder: Path,
+    plan: Plan,
+    missing: Sequence[tuple[int, Pooling]],
+    budget: int,
+    most: int,
+) -> tuple[dict[tuple[int, Pooling], NDArray[Any]], int]:
+    """Map the half-filled arrays of an earlier run, or create them all.
+
+    The budget cuts the batches that the journal numbers, so a run keeps the one it began with,
+    whatever is free by now; one that wrote none down began with ``most``.
+    """
     shape = (len(plan.prompts), plan.d_model)
     paths = {pair: _partial_file(folder, *pair) for pair in missing}
-    ready = folder / "batches.txt"
+    ready, begun = folder / "batches.txt", folder / "budget.txt"
     if not all(path.exists() for path in (ready, *paths.values())):
         ready.unlink(missing_ok=True)
         for path in paths.values():
             create_array_file(path, shape, plan.spec.dtype)
+        begun.write_text(str(budget))
         ready.touch()  # last: its presence says that every array has its full size
-    return {pair: map_array_file(path, writable=True) for pair, path in paths.items()}
+    arrays = {pair: map_array_file(path, writable=True) for pair, path in paths.items()}
+    return arrays, int(begun.read_text()) if begun.exists() else most
 
 
 def _read_batch(
     model: "OpenModel",
     plan: Plan,
     edits: Edits | None,
+    parts: InParts,
     encoded: Sequence[list[int]],
     report: Report,
 ) -> NDArray[np.float32]:
-    return read_prompts(model, encoded, plan.spec.poolings, "right", report, edits)
+    def read(some: Sequence[list[int]]) -> NDArray[np.float32]:
+        return read_prompts(model, some, plan.spec.poolings, "right", report, edits)
+
+    return np.concatenate(parts.read(read, encoded), axis=2)
 
 
 def _fill(

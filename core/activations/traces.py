@@ -52,6 +52,19 @@ def _pool(hidden: Any, masks: "dict[Pooling, torch.Tensor]") -> "list[torch.Tens
     return pooled
 
 
+def _brought(pooled: "list[torch.Tensor]") -> "torch.Tensor":
+    """Return tensors of one shape stacked on the CPU: one copy from each device that holds some."""
+    import torch
+
+    places: dict[Any, list[int]] = {}
+    for number, one in enumerate(pooled):
+        places.setdefault(one.device, []).append(number)
+    found = torch.empty((len(pooled), *pooled[0].shape))
+    for numbers in places.values():
+        found[numbers] = torch.stack([pooled[number] for number in numbers]).cpu()
+    return found
+
+
 def pooled_states(
     model: "OpenModel",
     batch: "dict[str, torch.Tensor]",
@@ -78,6 +91,7 @@ def pooled_states(
 
     _check_here(model)
     layers = model.lm.get(model.layers)
+    masks = {name: mask.to(model.module.device) for name, mask in masks.items()}  # not per layer
     saved: list[Any] = []
     with model.lock, torch.no_grad():
         with model.lm.trace(batch) as tracer:  # pragma: no cover - runs under nnsight's own frame
@@ -89,7 +103,8 @@ def pooled_states(
                     layer.output = output
                 saved.append(_pool(output, masks))
             tracer.stop()
-    return torch.stack([torch.stack([p.cpu() for p in pooled]) for pooled in saved])
+    together = _brought([one for pooled in saved for one in pooled])
+    return together.reshape(len(saved), len(masks), *together.shape[1:])
 
 
 def remote_pooled_states(
@@ -286,7 +301,7 @@ def resumed_states(
     layers = model.lm.get(model.layers)
     start = _edited(output, edits.get(layer))
     if upto == layer:
-        return torch.stack([one.cpu() for one in _pool(start, masks)])
+        return torch.stack(_pool(start, masks)).cpu()
     saved: list[Any] = []
     with model.lock, torch.no_grad():
         with model.lm.trace({**batch, "use_cache": False}) as tracer:  # pragma: no cover
@@ -297,7 +312,7 @@ def resumed_states(
                     layers[number].output = _edited(layers[number].output, edits[number])
             saved.append(_pool(layers[upto].output, masks))
             tracer.stop()
-    return torch.stack([one.cpu() for one in saved[0]])
+    return torch.stack(saved[0]).cpu()
 
 
 def _kept(keep: int) -> Any:

@@ -18,6 +18,8 @@ Dtype = Literal["float32", "bfloat16"]
 ITEM_BYTES: Final[dict[Dtype, int]] = {"float32": 4, "bfloat16": 2}
 #: Memory of a machine that is not this one.
 _ELSEWHERE: Final = 2**60
+#: What libraries say of a full device in an error that has no class of its own.
+_FULL: Final = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
@@ -99,14 +101,42 @@ def room(device: Device, *, spread: bool = False) -> Room:
     if device == "remote":
         return Room(_ELSEWHERE, _ELSEWHERE)
     if device == "cuda":
-        gpus = range(torch.cuda.device_count()) if spread else [torch.cuda.current_device()]
-        pairs = [torch.cuda.mem_get_info(gpu) for gpu in gpus]
-        held = [torch.cuda.memory_reserved(gpu) - torch.cuda.memory_allocated(gpu) for gpu in gpus]
-        return Room(sum(p[0] for p in pairs) + sum(held), sum(p[1] for p in pairs))
+        gpus = _gpus(spread=spread)
+        return Room(sum(gpu.free for gpu in gpus), sum(gpu.total for gpu in gpus))
     if device == "mps":
         total = int(torch.mps.recommended_max_memory())
         return Room(total - int(torch.mps.current_allocated_memory()), total)
     return _main_memory()
+
+
+def narrowest(device: Device, *, spread: bool = False) -> int:
+    """Return the bytes free for a batch: where layers lie on several GPUs it goes through each."""
+    if device == "cuda":
+        return min(gpu.free for gpu in _gpus(spread=spread))
+    return room(device).free
+
+
+def _gpus(*, spread: bool) -> list[Room]:
+    import torch
+
+    found = []
+    for gpu in range(torch.cuda.device_count()) if spread else [torch.cuda.current_device()]:
+        free, total = torch.cuda.mem_get_info(gpu)
+        unused = torch.cuda.memory_reserved(gpu) - torch.cuda.memory_allocated(gpu)
+        found.append(Room(free + unused, total))
+    return found
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that a device, or main memory, is full.
+
+    CUDA has a class of its own for it, its libraries, MPS and the CPU only words.
+    """
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
 
 
 def _main_memory() -> Room:
