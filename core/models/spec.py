@@ -162,6 +162,8 @@ class ModelSpec:
             name = f"{self.location.rpartition('.')[0]}, packed"
         if self.revision not in ("", "main"):
             name += f"@{self.revision[:12]}"
+        if self.dtype != "auto":
+            name += f", {self.dtype}"
         if self.remote:
             name += ", remote"
         if self.untrained_seed is None:

@@ -66,6 +66,19 @@ def test_a_model_beside_itself_differs_in_nothing(compare):
     assert {row["difference"] for row in record["differences"]} <= {0, None}
 
 
+def test_two_number_formats_of_a_model_are_told_apart_beside_their_paired_differences(
+    desk, compare
+):
+    _, (model, _) = desk
+    status, text = compare(f"{model}&dtype=bfloat16")
+    assert status == 0
+    assert "A       tiny-llama · layer 1" in text
+    assert "B       tiny-llama, bfloat16 · layer 1" in text
+    (head,) = [n for n, line in enumerate(text.splitlines()) if line.startswith("test ")]
+    rows = text.splitlines()[head + 1 : head + 5]
+    assert sum(row.count("[") == 4 for row in rows) == 3  # each beside its interval and chance
+
+
 def test_a_steered_self_is_the_model_below_the_edit_and_another_above(compare):
     steer = ("--steer", "care-harm=50", "--steer-layer", "1")
     below = json.loads(compare("steered", *steer, "--layer", "0", "--json")[1])

@@ -68,6 +68,7 @@ def test_a_spec_that_cannot_mean_anything_is_refused_with_the_reason(text, reaso
 def test_labels_are_short():
     assert ModelSpec("hub", "Qwen/Qwen3-0.6B").label == "Qwen3-0.6B"
     assert ModelSpec("folder", "/a/b/tuned").untrained(2).label == "tuned, untrained copy, seed 2"
+    assert ModelSpec(dtype="bfloat16").label == "gemma-3-270m (packaged), bfloat16"
 
 
 def test_the_picker_offers_the_packaged_model_first_and_each_model_once():
