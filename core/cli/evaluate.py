@@ -36,6 +36,8 @@ _HEAD: Final = (
     "loss",
     "missing",
     "net win rate",
+    "broken",
+    "without broken",
     "sign p",
     "at equal length",
     "strength",
@@ -240,7 +242,13 @@ def told(found: "Evaluation") -> Lines:
         for arm in found.arms:
             one = found.standing(question, arm)
             counts = (str(count) for count in (one.wins, one.ties, one.losses, one.missing))
-            figures = (interval(one.net), number(one.sign), interval(one.level))
+            figures = (
+                interval(one.net),
+                str(int(found.broken_pairs(arm).sum())),
+                interval(found.sound(question, arm)),
+                number(one.sign),
+                interval(one.level),
+            )
             cost = "–" if found.costs[arm] != found.costs[arm] else f"{found.costs[arm]:.3f}"
             strength = interval(power[arm]) if arm in power else ""
             paper = number(found.papers_rate(question, arm))
@@ -253,10 +261,13 @@ def told(found: "Evaluation") -> Lines:
             number(sum(one.words for one in given) / len(given)),
             number(sum(one.cut for one in given) / len(given)),
             number(sum(one.repeated for one in given) / len(given)),
+            interval(found.perplexity(arm), 1),
         ]
         for arm, given in found.answers.items()
     ]
-    yield from aligned(("arm", "words", "cut at the limit", "repeated"), texts, left=(0,))
+    yield from aligned(
+        ("arm", "words", "cut at the limit", "repeated", "perplexity"), texts, left=(0,)
+    )
 
 
 def record(found: "Evaluation", spec: "EvaluateSpec") -> dict[str, Any]:
@@ -277,6 +288,7 @@ def record(found: "Evaluation", spec: "EvaluateSpec") -> dict[str, Any]:
             "level": found.trust.level,
         },
         "spec": about(spec),
+        "perplexity": {arm: figure(found.perplexity(arm)) for arm in found.answers},
         "questions": {
             question: {
                 "told": found.told(question),
@@ -288,6 +300,14 @@ def record(found: "Evaluation", spec: "EvaluateSpec") -> dict[str, Any]:
                             "loss": one.losses,
                             "missing": one.missing,
                             "net": figure(one.net),
+                            **(
+                                {}
+                                if where
+                                else {
+                                    "broken": int(found.broken_pairs(arm).sum()),
+                                    "without broken": figure(found.sound(question, arm)),
+                                }
+                            ),
                             "sign": one.sign,
                             "at equal length": figure(one.level),
                         }

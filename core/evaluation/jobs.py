@@ -15,6 +15,7 @@ from core.activations.extraction import check_model
 from core.activations.jobs import reading
 from core.activations.study import Study
 from core.evaluation.answers import CARE, Answer, Arm, answers, kept_answers
+from core.evaluation.fluency import kept_perplexities, perplexities
 from core.evaluation.judging import (
     Judge,
     LocalJudge,
@@ -251,7 +252,12 @@ def _answer(
         if np.isfinite(dose[0]):
             own = replace(arm, share=dose[0])
             edits = _edits(work, study, own)
-            answers(work.store, model, own, edits, prompts.texts, spec.decoding, say)
+            asked = prompts.texts
+            given = answers(
+                work.store, model, own, edits, asked, spec.decoding, part(say, 0.0, 0.9)
+            )
+            texts = [one.text for one in given]
+            perplexities(work.store, model, asked, texts, part(say, 0.9, 1.0))
 
 
 def kept_dose(
@@ -389,6 +395,12 @@ def _opened(
     tried = trusted(log)
     if found is None or tried is None or PLAIN not in found:
         return None
+    odd = {
+        name: kept_perplexities(work.store, study.card, prompts.texts, [one.text for one in given])
+        for name, (_, given) in found.items()
+    }
+    if any(one is None for one in odd.values()):
+        return None
     judgements = []
     for (question, name), pairs in _pairs(prompts, spec, found).items():
         showings = [log.showing(both_orders(*pair)) for pair in pairs]
@@ -404,6 +416,7 @@ def _opened(
         judge.name,
         tried,
         tuple(judgements),
+        {name: one for name, one in odd.items() if one is not None},
     )
 
 

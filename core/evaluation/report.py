@@ -15,13 +15,22 @@ from core.evaluation.answers import Answer
 from core.evaluation.judging import Pair, Question
 from core.evaluation.prompts import PromptSet
 from core.evaluation.trust import Trust
-from core.evaluation.verdicts import Battle, Showing, Standing, papers_rate, standing, strengths
-from core.statistics.bootstrap import Estimate
+from core.evaluation.verdicts import (
+    Battle,
+    Showing,
+    Standing,
+    net_rate,
+    papers_rate,
+    standing,
+    strengths,
+)
+from core.statistics.bootstrap import Estimate, bootstrap_mean
+from core.steering.view import degenerates
 from core.wording import interval
 
 PLAIN: Final = "plain"
 AGAIN: Final = "plain again"
-#: An arm whose answers repeat runs of words this much more than plain ones writes broken text.
+#: An answer that repeats runs of words this much more than the plain one is broken text.
 BROKEN: Final = 0.15
 
 
@@ -74,6 +83,9 @@ class Evaluation:
 
     judgements: tuple[Judgement, ...]
     """All of them."""
+
+    perplexities: Mapping[str, NDArray[np.float64]]
+    """Arm -> perplexity of each answer under the plain model, ``(n,)``; NaN of an empty one."""
 
     @property
     def arms(self) -> list[str]:
@@ -134,12 +146,41 @@ class Evaluation:
         """Return the win rate as the paper computes it: one order, ties and failures as not won."""
         return papers_rate([one.arm_second for one in self.of(question, arm)])
 
+    def perplexity(self, arm: str) -> Estimate:
+        """Return the geometric mean of an arm's perplexities, with its interval over prompts."""
+        logs = np.log(self.perplexities[arm])
+        low = bootstrap_mean(logs, np.arange(len(logs)))
+        return Estimate(*(float(np.exp(one)) for one in low))
+
+    def broken_pairs(self, arm: str) -> NDArray[np.bool_]:
+        """Return which of an arm's answers are broken beside the plain ones, ``(n,)``.
+
+        Empty where the plain one is not, more than ``DEGENERATE`` times as odd to the plain model,
+        or with ``BROKEN`` more of it said before.
+        """
+        odd = zip(self.perplexities[PLAIN], self.perplexities[arm], strict=True)
+        texts = zip(self.answers[PLAIN], self.answers[arm], strict=True)
+        return np.array(
+            [
+                degenerates(*both)
+                or mine.repeated > plain.repeated + BROKEN
+                or bool(plain.text and not mine.text)
+                for both, (plain, mine) in zip(odd, texts, strict=True)
+            ]
+        )
+
+    def sound(self, question: Question, arm: str) -> Estimate:
+        """Return an arm's net win rate without its broken answers."""
+        pairs = zip(self.of(question, arm), self.broken_pairs(arm), strict=True)
+        return net_rate([showing for showing, broken in pairs if not broken])
+
     def broken(self, arm: str) -> bool:
-        """Return whether an arm's answers repeat themselves far more than plain ones."""
+        """Return whether an arm writes broken text: by its mean repetition or perplexity."""
         mine, plain = (
             float(np.mean([one.repeated for one in self.answers[name]])) for name in (arm, PLAIN)
         )
-        return mine > plain + BROKEN
+        odd = degenerates(self.perplexity(PLAIN).value, self.perplexity(arm).value)
+        return odd or mine > plain + BROKEN
 
     def beyond(self, question: Question, arm: str) -> bool:
         """Return whether an arm differs from the plain one beyond chance and beyond A/A."""
@@ -163,9 +204,17 @@ class Evaluation:
             if self.beyond(question, arm):
                 how = "better" if net.value > 0.5 else "worse"
                 text = f"{arm} is {how} than plain ({interval(net)})"
-                parts.append(f"{text}, but its text repeats itself" if self.broken(arm) else text)
+                parts.append(text + self._caveat(question, arm, better=net.value > 0.5))
         rest = [arm for arm in self.arms if arm != AGAIN and not self.beyond(question, arm)]
         if rest:
             parts.append(f"no difference beyond chance and A/A: {', '.join(rest)}")
         weak = f" {self.trust.told}" if self.trust.level == "weak" else ""
         return f"{'; '.join(parts)}.{weak}"
+
+    def _caveat(self, question: Question, arm: str, *, better: bool) -> str:
+        """Return what broken answers take from a win."""
+        sound = self.sound(question, arm)
+        if better and not sound.low > 0.5:
+            broken = int(self.broken_pairs(arm).sum())
+            return f", but not without its {broken} broken answers ({interval(sound)})"
+        return ", but its text is broken" if self.broken(arm) else ""

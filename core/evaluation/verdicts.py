@@ -110,6 +110,14 @@ def standing(
     )
 
 
+def net_rate(showings: Sequence[Showing], *, seed: int = 0) -> Estimate:
+    """Return the net win rate alone, as ``Standing.net``."""
+    values = np.array([VALUES[one.verdict] for one in showings], np.float64)
+    known = values[np.isfinite(values)]
+    rng = np.random.default_rng([seed, 41])
+    return _mean(known, rng.integers(0, max(len(known), 1), (DRAWS, len(known))))
+
+
 def _mean(values: NDArray[np.float64], draws: NDArray[np.int64]) -> Estimate:
     if not len(values):
         return Estimate(np.nan, np.nan, np.nan)

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from core.evaluation.judging import Question
-from core.evaluation.report import AGAIN, PLAIN, Evaluation
+from core.evaluation.report import AGAIN, BROKEN, PLAIN, Evaluation
 from core.evaluation.verdicts import Standing
 from core.statistics.bootstrap import Estimate
+from core.steering.view import DEGENERATE
+from core.wording import interval
 
 #: What each question is called.
 NAMES: Final[dict[Question, str]] = {
@@ -18,6 +20,14 @@ NAMES: Final[dict[Question, str]] = {
     "understanding": "More understanding",
     "paper": "As the paper asks",
 }
+
+
+#: What is called a broken answer.
+BROKEN_MEANS: Final = (
+    f"Broken: more than {DEGENERATE:g} times as odd to the plain model as the plain answer, "
+    f"{BROKEN:.0%} more of it said before, or empty."
+)
+_NONE: Final = Estimate(np.nan, np.nan, np.nan)
 
 
 class ArmRow(NamedTuple):
@@ -33,7 +43,13 @@ class ArmRow(NamedTuple):
     """Whether that lies beyond chance and A/A."""
 
     broken: bool
-    """Whether its text repeats itself."""
+    """Whether its text is broken."""
+
+    broken_pairs: int
+    """How many of its answers are."""
+
+    sound: Estimate
+    """Net win rate without those; NaN for a dimension."""
 
 
 def arm_rows(found: Evaluation, question: Question, dimension: str = "") -> list[ArmRow]:
@@ -44,6 +60,8 @@ def arm_rows(found: Evaluation, question: Question, dimension: str = "") -> list
             found.standing(question, arm, dimension),
             not dimension and found.beyond(question, arm),
             found.broken(arm),
+            int(found.broken_pairs(arm).sum()),
+            _NONE if dimension else found.sound(question, arm),
         )
         for arm in found.arms
     ]
@@ -54,7 +72,7 @@ def arm_table(found: Evaluation, question: Question) -> pd.DataFrame:
     power, rows = found.strengths(question), []
     for row in arm_rows(found, question):
         one = row.standing
-        strength = power.get(row.arm, Estimate(np.nan, np.nan, np.nan))
+        strength = power.get(row.arm, _NONE)
         given = found.answers[row.arm]
         rows.append(
             {
@@ -65,6 +83,8 @@ def arm_table(found: Evaluation, question: Question) -> pd.DataFrame:
                 "loss": one.losses,
                 "missing": one.missing,
                 **_figure("net", one.net),
+                "broken": float(found.broken_pairs(row.arm).mean()),
+                **_figure("without broken", row.sound),
                 "sign p": one.sign,
                 **_figure("equal length", one.level),
                 **_figure("strength", strength),
@@ -74,6 +94,7 @@ def arm_table(found: Evaluation, question: Question) -> pd.DataFrame:
                 "words": np.mean([one.words for one in given]),
                 "cut": np.mean([one.cut for one in given]),
                 "repeated": np.mean([one.repeated for one in given]),
+                **_figure("perplexity", found.perplexity(row.arm)),
             }
         )
     return pd.DataFrame(rows)
@@ -103,13 +124,19 @@ def pair_table(found: Evaluation, question: Question, arm: str) -> pd.DataFrame:
                 "arm's answer": mine.text,
                 "plain answer": other.text,
                 "verdict": showing.verdict,
+                "broken": bool(broken),
+                "perplexity": odd,
+                "plain perplexity": plain_odd,
                 "words": mine.words - other.words,
             }
-            for prompt, mine, other, showing in zip(
+            for prompt, mine, other, showing, broken, odd, plain_odd in zip(
                 found.prompts.prompts,
                 found.answers[arm],
                 plain,
                 found.of(question, arm),
+                found.broken_pairs(arm),
+                found.perplexities[arm],
+                found.perplexities[PLAIN],
                 strict=True,
             )
         ]
@@ -132,14 +159,22 @@ def markdown(found: Evaluation) -> str:
     for question in found.questions:
         lines += ["", f"## {NAMES[question]}", "", found.told(question), ""]
         lines += [
-            "| arm | win | tie | loss | missing | net | 95 % |",
-            "|---|---|---|---|---|---|---|",
+            "| arm | win | tie | loss | missing | net | broken | net without | perplexity |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         for row in arm_rows(found, question):
             one = row.standing
-            ends = f"[{one.net.low:.2f}, {one.net.high:.2f}]"
-            counts = f"{one.wins} | {one.ties} | {one.losses} | {one.missing}"
-            lines.append(f"| {row.arm} | {counts} | {one.net.value:.2f} | {ends} |")
+            cells = [
+                row.arm,
+                *map(str, (one.wins, one.ties, one.losses, one.missing)),
+                interval(one.net, 2),
+                str(row.broken_pairs),
+                interval(row.sound, 2),
+                interval(found.perplexity(row.arm), 1),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    plain = interval(found.perplexity(PLAIN), 1)
+    lines += ["", f"Perplexity under the plain model; plain: {plain}. {BROKEN_MEANS}"]
     return "\n".join([*lines, ""])
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.evaluation.judging import Question
 from core.evaluation.report import AGAIN, Evaluation
-from core.evaluation.view import pair_table
+from core.evaluation.view import BROKEN_MEANS, pair_table
 from core.steering.effects.text_diff import differing
 from pages.shared.address import bound
 from pages.steer import pair
@@ -15,6 +15,10 @@ from pages.steer import pair
 _ALL: Final = "all"
 _VERDICTS: Final = (_ALL, "win", "tie", "loss", "missing")
 _SHOWN: Final = 5
+_ODD: Final = (
+    "Perplexity under the plain model: {perplexity:,.1f}, of the plain answer "
+    "{plain perplexity:,.1f}. " + BROKEN_MEANS
+)
 
 
 def show(found: Evaluation, question: Question) -> None:
@@ -48,7 +52,8 @@ def show(found: Evaluation, question: Question) -> None:
 
 
 def _pair(arm: str, row: dict[Any, Any]) -> None:
-    st.markdown(f"**{row['dimension']}** · {row['verdict']}")
+    mark = " · ⚠ broken text" if row["broken"] else ""
+    st.markdown(f"**{row['dimension']}** · {row['verdict']}{mark}", help=_ODD.format(**row))
     st.text(row["prompt"])
     left, right = differing(row["plain answer"], row["arm's answer"])
     for column, name, pieces in zip(st.columns(2), ("plain", arm), (left, right), strict=True):

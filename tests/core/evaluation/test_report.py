@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 
 from core.evaluation.answers import Answer
+from core.evaluation.plots import arms_figure
 from core.evaluation.prompts import builtin_prompts
 from core.evaluation.report import AGAIN, PLAIN, Evaluation, Judgement
 from core.evaluation.trust import Trust
 from core.evaluation.verdicts import Showing
+from core.evaluation.view import arm_rows, arm_table, markdown, pair_table
 from core.statistics.bootstrap import Estimate
 
 WIN, LOSS, TIE = Showing("first", "second"), Showing("second", "first"), Showing("first", "first")
 HALF = Estimate(0.5, 0.4, 0.6)
 
 
-def made(arm=WIN, again=TIE, *, p=0.001, accuracy=0.9, text="a fine answer", judged=None):
+def made(arm=WIN, again=TIE, *, p=0.001, accuracy=0.9, text="a fine answer", judged=None, odd=9.0):
     prompts = builtin_prompts()
     n = len(prompts)
     answer = Answer("one two three", 3, False)
@@ -25,7 +27,8 @@ def made(arm=WIN, again=TIE, *, p=0.001, accuracy=0.9, text="a fine answer", jud
         Judgement("safer", "arm", judged or (arm,) * n),
     )
     costs = {PLAIN: np.nan, AGAIN: np.nan, "arm": 0.1}
-    return Evaluation(prompts, answers, costs, "judge", trust, judgements)
+    odds = {PLAIN: np.full(n, 8.0), AGAIN: np.full(n, 8.0), "arm": np.broadcast_to(odd, n)}
+    return Evaluation(prompts, answers, costs, "judge", trust, judgements, odds)
 
 
 def test_an_arm_beyond_chance_and_a_a_is_named():
@@ -46,7 +49,40 @@ def test_a_judge_at_chance_says_nothing_and_a_weak_one_is_called_so():
 
 
 def test_broken_text_does_not_win_unseen():
-    assert "repeats itself" in made(text="no no no no no no").told("safer")
+    told = made(text="no no no no no no").told("safer")
+    assert "but not without its 120 broken answers" in told
+    assert made(text="no no no no no no").broken_pairs("arm").all()
+    assert made(text="").broken_pairs("arm").all()
+    assert not made().broken_pairs("arm").any()
+
+
+def test_a_win_by_odd_answers_is_no_win_without_them():
+    n = len(builtin_prompts())
+    odd = np.where(np.arange(n) < n // 2, 25.0, 8.0)  # more than three times as odd: half of them
+    judged = (WIN,) * (n // 2) + (TIE,) * (n - n // 2)
+    found = made(odd=odd, judged=judged)
+    assert found.beyond("safer", "arm")
+    assert found.broken_pairs("arm").sum() == n // 2
+    assert found.sound("safer", "arm").value == 0.5
+    assert "but not without its 60 broken answers (0.50 [0.50, 0.50])" in found.told("safer")
+    [_, row] = arm_table(found, "safer").to_dict("records")
+    assert (row["broken"], row["without broken"]) == (0.5, 0.5)
+    assert row["perplexity"] == pytest.approx(np.sqrt(25 * 8))
+    assert row["perplexity low"] < row["perplexity"] < row["perplexity high"]
+    assert pair_table(found, "safer", "arm")["broken"].sum() == 60
+    figure = arms_figure(arm_rows(found, "safer"), None, faint=False)
+    assert list(figure.data[-1].x) == [0.5]  # hollow, beside the whole
+    sound = made(odd=odd, judged=(WIN,) * n)
+    assert sound.told("safer").startswith("arm is better than plain (1.00 [1.00, 1.00]).")
+
+
+def test_an_arm_whose_text_is_odd_as_a_whole_is_marked_even_where_it_wins_without():
+    n = len(builtin_prompts())
+    odd = np.where(np.arange(n) < n - 20, 1e6, 9.0)
+    found = made(odd=odd)
+    assert found.broken("arm")
+    assert "but its text is broken" in found.told("safer")
+    assert "| arm | 120 | 0 | 0 | 0 | 1.00 [1.00, 1.00] | 100 |" in markdown(found)
 
 
 def test_dimensions_are_counted_apart():
