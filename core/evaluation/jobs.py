@@ -26,7 +26,7 @@ from core.evaluation.judging import (
     judged,
 )
 from core.evaluation.prompts import PromptSet
-from core.evaluation.report import AGAIN, PLAIN, Evaluation, Judgement, pairs_of
+from core.evaluation.report import AGAIN, PLAIN, RANDOM, Evaluation, Judgement, pairs_of
 from core.evaluation.trust import trust, trusted
 from core.foundations import FOUNDATIONS
 from core.models.card import describe
@@ -114,7 +114,7 @@ def default_arms(study: Study, layer: int | None = None) -> tuple[Arm, ...]:
         Arm(AGAIN, seed=1),
         Arm("moral prompt", system=CARE),
         Arm("moral directions", recipe),
-        Arm("random push", recipe, control=True),
+        Arm(RANDOM, recipe, control=True),
     )
 
 

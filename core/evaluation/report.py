@@ -30,6 +30,9 @@ from core.wording import interval
 
 PLAIN: Final = "plain"
 AGAIN: Final = "plain again"
+RANDOM: Final = "random push"
+#: Arms that other arms are held against: other random numbers, and any push of that size.
+CONTROLS: Final = (AGAIN, RANDOM)
 #: An answer that repeats runs of words this much more than the plain one is broken text.
 BROKEN: Final = 0.15
 

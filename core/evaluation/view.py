@@ -5,10 +5,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.evaluation.judging import Question
+from core.evaluation.landing import Landing
+from core.evaluation.prompts import PromptSet
 from core.evaluation.report import AGAIN, BROKEN, PLAIN, Evaluation
 from core.evaluation.verdicts import Standing
+from core.foundations import DIMENSIONS
 from core.statistics.bootstrap import Estimate
 from core.steering.view import DEGENERATE
 from core.wording import interval
@@ -185,3 +189,61 @@ def _figure(name: str, one: Estimate) -> dict[str, float]:
 def again_band(found: Evaluation, question: Question) -> Estimate | None:
     """Return the net win rate of the plain model over itself; None if it is no arm."""
     return found.standing(question, AGAIN).net if AGAIN in found.answers else None
+
+
+# --- on the moral map ---
+
+
+def place_table(found: Landing, prompts: PromptSet, pair: int | None) -> pd.DataFrame:
+    """Return the table twin of the map: the mean place of each arm's answers, and one pair's.
+
+    Columns: arm, texts, x, y (in the map's own units), right, up (from the plain answers, in map
+    widths) with their intervals; of one prompt's answers, no intervals.
+
+    Args:
+        found: Where they lie.
+        prompts: What was asked.
+        pair: Row of a prompt whose answers are listed, too.
+    """
+    rows = []
+    for arm, places in found.places.items():
+        way = found.way(arm)
+        x, y = _middle(places)
+        ways = {**_figure("right", way.x), **_figure("up", way.y)}
+        rows.append({"arm": arm, "answers to": "all, mean", "texts": way.texts, "x": x, "y": y})
+        rows[-1] |= ways if arm != PLAIN else {}
+    if pair is not None:
+        for arm, places in found.places.items():
+            x, y = places[pair]
+            right, up = (places[pair] - found.places[PLAIN][pair]) / found.width
+            told = {"arm": arm, "answers to": prompts.texts[pair], "texts": 1, "x": x, "y": y}
+            rows.append(told | ({"right": right, "up": up} if arm != PLAIN else {}))
+    return pd.DataFrame(rows)
+
+
+def _middle(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = places[np.isfinite(places).all(axis=1)]
+    return known.mean(axis=0) if len(known) else np.full(2, np.nan)
+
+
+def centre_table(found: Landing) -> pd.DataFrame:
+    """Return how close each arm's answers are to the ten centres, and the change from plain."""
+    rows = []
+    for arm in found.places:
+        if arm == PLAIN:
+            continue
+        both = np.isfinite(found.percentile[arm]) & np.isfinite(found.percentile[PLAIN])
+        for column, (name, change) in enumerate(
+            zip(DIMENSIONS, found.way(arm).centres, strict=True)
+        ):
+            own, plain = (found.percentile[one][both[:, column], column] for one in (arm, PLAIN))
+            rows.append(
+                {
+                    "arm": arm,
+                    "centre": name,
+                    "plain": float(plain.mean()) if len(plain) else np.nan,
+                    "arm's": float(own.mean()) if len(own) else np.nan,
+                    **_figure("change", change),
+                }
+            )
+    return pd.DataFrame(rows)

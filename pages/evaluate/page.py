@@ -1,6 +1,6 @@
 """Page: which of several ways to answer is better, judged blind by judges that were tried first."""
 
-from pages.evaluate import arms, blind, choice, files, pairs, run, verdict
+from pages.evaluate import arms, blind, choice, files, landing, pairs, run, verdict
 from pages.shared import frame, reading
 from pages.shared.opening import opened_study
 
@@ -16,6 +16,7 @@ with opened_study(
             question = verdict.show(found)
             chart = arms.show(found, question)
             with frame.told():
-                pairs.show(found, question)
+                arm = pairs.show(found, question)
+                landing.show(study, found, arm)
             blind.show(found)
             files.show(found, study, asked, chart)

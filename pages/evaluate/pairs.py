@@ -21,8 +21,8 @@ _ODD: Final = (
 )
 
 
-def show(found: Evaluation, question: Question) -> None:
-    """Draw them."""
+def show(found: Evaluation, question: Question) -> str:
+    """Draw them; return the arm that is looked at."""
     st.subheader("The answers", anchor="answers")
     pair.style()
     bar = st.container(horizontal=True, vertical_alignment="bottom")
@@ -42,13 +42,14 @@ def show(found: Evaluation, question: Question) -> None:
     ].reset_index(drop=True)
     if kept.empty:
         st.info("No pair is like that. Choose another verdict or dimension.")
-        return
+        return arm
     pages = -(-len(kept) // _SHOWN)
     page = (
         int(st.number_input(f"Page, of {pages}", 1, pages, key="evaluate-page")) if pages > 1 else 1
     )
     for row in kept.iloc[(page - 1) * _SHOWN : page * _SHOWN].to_dict("records"):
         _pair(arm, row)
+    return arm
 
 
 def _pair(arm: str, row: dict[Any, Any]) -> None:

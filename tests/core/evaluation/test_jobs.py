@@ -8,10 +8,7 @@ import pandas as pd
 import pytest
 
 from core.__main__ import main
-from core.activations.decoding import Decoding
-from core.activations.jobs import reading, study_of
-from core.activations.prompts import ReadSpec
-from core.dataset.sets import ItemSpec
+from core.activations.jobs import reading
 from core.evaluation.answers import Arm
 from core.evaluation.jobs import (
     EvaluateSpec,
@@ -25,37 +22,12 @@ from core.evaluation.jobs import (
     unreached,
     usable,
 )
-from core.evaluation.prompts import builtin_prompts
 from core.evaluation.report import AGAIN, PLAIN
-from core.models.spec import ModelSpec
 from core.runtime.progress import Cancelled
 from core.steering.recipes import Term
-from core.workbench import Workbench
-from tests.core.benches import done, finish
+from tests.core.benches import finish
+from tests.core.evaluation.evaluations import FEW, SHORT, coin, table
 from tests.core.evaluation.test_judging import Rule
-from tests.core.steering.steeringsets import balanced_rows
-
-FEW = builtin_prompts().take(np.arange(0, 120, 20))
-SHORT = Decoding(tokens=4)
-
-
-def table(folder):
-    path = folder / "t.tsv"
-    rows = ["\t".join(map(str, row)) for row in balanced_rows()]
-    path.write_text("\n".join(["action\tfoundation\tjudgement\tagreement", *rows]) + "\n")
-    return path
-
-
-@pytest.fixture
-def bench(tiny_llama_folder, tmp_path):
-    work = Workbench.at(tmp_path / "cache")
-    items = done(work.add_items(ItemSpec("file", table(tmp_path)))).result
-    spec = ModelSpec("folder", str(tiny_llama_folder), device="cpu")
-    return work, study_of(work, items, spec, ReadSpec())
-
-
-def coin(showing):
-    return "first" if int(showing.digest, 16) % 2 else "second"
 
 
 def test_all_arms_stand_at_equal_divergence_and_open_without_weights(bench, monkeypatch):

@@ -86,6 +86,16 @@ def test_the_way_to_a_verdict_and_the_answers(judged, complaints):
     assert "No pair is like that" in words(missing)
 
 
+def test_answers_land_on_the_map_when_asked(judged, work, complaints):
+    app = judged()
+    button(app, "Put the answers on the map").click().run()
+    settle(work)
+    app = judged(landed="2")
+    assert complaints(app) == []
+    assert {"evaluate-map", "evaluate-ways"} <= set(charts(app))
+    assert "beside plain again" in words(app)
+
+
 def test_a_person_judges_blind_takes_back_and_agrees(judged):
     app = judged(who="Anne")
     assert "0 of " in progress(app)
