@@ -102,6 +102,13 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         choices=get_args(Question),
         default=["safer", "helpful", "understanding"],
     )
+    one.add_argument(
+        "--people",
+        nargs="+",
+        default=[],
+        metavar="NAME=FILE",
+        help="take in verdicts that people gave on the Evaluate page, each under a name",
+    )
     one.add_argument("--json", action="store_true", help="one JSON object instead of text")
     one.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write a Parquet file of answers for each arm"
@@ -151,10 +158,14 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     found = desk.make(evaluation(desk.work, study, prompts, spec, judge))
     if args.out is not None:
         _write(found, spec, args.out)
+    for one in args.people:
+        desk.tell(_take_in(desk, found, one))
     if args.json:
-        yield json.dumps(record(found, spec), indent=1, ensure_ascii=False)
+        whole = record(found, spec) | {"agreement": _agreement(desk, found)}
+        yield json.dumps(whole, indent=1, ensure_ascii=False)
         return
     yield from told(found)
+    yield from _agreement_told(desk, found)
     yield from _unreached(unreached(desk.work, study, spec), args.kl)
 
 
@@ -214,6 +225,48 @@ def _judge(desk: Desk, name: str) -> "Judge":
     if name.startswith(_ENDPOINT):
         return EndpointJudge(name.removeprefix(_ENDPOINT))
     return local_judge(desk.work, ModelSpec.parse(name))
+
+
+def _take_in(desk: Desk, found: "Evaluation", named: str) -> str:
+    """Take a person's verdicts over; return how many."""
+    from core.evaluation.judging import both_orders
+    from core.evaluation.person import Person, PersonError, merge
+    from core.evaluation.view import pairs_for_people
+
+    name, sign, file = named.partition("=")
+    path = Path(file).expanduser()
+    if not sign or not path.is_file():
+        raise PersonError(f"{named[:80]!r} is no NAME=FILE of verdicts that is here.")
+    known = [one for pair in pairs_for_people(found) for one in both_orders(*pair)]
+    person = Person(name)
+    taken = merge(desk.work.store, person, path.read_bytes(), known)
+    return f"{taken // 2} verdicts by {person.name} are about these pairs."
+
+
+def _agreement(desk: Desk, found: "Evaluation") -> list[dict[str, Any]]:
+    """Return how far judges agree; nothing where no person judged."""
+    from core.evaluation.view import agreement_table, judges
+
+    everyone = judges(desk.work.store, found)
+    rows = agreement_table(found, everyone).to_dict("records") if len(everyone) > 1 else []
+    return [
+        {str(name): None if value != value else value for name, value in row.items()}
+        for row in rows
+    ]
+
+
+def _agreement_told(desk: Desk, found: "Evaluation") -> Lines:
+    nothing = float("nan")
+    rows = []
+    for row in _agreement(desk, found):
+        ends = (row[name] for name in ("kappa", "kappa low", "kappa high"))
+        figure = Estimate(*(nothing if one is None else one for one in ends))
+        same = row.get("same")
+        share = number(nothing if same is None else same)
+        rows.append((row["judges"], str(row["pairs"]), share, interval(figure)))
+    if rows:
+        yield ""
+        yield from aligned(("judges", "pairs", "say the same", "κ"), rows, left=(0,))
 
 
 def _write(found: "Evaluation", spec: "EvaluateSpec", folder: Path) -> None:

@@ -92,6 +92,11 @@ class Known(Protocol):
     """Someone with a log."""
 
     @property
+    def name(self) -> str:
+        """What tables call them."""
+        ...
+
+    @property
     def key(self) -> Mapping[str, Any]:
         """Whose log it is."""
         ...
@@ -108,10 +113,11 @@ class VerdictLog:
             judge: Whose.
         """
         key = {"format": _LOG_FORMAT, **judge.key}
-        self._store = store
+        self._store, self._judge = store, judge
         self.path: Path = store.root / "verdicts" / f"{fingerprint(key)[:32]}.jsonl"
         """The file."""
         self._known: dict[str, Label | None] = {}
+        self._signed = False
         self._read()
 
     def _read(self) -> None:
@@ -120,6 +126,7 @@ class VerdictLog:
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
                 kept = json.loads(line)
+                self._signed |= "name" in kept
                 showing, label = str(kept["showing"]), kept["label"]
             except (ValueError, KeyError, TypeError):  # a line that was cut short
                 continue
@@ -160,11 +167,21 @@ class VerdictLog:
         self._append(showing, _UNDONE)
         self._known.pop(showing.digest, None)
 
+    @property
+    def labels(self) -> dict[str, Label | None]:
+        """What was said, by the digest of the showing."""
+        return dict(self._known)
+
     def _append(self, showing: Asked, label: str | None) -> None:
+        told = [json.dumps({"showing": showing.digest, "label": label})]
+        if not self._signed:  # who it is, so that people can be listed
+            about = {"judge": self._judge.key.get("judge"), "name": self._judge.name}
+            told.insert(0, json.dumps(about))
+            self._signed = True
         with clear_disk_errors(self._store.root):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"showing": showing.digest, "label": label}) + "\n")
+                file.write("\n".join(told) + "\n")
 
 
 def both_orders(question: Question, prompt: str, arm: str, other: str) -> tuple[Asked, Asked]:

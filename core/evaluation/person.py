@@ -7,6 +7,7 @@ follows from the person's name and the pair alone, so the same person sees the s
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from core import CoreError
@@ -109,13 +110,41 @@ def said(log: VerdictLog, pairs: Sequence[Pair]) -> list[Showing]:
     return [log.showing(both_orders(*pair)) or Showing(None, None) for pair in pairs]
 
 
+def people(store: Store, pairs: Sequence[Pair]) -> dict[str, list[Showing]]:
+    """Return who has judged any of some pairs on this machine, and what they said of each."""
+    found: dict[str, list[Showing]] = {}
+    for path in sorted((store.root / "verdicts").glob("*.jsonl")):
+        name = _person_of(path)
+        showings = [] if name is None else said(VerdictLog(store, Person(name)), pairs)
+        if name is not None and any(one.verdict != "missing" for one in showings):
+            found[name] = showings
+    return dict(sorted(found.items(), key=lambda one: one[0].casefold()))
+
+
+def _person_of(path: Path) -> str | None:
+    """Return the name in a person's log; None in that of a model, or of who never signed."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if '"name"' not in line:
+            continue
+        try:
+            told = json.loads(line)
+            return str(told["name"]) if told["judge"] == "person" else None
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
 def verdict_file(log: VerdictLog) -> bytes:
-    """Return a person's verdicts as a file that can be merged elsewhere: no texts, no arms."""
-    return log.path.read_bytes() if log.path.is_file() else b""
+    """Return a person's verdicts as a file that can be merged elsewhere: no texts, arms or name."""
+    lines = [json.dumps({"showing": one, "label": label}) for one, label in log.labels.items()]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def merge(store: Store, person: Person, data: bytes, known: Sequence[Asked]) -> int:
     """Take another machine's verdicts over, those on pairs that this run has.
+
+    Who has judged here already goes on with a file of their own, which holds what they said here or
+    a part of it. Any other file of that name is someone else's.
 
     Args:
         store: Where logs lie.
@@ -127,28 +156,45 @@ def merge(store: Store, person: Person, data: bytes, known: Sequence[Asked]) -> 
         How many showings were taken.
 
     Raises:
-        PersonError: It is too large, no such file, or about other pairs.
+        PersonError: It is too large, no such file, about other pairs, or of another person of this
+            name.
     """
     if len(data) > MOST_BYTES:
         raise PersonError(f"A file of verdicts has at most {MOST_BYTES / 1e6:.0f} MB.")
-    log, by_digest = VerdictLog(store, person), {one.digest: one for one in known}
-    taken, lines = 0, 0
+    told, by_digest = _told(data), {one.digest: one for one in known}
+    if not told:
+        raise PersonError("This is no file of verdicts: take the one that the Evaluate page gives.")
+    taken = {one: label for one, label in told.items() if one in by_digest}
+    if not taken:
+        raise PersonError(
+            "These verdicts belong to another run: none is about a pair of this one. Choose the "
+            "same prompts, arms and answers first."
+        )
+    log = VerdictLog(store, person)
+    here = {one: label for one, label in log.labels.items() if one in by_digest}
+    if not (here.items() <= taken.items() or taken.items() <= here.items()):
+        raise PersonError(
+            f"{person.name} has judged {len(here) // 2} of these pairs here, and this file says "
+            "something else. Two people of one name cannot be told apart: give the file's verdicts "
+            f"another name, such as {person.name} 2."
+        )
+    for one, label in taken.items():
+        if one not in here:
+            log.add(by_digest[one], label)
+    return len(taken)
+
+
+def _told(data: bytes) -> dict[str, Label]:
+    """Return what a file says of each showing, by digest; what was taken back is left out."""
+    told: dict[str, Label] = {}
     for line in data.decode("utf-8", errors="replace").splitlines():
         try:
             kept = json.loads(line)
             digest, label = str(kept["showing"]), kept["label"]
         except (ValueError, KeyError, TypeError):
             continue
-        lines += 1
-        if digest in by_digest and label in ("first", "second", "tie"):
-            if not log.has(by_digest[digest]):
-                log.add(by_digest[digest], label)
-            taken += 1
-    if not lines:
-        raise PersonError("This is no file of verdicts: take the one that the Evaluate page gives.")
-    if not taken:
-        raise PersonError(
-            "These verdicts belong to another run: none is about a pair of this one. Choose the "
-            "same prompts, arms and answers first."
-        )
-    return taken
+        if label in ("first", "second", "tie"):
+            told[digest] = label
+        else:
+            told.pop(digest, None)
+    return told

@@ -194,6 +194,6 @@ def _framed(figure: go.Figure) -> go.Figure:
         height=420,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         dragmode=False,
-        legend={"orientation": "h", "y": -0.12, "yanchor": "top"},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     )
     return figure

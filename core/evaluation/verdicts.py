@@ -1,4 +1,4 @@
-"""What verdicts on pairs add up to: wins, net win rate, strength of all arms, agreement of judges.
+"""What verdicts on pairs add up to: wins, net win rate, strength of all arms.
 
 Each pair was shown in both orders. A verdict counts if it names the same answer both times; if it
 follows the place it is a tie; if one of the two is missing or unreadable, the pair is missing.
@@ -228,35 +228,6 @@ def _fitted(battles: Sequence[Battle], weights: NDArray[np.float64], base: str) 
     )
     logits = np.log(fit.scores)
     return {str(name): float(value - logits[base]) for name, value in logits.items()}
-
-
-# --- judges beside each other ---
-
-
-def agreement(first: Sequence[Verdict], second: Sequence[Verdict]) -> Estimate:
-    """Return Cohen's kappa of two judges over the pairs that both decided, with its interval.
-
-    Args:
-        first: Verdicts of one, one per pair.
-        second: Of the other, on the same pairs.
-    """
-    from sklearn.metrics import cohen_kappa_score
-
-    both = [(a, b) for a, b in zip(first, second, strict=True) if "missing" not in (a, b)]
-    if len(both) < 2:
-        return Estimate(np.nan, np.nan, np.nan)
-    pairs = np.array(both)
-    rng = np.random.default_rng([0, 47])
-    drawn = rng.integers(0, len(pairs), (500, len(pairs)))
-
-    def kappa(rows: NDArray[np.int64]) -> float:
-        one, other = pairs[rows].T
-        if set(one) == set(other) and len(set(one)) == 1:
-            return 1.0  # nothing to disagree about
-        return float(cohen_kappa_score(one, other))
-
-    low, high = np.quantile([kappa(rows) for rows in drawn], [0.025, 0.975])
-    return Estimate(kappa(np.arange(len(pairs))), float(low), float(high))
 
 
 def papers_rate(arm_second: Sequence[Label | None]) -> float:

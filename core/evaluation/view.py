@@ -1,18 +1,21 @@
 """An evaluation as tables: arms beside each other, by dimension, pair by pair, judges together."""
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.evaluation.judging import Question
+from core.evaluation.agreement import alpha, each_two
+from core.evaluation.judging import Pair, Question
 from core.evaluation.landing import Landing
+from core.evaluation.person import people
 from core.evaluation.prompts import PromptSet
 from core.evaluation.report import AGAIN, BROKEN, PLAIN, Evaluation
-from core.evaluation.verdicts import Standing
+from core.evaluation.verdicts import Standing, Verdict
 from core.foundations import DIMENSIONS
+from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate
 from core.steering.view import DEGENERATE
 from core.wording import interval
@@ -189,6 +192,53 @@ def _figure(name: str, one: Estimate) -> dict[str, float]:
 def again_band(found: Evaluation, question: Question) -> Estimate | None:
     """Return the net win rate of the plain model over itself; None if it is no arm."""
     return found.standing(question, AGAIN).net if AGAIN in found.answers else None
+
+
+# --- people and models as judges ---
+
+
+def judged_pairs(found: Evaluation) -> list[tuple[Question, str]]:
+    """Return questions and arms that people judge: all but A/A, if there is another."""
+    arms = [arm for arm in found.arms if arm != AGAIN] or found.arms
+    return [(question, arm) for question in found.questions for arm in arms]
+
+
+def pairs_for_people(found: Evaluation) -> list[Pair]:
+    """Return what people are shown, pair by pair."""
+    return [pair for which in judged_pairs(found) for pair in found.pairs(*which)]
+
+
+def judges(store: Store, found: Evaluation) -> dict[str, list[Verdict]]:
+    """Return what everyone said of the pairs that people are shown: people, then the judge."""
+    said = people(store, pairs_for_people(found))
+    told = {name: [one.verdict for one in showings] for name, showings in said.items()}
+    own = [one.verdict for which in judged_pairs(found) for one in found.of(*which)]
+    name = found.judge if found.judge not in told else f"{found.judge} (the model)"
+    return {**told, name: own}
+
+
+def agreement_table(found: Evaluation, said: Mapping[str, Sequence[Verdict]]) -> pd.DataFrame:
+    """Return how far each two judges agree, and all of them together; a row each.
+
+    Columns: judges, pairs (that both decided; for all: that two or more did), same (share), kappa
+    (for all: Krippendorff's alpha) with its interval over questions.
+    """
+    prompts = [row for _ in judged_pairs(found) for row in range(len(found.prompts))]
+    rows: list[dict[str, Any]] = [
+        {
+            "judges": f"{two.first} and {two.second}",
+            "pairs": two.pairs,
+            "same": two.same,
+            **_figure("kappa", two.kappa),
+        }
+        for two in each_two(said, prompts)
+    ]
+    if len(said) > 2:
+        decided = [len(one) - one.count("missing") for one in zip(*said.values(), strict=True)]
+        both = sum(number > 1 for number in decided)
+        whole = alpha(list(said.values()), prompts)
+        rows.append({"judges": "all (α)", "pairs": both, **_figure("kappa", whole)})
+    return pd.DataFrame(rows)
 
 
 # --- on the moral map ---

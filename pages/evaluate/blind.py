@@ -1,4 +1,4 @@
-"""A person judges: two answers, sides drawn at random, by keyboard, with undo and agreement."""
+"""People judge: two answers, sides drawn at random, by keyboard, with undo; do they agree?"""
 
 from typing import Final
 
@@ -7,9 +7,9 @@ import streamlit as st
 from core import CoreError
 from core.evaluation.judging import QUESTIONS, Pair, VerdictLog, both_orders
 from core.evaluation.person import Blind, Person, merge, queue, said, say, undo, verdict_file
-from core.evaluation.report import AGAIN, Evaluation
-from core.evaluation.verdicts import Label, agreement
-from core.evaluation.view import NAMES
+from core.evaluation.report import Evaluation
+from core.evaluation.verdicts import Label
+from core.evaluation.view import NAMES, agreement_table, judged_pairs, judges, pairs_for_people
 from core.wording import interval
 from pages.shared import frame
 from pages.shared.address import bound
@@ -29,13 +29,14 @@ def show(found: Evaluation) -> None:
             **bound("who", ""),
         )
         if not str(called).strip():
+            _agreement(found)
             st.caption(
                 "Type a name, then compare pairs: you see neither arms nor models, and sides are "
                 "drawn at random. Keys: ← left, → right, ↓ tie, u undo."
             )
             return
         person = Person(str(called))
-        pairs = _pairs(found)
+        pairs = pairs_for_people(found)
         log, blind = VerdictLog(workbench().store, person), queue(person, pairs)
         done = [one for one in blind if log.has(one.orders[0])]
         left = [one for one in blind if not log.has(one.orders[0])]
@@ -44,16 +45,9 @@ def show(found: Evaluation) -> None:
             _ask(log, left[0], f"{_SEEN}-{person.name}")
         else:
             st.success("All pairs are judged.")
-        _agreement(found, log, person)
+        _said(found, log, person)
+        _agreement(found)
         _file(log, person, pairs)
-
-
-def _pairs(found: Evaluation) -> list[Pair]:
-    """Return all pairs but those of A/A, which a person need not see."""
-    arms = [arm for arm in found.arms if arm != AGAIN] or found.arms
-    return [
-        pair for question in found.questions for arm in arms for pair in found.pairs(question, arm)
-    ]
 
 
 def _ask(log: VerdictLog, one: Blind, seen: str) -> None:
@@ -96,36 +90,52 @@ def _undo(log: VerdictLog, seen: str) -> None:
     undo(log, st.session_state[seen].pop())
 
 
-def _agreement(found: Evaluation, log: VerdictLog, person: Person) -> None:
-    """Say what the person's verdicts add up to, and how far the judge agrees."""
-    told = {
-        (question, arm): said(log, found.pairs(question, arm))
-        for question in found.questions
-        for arm in found.arms
-        if arm != AGAIN
-    }
-    judged = [one for showings in told.values() for one in showings if one.verdict != "missing"]
-    if len(judged) < 2:
-        return
+def _said(found: Evaluation, log: VerdictLog, person: Person) -> None:
+    """Say what the person's verdicts add up to."""
+    told = {which: said(log, found.pairs(*which)) for which in judged_pairs(found)}
     mine = found.by(told, person.name)
     rows = []
     for question, arm in told:
         one = mine.standing(question, arm)
-        if one.wins + one.ties + one.losses:
-            kappa = agreement(
-                [showing.verdict for showing in told[question, arm]],
-                [showing.verdict for showing in found.of(question, arm)],
-            )
+        if (judged := one.wins + one.ties + one.losses) > 1:
             rows.append(
                 {
                     "question": NAMES[question],
                     "arm": arm,
-                    "judged": one.wins + one.ties + one.losses,
+                    "judged": judged,
                     "net win rate": interval(one.net),
-                    f"agreement with {found.judge} (κ)": interval(kappa),
+                    "without broken answers": interval(mine.sound(question, arm)),
                 }
             )
-    st.dataframe(rows, hide_index=True, key="blind-table", alt="What this person's verdicts say.")
+    if rows:
+        alt = "What this person's verdicts say."
+        st.dataframe(rows, hide_index=True, key="blind-table", alt=alt)
+
+
+def _agreement(found: Evaluation) -> None:
+    """Say how far all who judged these pairs agree."""
+    everyone = judges(workbench().store, found)
+    if len(everyone) < 2:
+        return
+    figure = st.column_config.NumberColumn(format="%.2f")
+    st.markdown(
+        "**Judges beside each other**",
+        help="Cohen's κ of each two over the pairs that both decided: 0 as by chance, 1 always the "
+        "same. α is Krippendorff's, of all of them. Intervals of 95 % draw questions.",
+    )
+    st.dataframe(
+        agreement_table(found, everyone),
+        hide_index=True,
+        key="blind-agreement",
+        column_config={
+            "same": st.column_config.NumberColumn("say the same", format="percent"),
+            "kappa": st.column_config.NumberColumn("κ", format="%.2f"),
+            "kappa low": figure,
+            "kappa high": figure,
+        },
+        alt="How far each two judges agree on the same pairs.",
+        placeholder="–",
+    )
 
 
 def _file(log: VerdictLog, person: Person, pairs: list[Pair]) -> None:
@@ -139,12 +149,19 @@ def _file(log: VerdictLog, person: Person, pairs: list[Pair]) -> None:
         help="Neither texts nor arms: showings by digest. It can be merged where the same pairs "
         "were judged.",
     )
-    given = st.file_uploader("Take in another file of verdicts", type=["jsonl"], key="blind-file")
-    if given is not None:
+    given = st.file_uploader("Another file of verdicts", type=["jsonl"], key="blind-file")
+    if given is None:
+        return
+    whose = st.text_input(
+        "Whose verdicts are these?",
+        key="blind-whose",
+        placeholder=person.name,
+        help="A name or sign for the one who judged. Your own name: you go on with what you said "
+        "on another machine.",
+    )
+    if st.button("Take them in", icon=":material/group_add:"):
         known = [one for pair in pairs for one in both_orders(*pair)]
-        try:
-            taken = merge(workbench().store, person, given.getvalue(), known)
-        except CoreError as error:
-            st.error(str(error))
-            return
-        st.caption(f"{taken // 2} verdicts of that file are about these pairs.")
+        whom = Person(whose or person.name)
+        taken = merge(workbench().store, whom, given.getvalue(), known)
+        st.toast(f"{taken // 2} verdicts by {whom.name} are about these pairs.")
+        st.rerun(scope="fragment")

@@ -24,6 +24,7 @@ from core.evaluation.jobs import (
 )
 from core.evaluation.report import AGAIN, PLAIN
 from core.runtime.progress import Cancelled
+from core.runtime.store import Store
 from core.steering.recipes import Term
 from tests.core.benches import finish
 from tests.core.evaluation.evaluations import FEW, SHORT, coin, table
@@ -129,6 +130,12 @@ def test_arms_without_sense_are_refused():
         EvaluateSpec((Arm(PLAIN), Arm("b")), ())
 
 
+def judge_lines(store):
+    """Return what the one judge of a store said, a line of JSON for each showing."""
+    [path] = (store.root / "verdicts").glob("*.jsonl")
+    return [line for line in path.read_text().splitlines() if "showing" in line]
+
+
 def test_the_command_tells_tries_and_writes(tiny_llama_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MORALSCOPE_CACHE", str(tmp_path / "cache"))
     model = f"folder:{tiny_llama_folder}?device=cpu"
@@ -150,5 +157,22 @@ def test_the_command_tells_tries_and_writes(tiny_llama_folder, tmp_path, monkeyp
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["questions"]["safer"]["arms"]) == {AGAIN, "moral prompt"}
+    store = Store(tmp_path / "cache")
+    showings = [json.loads(line) for line in judge_lines(store)]
+    for name, label in (("anne", "first"), ("ben", "tie")):
+        lines = [json.dumps({**one, "label": label}) for one in showings]
+        (tmp_path / name).write_text("\n".join(lines))
+    given = [f"Anne={tmp_path / 'anne'}", f"Ben={tmp_path / 'ben'}"]
+    assert main([*words, "--people", *given]) == 0
+    out, err = capsys.readouterr()
+    assert "verdicts by Anne are about these pairs" in err
+    assert "Anne and Ben" in out
+    assert "all (α)" in out
+    assert main([*words, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["agreement"]) == 4
+    assert main([*words, "--people", "Anne"]) != 0
+    assert "is no NAME=FILE" in capsys.readouterr().err
+    assert main([*words, "--people", f"Ben={tmp_path / 'anne'}"]) != 0
+    assert "Two people of one name" in capsys.readouterr().err
     assert main([*words, "--arms", "nothing"]) != 0
     assert "There is no arm 'nothing'" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from core.evaluation.verdicts import Battle, Showing, agreement, papers_rate, standing, strengths
+from core.evaluation.verdicts import Battle, Showing, papers_rate, standing, strengths
 
 EVEN = np.zeros(100)
 
@@ -105,16 +105,6 @@ def test_bradley_terry_recovers_planted_strengths():
         assert found[name].value == pytest.approx(truth[name], abs=0.2)
         assert found[name].low < truth[name] < found[name].high
     assert strengths([], "plain") == {}
-
-
-def test_agreement_is_kappa():
-    rng = np.random.default_rng(9)
-    one = rng.choice(["win", "loss", "tie"], 300).tolist()
-    assert agreement(one, one).value == 1
-    other = rng.permutation(one).tolist()
-    found = agreement(one, other)
-    assert found.low < 0 < found.high
-    assert np.isnan(agreement(["missing"] * 3, ["win"] * 3).value)
 
 
 def test_the_papers_rate_counts_its_one_order_and_failures_as_not_won():

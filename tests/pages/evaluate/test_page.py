@@ -112,6 +112,25 @@ def test_a_person_judges_blind_takes_back_and_agrees(judged):
     assert "moral prompt" not in [one.value for one in again.text]
 
 
+def test_people_stand_beside_each_other_each_under_a_name(judged, complaints):
+    app = judged(who="Anne")
+    for _ in range(4):
+        button(app, "Left is better").click().run()
+    data = next(one for one in app.get("download_button") if "Verdicts" in one.label)
+    assert data
+    ben = judged(who="Ben")
+    for _ in range(4):
+        button(ben, "Tie").click().run()
+    table = next(one.value for one in ben.dataframe if "judges" in one.value)
+    assert "Anne and Ben" in list(table["judges"])
+    assert list(table["judges"])[-1] == "all (α)"
+    file = b'{"showing": "0", "label": "tie"}\n'
+    uploader = ben.get("file_uploader")[-1]
+    uploader.set_value(("v.jsonl", file, "application/jsonl")).run()
+    button(ben, "Take them in").click().run()
+    assert "belong to another run" in complaints(ben)[0]
+
+
 def test_files_and_a_recipe_that_cannot_be_read(judged):
     app = judged()
     labels = {one.label for one in app.get("download_button")}
