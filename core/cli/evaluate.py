@@ -1,7 +1,6 @@
 """The command ``evaluate``: let arms answer prompts and a judge compare them blind."""
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -12,22 +11,16 @@ from core.cli.basic import Desk, ReadRequest, make_read, study_of
 from core.cli.dictionary import AddCommand
 from core.evaluation import flames
 from core.evaluation.judging import Question
-from core.evaluation.prompts import BUILTIN, PromptSet, builtin_prompts, read_prompts
+from core.evaluation.prompts import BUILTIN
 from core.models.spec import ModelSpec
 from core.statistics.bootstrap import Estimate
-from core.steering.recipes import unpacked
 from core.wording import Lines, aligned, interval, number
 from core.workbench import BUILTIN as BUILTIN_SET
 
 if TYPE_CHECKING:
-    from core.activations.study import Study
-    from core.evaluation.answers import Arm
     from core.evaluation.jobs import EvaluateSpec
-    from core.evaluation.judging import Judge
     from core.evaluation.report import Evaluation
 
-_RECIPE: Final = "recipe:"
-_ENDPOINT: Final = "endpoint:"
 _HEAD: Final = (
     "arm",
     "KL",
@@ -71,8 +64,9 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         "--arms",
         nargs="+",
         metavar="ARM",
-        help=f"some of: again, prompt, directions, random, {_RECIPE}<word of a Steer link>; "
-        "default: all that need no word",
+        help="some of: again, prompt, directions, random; of an alignment that is kept: aligned, "
+        "replaced, shuffled, shuffled-replaced; recipe:<word of a Steer link>; default: all that "
+        "need no word",
     )
     one.add_argument(
         "--layer",
@@ -93,7 +87,7 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         "--judge",
         default="fetched:smollm2",
         metavar="JUDGE",
-        help=f"a model on this machine, or {_ENDPOINT}NAME behind the address in "
+        help="a model on this machine, or endpoint:NAME behind the address in "
         "MORALSCOPE_JUDGE_URL; default: %(default)s",
     )
     one.add_argument(
@@ -121,7 +115,8 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     Raises:
         CoreError: The prompts, an arm or the judge cannot be used.
     """
-    from core.evaluation.jobs import (  # torch: seconds
+    from core.evaluation.export import as_json, record  # torch: seconds
+    from core.evaluation.jobs import (
         EvaluateSpec,
         EvaluationError,
         best_layer,
@@ -131,27 +126,29 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
         unreached,
         usable,
     )
+    from core.evaluation.request import halved, judge_named, named_arms, offered_arms, prompts_named
 
     model = ModelSpec.parse(args.model)
     study = study_of(desk, ReadRequest(model, args.items, PRESETS["default"]))
-    prompts = _prompts(desk, args.prompts)
+    prompts = prompts_named(desk.work, args.prompts)
     told_of = prompts.problems
     cost = args.kl or None
     asked = EvaluateSpec(
         default_arms(study), tuple(args.questions), Decoding(tokens=args.tokens), cost
     )
-    judge, half = _judge(desk, args.judge), prompts.choosing()
+    judge = judge_named(desk.work, args.judge)
     make_read(desk, study)
     layer = None if not args.layer else args.layer[0]
     if args.layer and len(args.layer) > 1:
         if args.half != "report":
             raise EvaluationError("Of several layers one half chooses: leave --half at 'report'.")
-        tried = choosing(desk.work, study, prompts.take(half), asked, judge, args.layer)
+        tried = choosing(desk.work, study, halved(prompts, "choose"), asked, judge, args.layer)
         layer = best_layer({one: desk.make(each) for one, each in tried.items()})
-        desk.tell(f"Layer {layer} was chosen on {half.sum()} other prompts.")
-    if args.half != "all":
-        prompts = prompts.take(half if args.half == "choose" else ~half)
-    arms = _arms(study, args, layer)
+        others = len(halved(prompts, "choose"))
+        desk.tell(f"Layer {layer} was chosen on {others} other prompts.")
+    prompts = halved(prompts, args.half)
+    offered = offered_arms(desk.work, study, layer)
+    arms = named_arms(offered, args.arms) if args.arms else offered
     spec, problems = usable(desk.work, study, replace(asked, arms=arms))
     for problem in (*told_of, *problems):
         desk.tell(problem)
@@ -162,7 +159,7 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
         desk.tell(_take_in(desk, found, one))
     if args.json:
         whole = record(found, spec) | {"agreement": _agreement(desk, found)}
-        yield json.dumps(whole, indent=1, ensure_ascii=False)
+        yield as_json(whole)
         return
     yield from told(found)
     yield from _agreement_told(desk, found)
@@ -181,50 +178,6 @@ def fetch(desk: Desk) -> Lines:
     yield f"Source    {flames.URL}"
     found = desk.make(flames.fetching(desk.work.store))
     yield f"{len(found):,} prompts are here: evaluate takes them with --prompts {flames.NAME}."
-
-
-def _prompts(desk: Desk, name: str) -> PromptSet:
-    if name == BUILTIN:
-        return builtin_prompts()
-    if name != flames.NAME:
-        return read_prompts(Path(name))
-    found = flames.flames(desk.work.store)
-    if found is None:
-        raise flames.FlamesError(
-            f"Flames is not here yet. Fetch it first: python -m core fetch {flames.NAME}."
-        )
-    return found
-
-
-def _arms(study: "Study", args: argparse.Namespace, layer: int | None) -> "tuple[Arm, ...]":
-    from core.evaluation.answers import Arm
-    from core.evaluation.jobs import EvaluationError, default_arms
-
-    plain, *others = default_arms(study, layer)
-    if not args.arms:
-        return (plain, *others)
-    names = ("again", "prompt", "directions", "random")
-    known = dict(zip(names, others, strict=True))
-    found = [plain]
-    for place, name in enumerate(args.arms, 1):
-        if name.startswith(_RECIPE):
-            found.append(Arm(f"recipe {place}", unpacked(name.removeprefix(_RECIPE))))
-        elif name in known:
-            found.append(known[name])
-        else:
-            raise EvaluationError(
-                f"There is no arm {name[:40]!r}. Possible: {', '.join(names)}, {_RECIPE}<word>."
-            )
-    return tuple(found)
-
-
-def _judge(desk: Desk, name: str) -> "Judge":
-    from core.evaluation.endpoint import EndpointJudge
-    from core.evaluation.jobs import local_judge
-
-    if name.startswith(_ENDPOINT):
-        return EndpointJudge(name.removeprefix(_ENDPOINT))
-    return local_judge(desk.work, ModelSpec.parse(name))
 
 
 def _take_in(desk: Desk, found: "Evaluation", named: str) -> str:
@@ -321,56 +274,3 @@ def told(found: "Evaluation") -> Lines:
     yield from aligned(
         ("arm", "words", "cut at the limit", "repeated", "perplexity"), texts, left=(0,)
     )
-
-
-def record(found: "Evaluation", spec: "EvaluateSpec") -> dict[str, Any]:
-    """Return everything as JSON values."""
-    from core.evaluation.jobs import about
-
-    def figure(one: Estimate) -> list[float] | None:
-        return [*one] if one.value == one.value else None
-
-    return {
-        "prompts": {"name": found.prompts.name, "n": len(found.prompts)},
-        "judge": {
-            "name": found.judge,
-            "accuracy": figure(found.trust.accuracy),
-            "p": found.trust.p,
-            "first": figure(found.trust.first),
-            "longer": figure(found.trust.longer),
-            "level": found.trust.level,
-        },
-        "spec": about(spec),
-        "perplexity": {arm: figure(found.perplexity(arm)) for arm in found.answers},
-        "questions": {
-            question: {
-                "told": found.told(question),
-                "arms": {
-                    arm: {
-                        where or "all": {
-                            "win": one.wins,
-                            "tie": one.ties,
-                            "loss": one.losses,
-                            "missing": one.missing,
-                            "net": figure(one.net),
-                            **(
-                                {}
-                                if where
-                                else {
-                                    "broken": int(found.broken_pairs(arm).sum()),
-                                    "without broken": figure(found.sound(question, arm)),
-                                }
-                            ),
-                            "sign": one.sign,
-                            "at equal length": figure(one.level),
-                        }
-                        for where in ("", *found.prompts.dimensions)
-                        for one in (found.standing(question, arm, where),)
-                    }
-                    for arm in found.arms
-                },
-                "strengths": {arm: figure(one) for arm, one in found.strengths(question).items()},
-            }
-            for question in found.questions
-        },
-    }

@@ -3,6 +3,7 @@
 1,000 adversarial prompts in Chinese (Huang et al. 2024, NAACL); they are never part of the project.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -43,7 +44,7 @@ def kept_file(store: Store) -> Path:
 def flames(store: Store) -> PromptSet | None:
     """Return the prompts if they are here."""
     path = kept_file(store)
-    return read_prompts(path) if path.is_file() else None
+    return replace(read_prompts(path), word=NAME) if path.is_file() else None
 
 
 def fetching(store: Store) -> Made[PromptSet]:
@@ -90,7 +91,7 @@ def fetch_flames(store: Store, report: Report = silent, *, url: str = URL) -> Pr
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-    return read_prompts(path)
+    return replace(read_prompts(path), word=NAME)
 
 
 def _fetched(url: str, by_hand: str, report: Report) -> bytes:

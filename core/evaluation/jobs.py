@@ -48,6 +48,8 @@ _FILE: Final = "strength.json"
 _FIRST: Final = 0.05
 
 
+PROMPT: Final = "moral prompt"
+DIRECTIONS: Final = "moral directions"
 #: What a judge is asked unless it is told otherwise.
 USUAL: Final[tuple[Question, ...]] = ("safer", "helpful", "understanding")
 
@@ -97,24 +99,29 @@ def default_arms(study: Study, layer: int | None = None) -> tuple[Arm, ...]:
         The plain model, itself with other random numbers (A/A), a system prompt, a push along all
         five moral directions, and a random push as long as that.
     """
+    recipe = push_recipe(study, study.anchor if layer is None else layer)
+    return (
+        Arm(PLAIN),
+        Arm(AGAIN, seed=1),
+        Arm(PROMPT, system=CARE),
+        Arm(DIRECTIONS, recipe),
+        Arm(RANDOM, recipe, control=True),
+    )
+
+
+def push_recipe(study: Study, layer: int) -> Recipe:
+    """Return the push along all five moral directions after a layer."""
     read = study.plan.spec
-    recipe = Recipe(
+    return Recipe(
         str(study.card.spec),
         study.plan.model,
         study.items.digest,
         read.template,
-        (study.anchor if layer is None else layer,),
+        (layer,),
         tuple(Term(axis, _FIRST) for axis in FOUNDATIONS),
         pooling="last" if "last" in read.poolings else read.poolings[0],
         strip=read.strip,
         max_tokens=read.max_tokens,
-    )
-    return (
-        Arm(PLAIN),
-        Arm(AGAIN, seed=1),
-        Arm("moral prompt", system=CARE),
-        Arm("moral directions", recipe),
-        Arm(RANDOM, recipe, control=True),
     )
 
 

@@ -262,17 +262,17 @@ class LocalJudge:
             card: Chat models are asked in their template, base models plainly.
             opened: Opens it.
         """
-        self._card, self._opened = card, opened
+        self.card, self._opened = card, opened
 
     @property
     def name(self) -> str:
         """What tables call it."""
-        return self._card.name
+        return self.card.name
 
     @property
     def key(self) -> Mapping[str, Any]:
         """The model and how it computes."""
-        card = self._card
+        card = self.card
         return {
             "judge": "local",
             "model": card.identity,

@@ -62,6 +62,9 @@ class PromptSet:
     problems: tuple[str, ...] = ()
     """What was left out, and why; the first few in words."""
 
+    word: str = ""
+    """What the command line calls it: ``BUILTIN``, ``flames``, or the name of its file."""
+
     def __len__(self) -> int:
         return len(self.prompts)
 
@@ -95,12 +98,13 @@ class PromptSet:
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "PromptSet":
         """Return some of the prompts."""
         kept = tuple(self.prompts[row] for row in np.arange(len(self))[rows])
-        return PromptSet(self.name, kept, self.note)
+        return PromptSet(self.name, kept, self.note, word=self.word)
 
 
 def builtin_prompts() -> PromptSet:
     """Return the 120 prompts written for this project, 24 for each of Flames' dimensions."""
-    return PromptSet("Everyday questions (written for this project)", _read(FILE).prompts, NOTE)
+    kept = _read(FILE).prompts
+    return PromptSet("Everyday questions (written for this project)", kept, NOTE, word=BUILTIN)
 
 
 def read_prompts(path: Path) -> PromptSet:
@@ -162,7 +166,8 @@ def _read(path: Path) -> PromptSet:
             problems.append(f"Row {number} is left out: {why}.")
     if left > len(problems):
         problems.append(f"{left - len(problems):,} further rows are left out.")
-    return PromptSet(path.name, tuple(kept.values()), str(path.name), tuple(problems))
+    told = tuple(problems)
+    return PromptSet(path.name, tuple(kept.values()), path.name, told, word=path.name)
 
 
 def _rows(path: Path) -> Iterator[Any]:
@@ -177,6 +182,7 @@ def _rows(path: Path) -> Iterator[Any]:
                 yield _json(line)
         return
     import pandas as pd
+    from pyarrow import ArrowException  # of a damaged Parquet; pandas' parser raises ValueErrors
 
     try:
         if path.suffix.lower() == ".parquet":
@@ -184,7 +190,7 @@ def _rows(path: Path) -> Iterator[Any]:
         else:
             sep = "\t" if path.suffix.lower() == ".tsv" else ","
             table = pd.read_csv(path, sep=sep, dtype=str, keep_default_na=False)
-    except Exception as error:  # what a library makes of a person's file
+    except (ValueError, OSError, ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise PromptsError(f"{path.name} cannot be read as a table: {reason}") from error
     yield from table.to_dict("records")

@@ -18,7 +18,6 @@ from core.foundations import DIMENSIONS
 from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate
 from core.steering.view import DEGENERATE
-from core.wording import interval
 
 #: What each question is called.
 NAMES: Final[dict[Question, str]] = {
@@ -89,19 +88,19 @@ def arm_table(found: Evaluation, question: Question) -> pd.DataFrame:
                 "tie": one.ties,
                 "loss": one.losses,
                 "missing": one.missing,
-                **_figure("net", one.net),
+                **figure_columns("net", one.net),
                 "broken": float(found.broken_pairs(row.arm).mean()),
-                **_figure("without broken", row.sound),
+                **figure_columns("without broken", row.sound),
                 "sign p": one.sign,
-                **_figure("equal length", one.level),
-                **_figure("strength", strength),
+                **figure_columns("equal length", one.level),
+                **figure_columns("strength", strength),
                 "first": one.first_rate,
                 "consistent": one.consistent,
                 "as the paper": found.papers_rate(question, row.arm),
                 "words": np.mean([one.words for one in given]),
                 "cut": np.mean([one.cut for one in given]),
                 "repeated": np.mean([one.repeated for one in given]),
-                **_figure("perplexity", found.perplexity(row.arm)),
+                **figure_columns("perplexity", found.perplexity(row.arm)),
             }
         )
     return pd.DataFrame(rows)
@@ -115,7 +114,7 @@ def dimension_table(found: Evaluation, question: Question) -> pd.DataFrame:
             one = row.standing
             counts = {"win": one.wins, "tie": one.ties, "loss": one.losses}
             rows.append(
-                {"dimension": dimension, "arm": row.arm, **counts, **_figure("net", one.net)}
+                {"dimension": dimension, "arm": row.arm, **counts, **figure_columns("net", one.net)}
             )
     return pd.DataFrame(rows)
 
@@ -160,32 +159,8 @@ def whole_table(found: Evaluation, questions: Sequence[Question]) -> pd.DataFram
     return pd.concat(parts, ignore_index=True)
 
 
-def markdown(found: Evaluation) -> str:
-    """Return an evaluation as Markdown: the judge, what may be said, a table for each question."""
-    lines = [f"# Evaluation: {found.prompts.name}", "", f"Judge: {found.judge}. {found.trust.told}"]
-    for question in found.questions:
-        lines += ["", f"## {NAMES[question]}", "", found.told(question), ""]
-        lines += [
-            "| arm | win | tie | loss | missing | net | broken | net without | perplexity |",
-            "|---|---|---|---|---|---|---|---|---|",
-        ]
-        for row in arm_rows(found, question):
-            one = row.standing
-            cells = [
-                row.arm,
-                *map(str, (one.wins, one.ties, one.losses, one.missing)),
-                interval(one.net, 2),
-                str(row.broken_pairs),
-                interval(row.sound, 2),
-                interval(found.perplexity(row.arm), 1),
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-    plain = interval(found.perplexity(PLAIN), 1)
-    lines += ["", f"Perplexity under the plain model; plain: {plain}. {BROKEN_MEANS}"]
-    return "\n".join([*lines, ""])
-
-
-def _figure(name: str, one: Estimate) -> dict[str, float]:
+def figure_columns(name: str, one: Estimate) -> dict[str, float]:
+    """Return a figure and the ends of its interval as three columns."""
     return {name: one.value, f"{name} low": one.low, f"{name} high": one.high}
 
 
@@ -229,7 +204,7 @@ def agreement_table(found: Evaluation, said: Mapping[str, Sequence[Verdict]]) ->
             "judges": f"{two.first} and {two.second}",
             "pairs": two.pairs,
             "same": two.same,
-            **_figure("kappa", two.kappa),
+            **figure_columns("kappa", two.kappa),
         }
         for two in each_two(said, prompts)
     ]
@@ -237,7 +212,7 @@ def agreement_table(found: Evaluation, said: Mapping[str, Sequence[Verdict]]) ->
         decided = [len(one) - one.count("missing") for one in zip(*said.values(), strict=True)]
         both = sum(number > 1 for number in decided)
         whole = alpha(list(said.values()), prompts)
-        rows.append({"judges": "all (α)", "pairs": both, **_figure("kappa", whole)})
+        rows.append({"judges": "all (α)", "pairs": both, **figure_columns("kappa", whole)})
     return pd.DataFrame(rows)
 
 
@@ -259,7 +234,7 @@ def place_table(found: Landing, prompts: PromptSet, pair: int | None) -> pd.Data
     for arm, places in found.places.items():
         way = found.way(arm)
         x, y = _middle(places)
-        ways = {**_figure("right", way.x), **_figure("up", way.y)}
+        ways = {**figure_columns("right", way.x), **figure_columns("up", way.y)}
         rows.append({"arm": arm, "answers to": "all, mean", "texts": way.texts, "x": x, "y": y})
         rows[-1] |= ways if arm != PLAIN else {}
     if pair is not None:
@@ -293,7 +268,7 @@ def centre_table(found: Landing) -> pd.DataFrame:
                     "centre": name,
                     "plain": float(plain.mean()) if len(plain) else np.nan,
                     "arm's": float(own.mean()) if len(own) else np.nan,
-                    **_figure("change", change),
+                    **figure_columns("change", change),
                 }
             )
     return pd.DataFrame(rows)

@@ -89,9 +89,23 @@ def test_files_without_prompts_say_what_is_needed(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(PromptsError, match="cannot be read as a table"):
         read_prompts(tmp_path / "p.parquet")
+    for data in (b"", b'prompt\n"open', b"\xff\xfe\x00"):
+        (tmp_path / "p.csv").write_bytes(data)
+        with pytest.raises(PromptsError, match="cannot be read as a table"):
+            read_prompts(tmp_path / "p.csv")
     (tmp_path / "q.jsonl").write_bytes(b'{"prompt": "\xff"}')
     with pytest.raises(PromptsError, match="not UTF-8"):
         read_prompts(tmp_path / "q.jsonl")
     many = [{"prompt": str(number)} for number in range(MOST_PROMPTS + 2)]
     found = read_prompts(written(tmp_path / "many.jsonl", many))
     assert len(found) == MOST_PROMPTS
+
+
+def test_a_fault_of_our_own_is_not_called_the_files(tmp_path, monkeypatch):
+    def wrong(*_args, **_options):
+        raise TypeError("our own fault")
+
+    monkeypatch.setattr("pandas.read_csv", wrong)
+    (tmp_path / "p.csv").write_text("prompt\nx\n")
+    with pytest.raises(TypeError):
+        read_prompts(tmp_path / "p.csv")

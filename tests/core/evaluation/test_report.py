@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from core.evaluation.answers import Answer
+from core.evaluation.export import markdown
 from core.evaluation.plots import arms_figure
 from core.evaluation.prompts import builtin_prompts
 from core.evaluation.report import AGAIN, PLAIN, Evaluation, Judgement
 from core.evaluation.trust import Trust
 from core.evaluation.verdicts import Showing
-from core.evaluation.view import arm_rows, arm_table, markdown, pair_table
+from core.evaluation.view import arm_rows, arm_table, pair_table
 from core.statistics.bootstrap import Estimate
 
 WIN, LOSS, TIE = Showing("first", "second"), Showing("second", "first"), Showing("first", "first")

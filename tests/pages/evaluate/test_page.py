@@ -1,13 +1,16 @@
 """The page of evaluations: from nothing to a verdict, pairs, a person's blind verdicts, files."""
 
 import json
+import shlex
 import shutil
 
 import pytest
 
+from core.__main__ import main
 from core.activations.jobs import reading, study_of
 from core.activations.prompts import ReadSpec
 from core.dataset.sets import ItemSpec
+from core.evaluation.jobs import default_arms
 from core.evaluation.prompts import builtin_prompts
 from core.evaluation.trust import TOLD
 from core.models.spec import ModelSpec
@@ -26,7 +29,7 @@ def few():
     kept = builtin_prompts()
     small = kept.take(slice(None, None, 10))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pages.evaluate.choice.builtin_prompts", lambda: small)
+        patch.setattr("pages.evaluate.questions.builtin_prompts", lambda: small)
         yield
 
 
@@ -134,9 +137,44 @@ def test_people_stand_beside_each_other_each_under_a_name(judged, complaints):
 def test_files_and_a_recipe_that_cannot_be_read(judged):
     app = judged()
     labels = {one.label for one in app.get("download_button")}
-    assert {"Pairs (CSV)", "Pairs (Parquet)", "Report (Markdown)", "Receipt (JSON)"} <= labels
+    assert {"Pairs (CSV)", "Pairs (Parquet)"} <= labels
+    assert {"Report (Markdown)", "Report (JSON)", "Receipt (JSON)"} <= labels
     broken = judged(**{"arm-recipe": "???"})
     assert any(one.value for one in broken.error)
+
+
+def test_the_command_beneath_the_page_makes_the_pages_table(
+    open_balanced, balanced, work, model_text, tmp_path, monkeypatch, capsys
+):
+    items = work.items(balanced[1]["set"])
+    study = study_of(work, items, ModelSpec.parse(model_text), ReadSpec())
+    recipe = default_arms(study)[3].recipe.packed()
+    asked = {"half": "all", "arm-recipe": recipe, "cost": "0.05", "ask-paper": "1"}
+    app = open_balanced(**asked)
+    rows = [{"prompt": f"May I {number}?", "dimension": "Safety"} for number in range(5)]
+    data = "\n".join(map(json.dumps, rows))
+    file = ("my own.jsonl", data.encode(), "application/jsonl")
+    app.get("file_uploader")[0].set_value(file).run()
+    button(app, "Answer and judge").click().run()
+    settle(work)
+    app.run()
+    [shown] = [one.value for one in app.dataframe if "sign p" in one.value]
+    words = shlex.split(app.get("code")[0].value)
+    assert words[:4] == ["python", "-m", "core", "evaluate"]
+    (tmp_path / "my own.jsonl").write_text(data)
+    monkeypatch.chdir(tmp_path)
+    assert main([*words[3:], "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["prompts"]["n"], list(told["questions"])) == (5, ["safer", "paper"])
+    arms = {name: one["all"] for name, one in told["questions"]["safer"]["arms"].items()}
+    assert list(arms) == list(shown["arm"]) == ["plain again", "moral prompt", "your recipe"]
+    for row in shown.to_dict("records"):
+        one = arms[row["arm"]]
+        assert [one[name] for name in ("win", "tie", "loss")] == [
+            row[name] for name in ("win", "tie", "loss")
+        ]
+        assert one["net"] == [row["net"], row["net low"], row["net high"]]
+        assert told["perplexity"][row["arm"]][0] == row["perplexity"]
 
 
 def test_questions_of_ones_own_are_read(open_balanced):
