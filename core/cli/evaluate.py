@@ -91,6 +91,19 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         "MORALSCOPE_JUDGE_URL; default: %(default)s",
     )
     one.add_argument(
+        "--per-minute",
+        type=int,
+        metavar="N",
+        help="requests to an address in a minute at most; waits it asks for are always kept to",
+    )
+    one.add_argument(
+        "--prices",
+        type=float,
+        nargs=2,
+        metavar=("SENT", "BACK"),
+        help="of a million tokens sent to an address and back, for the estimate",
+    )
+    one.add_argument(
         "--questions",
         nargs="+",
         choices=get_args(Question),
@@ -115,6 +128,7 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     Raises:
         CoreError: The prompts, an arm or the judge cannot be used.
     """
+    from core.evaluation.endpoint import Prices
     from core.evaluation.export import as_json, record  # torch: seconds
     from core.evaluation.jobs import (
         EvaluateSpec,
@@ -126,7 +140,14 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
         unreached,
         usable,
     )
-    from core.evaluation.request import halved, judge_named, named_arms, offered_arms, prompts_named
+    from core.evaluation.request import (
+        effort,
+        halved,
+        judge_named,
+        named_arms,
+        offered_arms,
+        prompts_named,
+    )
 
     model = ModelSpec.parse(args.model)
     study = study_of(desk, ReadRequest(model, args.items, PRESETS["default"]))
@@ -136,7 +157,7 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     asked = EvaluateSpec(
         default_arms(study), tuple(args.questions), Decoding(tokens=args.tokens), cost
     )
-    judge = judge_named(desk.work, args.judge)
+    judge = judge_named(desk.work, args.judge, args.per_minute)
     make_read(desk, study)
     layer = None if not args.layer else args.layer[0]
     if args.layer and len(args.layer) > 1:
@@ -152,7 +173,11 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     spec, problems = usable(desk.work, study, replace(asked, arms=arms))
     for problem in (*told_of, *problems):
         desk.tell(problem)
-    found = desk.make(evaluation(desk.work, study, prompts, spec, judge))
+    made = evaluation(desk.work, study, prompts, spec, judge)
+    if not made.has():
+        prices = Prices(*args.prices) if args.prices else None
+        desk.tell(effort(desk.work, study, prompts, spec, judge, prices))
+    found = desk.make(made)
     if args.out is not None:
         _write(found, spec, args.out)
     for one in args.people:

@@ -17,6 +17,7 @@ from core.activations.study import Study
 from core.evaluation.answers import CARE, Answer, Arm, answers, kept_answers
 from core.evaluation.fluency import kept_perplexities, perplexities
 from core.evaluation.judging import (
+    Asked,
     Judge,
     LocalJudge,
     Pair,
@@ -27,7 +28,7 @@ from core.evaluation.judging import (
 )
 from core.evaluation.prompts import PromptSet
 from core.evaluation.report import AGAIN, PLAIN, RANDOM, Evaluation, Judgement, pairs_of
-from core.evaluation.trust import trust, trusted
+from core.evaluation.trust import trial_pairs, trust, trusted
 from core.foundations import FOUNDATIONS
 from core.models.card import describe
 from core.models.spec import ModelSpec
@@ -46,6 +47,8 @@ _KIND: Final = "arm strength"
 _FILE: Final = "strength.json"
 #: Share of the residual norm at which the search for a push's strength begins.
 _FIRST: Final = 0.05
+#: Characters of a token, about.
+_LETTERS: Final = 4
 
 
 PROMPT: Final = "moral prompt"
@@ -425,6 +428,43 @@ def _opened(
         tuple(judgements),
         {name: one for name, one in odd.items() if one is not None},
     )
+
+
+def to_judge(
+    work: Workbench, study: Study, prompts: PromptSet, spec: EvaluateSpec, judge: Judge
+) -> list[Asked]:
+    """Return the showings that a judge is still to be asked about; nothing is opened or asked.
+
+    Answers that are not written yet stand as texts of the longest length.
+
+    Args:
+        work: The process's workbench.
+        study: The model that answers.
+        prompts: Those that are asked.
+        spec: Arms, questions, decoding.
+        judge: Who judges.
+    """
+    given = {arm.name: _given(work, study, prompts, spec, arm) for arm in spec.arms}
+    pairs = [pair for some in trial_pairs() for pair in some]
+    pairs += [one for some in pairs_of(prompts, given, spec.questions).values() for one in some]
+    log = VerdictLog(work.store, judge)
+    shown = {one.digest: one for pair in pairs for one in both_orders(*pair)}
+    return [one for one in shown.values() if not log.has(one)]
+
+
+def _given(
+    work: Workbench, study: Study, prompts: PromptSet, spec: EvaluateSpec, arm: Arm
+) -> list[Answer]:
+    """Return an arm's answers, or what stands for them while they are not written."""
+    dose = kept_dose(work, study, arm, spec.kl).open()
+    if dose is not None and np.isfinite(dose[0]):
+        own = replace(arm, share=dose[0])
+        kept = kept_answers(work.store, study.card, own, prompts.texts, spec.decoding)
+        if kept is not None:
+            return kept
+    most = spec.decoding.tokens
+    text = f"{arm.name} ".ljust(most * _LETTERS, "x")
+    return [Answer(text, most, cut=True)] * len(prompts)
 
 
 def unreached(work: Workbench, study: Study, spec: EvaluateSpec) -> list[str]:

@@ -15,8 +15,16 @@ from core.evaluation.aligned_arms import (
     aligned_arms,
 )
 from core.evaluation.answers import Arm
-from core.evaluation.endpoint import EndpointJudge
-from core.evaluation.jobs import DIRECTIONS, PROMPT, EvaluationError, default_arms, local_judge
+from core.evaluation.endpoint import EndpointJudge, Prices
+from core.evaluation.jobs import (
+    DIRECTIONS,
+    PROMPT,
+    EvaluateSpec,
+    EvaluationError,
+    default_arms,
+    local_judge,
+    to_judge,
+)
 from core.evaluation.judging import Judge, LocalJudge
 from core.evaluation.prompts import BUILTIN, PromptSet, builtin_prompts, read_prompts
 from core.evaluation.report import AGAIN, PLAIN, RANDOM
@@ -127,17 +135,51 @@ def word_of(arm: Arm) -> str:
     return f"{RECIPE}{arm.recipe.packed()}"
 
 
-def judge_named(work: Workbench, word: str) -> Judge:
+def judge_named(work: Workbench, word: str, per_minute: int | None = None) -> Judge:
     """Return a model on this machine, or one behind the address, as a judge.
+
+    Args:
+        work: The process's workbench.
+        word: A model's text form, or ``ENDPOINT`` and a name.
+        per_minute: Requests that are sent to an address in a minute at most.
 
     Raises:
         CoreError: There is no such model, or no address.
     """
     if word.startswith(ENDPOINT):
-        return EndpointJudge(word.removeprefix(ENDPOINT))
+        return EndpointJudge(word.removeprefix(ENDPOINT), per_minute=per_minute)
     return local_judge(work, ModelSpec.parse(word))
 
 
 def judge_word(judge: Judge) -> str:
     """Return the word that names a judge; of a model with device, format and commit."""
     return pinned(judge.card) if isinstance(judge, LocalJudge) else f"{ENDPOINT}{judge.name}"
+
+
+def effort(
+    work: Workbench,
+    study: Study,
+    prompts: PromptSet,
+    spec: EvaluateSpec,
+    judge: Judge,
+    prices: Prices | None = None,
+) -> str:
+    """Say what an evaluation takes before it starts; what was judged before costs nothing.
+
+    Args:
+        work: The process's workbench.
+        study: The model that answers.
+        prompts: Those that are asked.
+        spec: Arms, questions, decoding.
+        judge: Who judges.
+        prices: What a token behind an address costs, if it is known.
+    """
+    left = to_judge(work, study, prompts, spec, judge)
+    text = (
+        f"{len(spec.arms)} arms answer {len(prompts):,} questions with up to "
+        f"{spec.decoding.tokens} tokens; {judge.name} judges {len(left):,} showings, each pair in "
+        "both orders."
+    )
+    if isinstance(judge, EndpointJudge):
+        return f"{text} That leaves this machine: {judge.bill(left, prices).told}"
+    return f"{text} With small models some minutes on two cores; nothing leaves this machine."

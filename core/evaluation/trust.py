@@ -95,7 +95,7 @@ def half_of(answer: str) -> str:
     return " ".join(words[: max(1, len(words) // 2)])
 
 
-def _asked() -> list[list[Pair]]:
+def trial_pairs() -> list[list[Pair]]:
     """Return what is shown: good beside bad, beside itself, beside its half."""
     known = known_pairs()
     return [
@@ -116,7 +116,7 @@ def trust(store: Store, judge: Judge, report: Report = silent) -> Trust:
     Raises:
         CoreError: It cannot be asked.
     """
-    for number, pairs in enumerate(_asked()):
+    for number, pairs in enumerate(trial_pairs()):
         judged(store, judge, pairs, part(report, number / 3, (number + 1) / 3))
     found = trusted(VerdictLog(store, judge))
     if found is None:
@@ -126,7 +126,7 @@ def trust(store: Store, judge: Judge, report: Report = silent) -> Trust:
 
 def trusted(log: VerdictLog) -> Trust | None:
     """Return how a judge did on known pairs; None where it was not asked all of them."""
-    kinds = [[log.showing(both_orders(*pair)) for pair in pairs] for pairs in _asked()]
+    kinds = [[log.showing(both_orders(*pair)) for pair in pairs] for pairs in trial_pairs()]
     plain, same, cut = ([one for one in kind if one is not None] for kind in kinds)
     if not len(plain) == len(same) == len(cut) == len(known_pairs()):
         return None

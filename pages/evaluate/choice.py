@@ -9,7 +9,7 @@ from core import CoreError
 from core.activations.decoding import Decoding
 from core.activations.study import Study
 from core.evaluation.answers import Arm
-from core.evaluation.endpoint import URL
+from core.evaluation.endpoint import MOST_PER_MINUTE, URL, Prices
 from core.evaluation.jobs import USUAL, EvaluateSpec, usable
 from core.evaluation.judging import Judge, Question
 from core.evaluation.prompts import PromptSet
@@ -40,11 +40,15 @@ class Choice(NamedTuple):
     judge: Judge
     """Who judges."""
 
+    prices: Prices | None
+    """What tokens behind an address cost, if it was said."""
+
 
 def ask(study: Study) -> Choice | None:
     """Draw the controls; None where a choice cannot be used, which is said."""
     bar = st.container(horizontal=True, vertical_alignment="bottom", key="toolbar")
     who = _judge(bar, study)
+    per_minute, prices = _terms() if who.startswith(ENDPOINT) else (None, None)
     cost = str(
         bar.segmented_control(
             "Steered arms cost",
@@ -70,7 +74,8 @@ def ask(study: Study) -> Choice | None:
         spec, problems = usable(workbench(), study, spec)
         for problem in problems:
             st.warning(problem)
-        return Choice(prompts, half, spec, judge_named(workbench(), who))
+        judge = judge_named(workbench(), who, per_minute)
+        return Choice(prompts, half, spec, judge, prices)
     except CoreError as error:
         st.error(str(error))
         return None
@@ -93,6 +98,23 @@ def _judge(bar: st.delta_generator.DeltaGenerator, study: Study) -> str:
         return str(who)
     name = st.text_input("Name of the model there", **bound("judge-model", "gpt-4o-mini"))
     return f"{ENDPOINT}{name}"
+
+
+def _terms() -> tuple[int | None, Prices | None]:
+    """Draw what an address allows and costs; return requests per minute, and prices."""
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    rate = row.number_input(
+        "Requests per minute at most",
+        0,
+        MOST_PER_MINUTE,
+        help="0: one after the other. What the address itself asks for is always kept to.",
+        **bound("per-minute", 0, range(MOST_PER_MINUTE + 1)),
+    )
+    read, written = (
+        row.number_input(f"Price of a million tokens {way}", 0.0, key=f"price-{way}", step=0.1)
+        for way in ("sent", "back")
+    )
+    return int(rate) or None, Prices(read, written) if read or written else None
 
 
 def _switch(name: str) -> bool:

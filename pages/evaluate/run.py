@@ -3,9 +3,9 @@
 import streamlit as st
 
 from core.activations.study import Study
-from core.evaluation.endpoint import EndpointJudge
 from core.evaluation.jobs import evaluation, unreached
 from core.evaluation.report import Evaluation
+from core.evaluation.request import effort
 from core.runtime.made import Made
 from pages.evaluate.choice import Choice
 from pages.shared import progress
@@ -32,18 +32,6 @@ def panel(study: Study, asked: Choice) -> Evaluation | None:
         return None
     with st.container(border=True):
         st.markdown("**These arms have not been compared by this judge yet.**")
-        st.caption(_cost(asked))
+        st.caption(effort(workbench(), study, asked.prompts, asked.spec, asked.judge, asked.prices))
         progress.offer(st, one, "Answer and judge", type="primary")
     return None
-
-
-def _cost(asked: Choice) -> str:
-    arms, count = len(asked.spec.arms), len(asked.prompts)
-    showings = 2 * (arms - 1) * count * len(asked.spec.questions)
-    text = (
-        f"{arms} arms answer {count} questions with up to {asked.spec.decoding.tokens} tokens; "
-        f"{asked.judge.name} then sees {showings:,} pairs, each in both orders."
-    )
-    if isinstance(asked.judge, EndpointJudge):
-        return f"{text} About {showings * 250 / 1e6:.1f} million tokens leave this machine."
-    return f"{text} With small models some minutes on two cores; nothing leaves this machine."

@@ -10,6 +10,7 @@ import pytest
 from core.__main__ import main
 from core.activations.jobs import reading
 from core.evaluation.answers import Arm
+from core.evaluation.endpoint import URL, EndpointJudge, Prices
 from core.evaluation.jobs import (
     EvaluateSpec,
     EvaluationError,
@@ -19,10 +20,12 @@ from core.evaluation.jobs import (
     evaluation,
     kept_dose,
     local_judge,
+    to_judge,
     unreached,
     usable,
 )
 from core.evaluation.report import AGAIN, PLAIN
+from core.evaluation.request import effort
 from core.runtime.progress import Cancelled
 from core.runtime.store import Store
 from core.steering.recipes import Term
@@ -69,6 +72,30 @@ def test_a_stopped_evaluation_goes_on_without_asking_twice(bench):
     made.make(lambda *_: None)
     everything = [one.digest for one in judge.asked]
     assert len(everything) == len(set(everything)) > len(before)
+
+
+def test_what_is_still_to_be_judged_is_known_before_and_shrinks_to_nothing(bench, monkeypatch):
+    work, study = bench
+    spec = EvaluateSpec((Arm(PLAIN), Arm(AGAIN, seed=1)), ("safer", "helpful"), SHORT, None)
+    judge = Rule(coin)
+    opens = work.shelf.get
+    monkeypatch.setattr(work.shelf, "get", lambda *_: pytest.fail("weights were opened"))
+    before = to_judge(work, study, FEW, spec, judge)
+    assert judge.asked == []
+    assert len(before) == 120 + 2 * 2 * len(FEW)  # the trial: 24 of them beside themselves
+    monkeypatch.setattr(work.shelf, "get", opens)
+    finish(work, evaluation(work, study, FEW, spec, judge))
+    assert len(judge.asked) <= len(before)  # equal answers are shown once
+    assert to_judge(work, study, FEW, spec, judge) == []
+    other = replace(spec, questions=("safer", "helpful", "paper"))
+    left = to_judge(work, study, FEW, other, judge)
+    assert {one.question for one in left} == {"paper"}
+    monkeypatch.setenv(URL, "http://127.0.0.1:9/v1")
+    told = effort(work, study, FEW, other, EndpointJudge("m"), Prices(1000.0, 0.0))
+    assert "2 arms answer 6 questions" in told
+    assert "leaves this machine" in told
+    assert "at your prices" in told
+    assert "nothing leaves this machine" in effort(work, study, FEW, other, judge)
 
 
 def test_a_local_judge_judges_with_a_model_on_this_machine(bench):

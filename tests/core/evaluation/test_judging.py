@@ -2,11 +2,15 @@
 
 import json
 import threading
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 
 import pytest
 
-from core.evaluation.endpoint import KEY, URL, EndpointJudge, JudgeError
+from core.evaluation.endpoint import KEY, URL, EndpointJudge, JudgeError, Prices
 from core.evaluation.judging import (
     Asked,
     LocalJudge,
@@ -121,7 +125,9 @@ def server(monkeypatch):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             made.seen.append((self.path, self.headers["Authorization"], body))
+            made.at.append(time.monotonic())
             does = made.todo.pop(0) if made.todo else "good"
+            does, made.after = does if isinstance(does, tuple) else (does, "0")
             if does == "die":
                 self.connection.close()
                 return
@@ -159,7 +165,7 @@ def server(monkeypatch):
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
             if status == 429:
-                self.send_header("Retry-After", "0")
+                self.send_header("Retry-After", made.after)
             self.end_headers()
             self.wfile.write(data)
 
@@ -167,7 +173,7 @@ def server(monkeypatch):
             pass
 
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.seen, made.todo = [], []
+    made.seen, made.todo, made.at, made.after = [], [], [], "0"
     threading.Thread(target=made.serve_forever, daemon=True).start()
     monkeypatch.setenv(URL, f"http://127.0.0.1:{made.server_port}/v1")
     monkeypatch.setenv(KEY, "secret-key")
@@ -182,7 +188,6 @@ def test_an_endpoint_judges_with_the_key_of_the_environment_alone(server, store)
     path, key, body = server.seen[0]
     assert (path, key) == ("/v1/chat/completions", "Bearer secret-key")
     assert (body["model"], body["temperature"]) == ("m", 0)
-    assert judge.tokens([Asked(*PAIRS[0])]) > 50
     kept = [one for one in store.root.rglob("*") if one.is_file()]
     assert kept
     assert not any("secret-key" in one.read_text(errors="ignore") for one in kept)
@@ -192,6 +197,63 @@ def test_limits_and_broken_connections_are_tried_again(server, store):
     server.todo = [429, 500, "die"]
     assert judged(store, EndpointJudge("m"), PAIRS[:1]) == [Showing("first", "second")]
     assert len(server.seen) == 5
+
+
+def gaps(server):
+    return [later - before for before, later in pairwise(server.at)]
+
+
+def test_a_server_that_asks_for_time_is_given_it(server, store):
+    judged(store, EndpointJudge("m"), PAIRS[1:2])  # the library is imported
+    server.at.clear()
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)
+    server.todo = [(429, soon), "good", (429, "1.5")]
+    notes = []
+    found = judged(store, EndpointJudge("m"), PAIRS[:1], lambda *told: notes.append(told[2]))
+    assert found == [Showing("first", "second")]
+    until, _, seconds = gaps(server)
+    assert until >= 1.5  # a date has whole seconds
+    assert seconds >= 1.5
+    assert any("judges again in 2 s" in one for one in notes)
+
+
+def test_a_wait_can_be_cancelled_and_an_endless_one_is_refused(server, store):
+    def stop(_done, _total, note):
+        if "again in" in note:
+            raise Cancelled
+
+    server.todo = [(429, "60")]
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        judged(store, EndpointJudge("m"), PAIRS[:1], stop)
+    server.todo = [(429, "7200")]
+    with pytest.raises(JudgeError, match=r"left alone for 2 h 0 min\. Start again then"):
+        judged(store, EndpointJudge("m"), PAIRS[:1])
+    assert time.monotonic() - began < 10
+
+
+def test_requests_per_minute_are_kept_to(server, store):
+    judged(store, EndpointJudge("m", per_minute=150), PAIRS[:2])
+    assert len(gaps(server)) == 3
+    assert sum(gaps(server)) >= 1.0  # three times .4, less what the first took to arrive
+    with pytest.raises(JudgeError, match="between 1 and 10,000"):
+        EndpointJudge("m", per_minute=0)
+
+
+def test_the_bill_is_known_before_and_holds(server, store):
+    judge = EndpointJudge("m", per_minute=30)
+    showings = [one for pair in PAIRS for one in both_orders(*pair)]
+    bill = judge.bill(showings, Prices(2.0, 10.0))
+    assert server.seen == []
+    assert (bill.requests, bill.written, bill.seconds) == (10, 120, 20)
+    assert bill.money == pytest.approx((2 * bill.read + 10 * 120) / 1e6)
+    assert "10 requests" in bill.told
+    assert "about 20 s. They cost about 0.00 at your prices" in bill.told
+    assert "cost" not in judge.bill(showings).told
+    judged(store, EndpointJudge("m"), PAIRS)
+    sent = sum(len(body["messages"][0]["content"]) for *_, body in server.seen)
+    assert len(server.seen) == bill.requests
+    assert bill.read == pytest.approx(sent / 4, rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from core.__main__ import main
 from core.activations.jobs import reading, study_of
 from core.activations.prompts import ReadSpec
 from core.dataset.sets import ItemSpec
+from core.evaluation.endpoint import KEY, URL
 from core.evaluation.jobs import default_arms
 from core.evaluation.prompts import builtin_prompts
 from core.evaluation.trust import TOLD
@@ -77,6 +78,18 @@ def test_nothing_begins_unasked_and_what_it_takes_is_said(open_balanced, work, c
     assert work.runner.jobs() == []
     assert "3 arms answer 7 questions" in words(app)
     assert "nothing leaves this machine" in words(app)
+
+
+def test_a_judge_behind_an_address_says_what_it_takes_before(open_balanced, monkeypatch):
+    monkeypatch.setenv(URL, "http://127.0.0.1:9/v1")
+    monkeypatch.delenv(KEY, raising=False)
+    app = open_balanced(judge="endpoint", **{"per-minute": "30"})
+    told = words(app)
+    assert "148 requests" in told  # 120 of the trial, 7 questions to two arms in both orders
+    assert "about 5 min" in told
+    assert "at your prices" not in told
+    app.number_input(key="price-sent").set_value(1000.0).run()
+    assert "at your prices" in words(app)
 
 
 def test_the_way_to_a_verdict_and_the_answers(judged, complaints):
