@@ -11,6 +11,7 @@ from core.activations.prompts import PRESETS, Pooling
 from core.cli import (
     align,
     basic,
+    claims,
     compare_arguments,
     dictionary,
     doses,
@@ -206,6 +207,7 @@ def parser() -> argparse.ArgumentParser:
     compare_arguments.add_compare(add, _add, _compare)
     many.add_sweep(add, _add)
     many.add_packs(add, _add)
+    claims.add_command(add, _add)
     dictionary.add_commands(add, _add)
     features.add_command(add, _add)
     doses.add_command(add, _add)

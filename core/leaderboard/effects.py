@@ -16,8 +16,8 @@ from core.statistics.associations import (
 from core.statistics.bootstrap import Estimate
 from core.wording import interval, number
 
-Predictor = Literal["parameters", "training"]
-#: What figures are held against, in words.
+Predictor = Literal["parameters", "training", "architecture"]
+#: What the leaderboard holds figures against, in words.
 PREDICTORS: Final[dict[Predictor, str]] = {
     "parameters": "log10 parameters (Spearman's ρ)",
     "training": "kind of training (η² of ranks)",
@@ -34,8 +34,8 @@ def models(rows: pd.DataFrame, test: Test) -> pd.DataFrame:
         test: Which test.
 
     Returns:
-        ``identity``, ``value``, ``parameters``, ``training``, ``family``; a model without a stated
-        family is one of its own.
+        ``identity``, ``value``, ``parameters``, ``training``, ``architecture``, ``family``; a model
+        without a stated family is one of its own.
     """
     known = rows[(rows["test"] == test) & rows["value"].notna()]
     known = known[~known["model"].astype(str).str.contains("untrained=", regex=False)]
@@ -46,6 +46,7 @@ def models(rows: pd.DataFrame, test: Test) -> pd.DataFrame:
         value=("value", "mean"),
         parameters=("parameters", "first"),
         training=("training", "first"),
+        architecture=("architecture", "first"),
         family=("family", "first"),
     )
 
@@ -65,7 +66,7 @@ def effects(rows: pd.DataFrame) -> pd.DataFrame:
     for test in TESTS:
         some = models(rows, test)
         for predictor in PREDICTORS:
-            one, note = _effect(some, predictor)
+            one, note = effect(some, predictor)
             found.append(
                 {
                     "test": test,
@@ -84,8 +85,13 @@ def effects(rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _effect(some: pd.DataFrame, predictor: Predictor) -> tuple[Association, str]:
-    """Return an association over models, and what has to be known about it."""
+def effect(some: pd.DataFrame, predictor: Predictor) -> tuple[Association, str]:
+    """Return an association over models, and what has to be known about it.
+
+    Args:
+        some: As ``models`` returns them.
+        predictor: What figures are held against.
+    """
     known = some[some[predictor].notna() & (some[predictor].astype(str) != "")]
     several = ""
     if predictor == "parameters":
@@ -97,7 +103,7 @@ def _effect(some: pd.DataFrame, predictor: Predictor) -> tuple[Association, str]
         return NONE._replace(n=len(known)), (
             f"too few models: {several}{len(known)} of at least {FEWEST_MODELS}"
         )
-    one, where = (_by_size if predictor == "parameters" else _by_training)(known)
+    one, where = _by_size(known) if predictor == "parameters" else _by_kind(known, predictor)
     if np.isnan(one.p):
         return one, f"all {len(known)} models are alike in {predictor}"
     if not one.within:
@@ -113,9 +119,9 @@ def _by_size(known: pd.DataFrame) -> tuple[Association, str]:
     return rank_association(size, values, families), "families"
 
 
-def _by_training(known: pd.DataFrame) -> tuple[Association, str]:
+def _by_kind(known: pd.DataFrame, predictor: Predictor) -> tuple[Association, str]:
     """Compare kinds among sisters of one size where there are enough, else within families."""
-    kinds, values = known["training"].to_numpy(str), known["value"].to_numpy(np.float64)
+    kinds, values = known[predictor].to_numpy(str), known["value"].to_numpy(np.float64)
     families = known["family"].to_numpy(str)
     sizes = known["family"].astype(str) + " " + known["parameters"].astype(str)
     found = kind_association(kinds, values, sizes.to_numpy(str))

@@ -1,0 +1,39 @@
+"""The command of the claim court: ``claim``."""
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from core.claims.docket import PAPER, PAPER_FILE, hear, json_text, read_docket, text
+from core.cli.basic import Desk, find_items
+from core.diagnosis.report import check_folder
+from core.workbench import BUILTIN
+
+
+def add_command(subparsers: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    summary = "judge claims by what is cached: supported, not supported, not decidable here"
+    claims = add(subparsers, "claim", _claim, summary, "paper --items builtin")
+    claims.add_argument(
+        "docket",
+        metavar="FILE",
+        help=f"a TOML file with one [[claim]] per claim, or {PAPER!r}: the paper's own",
+    )
+    claims.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    claims.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    claims.add_argument(
+        "--out", type=Path, metavar="FILE", help="write verdicts, figures and receipts as JSON"
+    )
+
+
+def _claim(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    if args.out is not None:
+        check_folder(args.out)
+    path = Path(args.docket).expanduser()
+    entries = read_docket(PAPER_FILE if args.docket == PAPER and not path.exists() else path)
+    name = args.items if args.items == BUILTIN else find_items(desk, args.items).digest
+    verdicts = hear(desk.work, entries, name)
+    if args.out is not None:
+        args.out.write_text(json_text(verdicts), encoding="utf-8")
+    return [json_text(verdicts)] if args.json else text(verdicts)
