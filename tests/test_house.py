@@ -41,5 +41,5 @@ def test_pages_keep_things_between_reruns_in_few_rooms():
 def test_every_page_is_a_folder_with_its_script():
     pages = [path for path in (ROOT / "pages").iterdir() if path.is_dir()]
     pages = [path for path in pages if path.name not in ("shared", "__pycache__")]
-    assert len(pages) == 10
+    assert len(pages) == 11
     assert [named(path) for path in pages if not (path / "page.py").is_file()] == []

@@ -129,6 +129,12 @@ class Claim:
     effect_of: Predictor | Literal[""] = ""
     """Over models: what their figures are said (not) to go with; empty: a claim of each model."""
 
+    @property
+    def null_name(self) -> str:
+        """What is taken off the figure, in words; empty: nothing."""
+        named = {"shuffled": "shuffled labels", **{one: f"that of {one}" for one in POLES}}
+        return {**named, **CONTROLS, "": ""}[self.null]
+
     def told(self) -> str:
         """Return what is claimed, in words."""
         if self.effect_of:
@@ -136,7 +142,7 @@ class Claim:
             what = f"{name} of {self.figure} with {self.effect_of}, over models"
         else:
             what = self.figure + ("" if self.part == ALL else f" of {self.part}")
-            what += f" minus {_null_told(self.null)}" if self.null else ""
+            what += f" minus {self.null_name}" if self.null else ""
             if self.statistic == "paper":
                 what += ", as the paper computes it"
             else:
@@ -145,10 +151,6 @@ class Claim:
         bound = f"{self.threshold:g}".replace("-", "−")
         side = f"within ±{bound}" if self.direction == "within" else f"{self.direction} {bound}"
         return f"{what}: {side}"
-
-
-def _null_told(null: str) -> str:
-    return "shuffled labels" if null == "shuffled" else CONTROLS.get(null, f"that of {null}")
 
 
 def claim_of(keys: Any) -> Claim:

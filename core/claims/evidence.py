@@ -26,12 +26,14 @@ from core.leaderboard import effects
 from core.leaderboard import view as leaderboard_view
 from core.measures.result import ALL, HEADLINES, NOTHING
 from core.models.spec import ModelSpec
+from core.runtime.store import Store, fingerprint
 from core.statistics.bootstrap import Estimate
 from core.workbench import Workbench
 
 #: How controls are called in a verdict.
 COPY: Final = "an untrained copy"
 SHUFFLED: Final = "shuffled labels"
+_RESTS_ON: Final = (leaderboard_rows.KIND, "diagnosis", "waterfall")
 _A_CONTROL: Final = "it is an untrained copy, a control and no model."
 
 
@@ -281,3 +283,8 @@ def _figure(claim: Claim, one: LayerDiagnosis, part: str, *, shuffled: bool = Fa
 
 def _is_known(readings: tuple[Reading, ...]) -> bool:
     return bool(readings) and not np.isnan([one.judged.low for one in readings]).all()
+
+
+def cached(store: Store) -> str:
+    """Return a fingerprint of all that verdicts rest on; with more of it they may be others."""
+    return fingerprint([one.digest for kind in _RESTS_ON for one in store.artefacts(kind)])

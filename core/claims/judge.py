@@ -108,6 +108,9 @@ class Weighed(NamedTuple):
     looks: int
     """For how many figures at once intervals hold."""
 
+    null: str
+    """What is taken off the figure, in words; empty: nothing."""
+
     @property
     def figure(self) -> Estimate:
         """What is judged, its interval widened so that all hold together; NaN where it is none."""
@@ -121,7 +124,7 @@ class Weighed(NamedTuple):
             return {}
         told: dict[str, Estimate] = {}
         if found.null is not None:
-            told = {"the figure itself": found.own, "its null": found.null}
+            told = {"the figure itself": found.own, self.null: found.null}
         told |= {
             name: next((one.judged for one in own if one.layer == found.layer), NOTHING)
             for name, own in self.witness.controls.items()
@@ -219,9 +222,12 @@ def _weigh(claim: Claim, witness: Witness, models: int) -> Weighed:
     found = _decision(claim, witness.readings, looks)
     decisive = _decisive(claim, witness.readings, looks)
     if decisive is None:
-        return Weighed(witness, OPEN, witness.lack or "It cannot be computed.", None, looks)
+        return Weighed(
+            witness, OPEN, witness.lack or "It cannot be computed.", None, looks, claim.null_name
+        )
     word, why = _reasoned(claim, witness, found, looks)
-    return Weighed(witness, word, f"{_told(claim, decisive, looks)}{why}", decisive, looks)
+    said = f"{_told(claim, decisive, looks)}{why}"
+    return Weighed(witness, word, said, decisive, looks, claim.null_name)
 
 
 def _reasoned(claim: Claim, witness: Witness, found: int, looks: int) -> tuple[Word, str]:
@@ -269,7 +275,8 @@ def _told(claim: Claim, reading: Reading, looks: int) -> str:
     figure = interval(widened(reading.judged, looks))
     where = "" if reading.layer is None else f" at {layer_name(reading.layer, long=True)}"
     together = f" (holds for {looks} figures together)" if looks > 1 else ""
-    return f"{claim.figure}{' minus its null' if claim.null else ''} {figure}{where}{together}"
+    what = f"{claim.figure} minus {claim.null_name}," if claim.null else claim.figure
+    return f"{what} {figure}{where}{together}"
 
 
 # --- over models ---

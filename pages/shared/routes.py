@@ -22,7 +22,7 @@ _SECTIONS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     ),
     "Dissect": (("features", "Features", "category"),),
     "Steer": (("steer", "Steer", "tune"), ("align", "Align", "straighten")),
-    "Judge": (("evaluate", "Evaluate", "balance"),),
+    "Judge": (("evaluate", "Evaluate", "balance"), ("claims", "Claims", "gavel")),
 }
 
 

@@ -291,6 +291,7 @@ def everywhere(
         "diagnosis": diagnosed,
         "compare": compared,
         "leaderboard": diagnosed,
+        "claims": diagnosed,
         "features": {**taken_apart, "latent": "7"},
         "align": aligned,
         "steer": {**diagnosed, "care-harm": "20", "at": "1", "tokens": "8"},
