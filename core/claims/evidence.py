@@ -7,11 +7,13 @@ from functools import partial
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from core import CoreError
 from core.activations.jobs import study_of, untrained
 from core.activations.prompts import PRESETS, ReadSpec
 from core.activations.study import Study, open_study
+from core.claims import verify
 from core.claims.claim import POLES, Claim
 from core.claims.judge import Reading, Verdict, Witness, judge, judge_effect
 from core.dataset.items import Items
@@ -24,8 +26,10 @@ from core.diagnosis.waterfall import paper_read, plain_read, waterfall
 from core.layers import EMBEDDING
 from core.leaderboard import effects
 from core.leaderboard import view as leaderboard_view
+from core.leaderboard.pack import original_identity
 from core.measures.result import ALL, HEADLINES, NOTHING
 from core.models.spec import ModelSpec
+from core.runtime.made import Made
 from core.runtime.store import Store, fingerprint
 from core.statistics.bootstrap import Estimate
 from core.workbench import Workbench
@@ -33,7 +37,13 @@ from core.workbench import Workbench
 #: How controls are called in a verdict.
 COPY: Final = "an untrained copy"
 SHUFFLED: Final = "shuffled labels"
-_RESTS_ON: Final = (leaderboard_rows.KIND, "diagnosis", "waterfall")
+_RESTS_ON: Final = (leaderboard_rows.KIND, "diagnosis", "waterfall", verify.KIND)
+#: What a pack is marked with until some of its texts were read again.
+UNVERIFIED: Final = "pack, unverified"
+_NOT_READ: Final = (
+    "it comes from a pack of which no text was read again on this machine: "
+    "python -m core claim paper --verify MODEL"
+)
 _A_CONTROL: Final = "it is an untrained copy, a control and no model."
 
 
@@ -93,10 +103,25 @@ class Evidence:
     def hear(self, claim: Claim) -> Verdict:
         """Return the verdict on a claim."""
         if claim.effect_of:
-            some = effects.models(self.rows, claim.test)
+            some = effects.models(self._counted(), claim.test)
             return judge_effect(claim, *effects.effect(some, claim.effect_of))
         known = [self.exhibit(one) for one in self.models(claim)]
         return judge(claim, [witness_of(claim, one, self.set_name) for one in known])
+
+    def _counted(self) -> pd.DataFrame:
+        """Return the rows of models that may count, a pack under its model's own identity."""
+        rows = self.rows.copy()
+        for model in rows["model"].astype(str).unique():
+            if not model.startswith("pack:") or ModelSpec.parse(model).untrained_seed is not None:
+                continue
+            mine = rows["model"] == model
+            known = self.exhibit(model)
+            if known.unusable or known.own is None:
+                rows = rows[~mine]
+            else:
+                card = known.own.study.card
+                rows.loc[mine, "identity"] = original_identity(self._work.store, card)
+        return rows
 
     def models(self, claim: Claim) -> list[str]:
         """Return the text forms of the models that a claim speaks of; copies are controls."""
@@ -125,7 +150,7 @@ class Evidence:
             copy = untrained(self._work, study)
         except CoreError:  # a pack without one, a model that runs elsewhere
             copy = None
-        control = spec.untrained_seed is not None
+        mark, unusable = self._standing(study, how)
         return Exhibit(
             study.card.name,
             model,
@@ -133,9 +158,44 @@ class Evidence:
             None if copy is None else _open(self._work, copy, how),
             self._paper(study, how),
             {} if copy is None else self._paper(copy, how),
-            mark="control" if control else "",
-            unusable=_A_CONTROL if control else "",
+            mark=mark,
+            unusable=unusable,
         )
+
+    def _standing(self, study: Study, how: DiagnosisSpec) -> tuple[str, str]:
+        """Return on what a model's figures rest, and why they may not decide; empty: they may."""
+        if study.card.spec.untrained_seed is not None:
+            return "control", _A_CONTROL
+        if not study.card.packed:
+            return "", ""
+        checked = verify.check(self._work, study, how).open()
+        if checked is None:
+            return UNVERIFIED, _NOT_READ
+        if checked.problem:
+            return (
+                "pack, refused",
+                f"it comes from a pack that failed its check: {checked.problem}.",
+            )
+        return f"pack, {checked.texts} texts read again, its copy as packed", ""
+
+    def packs(self, others: Iterable[ModelSpec] = ()) -> list[Made[verify.Checked] | str]:
+        """Return the checks of packs that were not made yet; a name: its model is not here.
+
+        Args:
+            others: Models to look at beside those that come along, were fetched or measured.
+        """
+        plain = [ModelSpec.parse(one) for one in sorted(set(self.rows["model"].astype(str)))]
+        found: list[Made[verify.Checked] | str] = []
+        for spec in plain:
+            if spec.source != "pack" or spec.untrained_seed is not None:
+                continue
+            study, how = self._measured(spec)
+            if verify.check(self._work, study, how).has():
+                continue
+            model = verify.twin(self._work, study, [*others, *plain])
+            made = None if model is None else verify.check(self._work, study, how, model)
+            found.append(study.card.name if made is None else made)
+        return found
 
     def _measured(self, spec: ModelSpec) -> tuple[Study, DiagnosisSpec]:
         """Return how a model was read and measured, as the leaderboard's leading way says."""

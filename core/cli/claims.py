@@ -1,13 +1,15 @@
 """The command of the claim court: ``claim``."""
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.claims.docket import PAPER, PAPER_FILE, hear, json_text, read_docket, text
+from core.claims.evidence import Evidence
 from core.cli.basic import Desk, find_items
 from core.diagnosis.report import check_folder
+from core.models.spec import ModelSpec
 from core.workbench import BUILTIN
 
 
@@ -25,6 +27,12 @@ def add_command(subparsers: Any, add: Callable[..., argparse.ArgumentParser]) ->
     claims.add_argument(
         "--out", type=Path, metavar="FILE", help="write verdicts, figures and receipts as JSON"
     )
+    claims.add_argument(
+        "--verify",
+        nargs="*",
+        metavar="MODEL",
+        help="first read some texts of opened packs again, by these models or those at hand",
+    )
 
 
 def _claim(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
@@ -33,7 +41,21 @@ def _claim(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     path = Path(args.docket).expanduser()
     entries = read_docket(PAPER_FILE if args.docket == PAPER and not path.exists() else path)
     name = args.items if args.items == BUILTIN else find_items(desk, args.items).digest
+    if args.verify is not None:
+        for line in _verified(desk, name, [ModelSpec.parse(one) for one in args.verify]):
+            desk.tell(line)
     verdicts = hear(desk.work, entries, name)
     if args.out is not None:
         args.out.write_text(json_text(verdicts), encoding="utf-8")
     return [json_text(verdicts)] if args.json else text(verdicts)
+
+
+def _verified(desk: Desk, set_name: str, models: Sequence[ModelSpec]) -> Iterable[str]:
+    """Check the packs of a set, as far as their models are here."""
+    for one in Evidence(desk.work, set_name).packs(models):
+        if isinstance(one, str):
+            yield f"{one}: its model is not on this machine, so no text can be read again."
+            continue
+        found = desk.make(one)
+        good = f"as packed (states within {found.difference:.0e} of their length)"
+        yield f"{one.title}: {found.problem or good}."

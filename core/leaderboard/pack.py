@@ -250,6 +250,19 @@ def opened_packs(store: Store) -> list[ModelSpec]:
     return [spec for one in store.artefacts(PACK_KIND) if (spec := _spec_at(store, one))]
 
 
+def original_identity(store: Store, card: ModelCard) -> str:
+    """Return the identity of the model that an opened pack says it was made of.
+
+    Raises:
+        PackError: The pack is not open any more.
+    """
+    folder = store.open(PACK_KIND, _pack_key(card.identity.split(":")[1]))
+    if folder is None:
+        raise PackError(f"The pack of {card.name} is not open any more. Open its file again.")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return str(manifest["model"]["identity"])
+
+
 def _spec_at(store: Store, one: Artefact) -> ModelSpec | None:
     folder = store.open(PACK_KIND, one.key)
     if folder is None:

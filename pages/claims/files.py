@@ -18,4 +18,4 @@ def show(found: list[Verdict], asked: Docket) -> None:
         ("Docket", lambda: asked.content, "docket.toml"),
     ):
         row.download_button(label, make, name, icon=":material/download:", on_click="ignore")
-    row.caption("The same without a browser: `python -m core claim FILE --out verdicts.json`.")
+    row.caption("The same without a browser: python -m core claim FILE --out verdicts.json")

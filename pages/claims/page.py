@@ -1,6 +1,6 @@
 """Page: claims about models, the paper's first, judged by what is cached here."""
 
-from pages.claims import docket, files, verdicts
+from pages.claims import docket, files, packs, verdicts
 from pages.shared import frame, sidebar
 
 set_name = sidebar.set_name()
@@ -15,6 +15,7 @@ with frame.told():
     if asked is not None:
         found = docket.judged(asked, set_name)
         verdicts.lead(found)
+        packs.show(found, set_name)
         verdicts.show(found)
         verdicts.table(found)
         files.show(found, asked)

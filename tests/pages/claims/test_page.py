@@ -6,6 +6,7 @@ from core.activations.jobs import study_of, untrained
 from core.activations.prompts import ReadSpec
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.diagnosis.jobs import diagnosis
+from core.leaderboard import pack
 from core.models.spec import ModelSpec
 
 FEW = DiagnosisSpec(draws=20, shuffles=20)
@@ -79,6 +80,28 @@ def test_a_docket_of_ones_own_is_typed_and_what_is_wrong_with_it_told(open_page,
     assert ["What is typed is not TOML" in one.value for one in app.error] == [True]
     app.text_area(key="docket-text").set_value("").run()
     assert not app.error
+
+
+def test_a_pack_decides_nothing_until_its_texts_are_read_again(
+    diagnosed, open_read, work, read, model_text, tmp_path, complaints
+):
+    study = study_of(work, work.items(read.set_name), ModelSpec.parse(model_text), ReadSpec())
+    pack.pack(work.store, study, untrained(work, study), tmp_path / "tiny.moralscope")
+    pack.unpack(work.store, tmp_path / "tiny.moralscope")
+    app = open_read("claims", verdict="not supported")
+    assert complaints(app) == []
+    before = app.subheader[0].value
+    next(one for one in app.button if one.label == "Read some of its texts again").click().run()
+    job = next(one for one in work.runner.jobs() if "again" in one.title)
+    job.wait(120)
+    assert job.state == "done", job.error
+    app.run()
+    assert complaints(app) == []
+    assert not [one for one in app.button if one.label == "Read some of its texts again"]
+    assert set(app.dataframe[0].value["rests on"].dropna()) == {
+        "read here", "pack, 6 texts read again, its copy as packed",
+    }  # fmt: skip
+    assert app.subheader[0].value == before  # the pack says what its model says
 
 
 @pytest.mark.parametrize("query", [{"docket": "none"}, {"verdict": "maybe"}, {"set": "nothing"}])
