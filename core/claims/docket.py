@@ -15,11 +15,11 @@ from core import CoreError
 from core.claims.claim import Claim, ClaimError, claim_of
 from core.claims.evidence import Evidence
 from core.claims.judge import OPEN, RULE, Verdict, Weighed, Word
+from core.leaderboard.model_list import PAPER
 from core.wording import Lines, interval
 from core.workbench import Workbench
 
-#: The claims of arXiv 2603.15615, named in place of a file.
-PAPER: Final = "paper"
+#: The claims of arXiv 2603.15615.
 PAPER_FILE: Final = Path(__file__).resolve().parents[1] / "data" / "paper-claims.toml"
 #: A docket larger than this is none.
 MOST_BYTES: Final = 200_000

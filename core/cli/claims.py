@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.claims.docket import PAPER, PAPER_FILE, hear, json_text, read_docket, text
-from core.claims.evidence import Evidence
 from core.cli.basic import Desk, find_items
 from core.diagnosis.report import check_folder
+from core.leaderboard.model_list import PAPER
 from core.models.spec import ModelSpec
 from core.workbench import BUILTIN
 
@@ -36,6 +35,9 @@ def add_command(subparsers: Any, add: Callable[..., argparse.ArgumentParser]) ->
 
 
 def _claim(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
+    # pandas: half a second of every command
+    from core.claims.docket import PAPER_FILE, hear, json_text, read_docket, text
+
     if args.out is not None:
         check_folder(args.out)
     path = Path(args.docket).expanduser()
@@ -52,6 +54,8 @@ def _claim(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 
 def _verified(desk: Desk, set_name: str, models: Sequence[ModelSpec]) -> Iterable[str]:
     """Check the packs of a set, as far as their models are here."""
+    from core.claims.evidence import Evidence
+
     for one in Evidence(desk.work, set_name).packs(models):
         if isinstance(one, str):
             yield f"{one}: its model is not on this machine, so no text can be read again."
