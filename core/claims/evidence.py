@@ -124,15 +124,19 @@ class Evidence:
         return rows
 
     def models(self, claim: Claim) -> list[str]:
-        """Return the text forms of the models that a claim speaks of; copies are controls."""
+        """Return the text forms of the models that a claim speaks of.
+
+        Copies are controls; a model that was edited while it read is none of its own.
+        """
         if isinstance(claim.models, tuple):
             return list(claim.models)
         rows = self.rows
         if isinstance(claim.models, Mapping):
             for label, value in claim.models.items():
                 rows = rows[rows[label].fillna("").str.casefold() == value.casefold()]
-        plain = ~rows["model"].astype(str).str.contains("untrained=", regex=False)
-        return sorted(set(rows[plain]["model"]))
+        copies = rows["model"].astype(str).str.contains("untrained=", regex=False)
+        edited = rows["identity"].astype(str).str.contains(leaderboard_rows.STEERED, regex=False)
+        return sorted(set(rows[~copies & ~edited]["model"]))
 
     def exhibit(self, model: str) -> Exhibit:
         """Return what is cached of a model, looked up once."""

@@ -14,7 +14,8 @@ from core.activations.prompts import Pooling, ReadSpec
 from core.cli import measure
 from core.cli.basic import Desk, ReadRequest, find_items
 from core.diagnosis import leaderboard_rows
-from core.diagnosis.diagnosis import DiagnosisSpec
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
+from core.diagnosis.jobs import diagnosis
 from core.diagnosis.report import BRIEF, Diagnosed, check_folder
 from core.leaderboard.model_list import Entry
 from core.measures.result import TESTS
@@ -92,6 +93,8 @@ def _measure(desk: Desk, entry: Entry, asked: Sweep) -> _Outcome:
         return _failed(entry, entry.problem)
     try:
         own, note = _diagnosed(desk, entry.spec, asked)
+        if entry.aligned:
+            own = replace(own, diagnosis=_aligned(desk, own.diagnosis, entry.aligned))
     except CacheError:
         raise
     except CoreError as error:
@@ -131,6 +134,19 @@ def _diagnosed(desk: Desk, spec: ModelSpec, asked: Sweep) -> tuple[Diagnosed, st
     except CoreError as error:
         return alone, f"Without its untrained copy: {error}"
     return both.several[0], ""
+
+
+def _aligned(desk: Desk, plain: Diagnosis, name: str) -> Diagnosis:
+    """Diagnose a model that reads with an aligned dictionary of its shelf spliced in."""
+    # pandas: half a second of every command
+    from core.comparison.jobs import reading
+    from core.comparison.steered import with_aligned
+
+    study = with_aligned(desk.work.store, plain.study, name)
+    states = reading(desk.work, study)
+    desk.make(states)
+    desk.work.shelf.close_all()
+    return desk.make(diagnosis(desk.work, study, plain.spec, states))
 
 
 def _table(records: Sequence[dict[str, Any]]) -> Lines:

@@ -16,12 +16,14 @@ from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.layers import layer_name, layers_text
 from core.models.open_models import ModelError
 from core.runtime.store import Store
-from core.steering.aligned import ALIGNED
+from core.sae.dictionary import DictionaryError
+from core.sae.shelf import find_shelved, open_dictionary, shelved
+from core.steering.aligned import ALIGNED, aligned_axis
 from core.steering.direction_files import FILE
 from core.steering.directions import sides
 from core.steering.edits import Steering, check_recipe, resolve
 from core.steering.latents import LATENT
-from core.steering.recipes import Recipe, Term, unpacked
+from core.steering.recipes import Operation, Recipe, Term, unpacked
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 #: Share of the layers below the one that is edited unless another is asked for: what the edit does
 #: shows in the layers above it.
 DEPTH: Final = 1 / 3
+#: Names the aligned dictionary that was put on the shelf last.
+NEWEST: Final = "newest"
+#: Where an aligned dictionary says what it was before.
+_BEFORE: Final = "before"
 #: Letters of an axis that is no name of the items' own: the rest is digits of a digest.
 _SHOWN: Final = 14
 
@@ -84,18 +90,53 @@ def axis_recipe(study: Study, axis: str, strength: float, layer: int | None = No
         DirectionError: There is no such axis, or it has too few texts.
     """
     sides(study, axis)
+    at = round(DEPTH * study.card.n_layers) if layer is None else layer
+    return _recipe(study, at, Term(axis, strength))
+
+
+def _recipe(study: Study, layer: int, term: Term, operation: Operation = "add") -> Recipe:
     read = study.plan.spec
     return Recipe(
         str(study.card.spec),
         study.plan.model,
         study.items.digest,
         read.template,
-        (round(DEPTH * study.card.n_layers) if layer is None else layer,),
-        (Term(axis, strength),),
+        (layer,),
+        (term,),
+        operation=operation,
         pooling="last" if "last" in read.poolings else read.poolings[0],
         strip=read.strip,
         max_tokens=read.max_tokens,
     )
+
+
+def with_aligned(store: Store, study: Study, name: str) -> Study:
+    """Return the study of the same model, an aligned dictionary of its shelf spliced in.
+
+    What the dictionary reconstructs more than before it was aligned is added at its layer, whole.
+
+    Args:
+        store: Where dictionaries lie.
+        study: Items and model, plain.
+        name: The dictionary's, as the shelf has it; its first digits are enough. ``NEWEST``: the
+            aligned one that was put there last.
+
+    Raises:
+        DictionaryError: There is none of this name, it is not aligned, or what it was before is
+            not at hand.
+        ModelError: The model's weights are not here.
+    """
+    card = study.card
+    asked = shelved(store, card) if name == NEWEST else [find_shelved(store, card, name)]
+    after = next((one for each in asked if _BEFORE in (one := each.load()).info.training), None)
+    if after is None:
+        raise DictionaryError(
+            f"No dictionary {name!r} on the shelf of {card.name} was aligned here. Keep one with: "
+            "python -m core align packaged --keep."
+        )
+    before = open_dictionary(store, card, str(after.info.training[_BEFORE]))
+    term = Term(aligned_axis(after, before), 1.0)
+    return steered(study, _recipe(study, after.info.layer, term, "align"))
 
 
 def edits_of(store: Store, study: Study) -> Edits | None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 KIND: Final = "standing"
 #: Raised whenever the same diagnosis would give other rows, or their figures mean something else.
 FORMAT: Final = 3
+#: Between a model's identity and the recipe by which it was edited while it read.
+STEERED: Final = " steered "
 #: What is said of a test that no layer can compute.
 NOWHERE: Final = "not computable at any layer"
 
@@ -116,6 +118,7 @@ def run_of(study: Study, spec: DiagnosisSpec) -> str:
 
 def _shared(diagnosis: Diagnosis, labels: ModelTags) -> dict[str, Any]:
     study, spec, card = diagnosis.study, diagnosis.spec, diagnosis.study.card
+    steered = study.plan.steered
     return {
         "family": labels.family,
         "size": labels.size,
@@ -124,7 +127,7 @@ def _shared(diagnosis: Diagnosis, labels: ModelTags) -> dict[str, Any]:
         "run": run_of(study, spec),
         "model": str(card.spec),
         "name": labels.name or card.name,
-        "identity": card.identity,
+        "identity": card.identity + (f"{STEERED}{steered.digest}" if steered else ""),
         "architecture": card.architecture,
         "parameters": card.n_parameters,
         "layers": card.n_layers,

@@ -5,6 +5,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
+from core.diagnosis.leaderboard_rows import STEERED
 from core.measures.result import TESTS, Test
 from core.statistics.associations import (
     NONE,
@@ -29,6 +30,8 @@ FEWEST_MODELS: Final = 5
 def models(rows: pd.DataFrame, test: Test) -> pd.DataFrame:
     """Return one row per trained model with its figure; runs of one model are averaged.
 
+    Untrained copies are left out, and so are models that were edited while they read.
+
     Args:
         rows: As ``view.measured_so`` returns them.
         test: Which test.
@@ -39,6 +42,7 @@ def models(rows: pd.DataFrame, test: Test) -> pd.DataFrame:
     """
     known = rows[(rows["test"] == test) & rows["value"].notna()]
     known = known[~known["model"].astype(str).str.contains("untrained=", regex=False)]
+    known = known[~known["identity"].astype(str).str.contains(STEERED, regex=False)]
     who = known["identity"].where(known["identity"].notna(), known["run"])
     stated = known["family"].where(known["family"].fillna("") != "", who)
     found = known.assign(identity=who, family=stated)

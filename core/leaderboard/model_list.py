@@ -3,7 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -19,7 +19,9 @@ MOST_BYTES: Final = 1_000_000
 
 _SOURCES: Final = ("hub", "folder", "gguf", "packaged", "fetched")
 _LABELS: Final = ("name", "family", "size", "training")
-_TEXTS: Final = ("hub", "folder", "gguf", "fetched", "revision", "dtype", "device", *_LABELS)
+_TEXTS: Final = (
+    "hub", "folder", "gguf", "fetched", "revision", "dtype", "device", "aligned", *_LABELS,
+)  # fmt: skip
 _SWITCHES: Final = ("packaged", "spread", "remote")
 _KEYS: Final = (*_TEXTS, *_SWITCHES, "untrained")
 _EXAMPLE: Final = (
@@ -46,6 +48,9 @@ class Entry:
     problem: str = ""
     """Why it cannot; empty otherwise."""
 
+    aligned: str = ""
+    """Aligned dictionary on the model's shelf that is spliced in while it reads; empty: none."""
+
 
 class _EntryError(CoreError):
     """What is wrong with one entry."""
@@ -66,14 +71,14 @@ def read_list(path: Path) -> list[Entry]:
     """
     tables = _tables(path)
     entries: list[Entry] = []
-    first: dict[ModelSpec, str] = {}
+    first: dict[tuple[ModelSpec, str], str] = {}
     for number, keys in enumerate(tables, 1):
         entry = _entry(number, keys, path.absolute().parent)
-        if entry.spec is not None and entry.spec in first:
-            problem = f"Entry {number} repeats the model of {first[entry.spec]}. Leave one out."
-            entry = Entry(entry.name, entry.asked, entry.labels, None, problem)
-        elif entry.spec is not None:
-            first[entry.spec] = f"entry {number}"
+        if entry.spec is not None:
+            known = first.setdefault((entry.spec, entry.aligned), f"entry {number}")
+            if known != f"entry {number}":
+                problem = f"Entry {number} repeats the model of {known}. Leave one out."
+                entry = Entry(entry.name, entry.asked, entry.labels, None, problem)
         entries.append(entry)
     return entries
 
@@ -112,7 +117,14 @@ def _entry(number: int, keys: Any, folder: Path) -> Entry:
     except CoreError as error:
         who = f"Entry {number}" + (f" ({name})" if asked or labels.name else "")
         return Entry(name, asked, labels, None, f"{who}: {error}")
-    return Entry(labels.name or told.spec.label, told.asked, labels, told.spec)
+    aligned = known.get("aligned", "")
+    if aligned:
+        labels = replace(
+            labels,
+            name=labels.name or f"{told.spec.label}, aligned ({aligned[:12]})",
+            training=labels.training or "aligned",
+        )
+    return Entry(labels.name or told.spec.label, told.asked, labels, told.spec, aligned=aligned)
 
 
 def _check_keys(keys: Mapping[str, Any]) -> None:
@@ -127,6 +139,8 @@ def _check_keys(keys: Mapping[str, Any]) -> None:
         if key in _SWITCHES and not isinstance(value, bool):
             raise _EntryError(f"{key} must be true or false.")
     seed = keys.get("untrained")
+    if "untrained" in keys and "aligned" in keys:
+        raise _EntryError("aligned and untrained do not go together: leave one out.")
     if "untrained" in keys and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise _EntryError("untrained must be a seed: a whole number.")
 

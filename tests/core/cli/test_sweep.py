@@ -6,6 +6,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,17 +15,24 @@ from core.__main__ import main
 from core.activations import extraction
 from core.activations.jobs import untrained
 from core.activations.prompts import ReadSpec
+from core.claims.claim import claim_of
+from core.claims.evidence import Evidence
 from core.cli import basic, measure
 from core.cli.basic import Desk
 from core.cli.sweep import Sweep, sweep
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.verdicts import scorecard
+from core.leaderboard import effects
 from core.leaderboard.model_list import PAPER_FILE, read_list
 from core.measures.result import TESTS
-from core.models.open_models import ModelError, Shelf
+from core.models.card import describe
+from core.models.open_models import ModelError, ModelSpec, Shelf
 from core.runtime import resumable
+from core.sae.patches import Patch
+from core.sae.shelf import keep_dictionary
 from tests.core.leaderboard.manysets import desk_at, write_actions
+from tests.core.sae.saesets import made_dictionary
 
 FEW = DiagnosisSpec(draws=20, shuffles=20)
 
@@ -106,6 +114,8 @@ def test_options_reach_the_spec_and_relative_paths_start_at_the_list(tmp_path):
         ('hub = "a b"', "is not a hub id"),
         ('hub = "a/b"\ndtype = "float16"', "float16 is refused"),
         ('hub = "a/b"\nspread = "yes"', "spread must be true or false"),
+        ('hub = "a/b"\naligned = "x"\nuntrained = 0', "aligned and untrained do not go together"),
+        ('hub = "a/b"\naligned = true', "aligned must be a text in quotes"),
         ("hub = 3", "hub must be a text in quotes"),
         ('hub = "a/b"\nuntrained = true', "untrained must be a seed"),
         ('folder = "/m"\nrevision = "x"', "Only hub models have revisions"),
@@ -263,6 +273,43 @@ def test_one_model_is_in_memory_at_a_time(actions, models, monkeypatch, tmp_path
     list(sweep(desk, read_list(models)[:1], asked(actions), tmp_path / "t"))
     assert most[0] == 1
     assert not desk.work.shelf._open
+
+
+def test_an_aligned_dictionary_is_a_row_of_its_own_beside_the_plain_model(
+    actions, tiny_llama_folder, tmp_path
+):
+    desk = desk_at(tmp_path / "cache")
+    spec = ModelSpec("folder", str(tiny_llama_folder), device="cpu")
+    card = describe(spec, desk.work.store)
+    base = made_dictionary(layer=0, model=card.identity)
+    patch = Patch.of(base, np.arange(8))
+    patch.w_dec.mul_(30)
+    kept = {
+        one: keep_dictionary(desk.work.store, one, card)
+        for one in (base, patch.applied(base, "after", {"before": base.digest}))
+    }
+    before, after = kept.values()
+    plain = f'[[model]]\nfolder = "{tiny_llama_folder}"\ndevice = "cpu"\n'
+    names = (after[:12], "newest", before[:12], "0000")
+    text = plain + "".join(f'{plain}aligned = "{one}"\nfamily = "Llama"\n' for one in names)
+    list(sweep(desk, listed(tmp_path, text), asked(actions), tmp_path / "table.parquet"))
+    rows = pq.read_table(tmp_path / "table.parquet").to_pandas()
+    own, first, newest, alien, gone = (one for _, one in rows.groupby(["name"], sort=False))
+    assert set(first["training"]) == {"aligned"}
+    assert first["name"].iloc[0].endswith(f"tiny-llama, aligned ({after[:12]})")
+    figures = [one["value"].fillna(0).tolist() for one in (first, newest, own)]
+    assert figures[0] == figures[1] != figures[2]
+    assert first["layer"].notna().sum() == own["layer"].notna().sum()
+    assert first["untrained"].notna().any()
+    assert "No dictionary" in alien["reason"].iloc[0]
+    assert "no dictionaries named '0000'" in gone["reason"].iloc[0]
+    board = leaderboard_rows.leaderboard(desk.work.store, own["items_digest"].iloc[0])
+    assert board[board["training"] == "aligned"]["run"].nunique() == 1
+    assert len(effects.models(board, "gradient")) == 1  # it is no model of its own
+    court = Evidence(desk.work, own["items_digest"].iloc[0])
+    claim = {"name": "c", "test": "gradient", "direction": "above", "threshold": 0.1}
+    assert court.models(claim_of(claim)) == [str(spec)]
+    assert court.models(claim_of({**claim, "models": {"training": "aligned"}})) == []
 
 
 def test_a_set_that_is_not_there_stops_the_sweep_before_any_model(models, monkeypatch, tmp_path):
