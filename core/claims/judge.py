@@ -27,8 +27,10 @@ OPEN: Final[Word] = "not decidable here"
 RULE: Final = (
     "Rule: “supported” needs the whole 95 % interval on the claimed side, “not supported” the "
     "whole interval on the other; an interval that reaches over the bound decides nothing. "
-    "Intervals of several layers and models are widened to hold together. What an untrained copy "
-    "or shuffled labels support as well is never called supported: such a figure cannot tell a "
+    "Intervals of several layers and models are widened to hold together. That something is there "
+    "(above a bound) is never called supported where an untrained copy or shuffled labels support "
+    "it as well. That something is missing (below, within) stands whoever else lacks it; where "
+    "an untrained copy lies on the same side it is said, because then the figure does not tell a "
     "model that is indifferent from one that learned nothing. An absence needs a bound on what "
     "counts as none; lack of significance is no absence. A claim of all models falls with one "
     "model. Packs count only after some of their texts were read again on this machine."
@@ -242,10 +244,13 @@ def _reasoned(claim: Claim, witness: Witness, found: int, looks: int) -> tuple[W
         over = "the interval reaches over the bound."
         return OPEN, f": {f'not computable at {where}.' if where else over}"
     shared = [name for name, own in witness.controls.items() if _decision(claim, own, looks) > 0]
+    if shared and claim.direction != "above":
+        verb = "lies" if len(shared) == 1 else "lie"
+        return SUPPORTED, f": on the claimed side; {' and '.join(shared)} {verb} there, too. {_ASK}"
     if shared:
         verb = "supports" if len(shared) == 1 else "support"
         return OPEN, f": on the claimed side, but {' and '.join(shared)} {verb} it as well. {_ASK}"
-    if witness.lack:
+    if witness.lack and claim.direction == "above":
         return OPEN, f": on the claimed side. {witness.lack}"
     return SUPPORTED, ": on the claimed side."
 

@@ -109,7 +109,9 @@ def test_planted_figures_give_each_verdict(exhibit):
     assert ruled(exhibit, "above", 0.4, null="words").word == OPEN  # .50 ± .10
     assert ruled(exhibit, "above", 0.3, null="words").word == SUPPORTED
     assert ruled(exhibit, "above", 0.3, null="untrained").word == SUPPORTED
-    assert ruled(exhibit, "below", 0.9).word == OPEN  # of the untrained copy it holds as well
+    low = ruled(exhibit, "below", 0.9)
+    assert low.word == SUPPORTED
+    assert "an untrained copy lie there, too" in low.why
 
 
 def test_figures_and_controls_of_a_verdict_are_the_scorecards(exhibit):
@@ -121,16 +123,13 @@ def test_figures_and_controls_of_a_verdict_are_the_scorecards(exhibit):
     assert one.witness.receipt["untrained"]["figures"]
 
 
-def test_a_random_model_supports_nothing(random_exhibit):
+def test_a_random_model_never_looks_moral(random_exhibit):
     for test in ("categorical", "gradient", "structural", "dimensional"):
-        for direction in ("above", "below", "within"):
-            for threshold in (0.01, 0.05, 0.2, 0.6):
-                for null in ({}, {"null": "words"}, {"null": "shuffled"}):
-                    for layers in ("chosen", "every", "some"):
-                        verdict = ruled(
-                            random_exhibit, direction, threshold, test, layers=layers, **null
-                        )
-                        assert verdict.word != SUPPORTED, verdict
+        for threshold in (0.01, 0.05, 0.2, 0.6):
+            for null in ({}, {"null": "words"}, {"null": "shuffled"}):
+                for layers in ("chosen", "every", "some"):
+                    verdict = ruled(random_exhibit, "above", threshold, test, layers=layers, **null)
+                    assert verdict.word != SUPPORTED, verdict
     assert ruled(random_exhibit, "above", 0.05, null="untrained").word != SUPPORTED
 
 
@@ -206,10 +205,13 @@ def court(tmp_path_factory, tiny_llama_folder):
     return desk, study.items.digest, str(model)
 
 
-def test_a_random_model_from_a_cache_supports_nothing_of_the_papers_docket(court):
+def test_of_the_papers_docket_a_random_model_supports_indifference_alone(court):
     desk, items, model = court
     verdicts = hear(desk.work, read_docket(PAPER_FILE), items)
-    assert [one for one in verdicts if one.word == SUPPORTED] == []
+    supported = [one for one in verdicts if one.word == SUPPORTED]
+    assert all(one.claim.direction != "above" for one in supported)
+    beside = [one for one in supported if not one.claim.null]
+    assert all("there, too" in one.why for one in beside)  # its copy is as random
     heard = [one for one in verdicts if one.models]
     assert {each.witness.model for one in heard for each in one.models} == {model}
     assert any(not np.isnan(each.figure.low) for one in heard for each in one.models)

@@ -76,11 +76,19 @@ def test_each_direction_has_two_sides(direction, figure, where):
 
 
 def test_what_an_untrained_copy_supports_as_well_is_not_supported():
-    verdict = judge(claimed("below", 0.55), [seen(0.2, copy=0.1)])
+    verdict = judge(claimed("above", 0.1), [seen(0.5, copy=0.4)])
     assert verdict.word == OPEN
     assert "on the claimed side, but an untrained copy supports it as well" in verdict.why
-    assert judge(claimed(), [seen(0.5, copy=0.45)]).word == OPEN
-    assert judge(claimed(), [seen(0.5, copy=0.32)]).word == SUPPORTED  # its interval decides not
+    assert judge(claimed("above", 0.1), [seen(0.5, copy=0.0)]).word == SUPPORTED
+
+
+@pytest.mark.parametrize(("direction", "bound"), [("below", 0.55), ("within", 0.4)])
+def test_an_absence_stands_whoever_else_lacks_it_and_says_who(direction, bound):
+    verdict = judge(claimed(direction, bound), [seen(0.2, copy=0.1)])
+    assert verdict.word == SUPPORTED
+    assert "on the claimed side; an untrained copy lies there, too" in verdict.why
+    assert "there, too" not in judge(claimed(direction, bound), [seen(0.2, copy=0.9)]).why
+    assert judge(claimed(direction, bound), [seen(0.9, copy=0.1)]).word == REFUTED
 
 
 def test_what_has_no_untrained_copy_is_not_supported_but_can_be_refuted():
