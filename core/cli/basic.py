@@ -47,6 +47,7 @@ SIDE_FOLDERS: Final = {
     "partial": "readings that are under way, or were stopped and can go on",
     "downloads": "the fetched archive and models",
     "verdicts": "what judges said, people among them",
+    "sweeps": "jobs of sweeps, their logs and their parts of the table",
     "damaged": "what was set aside as damaged; it can be deleted by hand",
 }
 

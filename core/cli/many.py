@@ -11,7 +11,8 @@ from core import CoreError
 from core.activations.jobs import untrained
 from core.activations.prompts import PRESETS, Pooling, ReadSpec
 from core.cli.basic import Desk, ReadRequest, study_of
-from core.cli.sweep import Sweep, sweep
+from core.cli.cluster import PLACES, Jobs, cancelled, logs, one_row, sent, stand
+from core.cli.sweep import Sweep, settled, sweep
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.diagnosis.report import check_folder
 from core.leaderboard.model_list import PAPER, PAPER_FILE, read_list
@@ -52,16 +53,70 @@ def add_sweep(subparsers: Any, add: Add) -> None:
         metavar="FILE",
         help="the table, one row per model and test; default: %(default)s",
     )
+    _add_jobs(sweeps.add_mutually_exclusive_group())
+
+
+def _add_jobs(ways: Any) -> None:
+    """Add the ways to run rows as jobs of their own."""
+    ways.add_argument(
+        "--on",
+        choices=PLACES,
+        help="each row is a job: sent to Slurm, a process here, or (debug) in this process; the "
+        "same command again sends what failed and gathers what is done",
+    )
+    ways.add_argument("--states", action="store_true", help="tell how the rows' jobs stand")
+    ways.add_argument("--logs", type=int, metavar="ROW", help="tell what a row's job has said")
+    ways.add_argument(
+        "--cancel",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="ROW",
+        help="stop the job of a row, or of all; what is stored stays",
+    )
+    ways.add_argument("--row", type=int, metavar="ROW", help="measure this row alone, as its job")
 
 
 def _sweep(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     path = Path(args.list).expanduser()
-    entries = read_list(PAPER_FILE if args.list == PAPER and not path.exists() else path)
+    named = args.list == PAPER and not path.exists()
+    entries = read_list(PAPER_FILE if named else path)
     measured = DiagnosisSpec(
         scaling=args.scaling, draws=args.draws, shuffles=args.shuffles, seed=args.seed
     )
     asked = Sweep(args.items, _read(args), args.pooling, measured, not args.no_control)
-    return sweep(desk, entries, asked, args.out)
+    if not _as_jobs(args):
+        return sweep(desk, entries, asked, args.out)
+    asked = settled(desk, asked)
+    words = ("sweep", PAPER if named else str(path.absolute()), *_words(args, asked.items))
+    return _job_command(Jobs(desk, entries, asked, words), args)
+
+
+def _as_jobs(args: argparse.Namespace) -> bool:
+    return bool(args.on or args.states) or any(
+        one is not None for one in (args.logs, args.cancel, args.row)
+    )
+
+
+def _job_command(jobs: Jobs, args: argparse.Namespace) -> Iterable[str]:
+    if args.on:
+        return sent(jobs, args.on, args.out)
+    if args.states:
+        return stand(jobs)
+    if args.logs is not None:
+        return logs(jobs, args.logs)
+    if args.cancel is not None:
+        return cancelled(jobs, args.cancel)
+    return one_row(jobs, args.row)
+
+
+def _words(args: argparse.Namespace, items: str) -> list[str]:
+    """Return the options that say what is asked, for the command of another process."""
+    told = [f"--items={items}"]
+    for name in ("preset", "template", "pooling", "scaling", "draws", "shuffles", "seed"):
+        value = getattr(args, name)
+        told += [] if value is None else [f"--{name}={value}"]
+    return [*told, "--no-control"] if args.no_control else told
 
 
 def _read(args: argparse.Namespace) -> ReadSpec:

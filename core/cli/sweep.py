@@ -46,7 +46,7 @@ class Sweep:
     """Whether the untrained copy of each model is measured, too."""
 
 
-class _Outcome(NamedTuple):
+class Outcome(NamedTuple):
     """What became of one model."""
 
     rows: list[dict[str, Any]]
@@ -70,25 +70,39 @@ def sweep(desk: Desk, entries: Sequence[Entry], asked: Sweep, out: Path) -> Line
         CoreError: The items cannot be used, or the table cannot be written.
     """
     check_folder(out)
-    set_name = asked.items if asked.items == BUILTIN else find_items(desk, asked.items).digest
-    asked = replace(asked, items=set_name)  # a table that is changed meanwhile changes nothing
+    asked = settled(desk, asked)
     records: list[dict[str, Any]] = []
     failures = 0
     for number, entry in enumerate(entries, 1):
-        outcome = _measure(desk, entry, asked)
+        outcome = measure_entry(desk, entry, asked)
         records += outcome.rows
         failures += outcome.rows[0]["test"] is None
         leaderboard_rows.write(records, out)
         yield f"{number} of {len(entries)}  {entry.name}: {outcome.line}"
     yield ""
-    yield from _table(records)
+    yield from figures(records)
     yield ""
     told = f"; {failures} of {len(entries)} models failed, their rows say why" if failures else ""
     yield f"Wrote {len(records)} rows to {out}{told}."
 
 
-def _measure(desk: Desk, entry: Entry, asked: Sweep) -> _Outcome:
-    """Measure one model, or say why not."""
+def settled(desk: Desk, asked: Sweep) -> Sweep:
+    """Return what is asked with the set by its digest: a table changed meanwhile changes nothing.
+
+    Raises:
+        CoreError: The items cannot be used.
+    """
+    if asked.items == BUILTIN:
+        return asked
+    return replace(asked, items=find_items(desk, asked.items).digest)
+
+
+def measure_entry(desk: Desk, entry: Entry, asked: Sweep) -> Outcome:
+    """Measure one model, or say why not.
+
+    Raises:
+        CacheError: The disk is full.
+    """
     if entry.spec is None:
         return _failed(entry, entry.problem)
     try:
@@ -105,13 +119,13 @@ def _measure(desk: Desk, entry: Entry, asked: Sweep) -> _Outcome:
     rows = leaderboard_rows.keep(desk.work.store, diagnosis, untrained, entry.labels, note)
     beyond = sum(row["level"] == "beyond" for row in rows)
     line = f"{beyond} of {len(TESTS)} tests beyond the controls that ran"
-    return _Outcome(rows, f"{line}. {note}" if note else line)
+    return Outcome(rows, f"{line}. {note}" if note else line)
 
 
-def _failed(entry: Entry, reason: str) -> _Outcome:
+def _failed(entry: Entry, reason: str) -> Outcome:
     model = str(entry.spec) if entry.spec else entry.asked
     row = leaderboard_rows.failed(entry.name, model, reason, entry.labels)
-    return _Outcome([row], f"failed. {reason}")
+    return Outcome([row], f"failed. {reason}")
 
 
 def _diagnosed(desk: Desk, spec: ModelSpec, asked: Sweep) -> tuple[Diagnosed, str]:
@@ -149,7 +163,7 @@ def _aligned(desk: Desk, plain: Diagnosis, name: str) -> Diagnosis:
     return desk.make(diagnosis(desk.work, study, plain.spec, states))
 
 
-def _table(records: Sequence[dict[str, Any]]) -> Lines:
+def figures(records: Sequence[dict[str, Any]]) -> Lines:
     """Yield one line per model: its four figures and how far each goes."""
     models: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for row in records:

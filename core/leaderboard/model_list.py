@@ -1,14 +1,24 @@
 """A list of models in TOML: what a sweep goes through. A wrong entry does not spoil the others."""
 
-import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from core import CoreError
 from core.diagnosis.leaderboard_rows import ModelTags
+from core.leaderboard.job_needs import (
+    CLUSTER,
+    ROW_NEEDS,
+    SIZES,
+    EntryError,
+    Needs,
+    StatedSize,
+    check_known,
+    read_needs,
+    read_size,
+)
 from core.models.spec import ModelSpec, Source, SpecError
 
 #: The list of the 23 models of arXiv 2603.15615, named in place of a file.
@@ -23,7 +33,7 @@ _TEXTS: Final = (
     "hub", "folder", "gguf", "fetched", "revision", "dtype", "device", "aligned", *_LABELS,
 )  # fmt: skip
 _SWITCHES: Final = ("packaged", "spread", "remote")
-_KEYS: Final = (*_TEXTS, *_SWITCHES, "untrained")
+_KEYS: Final = (*_TEXTS, *_SWITCHES, "untrained", *SIZES, *ROW_NEEDS)
 _EXAMPLE: Final = (
     '[[model]]\nhub = "Qwen/Qwen3-0.6B-Base"\nfamily = "Qwen3"\nsize = "0.6B"\ntraining = "base"'
 )
@@ -51,9 +61,11 @@ class Entry:
     aligned: str = ""
     """Aligned dictionary on the model's shelf that is spliced in while it reads; empty: none."""
 
+    needs: Needs = field(default_factory=Needs)
+    """What its job asks for, with the list's defaults."""
 
-class _EntryError(CoreError):
-    """What is wrong with one entry."""
+    size: StatedSize = field(default_factory=StatedSize)
+    """What the list says of its size."""
 
 
 class _Told(NamedTuple):
@@ -67,13 +79,15 @@ def read_list(path: Path) -> list[Entry]:
     Relative paths of folders and GGUF files start at the list's own folder.
 
     Raises:
-        CoreError: The file cannot be read, is no TOML, or names no model.
+        CoreError: The file cannot be read, is no TOML, names no model, or says what it means for
+            all rows in a way that cannot be meant.
     """
-    tables = _tables(path)
+    told = _contents(path)
+    defaults = _defaults(told, path)
     entries: list[Entry] = []
     first: dict[tuple[ModelSpec, str], str] = {}
-    for number, keys in enumerate(tables, 1):
-        entry = _entry(number, keys, path.absolute().parent)
+    for number, keys in enumerate(told["model"], 1):
+        entry = _entry(number, keys, path.absolute().parent, defaults)
         if entry.spec is not None:
             known = first.setdefault((entry.spec, entry.aligned), f"entry {number}")
             if known != f"entry {number}":
@@ -83,12 +97,12 @@ def read_list(path: Path) -> list[Entry]:
     return entries
 
 
-def _tables(path: Path) -> list[Any]:
-    """Return the ``[[model]]`` tables of a file."""
+def _contents(path: Path) -> dict[str, Any]:
+    """Return what a file says; it has ``[[model]]`` tables."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise CoreError(f"{path} is too large for a list of models: more than 1 MB.")
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("model")
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CoreError(
             f"The list {path} cannot be read: {error.strerror}. Name a TOML file, or {PAPER!r} for "
@@ -98,12 +112,27 @@ def _tables(path: Path) -> list[Any]:
         raise CoreError(
             f"{path} is not TOML: {error}. A list looks like this:\n{_EXAMPLE}"
         ) from error
-    if not isinstance(tables, list) or not tables:
+    if not isinstance(told.get("model"), list) or not told["model"]:
         raise CoreError(f"{path} names no model. A list looks like this:\n{_EXAMPLE}")
-    return tables
+    return told
 
 
-def _entry(number: int, keys: Any, folder: Path) -> Entry:
+def _defaults(told: Mapping[str, Any], path: Path) -> Needs:
+    """Return what ``[cluster]`` asks for all rows.
+
+    Raises:
+        CoreError: It cannot be meant, or the file has other tables.
+    """
+    try:
+        check_known(told, ("model", "cluster"))
+        keys = told.get("cluster", {})
+        check_known(keys if isinstance(keys, Mapping) else {"cluster": keys}, CLUSTER)
+        return read_needs(keys)
+    except EntryError as error:
+        raise CoreError(f"{path}: {error}") from error
+
+
+def _entry(number: int, keys: Any, folder: Path, defaults: Needs) -> Entry:
     """Return one entry, with its problem if it has one."""
     if not isinstance(keys, Mapping):
         return Entry(f"entry {number}", "", ModelTags(), None, f"Entry {number} is not a table.")
@@ -114,6 +143,7 @@ def _entry(number: int, keys: Any, folder: Path) -> Entry:
     try:
         _check_keys(keys)
         told = _told(keys, folder)
+        needs, size = read_needs(keys).over(defaults), read_size(keys)
     except CoreError as error:
         who = f"Entry {number}" + (f" ({name})" if asked or labels.name else "")
         return Entry(name, asked, labels, None, f"{who}: {error}")
@@ -124,25 +154,23 @@ def _entry(number: int, keys: Any, folder: Path) -> Entry:
             name=labels.name or f"{told.spec.label}, aligned ({aligned[:12]})",
             training=labels.training or "aligned",
         )
-    return Entry(labels.name or told.spec.label, told.asked, labels, told.spec, aligned=aligned)
+    name = labels.name or told.spec.label
+    return Entry(name, told.asked, labels, told.spec, aligned=aligned, needs=needs, size=size)
 
 
 def _check_keys(keys: Mapping[str, Any]) -> None:
     """Refuse keys and types that mean nothing."""
+    check_known(keys, _KEYS)
     for key, value in keys.items():
-        if key not in _KEYS:
-            near = difflib.get_close_matches(key, _KEYS, 1)
-            meant = f"did you mean {near[0]}? " if near else ""
-            raise _EntryError(f"unknown key {key!r}: {meant}Possible keys: {', '.join(_KEYS)}.")
         if key in _TEXTS and not isinstance(value, str):
-            raise _EntryError(f'{key} must be a text in quotes, such as {key} = "…".')
+            raise EntryError(f'{key} must be a text in quotes, such as {key} = "…".')
         if key in _SWITCHES and not isinstance(value, bool):
-            raise _EntryError(f"{key} must be true or false.")
+            raise EntryError(f"{key} must be true or false.")
     seed = keys.get("untrained")
     if "untrained" in keys and "aligned" in keys:
-        raise _EntryError("aligned and untrained do not go together: leave one out.")
+        raise EntryError("aligned and untrained do not go together: leave one out.")
     if "untrained" in keys and (not isinstance(seed, int) or isinstance(seed, bool)):
-        raise _EntryError("untrained must be a seed: a whole number.")
+        raise EntryError("untrained must be a seed: a whole number.")
 
 
 def _told(keys: Mapping[str, Any], folder: Path) -> _Told:
@@ -154,7 +182,7 @@ def _told(keys: Mapping[str, Any], folder: Path) -> _Told:
     sources = [source for source in _SOURCES if keys.get(source)]
     if len(sources) != 1:
         found = " and ".join(sources) or "none"
-        raise _EntryError(f"name one of {', '.join(_SOURCES)}; found {found}.")
+        raise EntryError(f"name one of {', '.join(_SOURCES)}; found {found}.")
     source, place = sources[0], keys[sources[0]]
     asked = "packaged" if source == "packaged" else str(place)
     location = "" if source == "packaged" else asked
@@ -172,5 +200,5 @@ def _told(keys: Mapping[str, Any], folder: Path) -> _Told:
             remote=keys.get("remote", False),
         )
     except SpecError as error:
-        raise _EntryError(str(error)) from error
+        raise EntryError(str(error)) from error
     return _Told(asked, spec)

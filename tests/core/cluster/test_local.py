@@ -1,0 +1,140 @@
+"""Rows as processes of this machine: side by side, killed and sent again, stopped, in process."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from core.__main__ import main
+from tests.core.leaderboard.manysets import write_actions
+
+pytest.importorskip("submitit")
+
+ROOT = Path(__file__).resolve().parents[3]
+#: Folders of a store that tell of jobs, not of what was found; what a killed writer left behind.
+BESIDE = ("sweeps", "locks", "partial")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, tiny_llama_folder, tiny_gpt2_folder):
+    """Return a list of two models with a wrong entry and a lost model, and the set beside it."""
+    folder = tmp_path_factory.mktemp("lists")
+    write_actions(folder / "actions.csv")
+    path = folder / "models.toml"
+    path.write_text(
+        "[cluster]\nparallel = 2\n"
+        f'[[model]]\nfolder = "{tiny_llama_folder}"\ndevice = "cpu"\nfamily = "Llama"\n'
+        f'[[model]]\nfolder = "{tiny_gpt2_folder}"\ndevice = "cpu"\nuntrained = 3\n'
+        '[[model]]\nhub = "a/b"\nrevison = "x"\n[[model]]\nfolder = "gone"\n'
+    )
+    return path
+
+
+def words(models, out, *more):
+    told = ("--items", models.with_name("actions.csv"), "--draws", 20, "--shuffles", 20)
+    return [str(one) for one in ("sweep", models, *told, "--out", out, *more)]
+
+
+def start(models, root, *more):
+    """Start the command in a process of its own, with a store of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "core", *words(models, root / "table.parquet", *more)],
+        cwd=ROOT,
+        env={**os.environ, "MORALSCOPE_CACHE": str(root / "store"), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def run(models, root, *more):
+    process = start(models, root, *more)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    return said
+
+
+def contents(store):
+    """Return what a store holds but for times: records without ``made``, all else byte by byte."""
+    found = {}
+    for path in sorted(store.rglob("*")):
+        place = path.relative_to(store)
+        if path.is_file() and place.parts[0] not in BESIDE and ".new-" not in str(place):
+            found[str(place)] = path.read_bytes()
+            if path.name == "key.json":
+                found[str(place)] = {**json.loads(path.read_text()), "made": None}
+    return found
+
+
+def row_process(process, number):
+    """Return the process that measures a row, None while there is none."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                line = one.cmdline()
+                if f"--row={number}" in line and line[1:3] == ["-m", "core"]:
+                    return one
+    return None
+
+
+def until(found, seconds=120.0):
+    """Wait until something is found, and return it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        one = found()
+        if one:
+            return one
+        time.sleep(0.02)
+    raise TimeoutError
+
+
+@pytest.mark.slow
+def test_a_row_killed_beside_another_and_sent_again_leaves_the_store_of_a_single_run(
+    models, tmp_path
+):
+    single, several = tmp_path / "single", tmp_path / "several"
+    for root in (single, several):
+        root.mkdir()
+    run(models, single)
+    process = start(models, several, "--on", "local")
+    until(lambda: row_process(process, 1) and row_process(process, 2))
+    until(lambda: list((several / "store").glob("diagnosis/*/key.json")))
+    row_process(process, 1).kill()
+    said, _ = process.communicate(timeout=300)
+    assert "Killed by SIGKILL" in said
+    assert "Wrote 7 rows" in said  # one for each failure, four of the second model
+    assert contents(single / "store").keys() - contents(several / "store").keys()
+    said = run(models, several, "--on", "local")
+    assert "1 of 4  tiny-llama: done" in said
+    assert "2 of 4  tiny" not in said  # what is done is not sent again
+    assert (several / "table.parquet").read_bytes() == (single / "table.parquet").read_bytes()
+    assert contents(several / "store") == contents(single / "store")
+
+
+@pytest.mark.slow
+def test_who_stops_the_command_stops_its_rows_and_they_can_go_on(models, tmp_path):
+    process = start(models, tmp_path, "--on", "local")
+    row = until(lambda: row_process(process, 1))
+    process.send_signal(2)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    until(lambda: not row.is_running() or row.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_in_this_process_the_table_is_that_of_a_plain_sweep(models, tmp_path, monkeypatch, capsys):
+    for name, more in (("plain", ()), ("debug", ("--on", "debug"))):
+        monkeypatch.setenv("MORALSCOPE_CACHE", str(tmp_path / name))
+        assert main(words(models, tmp_path / f"{name}.parquet", *more)) == 0
+    plain, debug = (tmp_path / f"{name}.parquet" for name in ("plain", "debug"))
+    assert debug.read_bytes() == plain.read_bytes()
+    assert len(pq.read_table(debug)) == 10
+    capsys.readouterr()
+    assert main(words(models, debug, "--on", "debug")) == 0
+    assert "1 of 4  tiny" not in capsys.readouterr().out  # done rows are not measured again
