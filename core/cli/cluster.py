@@ -11,9 +11,11 @@ from typing import Any, Final
 from core import CoreError
 from core.cli.basic import Desk
 from core.cli.sweep import Outcome, Sweep, figures, measure_entry
-from core.cluster import schedulers, sending
+from core.cluster import cost, schedulers, sending
 from core.cluster.command import RowCommand
+from core.cluster.cost import Work
 from core.cluster.rows import Row, jobs_folder, keep_part, rows_of, sent_of
+from core.cluster.script import script
 from core.cluster.states import ACTIVE, DUE, Standing, row_standings, standings, table
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.report import check_folder
@@ -64,9 +66,11 @@ class Jobs:
             raise CoreError(f"The list has no row {number}. Its rows are 1 to {len(self.entries)}.")
         return self.entries[number - 1]
 
-    def command(self, row: Row, environment: dict[str, str | None] | None = None) -> RowCommand:
+    def command(
+        self, number: int | str, environment: dict[str, str | None] | None = None
+    ) -> RowCommand:
         """Return what a row's job runs: this product, on this store."""
-        words = [sys.executable, "-m", "core", *self.words, f"--row={row.number}"]
+        words = [sys.executable, "-m", "core", *self.words, f"--row={number}"]
         kept = {"MORALSCOPE_CACHE": str(self.store.root.absolute())}
         return RowCommand(words, _ROOT, {**kept, **(environment or {})})
 
@@ -104,7 +108,14 @@ def sent(jobs: Jobs, on: str, out: Path) -> Lines:
 
 
 def _to_slurm(jobs: Jobs) -> Lines:
-    return sending.to_slurm(jobs.store, jobs.rows, jobs.command)
+    found = cost.costs(jobs.store, jobs.rows, _work(jobs), network=False)
+    yield from (
+        f"Row {one.row.number} ({one.row.entry.name}) is not sent: it {one.misfit}."
+        for one in found
+        if one.refused
+    )
+    rows = [one.row for one in found if not one.refused]
+    yield from sending.to_slurm(jobs.store, rows, lambda row: jobs.command(row.number))
 
 
 def _on_this_machine(jobs: Jobs) -> Lines:
@@ -118,7 +129,7 @@ def _local_command(jobs: Jobs, row: Row) -> RowCommand:
     """Return a row's command; where it names no GPUs it sees those that are seen here."""
     gpus = "CUDA_VISIBLE_DEVICES"
     seen = {} if row.entry.needs.gpus is not None else {gpus: os.environ.get(gpus)}
-    return jobs.command(row, seen)
+    return jobs.command(row.number, seen)
 
 
 def _in_this_process(jobs: Jobs) -> Lines:
@@ -156,6 +167,33 @@ def _left(found: Sequence[Standing]) -> str:
     without = sum(not one.records for one in found)
     told = f"; {failed} of {len(found)} models failed, their rows say why" if failed else ""
     return told + (f"; {without} of {len(found)} have not ended" if without else "")
+
+
+# --- before anything is sent ---
+
+
+def dry_run(jobs: Jobs) -> Lines:
+    """Tell what every row costs, and which machine it needs where it does not fit."""
+    yield from cost.table(cost.costs(jobs.store, jobs.rows, _work(jobs), network=True))
+    wrong = [entry.problem for entry in jobs.entries if entry.spec is None]
+    yield from wrong
+
+
+def _work(jobs: Jobs) -> Work:
+    items = jobs.desk.work.items(jobs.asked.items)
+    prompts = {jobs.asked.read.prompt(text) for text in items.texts()}
+    return Work(
+        prompts=len(prompts),
+        characters=sum(map(len, prompts)),
+        rows=len(items),
+        read=jobs.asked.read,
+        control=jobs.asked.control,
+    )
+
+
+def emitted(jobs: Jobs) -> Lines:
+    """Write the script that sends all rows that can be measured."""
+    yield from script(jobs.rows, jobs.command, jobs_folder(jobs.store))
 
 
 # --- looking and stopping ---

@@ -11,7 +11,7 @@ from core import CoreError
 from core.activations.jobs import untrained
 from core.activations.prompts import PRESETS, Pooling, ReadSpec
 from core.cli.basic import Desk, ReadRequest, study_of
-from core.cli.cluster import PLACES, Jobs, cancelled, logs, one_row, sent, stand
+from core.cli.cluster import PLACES, Jobs, cancelled, dry_run, emitted, logs, one_row, sent, stand
 from core.cli.sweep import Sweep, settled, sweep
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.diagnosis.report import check_folder
@@ -64,6 +64,14 @@ def _add_jobs(ways: Any) -> None:
         help="each row is a job: sent to Slurm, a process here, or (debug) in this process; the "
         "same command again sends what failed and gathers what is done",
     )
+    ways.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="tell what memory, disk and hours each row needs, and run nothing",
+    )
+    ways.add_argument(
+        "--emit", choices=("sbatch",), help="write a script that sends the rows, to be read first"
+    )
     ways.add_argument("--states", action="store_true", help="tell how the rows' jobs stand")
     ways.add_argument("--logs", type=int, metavar="ROW", help="tell what a row's job has said")
     ways.add_argument(
@@ -93,21 +101,20 @@ def _sweep(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 
 
 def _as_jobs(args: argparse.Namespace) -> bool:
-    return bool(args.on or args.states) or any(
-        one is not None for one in (args.logs, args.cancel, args.row)
-    )
+    numbers = (args.logs, args.cancel, args.row)
+    return any((args.on, args.dry_run, args.emit, args.states, *(n is not None for n in numbers)))
 
 
 def _job_command(jobs: Jobs, args: argparse.Namespace) -> Iterable[str]:
     if args.on:
         return sent(jobs, args.on, args.out)
-    if args.states:
-        return stand(jobs)
-    if args.logs is not None:
-        return logs(jobs, args.logs)
-    if args.cancel is not None:
-        return cancelled(jobs, args.cancel)
-    return one_row(jobs, args.row)
+    plain = {"dry_run": dry_run, "emit": emitted, "states": stand}
+    for name, way in plain.items():
+        if getattr(args, name):
+            return way(jobs)
+    numbered = {"logs": logs, "cancel": cancelled, "row": one_row}
+    name = next(one for one in numbered if getattr(args, one) is not None)
+    return numbered[name](jobs, getattr(args, name))
 
 
 def _words(args: argparse.Namespace, items: str) -> list[str]:

@@ -50,6 +50,9 @@ class Sent:
     host: str = field(default_factory=socket.gethostname)
     """From which machine."""
 
+    files: str = ""
+    """What tells the model's files of that time from changed ones; empty: it is no folder."""
+
     stopped: bool = False
     """Whether it was cancelled."""
 
@@ -79,6 +82,20 @@ def _digest(entry: Entry, asked: Mapping[str, Any]) -> str:
             "versions": [library_version(one) for one in ("torch", "transformers", "nnsight")],
         }
     )
+
+
+def files_now(row: Row) -> str:
+    """Return what tells a model's files from changed ones: names, sizes, times of a folder or file.
+
+    Empty for models that are named by their content or revision.
+    """
+    spec = row.entry.spec
+    if spec is None or spec.source not in ("folder", "gguf"):
+        return ""
+    place = Path(spec.location)
+    paths = sorted(place.iterdir()) if place.is_dir() else [place]
+    facts = [(path.name, path.stat()) for path in paths if path.is_file()]
+    return fingerprint([[name, one.st_size, one.st_mtime_ns] for name, one in facts])
 
 
 def jobs_folder(store: Store) -> Path:

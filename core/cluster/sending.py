@@ -2,12 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from core import CoreError
 from core.cluster import schedulers
 from core.cluster.command import RowCommand
-from core.cluster.rows import Row, Sent, forget_part, jobs_folder, keep_sent, keep_stopped
+from core.cluster.rows import (
+    Row,
+    Sent,
+    files_now,
+    forget_part,
+    jobs_folder,
+    keep_sent,
+    keep_stopped,
+)
 from core.cluster.states import ACTIVE, DUE, Standing, row_standings
 from core.runtime.store import Store, clear_disk_errors
 
@@ -32,6 +41,8 @@ def to_slurm(store: Store, rows: Sequence[Row], command: Command) -> Iterator[st
         due = _due(store, rows)
         for needs in dict.fromkeys(row.entry.needs for row in due):
             together = [row for row in due if row.entry.needs == needs]
+            for row in together:
+                forget_part(store, row)
             try:
                 with clear_disk_errors(store.root):
                     sent = schedulers.send_slurm(together, command, jobs_folder(store))
@@ -50,8 +61,7 @@ def _due(store: Store, rows: Sequence[Row]) -> list[Row]:
 
 
 def _keep(store: Store, row: Row, sent: Sent) -> None:
-    forget_part(store, row)
-    keep_sent(store, row, sent)
+    keep_sent(store, row, replace(sent, files=files_now(row)))
 
 
 def run_local(
@@ -123,6 +133,7 @@ def _start(store: Store, row: Row, command: Command, slot: int) -> _Running | No
         if now.state not in DUE:
             here = now.sent is not None and now.sent.on == "local" and schedulers.runs(now.sent)
             return _Running(now.sent, slot, own=False) if now.sent and here else None
+        forget_part(store, row)
         gpus = row.entry.needs.gpus or 0
         seen = range(slot * gpus, (slot + 1) * gpus)
         with clear_disk_errors(store.root):

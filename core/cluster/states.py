@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from core.cluster import schedulers
-from core.cluster.rows import Row, Sent, jobs_folder, part, sent_of
+from core.cluster.rows import Row, Sent, files_now, jobs_folder, part, sent_of
 from core.cluster.schedulers import JobTold
 from core.diagnosis import leaderboard_rows
 from core.leaderboard.model_list import Entry
@@ -81,6 +81,9 @@ def _standing(
     def standing(state: State, told: str = "") -> Standing:
         return Standing(row.number, row.entry.name, state, told, sent, records)
 
+    if records and sent is not None and sent.files != files_now(row):
+        records = ()
+        return standing("not sent", "the model's files have changed since it was measured")
     if records:
         failed = records[0]["test"] is None
         return standing("failed" if failed else "done", records[0]["reason"] or "")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from core.models import fetched, gguf, hub
 from core.models.devices import ITEM_BYTES, Dtype, Place, choose_place, room
@@ -157,7 +157,7 @@ def describe(spec: ModelSpec, store: Store, report: Report = silent) -> ModelCar
         vocabulary=found.shape.vocabulary,
         n_parameters=found.n_parameters,
         weight_bytes=found.n_parameters * ITEM_BYTES[place.dtype],
-        needed_bytes=_needed_bytes(found.n_parameters, place, spec),
+        needed_bytes=needed_bytes(found.n_parameters, place, spec),
         free_bytes=space.free,
         total_bytes=space.total,
         device=place.device,
@@ -169,6 +169,44 @@ def describe(spec: ModelSpec, store: Store, report: Report = silent) -> ModelCar
     )
     _refuse_oversize(card)
     return card
+
+
+class ModelSize(NamedTuple):
+    """How large a model is, whatever machine asks."""
+
+    parameters: int
+    """Weights, tied ones counted once."""
+
+    layers: int
+    """Decoder layers."""
+
+    width: int
+    """Width of the residual stream."""
+
+
+def size_of(spec: ModelSpec, store: Store, *, network: bool) -> ModelSize | None:
+    """Return a model's size from its files; weights are not loaded, no device is chosen.
+
+    Args:
+        spec: Any model but a packed one.
+        store: Where digests of its files are remembered.
+        network: Whether the hub may be asked.
+
+    Returns:
+        None: it is on the hub, nothing of it was downloaded before, and the hub may not be asked.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    if spec.source == "hub" and not network:
+        folder = hub.cached_config(spec)
+        if folder is None:
+            return None
+        config = read_config(folder, spec.location)
+        shape = read_shape(config, spec.location)
+        return ModelSize(count_from_config(config), shape.n_layers, shape.d_model)
+    found = _SOURCES[spec.source](spec, store, silent)
+    return ModelSize(found.n_parameters, found.shape.n_layers, found.shape.d_model)
 
 
 #: Kind of the artefacts that say which packs were opened.
@@ -241,8 +279,14 @@ def _is_control(spec: ModelSpec) -> bool:
     return spec.untrained_seed is not None
 
 
-def _needed_bytes(n_parameters: int, place: Place, spec: ModelSpec) -> int:
-    """Estimate weights plus working space; random weights are first drawn in float32 on the CPU."""
+def needed_bytes(n_parameters: int, place: Place, spec: ModelSpec) -> int:
+    """Estimate weights plus working space; random weights are first drawn in float32 on the CPU.
+
+    Args:
+        n_parameters: Weights.
+        place: Where it runs.
+        spec: What is asked for.
+    """
     if spec.remote:
         return 0
     drawn = _is_control(spec) and place.device == "cpu"

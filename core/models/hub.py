@@ -162,12 +162,17 @@ def local_copy(spec: ModelSpec, revision: str, files: tuple[str, ...]) -> Path |
     return folder
 
 
-def _local_release(spec: ModelSpec, cause: Exception, *, weights: bool) -> Release:
-    """Find a release in the download cache alone."""
+def cached_config(spec: ModelSpec) -> Path | None:
+    """Return the folder with a ``config.json`` that was downloaded before; asks no network."""
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(spec.location, "config.json", revision=spec.revision)
-    folder = Path(config).parent if isinstance(config, str) else None
+    path = try_to_load_from_cache(spec.location, "config.json", revision=spec.revision)
+    return Path(path).parent if isinstance(path, str) else None
+
+
+def _local_release(spec: ModelSpec, cause: Exception, *, weights: bool) -> Release:
+    """Find a release in the download cache alone."""
+    folder = cached_config(spec)
     names = [path.name for path in folder.iterdir()] if folder else []
     whole = SINGLE_FILE in names or INDEX_FILE in names or not weights
     if folder is None or not whole:

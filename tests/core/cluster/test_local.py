@@ -1,8 +1,10 @@
 """Rows as processes of this machine: side by side, killed and sent again, stopped, in process."""
 
 import contextlib
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,9 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.__main__ import main
+from core.cluster import rows as kept
+from core.cluster.command import RowCommand
+from core.cluster.rows import Sent, rows_of
+from core.cluster.states import row_standings
+from core.diagnosis import leaderboard_rows
+from core.leaderboard.model_list import read_list
+from core.runtime.store import CacheError
 from tests.core.leaderboard.manysets import write_actions
 
-pytest.importorskip("submitit")
+submitit = pytest.importorskip("submitit")
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Folders of a store that tell of jobs, not of what was found; what a killed writer left behind.
@@ -122,7 +131,7 @@ def test_a_row_killed_beside_another_and_sent_again_leaves_the_store_of_a_single
 def test_who_stops_the_command_stops_its_rows_and_they_can_go_on(models, tmp_path):
     process = start(models, tmp_path, "--on", "local")
     row = until(lambda: row_process(process, 1))
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
     until(lambda: not row.is_running() or row.status() == psutil.STATUS_ZOMBIE)
@@ -138,3 +147,91 @@ def test_in_this_process_the_table_is_that_of_a_plain_sweep(models, tmp_path, mo
     capsys.readouterr()
     assert main(words(models, debug, "--on", "debug")) == 0
     assert "1 of 4  tiny" not in capsys.readouterr().out  # done rows are not measured again
+
+
+@pytest.mark.slow
+def test_two_commands_on_one_store_send_each_row_once(models, tmp_path):
+    text = models.read_text()
+    good = models.with_name("good.toml")
+    good.write_text(text[: text.index('[[model]]\nhub = "a/b"')])
+    (tmp_path / "a" / "store").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "store").symlink_to(tmp_path / "a" / "store")
+    both = [start(good, tmp_path / one, "--on", "local") for one in ("a", "b")]
+    for process in both:
+        process.communicate(timeout=300)
+        assert process.returncode == 0
+    sent = list((tmp_path / "a" / "store" / "sweeps" / "jobs").glob("*_submitted.pkl"))
+    assert len(sent) == 2
+    one, other = ((tmp_path / name / "table.parquet").read_bytes() for name in ("a", "b"))
+    assert one == other
+
+
+def test_a_row_out_of_time_is_stopped_and_sent_again(tmp_path):
+    once = "echo $$ >> runs; [ $(wc -l < runs) -gt 1 ] || exec sleep 60"
+    executor = submitit.LocalExecutor(tmp_path / "jobs")
+    executor.update_parameters(timeout_min=1, signal_delay_s=1)
+    job = executor.submit(RowCommand(["sh", "-c", once], tmp_path, {}))
+    until(lambda: (tmp_path / "runs").exists() and (tmp_path / "runs").read_text())
+    (task,) = psutil.Process(int(job.job_id)).children()
+    task.send_signal(signal.SIGUSR2)  # as Slurm warns, and submitit's own controller
+    job._process.wait(timeout=60)
+    first, second = (tmp_path / "runs").read_text().split()
+    assert first != second
+    assert not psutil.pid_exists(int(first))
+    assert job.result() is None
+
+
+def test_a_command_does_not_hear_the_warning_its_job_hears(tmp_path):
+    said = "kill -USR2 $$; kill -TERM $$; echo went on > here; exit 3"
+    with pytest.raises(SystemExit) as ended:
+        RowCommand(["sh", "-c", said], tmp_path, {})()
+    assert ended.value.code == 3
+    assert (tmp_path / "here").read_text() == "went on\n"
+
+
+@pytest.fixture
+def row(models):
+    return rows_of(read_list(models), {})[0]
+
+
+def test_a_done_row_whose_models_files_changed_is_due_again(copy_spec, store, tmp_path):
+    path = tmp_path / "l.toml"
+    path.write_text(f'[[model]]\nfolder = "{copy_spec.location}"\n')
+    (row,) = rows_of(read_list(path), {})
+    record = leaderboard_rows.failed("x", "y", "") | {"test": "gradient"}
+    kept.keep_sent(store, row, Sent("local", "1", files=kept.files_now(row)))
+    kept.keep_part(store, row, [record])
+    assert row_standings(store, [row])[1].state == "done"
+    os.utime(Path(copy_spec.location) / "model.safetensors", (1, 1))
+    now = row_standings(store, [row])[1]
+    assert (now.state, now.records) == ("not sent", ())
+    assert "have changed" in now.told
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(errno.ENOSPC, "is full"), (errno.EROFS, "cannot be written")]
+)
+def test_a_full_or_read_only_disk_is_told_in_one_sentence(store, row, monkeypatch, code, told):
+    def refuse(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("pyarrow.parquet.write_table", refuse)
+    with pytest.raises(CacheError, match=told):
+        kept.keep_part(store, row, [leaderboard_rows.failed("x", "y", "z")])
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(CacheError, match=told):
+        kept.keep_sent(store, row, Sent("local", "1"))
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(CacheError, match=told):
+        kept.jobs_folder(store)
+
+
+def test_rows_of_another_machine_are_let_be_and_said(store, row, monkeypatch):
+    kept.keep_sent(store, row, Sent("local", str(os.getpid()), host="elsewhere"))
+    now = row_standings(store, [row])[1]
+    assert (now.state, now.told) == ("running", "on elsewhere, which can be asked only there")
+    kept.keep_sent(store, row, Sent("local", str(os.getpid())))  # a number used again
+    now = row_standings(store, [row])[1]
+    assert now.state == "failed"
+    assert now.told == f"Its job {os.getpid()} ended without a row"
