@@ -4,6 +4,7 @@ submitit is optional; everything that needs it asks ``submitit()`` for it.
 """
 
 import contextlib
+import getpass
 import logging
 import signal
 import socket
@@ -28,7 +29,10 @@ MOST_TIMEOUTS: Final = 10
 WARNING_SECONDS: Final = 90
 #: The program that controls a row's process on this machine.
 _CONTROLLER: Final = "submitit.local._local"
-_WAITING: Final = ("PENDING", "READY", "REQUEUED", "REQUEUE_HOLD", "PREEMPTED", "UNKNOWN")
+_UNKNOWN: Final = "UNKNOWN"
+#: Word for a job that sacct does not know and that has left the queue.
+_GONE: Final = "ENDED"
+_WAITING: Final = ("PENDING", "READY", "REQUEUED", "REQUEUE_HOLD", "PREEMPTED", _UNKNOWN)
 _RUNNING: Final = ("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "RESIZING", "STOPPED")
 #: Lines of a log that say nothing of the cause.
 _NOISE: Final = ("submitit ", "srun:")
@@ -80,9 +84,11 @@ def send_slurm(
             "There is no Slurm here: srun was not found. Send rows from a machine that has it, or "
             "choose --on local."
         ) from error
-    executor.update_parameters(**_slurm_options(rows[0].entry.needs, len(rows)))
+    commands = [command(row) for row in rows]
+    options = _slurm_options(rows[0].entry.needs, len(rows), commands[0].folder)
+    executor.update_parameters(**options)
     try:
-        jobs = executor.submit_array([command(row) for row in rows])
+        jobs = executor.submit_array(commands)
     except (RuntimeError, FileNotFoundError) as error:  # all of submitit's own are RuntimeErrors
         who = ", ".join(str(row.number) for row in rows)
         raise RefusedError(
@@ -92,8 +98,14 @@ def send_slurm(
     return {row: Sent("slurm", job.job_id) for row, job in zip(rows, jobs, strict=True)}
 
 
-def _slurm_options(needs: Needs, rows: int) -> dict[str, Any]:
-    """Return what submitit's Slurm executor takes, what is not asked for left out."""
+def _slurm_options(needs: Needs, rows: int, folder: str) -> dict[str, Any]:
+    """Return what submitit's Slurm executor takes, what is not asked for left out.
+
+    Args:
+        needs: What each row asks for.
+        rows: Their number.
+        folder: Where jobs start: there they find what they are to run.
+    """
     options = {
         "job_name": "moralscope",
         "time": needs.time or DEFAULT_MINUTES,
@@ -103,7 +115,7 @@ def _slurm_options(needs: Needs, rows: int) -> dict[str, Any]:
         "mem": needs.memory and f"{needs.memory}GB",
         "array_parallelism": needs.parallel or rows,
         "signal_delay_s": WARNING_SECONDS,
-        "additional_parameters": {"requeue": True, **dict(needs.sbatch)},
+        "additional_parameters": {"requeue": True, "chdir": folder, **dict(needs.sbatch)},
     }
     return {name: value for name, value in options.items() if value is not None}
 
@@ -175,18 +187,41 @@ def ask(sent: Mapping[Row, Sent], folder: Path) -> dict[Row, JobTold]:
         sent: How each row was sent.
         folder: Where their logs lie.
     """
-    jobs = {row: one for row, one in sent.items() if one.on == "slurm"}
-    slurm: dict[Row, Any] = {row: submitit().SlurmJob(folder, one.job) for row, one in jobs.items()}
-    found = {}
-    for row, one in sent.items():
-        found[row] = _slurm_told(slurm[row].state) if row in slurm else _local_told(one)
-    return found
+    slurm = {row: one for row, one in sent.items() if one.on == "slurm"}
+    words = _slurm_words([one.job for one in slurm.values()], folder) if slurm else {}
+    return {
+        row: _slurm_told(words[one.job]) if row in slurm else _local_told(one)
+        for row, one in sent.items()
+    }
+
+
+def _slurm_words(jobs: Sequence[str], folder: Path) -> dict[str, str]:
+    """Return Slurm's word for each job: from sacct, or where that keeps no accounts from squeue."""
+    known = [submitit().SlurmJob(folder, job) for job in jobs]  # all, so that one question is asked
+    words = {job.job_id: str(job.state) for job in known}
+    if _UNKNOWN not in words.values():
+        return words
+    queue = _queue()
+    if queue is None:
+        return words
+    return {job: queue.get(job, _GONE) if word == _UNKNOWN else word for job, word in words.items()}
+
+
+def _queue() -> dict[str, str] | None:
+    """Return the jobs that wait or run, by number; None if squeue does not answer."""
+    words = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i %T"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    lines = (line.split() for line in done.stdout.splitlines())
+    return None if done.returncode else {line[0]: line[1] for line in lines if len(line) == 2}
 
 
 def _slurm_told(word: str) -> JobTold:
     plain = word.split(" ")[0].rstrip("+").upper()  # "CANCELLED by 1000", "CANCELLED+"
     if plain in _WAITING:
-        unknown = plain == "UNKNOWN"
+        unknown = plain == _UNKNOWN
         return JobTold("waiting", "Slurm does not tell" if unknown else plain.lower())
     return JobTold("running" if plain in _RUNNING else "over", plain.lower().replace("_", " "))
 

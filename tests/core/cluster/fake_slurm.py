@@ -18,6 +18,10 @@ echo "$@" >> {here}/sacct.txt
 echo 'JobID|State|NodeList'
 cat {here}/states.txt
 """
+_SQUEUE = """#!/bin/sh
+[ -e {here}/queue.txt ] || exit 1
+cat {here}/queue.txt
+"""
 _SCANCEL = """#!/bin/sh
 echo "$@" >> {here}/scancel.txt
 """
@@ -31,6 +35,7 @@ class FakeSlurm:
         (here / "scripts").mkdir(parents=True)
         (here / "states.txt").touch()
         scripts = {"sbatch": _SBATCH, "sacct": _SACCT, "scancel": _SCANCEL, "srun": "#!/bin/sh\n"}
+        scripts["squeue"] = _SQUEUE
         for name, text in scripts.items():
             (here / name).write_text(text.format(here=here))
             (here / name).chmod(0o755)

@@ -80,8 +80,8 @@ def test_hours_grow_with_what_one_token_meets(tmp_path):
     row = f'[[model]]\nhub = "a/b"\n{SIZE}gpus = 4\nspread = true\n'
     long = Work(**{**vars(WORK), "characters": 10**10})
     (dense,), (mixture,) = (costs(tmp_path, text, long) for text in (row, f"{row}active = 1_000\n"))
-    # 2 operations for each weight and token, tokens of four characters, read twice
-    seconds = 2 * 2 * 109e9 * 10**10 / 4 / cost.PACE.gpu
+    # 2 operations for each weight and token, tokens of 4.6 characters, read twice
+    seconds = 2 * 2 * 109e9 * 10**10 / 4.6 / cost.PACE.gpu
     assert dense.seconds - mixture.seconds == pytest.approx(seconds, rel=1e-6)
 
 

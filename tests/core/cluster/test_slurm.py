@@ -1,6 +1,7 @@
 """Rows sent to Slurm: what sbatch is given, how rows stand, what is sent again, what is refused."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from core.diagnosis import leaderboard_rows
 from core.leaderboard.model_list import read_list
 from core.runtime.store import Store
 from tests.core.cluster.fake_slurm import FakeSlurm
+
+ROOT = Path(__file__).resolve().parents[3]
 
 submitit = pytest.importorskip("submitit")
 
@@ -100,6 +103,7 @@ def test_rows_of_equal_needs_go_as_one_array_with_the_lists_numbers(slurm, model
     assert (told["partition"], told["time"], told["gpus-per-node"]) == ("gpu", "240", "1")
     assert (told["mem"], told["account"]) == ("64GB", "morals")
     assert "requeue" in told
+    assert told["chdir"] == str(ROOT)  # where a job finds what it is to run
     assert told["signal"] == "USR2@90"
     assert flags(single)["time"] == "90"
     assert flags(single)["gpus-per-node"] == "8"
@@ -129,6 +133,20 @@ def test_one_table_of_states_from_what_is_kept_and_what_slurm_says(slurm, models
     _, said = sweep(capsys, models, "--states")
     assert "It does not fit." in said
     assert "Its job 4000_1 ended as cancelled" in said
+
+
+def test_an_array_that_waits_as_a_whole_waits_row_by_row(slurm, models, capsys):
+    sweep(capsys, models, "--on", "slurm")
+    (slurm.here / "states.txt").write_text("4000_[0-1%2]|PENDING|\n4001|OUT_OF_MEMORY|n1\n")
+    assert states(capsys, models) == ["waiting", "failed", "waiting", "wrong"]
+    assert "ended as out of memory" in sweep(capsys, models, "--states")[1]
+
+
+def test_where_sacct_keeps_no_accounts_the_queue_is_asked(slurm, models, capsys):
+    sweep(capsys, models, "--on", "slurm")
+    (slurm.here / "queue.txt").write_text("4000_0 RUNNING\n4001 PENDING\n")
+    assert states(capsys, models) == ["running", "waiting", "failed", "wrong"]
+    assert "Its job 4000_1 ended without a row" in sweep(capsys, models, "--states")[1]
 
 
 def test_the_same_command_sends_only_what_has_failed(slurm, models, capsys, tmp_path):
