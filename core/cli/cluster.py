@@ -1,6 +1,5 @@
 """A sweep whose rows are jobs: sent, asked how they stand, stopped, and gathered in one table."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -120,16 +119,12 @@ def _to_slurm(jobs: Jobs) -> Lines:
 
 def _on_this_machine(jobs: Jobs) -> Lines:
     parallel = next((row.entry.needs.parallel for row in jobs.rows), None) or 1
-    command = partial(_local_command, jobs)
+
+    def command(row: Row, slot: int) -> RowCommand:
+        return jobs.command(row.number, schedulers.gpus_seen(row.entry.needs.gpus, slot))
+
     for one in sending.run_local(jobs.store, jobs.rows, command, parallel):
         yield _ended(jobs, one)
-
-
-def _local_command(jobs: Jobs, row: Row) -> RowCommand:
-    """Return a row's command; where it names no GPUs it sees those that are seen here."""
-    gpus = "CUDA_VISIBLE_DEVICES"
-    seen = {} if row.entry.needs.gpus is not None else {gpus: os.environ.get(gpus)}
-    return jobs.command(row.number, seen)
 
 
 def _in_this_process(jobs: Jobs) -> Lines:

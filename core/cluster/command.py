@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 #: What schedulers send before they stop a job: the job hears it, its command does not.
-_WARNINGS = (signal.SIGUSR2, signal.SIGTERM)
+_WARNINGS: Final = [
+    getattr(signal, name) for name in ("SIGUSR2", "SIGTERM") if hasattr(signal, name)
+]
 
 
 class RowCommand:

@@ -6,6 +6,7 @@ submitit is optional; everything that needs it asks ``submitit()`` for it.
 import contextlib
 import getpass
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -27,6 +28,8 @@ JobState = Literal["waiting", "running", "over"]
 MOST_TIMEOUTS: Final = 10
 #: Seconds between the warning and the end of a row's time.
 WARNING_SECONDS: Final = 90
+#: The variable that says which GPUs a process sees; submitit hides all of them from its jobs.
+_SEEN: Final = "CUDA_VISIBLE_DEVICES"
 #: The program that controls a row's process on this machine.
 _CONTROLLER: Final = "submitit.local._local"
 _UNKNOWN: Final = "UNKNOWN"
@@ -126,22 +129,18 @@ def _sbatch_told(error: Exception) -> str:
     return "; ".join(dict.fromkeys(line.rstrip(".") for line in lines)) or type(error).__name__
 
 
-def send_local(row: Row, command: RowCommand, folder: Path, gpus: Sequence[int]) -> Sent:
+def send_local(row: Row, command: RowCommand, folder: Path) -> Sent:
     """Start a row as a process of this machine; it outlives this one.
 
     Args:
         row: Which.
-        command: What it runs.
+        command: What it runs; it says itself which GPUs are seen.
         folder: For logs.
-        gpus: Numbers of the GPUs it may see, where its needs name a number.
     """
     executor = submitit().LocalExecutor(folder, max_num_timeout=MOST_TIMEOUTS)
     minutes = row.entry.needs.time or DEFAULT_MINUTES
     executor.update_parameters(
-        timeout_min=minutes,
-        signal_delay_s=min(WARNING_SECONDS, 30 * minutes),
-        gpus_per_node=len(gpus),
-        visible_gpus=tuple(gpus),
+        timeout_min=minutes, signal_delay_s=min(WARNING_SECONDS, 30 * minutes)
     )
     # Ctrl-C in a terminal reaches every process of it: who started rows stops them, in good order.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -151,6 +150,28 @@ def send_local(row: Row, command: RowCommand, folder: Path, gpus: Sequence[int])
         signal.signal(signal.SIGINT, before)
     _STARTED[job.job_id] = job
     return Sent("local", job.job_id)
+
+
+def gpus_seen(gpus: int | None, slot: int) -> dict[str, str | None]:
+    """Return what a row's environment says of GPUs, for rows side by side on this machine.
+
+    Args:
+        gpus: How many it asks for; None: it sees all that are seen here.
+        slot: Which of the places side by side it has, from 0.
+    """
+    seen = os.environ.get(_SEEN)
+    if gpus is None:
+        return {_SEEN: seen}
+    here = seen.split(",") if seen else [str(one) for one in range(_gpus_here())]
+    # More rows than GPUs share them: without one a row would quietly run on the processor.
+    mine = [here[(slot * gpus + one) % len(here)] for one in range(gpus)] if here else []
+    return {_SEEN: ",".join(dict.fromkeys(mine))}
+
+
+def _gpus_here() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 #: Jobs that this process has started: their processes are its children, and are waited for.

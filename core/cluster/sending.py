@@ -1,5 +1,6 @@
 """Rows are sent once: what is done stays, what runs is let be, what failed is sent again."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from core.cluster.states import ACTIVE, DUE, Standing, row_standings
 from core.runtime.store import Store, clear_disk_errors
 
 Command = Callable[[Row], RowCommand]
+LocalCommand = Callable[[Row, int], RowCommand]
 
 #: Only one process decides at a time what is sent.
 _LOCK: Final = "sweeps"
@@ -50,7 +52,7 @@ def to_slurm(store: Store, rows: Sequence[Row], command: Command) -> Iterator[st
                 yield str(refused)
                 continue
             for row, one in sent.items():
-                _keep(store, row, one)
+                keep_sent(store, row, replace(one, files=files_now(row)))
             told = ", ".join(str(row.number) for row in together)
             yield f"Sent row {told} to Slurm as job {sent[together[0]].job.partition('_')[0]}."
 
@@ -60,14 +62,10 @@ def _due(store: Store, rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if found[row.number].state in DUE]
 
 
-def _keep(store: Store, row: Row, sent: Sent) -> None:
-    keep_sent(store, row, replace(sent, files=files_now(row)))
-
-
 def run_local(
     store: Store,
     rows: Sequence[Row],
-    command: Command,
+    command: LocalCommand,
     parallel: int,
 ) -> Iterator[Standing]:
     """Run the rows that are due as processes of this machine; yield each as it ends.
@@ -77,7 +75,7 @@ def run_local(
     Args:
         store: Where rows are kept.
         rows: Those of it that can be measured.
-        command: What each row runs.
+        command: What each row runs, given which of the places side by side it has, from 0.
         parallel: Rows at the same time, at least 1.
 
     Raises:
@@ -95,14 +93,20 @@ def run_local(
                 yield row_standings(store, [row])[row.number]
             time.sleep(0 if over else LOOK)
     except BaseException:
-        for one in running.values():
+        for row, one in running.items():
             if one.own:
                 schedulers.stop(one.sent)
+                with contextlib.suppress(CoreError):  # what is told is why this was stopped
+                    keep_stopped(store, row, one.sent)
         raise
 
 
 def _fill(
-    store: Store, left: list[Row], running: "dict[Row, _Running]", command: Command, parallel: int
+    store: Store,
+    left: list[Row],
+    running: "dict[Row, _Running]",
+    command: LocalCommand,
+    parallel: int,
 ) -> None:
     """Start rows from those that are left until no more may run."""
     while left and len(running) < parallel:
@@ -126,7 +130,7 @@ class _Running(NamedTuple):
     """Whether it was started here, and not by another process before."""
 
 
-def _start(store: Store, row: Row, command: Command, slot: int) -> _Running | None:
+def _start(store: Store, row: Row, command: LocalCommand, slot: int) -> _Running | None:
     """Start a row if it is due; None if it is not, and does not run on this machine either."""
     with store.lock(_LOCK):
         now = row_standings(store, [row])[row.number]
@@ -134,12 +138,11 @@ def _start(store: Store, row: Row, command: Command, slot: int) -> _Running | No
             here = now.sent is not None and now.sent.on == "local" and schedulers.runs(now.sent)
             return _Running(now.sent, slot, own=False) if now.sent and here else None
         forget_part(store, row)
-        gpus = row.entry.needs.gpus or 0
-        seen = range(slot * gpus, (slot + 1) * gpus)
         with clear_disk_errors(store.root):
-            sent = schedulers.send_local(row, command(row), jobs_folder(store), seen)
+            sent = schedulers.send_local(row, command(row, slot), jobs_folder(store))
+        sent = replace(sent, files=files_now(row))
         try:
-            _keep(store, row, sent)
+            keep_sent(store, row, sent)
         except CoreError:  # nobody would know of it
             schedulers.stop(sent)
             raise

@@ -42,7 +42,7 @@ class Needs:
     """Main memory in GB."""
 
     parallel: int | None = None
-    """Rows at the same time; the same for all rows of a list."""
+    """Rows at the same time (on Slurm: of those with equal needs); one number for a list."""
 
     sbatch: tuple[tuple[str, str], ...] = ()
     """Further options of sbatch, such as an account; the same for all rows of a list."""

@@ -16,6 +16,7 @@ import pytest
 
 from core.__main__ import main
 from core.cluster import rows as kept
+from core.cluster import schedulers
 from core.cluster.command import RowCommand
 from core.cluster.rows import Sent, rows_of
 from core.cluster.states import row_standings
@@ -135,8 +136,11 @@ def test_who_stops_the_command_stops_its_rows_and_they_can_go_on(models, tmp_pat
     process.communicate(timeout=60)
     assert process.returncode == 130
     until(lambda: not row.is_running() or row.status() == psutil.STATUS_ZOMBIE)
+    said = run(models, tmp_path, "--states")
+    assert "stopped" in said.splitlines()[1]
 
 
+@pytest.mark.slow
 def test_in_this_process_the_table_is_that_of_a_plain_sweep(models, tmp_path, monkeypatch, capsys):
     for name, more in (("plain", ()), ("debug", ("--on", "debug"))):
         monkeypatch.setenv("MORALSCOPE_CACHE", str(tmp_path / name))
@@ -235,3 +239,23 @@ def test_rows_of_another_machine_are_let_be_and_said(store, row, monkeypatch):
     now = row_standings(store, [row])[1]
     assert now.state == "failed"
     assert now.told == f"Its job {os.getpid()} ended without a row"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "slot", "seen", "told"),
+    [
+        (None, 1, None, None),  # all that are seen here
+        (None, 1, "2,3", "2,3"),
+        (2, 1, None, "2,3"),
+        (1, 1, "6,7", "7"),
+        (1, 5, None, "1"),  # more rows than GPUs share them
+        (0, 0, None, ""),
+        (8, 0, None, "0,1,2,3"),
+    ],
+)
+def test_rows_side_by_side_see_gpus_of_their_own(monkeypatch, gpus, slot, seen, told):
+    monkeypatch.setattr(schedulers, "_gpus_here", lambda: 4)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert schedulers.gpus_seen(gpus, slot) == {"CUDA_VISIBLE_DEVICES": told}
