@@ -39,9 +39,17 @@ class RowCommand:
         """
         merged = {**os.environ, **self.environment}
         told = {name: value for name, value in merged.items() if value is not None}
-        status = subprocess.run(
-            self.words, cwd=self.folder, env=told, preexec_fn=_hear_no_warnings, check=False
-        ).returncode
+        # Blocked while it starts, so that none is lost on a command without a name yet; what starts
+        # then never hears them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WARNINGS)
+        process = subprocess.Popen(self.words, cwd=self.folder, env=told)
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WARNINGS)
+            status = process.wait()
+        except BaseException:  # the job was warned, and is sent again
+            process.kill()
+            process.wait()
+            raise
         if status < 0:
             _say(f"Killed by {signal.Signals(-status).name}: by hand, or for want of memory.")
         if status:
@@ -52,11 +60,6 @@ class RowCommand:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
-
-
-def _hear_no_warnings() -> None:
-    for one in _WARNINGS:
-        signal.signal(one, signal.SIG_IGN)
 
 
 def _say(text: str) -> None:

@@ -146,11 +146,12 @@ def _cost(store: Store, row: Row, work: Work, *, network: bool) -> Cost:
         return Cost(row, 0, str(error))
     spec = _spec(row)
     place = _place(row)
-    copies = 2 if work.control and spec.untrained_seed is None else 1
+    control = work.control and spec.untrained_seed is None
+    copies = 1 + control + bool(row.entry.aligned)
     arrays = (size.layers + 1) * len(work.read.poolings) * work.prompts * copies
     needed = max(
         needed_bytes(size.parameters, place, one)
-        for one in (spec, *((spec.untrained(),) if copies == 2 else ()))
+        for one in (spec, *((spec.untrained(),) if control else ()))
     )
     return Cost(
         row,

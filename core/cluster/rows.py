@@ -75,6 +75,7 @@ def _digest(entry: Entry, asked: Mapping[str, Any]) -> str:
     return fingerprint(
         {
             "model": str(entry.spec),
+            "aligned": entry.aligned,
             "name": entry.name,
             "labels": asdict(entry.labels),
             "asked": dict(asked),

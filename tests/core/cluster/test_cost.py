@@ -42,6 +42,10 @@ def test_a_models_own_files_say_what_the_card_and_the_plan_say(tmp_path, store, 
     assert found.state_bytes == 2 * plan.size  # its own and its untrained copy's
     assert found.source == "its files"
     assert not found.misfit
+    plain, row = found, f'[[model]]\nfolder = "{llama_spec.location}"\ndevice = "cpu"\n'
+    (aligned,) = costs(tmp_path, f'{row}aligned = "abc"\n')
+    assert aligned.state_bytes == 1.5 * plain.state_bytes  # read once more, spliced
+    assert aligned.row.digest != plain.row.digest
 
 
 def test_the_papers_list_is_weighed_without_a_network(tmp_path, no_network):
