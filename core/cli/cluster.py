@@ -80,6 +80,7 @@ def one_row(jobs: Jobs, number: int) -> Lines:
     row = next((one for one in jobs.rows if one.number == number), None)
     if row is None:
         raise CoreError(entry.problem)
+    sending.began(jobs.store, row)
     with jobs.store.lock(f"row-{row.digest[:16]}"):  # an older job of the row may still run
         outcome = _measured(jobs, row)
     yield f"Row {number}  {entry.name}: {outcome.line}"

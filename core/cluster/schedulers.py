@@ -188,6 +188,14 @@ def run_here(work: Callable[[], object], folder: Path) -> None:
     submitit().DebugExecutor(folder).submit(work).submission().result()
 
 
+def this_job() -> Sent | None:
+    """Return the job of Slurm that this process runs in, None if it runs in none."""
+    array, own = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_JOB_ID")
+    task = os.environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{array}_{task}" if array and task else own
+    return Sent("slurm", job) if job else None
+
+
 # --- asking ---
 
 

@@ -17,6 +17,7 @@ from core.cluster.rows import (
     jobs_folder,
     keep_sent,
     keep_stopped,
+    sent_of,
 )
 from core.cluster.states import ACTIVE, DUE, Standing, row_standings
 from core.runtime.store import Store, clear_disk_errors
@@ -147,6 +148,15 @@ def _start(store: Store, row: Row, command: LocalCommand, slot: int) -> _Running
             schedulers.stop(sent)
             raise
         return _Running(sent, slot, own=True)
+
+
+def began(store: Store, row: Row) -> None:
+    """Keep which job a row runs in, where a person sent it with a script of their own."""
+    job = schedulers.this_job()
+    known = sent_of(store, row)
+    if job is not None and (known is None or known.stopped or known.job != job.job):
+        forget_part(store, row)
+        keep_sent(store, row, replace(job, files=files_now(row)))
 
 
 def cancel(store: Store, rows: Sequence[Row]) -> Iterator[str]:

@@ -59,8 +59,9 @@ def start(models, root, *more):
         cwd=ROOT,
         env={**os.environ, "MORALSCOPE_CACHE": str(root / "store"), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # a terminal of its own
     )
 
 
@@ -132,9 +133,11 @@ def test_a_row_killed_beside_another_and_sent_again_leaves_the_store_of_a_single
 def test_who_stops_the_command_stops_its_rows_and_they_can_go_on(models, tmp_path):
     process = start(models, tmp_path, "--on", "local")
     row = until(lambda: row_process(process, 1))
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of it hears Ctrl-C
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "Traceback" not in said
+    assert said.rstrip().endswith("the same command goes on from there.")
     until(lambda: not row.is_running() or row.status() == psutil.STATUS_ZOMBIE)
     said = run(models, tmp_path, "--states")
     assert "stopped" in said.splitlines()[1]

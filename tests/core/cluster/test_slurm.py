@@ -234,3 +234,26 @@ def test_what_the_list_asks_for_all_rows_is_checked_at_once(tmp_path):
         path.write_text(f'{text}\n[[model]]\nhub = "a/b"\n')
         with pytest.raises(CoreError, match=reason):
             read_list(path)
+
+
+def test_a_row_that_a_script_of_ones_own_sent_is_known_once_it_runs(
+    slurm, models, capsys, monkeypatch
+):
+    models.write_text(f'[[model]]\nfolder = "{models.with_name("gone")}"\n')
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.cli.cluster.measure_entry", killed)
+        assert sweep(capsys, models, "--row", 1)[0] == 130
+    slurm.say(job_77_1="RUNNING")
+    assert states(capsys, models) == ["running"]
+    assert "Sent" not in sweep(capsys, models, "--on", "slurm")[1]
+    sweep(capsys, models, "--cancel", 1)
+    assert slurm.cancelled() == ["77_1"]
+    assert sweep(capsys, models, "--row", 1)[0] == 0  # a part that says why it failed
+    assert states(capsys, models) == ["failed"]
+    assert "There is no folder" in sweep(capsys, models, "--states")[1]
