@@ -51,8 +51,9 @@ def show(found: Evaluation) -> None:
 
 
 def _ask(log: VerdictLog, one: Blind, seen: str) -> None:
-    st.markdown(f"**{QUESTIONS[one.question]}**")
-    st.text(one.prompt)
+    with st.container(key="blind-asked"):
+        st.markdown(f"**{QUESTIONS[one.question]}**")
+        st.text(one.prompt)
     for column, text in zip(st.columns(2), (one.left, one.right), strict=True):
         with column.container(border=True, height="stretch"):
             st.text(text or "(nothing)")

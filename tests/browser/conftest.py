@@ -277,11 +277,35 @@ def aligned(prepared: Prepared) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def evaluated(prepared: Prepared) -> dict[str, str]:
+    """Return the query of an evaluation that is kept: a random model answers, and judges itself."""
+    from core.activations.decoding import Decoding
+    from core.evaluation.jobs import EvaluateSpec, default_arms, evaluation, local_judge
+    from core.evaluation.landing import landing
+    from core.evaluation.prompts import builtin_prompts
+    from core.evaluation.request import halved
+    from core.models.spec import ModelSpec
+
+    work, study = study_in(prepared)
+    spec = EvaluateSpec(default_arms(study)[:3], ("safer",), Decoding(tokens=10), None)
+    judge = local_judge(work, ModelSpec.parse(prepared.model))
+    made = evaluation(work, study, halved(builtin_prompts(), "report"), spec, judge)
+    _wait(work, made)
+    _wait(work, landing(work, study, made.get()))
+    shelf = ("aligned", "aligned-replaced", "shuffled-vectors", "shuffled-vectors-replaced")
+    left_out = [f"arm-{one}" for one in ("moral-directions", "random-push", *shelf)]
+    left_out += ["ask-helpful", "ask-understanding"]
+    asked = {"judge": prepared.model, "length": "10", "cost": "recipe"}
+    return {**prepared.few, **asked, **dict.fromkeys(left_out, "0")}
+
+
+@pytest.fixture(scope="session")
 def everywhere(
     diagnosed: dict[str, str],
     compared: dict[str, str],
     taken_apart: dict[str, str],
     aligned: dict[str, str],
+    evaluated: dict[str, str],
 ) -> dict[str, dict[str, str]]:
     """Return each page's query for a visit on which it shows all that it can."""
     return {
@@ -294,6 +318,7 @@ def everywhere(
         "claims": diagnosed,
         "features": {**taken_apart, "latent": "7"},
         "align": aligned,
+        "evaluate": {**evaluated, "landed": "3", "who": "Anne"},
         "steer": {**diagnosed, "care-harm": "20", "at": "1", "tokens": "8"},
     }
 
