@@ -17,6 +17,8 @@ from pages.shared.bench import workbench
 
 #: Begins the name in the session of what a person has just judged, so that it can be undone.
 _SEEN: Final = "blind-seen"
+#: Pairs after which an agreement says something.
+_ENOUGH: Final = 50
 
 
 @st.fragment
@@ -41,6 +43,8 @@ def show(found: Evaluation) -> None:
         done = [one for one in blind if log.has(one.orders[0])]
         left = [one for one in blind if not log.has(one.orders[0])]
         st.progress(len(done) / max(len(blind), 1), text=f"{len(done)} of {len(blind)} pairs")
+        if len(done) < _ENOUGH < len(blind):
+            st.caption(f"Stop whenever you like; about {_ENOUGH} pairs tell how far you agree.")
         if left:
             _ask(log, left[0], f"{_SEEN}-{person.name}")
         else:

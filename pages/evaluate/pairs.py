@@ -13,7 +13,7 @@ from pages.shared.address import bound
 from pages.steer import pair
 
 _ALL: Final = "all"
-_VERDICTS: Final = (_ALL, "win", "tie", "loss", "missing")
+_VERDICTS: Final = (_ALL, "win", "tie", "loss", "missing", "broken")
 _SHOWN: Final = 5
 _ODD: Final = (
     "Perplexity under the plain model: {perplexity:,.1f}, of the plain answer "
@@ -38,15 +38,15 @@ def show(found: Evaluation, question: Question) -> str:
     table = pair_table(found, question, arm)
     kept = table[
         ((table["dimension"] == where) | (where == _ALL))
-        & ((table["verdict"] == said) | (said == _ALL))
+        & ((table["verdict"] == said) | (said == _ALL) | (table["broken"] & (said == "broken")))
     ].reset_index(drop=True)
     if kept.empty:
         st.info("No pair is like that. Choose another verdict or dimension.")
         return arm
     pages = -(-len(kept) // _SHOWN)
-    page = (
-        int(st.number_input(f"Page, of {pages}", 1, pages, key="evaluate-page")) if pages > 1 else 1
-    )
+    page = 1
+    if pages > 1:
+        page = int(st.number_input(f"Page, of {pages}", 1, pages, key="evaluate-page", width=150))
     for row in kept.iloc[(page - 1) * _SHOWN : page * _SHOWN].to_dict("records"):
         _pair(arm, row)
     return arm

@@ -98,6 +98,12 @@ def test_the_way_to_a_verdict_and_the_answers(judged, complaints):
     assert TOLD["chance"] in app.subheader[0].value  # a random model is no judge
     assert "evaluate-arms" in charts(app)
     assert "of 24 pairs" in words(app).lower()
+    broken = judged(said="broken")
+    [shown] = [one.value for one in broken.dataframe if "sign p" in one.value]
+    if shown["broken"].iloc[1]:  # of the moral prompt, which is looked at
+        assert "⚠ broken text" in words(broken)
+    else:
+        assert "No pair is like that" in words(broken)
     missing = judged(said="missing")
     assert "No pair is like that" in words(missing)
 
