@@ -62,8 +62,9 @@ PARTS: Final[dict[Test, tuple[str, ...]]] = {
 }
 #: What a figure can be held against in place of a bare number.
 NULLS: Final = ("shuffled", *CONTROLS, *POLES)
-#: All models at hand.
+#: All models at hand; the 23 of the paper.
 EVERYONE: Final = "all"
+PAPERS: Final = "paper"
 _LABELS: Final = ("family", "size", "training")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "test": TESTS,
@@ -105,8 +106,9 @@ class Claim:
     source: str = ""
     """Where it is said."""
 
-    models: tuple[str, ...] | Mapping[str, str] | Literal["all"] = "all"
-    """Who: text forms of models, labels of a group such as ``training = "base"``, or ``all``."""
+    models: tuple[str, ...] | Mapping[str, str] | Literal["all", "paper"] = "all"
+    """Who: text forms of models, labels of a group such as ``training = "base"``, ``all`` at hand,
+    or the 23 of the ``paper``."""
 
     items: str = ""
     """Name of the set it speaks of; empty: the set that the court sits over."""
@@ -217,10 +219,10 @@ def _models(asked: Any) -> Any:
     """Return whom a claim speaks of.
 
     Raises:
-        ClaimError: It is neither a list of models, nor labels, nor ``all``.
+        ClaimError: It is neither a list of models, nor labels, nor one of the words.
     """
-    if asked in (None, EVERYONE):
-        return EVERYONE
+    if asked in (None, EVERYONE, PAPERS):
+        return asked or EVERYONE
     if isinstance(asked, Mapping):
         odd = [key for key in asked if key not in _LABELS or not isinstance(asked[key], str)]
         if odd or not asked:
@@ -231,8 +233,8 @@ def _models(asked: Any) -> Any:
         return dict(asked)
     if not isinstance(asked, list) or not asked or not all(isinstance(one, str) for one in asked):
         raise ClaimError(
-            'models must be "all", a list such as ["packaged", "fetched:smollm2"], or a group such '
-            'as {training = "base"}.'
+            'models must be "all", "paper", a list such as ["packaged", "fetched:smollm2"], or a '
+            'group such as {training = "base"}.'
         )
     try:
         return tuple(dict.fromkeys(str(ModelSpec.parse(one)) for one in asked))

@@ -14,7 +14,7 @@ import numpy as np
 from core import CoreError
 from core.claims.claim import Claim, ClaimError, claim_of
 from core.claims.evidence import Evidence
-from core.claims.judge import OPEN, RULE, Verdict, Weighed, Word
+from core.claims.judge import OPEN, REASONS, RULE, Verdict, Weighed, Word
 from core.leaderboard.model_list import PAPER
 from core.wording import Lines, interval
 from core.workbench import Workbench
@@ -136,6 +136,13 @@ def counted(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(f"{words[word]} {word}" for word in get_args(Word))
 
 
+def reasons(verdicts: Sequence[Verdict]) -> str:
+    """Return why how many claims cannot be decided, in one sentence; empty: all can."""
+    kinds = Counter(one.reason for one in verdicts if one.word == OPEN)
+    told = [f"{kinds[one]} {words}" for one, words in REASONS.items() if kinds[one]]
+    return f"Not decidable: {'; '.join(told)}." if told else ""
+
+
 def text(verdicts: Sequence[Verdict]) -> Lines:
     """Yield a docket's verdicts as text."""
     for one in verdicts:
@@ -146,7 +153,7 @@ def text(verdicts: Sequence[Verdict]) -> Lines:
         for each in one.models:
             yield from _model(each, alone=len(one.models) == 1)
         yield ""
-    yield f"{len(verdicts)} claims: {counted(verdicts)}."
+    yield f"{len(verdicts)} claims: {counted(verdicts)}. {reasons(verdicts)}".rstrip()
     yield RULE
 
 

@@ -14,7 +14,7 @@ from core.activations.jobs import study_of, untrained
 from core.activations.prompts import PRESETS, ReadSpec
 from core.activations.study import Study, open_study
 from core.claims import verify
-from core.claims.claim import POLES, Claim
+from core.claims.claim import PAPERS, POLES, Claim
 from core.claims.judge import Reading, Verdict, Witness, judge, judge_effect
 from core.dataset.items import Items
 from core.diagnosis import leaderboard_rows
@@ -26,6 +26,7 @@ from core.diagnosis.waterfall import paper_read, plain_read, waterfall
 from core.layers import EMBEDDING
 from core.leaderboard import effects
 from core.leaderboard import view as leaderboard_view
+from core.leaderboard.model_list import PAPER_FILE, read_list
 from core.leaderboard.pack import original_identity
 from core.measures.result import ALL, HEADLINES, NOTHING
 from core.models.spec import ModelSpec
@@ -130,6 +131,8 @@ class Evidence:
         """
         if isinstance(claim.models, tuple):
             return list(claim.models)
+        if claim.models == PAPERS:
+            return [str(one.spec) for one in read_list(PAPER_FILE)]
         rows = self.rows
         if isinstance(claim.models, Mapping):
             for label, value in claim.models.items():
@@ -146,6 +149,8 @@ class Evidence:
 
     def _looked_up(self, model: str) -> Exhibit:
         spec = ModelSpec.parse(model)
+        if spec.source == "hub" and model not in set(self.rows["model"]):  # no look at the hub
+            return Exhibit(spec.label, model)
         try:
             study, how = self._measured(spec)
         except CoreError as error:

@@ -23,6 +23,15 @@ Word = Literal["supported", "not supported", "not decidable here"]
 SUPPORTED: Final[Word] = "supported"
 REFUTED: Final[Word] = "not supported"
 OPEN: Final[Word] = "not decidable here"
+Reason = Literal["decided", "bound", "control", "missing", "unusable", "models"]
+#: Why a claim cannot be decided, in words that follow a number of claims.
+REASONS: Final[dict[Reason, str]] = {
+    "control": "on the claimed side, as a control is",
+    "bound": "with an interval over the bound",
+    "missing": "not measured, or not computable",
+    "unusable": "resting on packs that were not verified, or on controls",
+    "models": "with too few models, or no interval over them",
+}
 #: How a verdict follows, in words for the page.
 RULE: Final = (
     "Rule: “supported” needs the whole 95 % interval on the claimed side, “not supported” the "
@@ -113,6 +122,9 @@ class Weighed(NamedTuple):
     null: str
     """What is taken off the figure, in words; empty: nothing."""
 
+    reason: Reason
+    """Why it is open; ``decided`` if it is not."""
+
     @property
     def figure(self) -> Estimate:
         """What is judged, its interval widened so that all hold together; NaN where it is none."""
@@ -156,6 +168,9 @@ class Verdict:
     effect: Mapping[str, Any] | None = None
     """Of a claim over models: the association with interval, number of models, note."""
 
+    reason: Reason = "missing"
+    """Why it is open; ``decided`` if it is not."""
+
 
 def judge(claim: Claim, witnesses: Sequence[Witness]) -> Verdict:
     """Return the verdict on a claim about models, each by itself.
@@ -175,7 +190,7 @@ def judge(claim: Claim, witnesses: Sequence[Witness]) -> Verdict:
         word = SUPPORTED if set(words) == {SUPPORTED} else OPEN
     first = next(one for one in weighed if one.word == word)
     if len(weighed) == 1:
-        return Verdict(claim.name, word, first.why, claim, weighed)
+        return Verdict(claim.name, word, first.why, claim, weighed, reason=first.reason)
     count = words.count(word)
     who = f"{count} of {len(weighed)} models"
     why = {
@@ -183,7 +198,7 @@ def judge(claim: Claim, witnesses: Sequence[Witness]) -> Verdict:
         REFUTED: f"{who} speak against it. {first.witness.name}: ",
         OPEN: f"{who} leave it open. {first.witness.name}: ",
     }[word]
-    return Verdict(claim.name, word, why + first.why, claim, weighed)
+    return Verdict(claim.name, word, why + first.why, claim, weighed, reason=first.reason)
 
 
 def side(claim: Claim, figure: Estimate) -> int:
@@ -223,36 +238,39 @@ def _weigh(claim: Claim, witness: Witness, models: int) -> Weighed:
     looks = models * max(1, len(witness.readings))
     found = _decision(claim, witness.readings, looks)
     decisive = _decisive(claim, witness.readings, looks)
+    null = claim.null_name
     if decisive is None:
-        return Weighed(
-            witness, OPEN, witness.lack or "It cannot be computed.", None, looks, claim.null_name
-        )
-    word, why = _reasoned(claim, witness, found, looks)
+        lack = witness.lack or "It cannot be computed."
+        return Weighed(witness, OPEN, lack, None, looks, null, "missing")
+    word, why, reason = _reasoned(claim, witness, found, looks)
     said = f"{_told(claim, decisive, looks)}{why}"
-    return Weighed(witness, word, said, decisive, looks, claim.null_name)
+    return Weighed(witness, word, said, decisive, looks, null, reason)
 
 
-def _reasoned(claim: Claim, witness: Witness, found: int, looks: int) -> tuple[Word, str]:
-    """Return the verdict on a model whose figures are known, and why."""
+def _reasoned(claim: Claim, witness: Witness, found: int, looks: int) -> tuple[Word, str, Reason]:
+    """Return the verdict on a model whose figures are known, why in words, and why of what kind."""
     if witness.unusable:
-        return OPEN, f"; {witness.unusable}"
+        return OPEN, f"; {witness.unusable}", "unusable"
     if found < 0:
-        return REFUTED, ": on the other side of the bound."
+        return REFUTED, ": on the other side of the bound.", "decided"
     if not found:
         lost = [one.layer for one in witness.readings if np.isnan(one.judged.low)]
         where = ", ".join(layer_name(one, long=True) for one in lost if one is not None)
-        over = "the interval reaches over the bound."
-        return OPEN, f": {f'not computable at {where}.' if where else over}"
+        if where:
+            return OPEN, f": not computable at {where}.", "missing"
+        return OPEN, ": the interval reaches over the bound.", "bound"
     shared = [name for name, own in witness.controls.items() if _decision(claim, own, looks) > 0]
     if shared and claim.direction != "above":
         verb = "lies" if len(shared) == 1 else "lie"
-        return SUPPORTED, f": on the claimed side; {' and '.join(shared)} {verb} there, too. {_ASK}"
+        why = f": on the claimed side; {' and '.join(shared)} {verb} there, too. {_ASK}"
+        return SUPPORTED, why, "decided"
     if shared:
         verb = "supports" if len(shared) == 1 else "support"
-        return OPEN, f": on the claimed side, but {' and '.join(shared)} {verb} it as well. {_ASK}"
+        why = f": on the claimed side, but {' and '.join(shared)} {verb} it as well. {_ASK}"
+        return OPEN, why, "control"
     if witness.lack and claim.direction == "above":
-        return OPEN, f": on the claimed side. {witness.lack}"
-    return SUPPORTED, ": on the claimed side."
+        return OPEN, f": on the claimed side. {witness.lack}", "missing"
+    return SUPPORTED, ": on the claimed side.", "decided"
 
 
 def _decision(claim: Claim, readings: Sequence[Reading], looks: int) -> int:
@@ -295,19 +313,25 @@ def judge_effect(claim: Claim, found: Association, note: str) -> Verdict:
         found: The association over models, each of them one figure.
         note: What has to be known about it.
     """
-    figure = Estimate(found.value, found.low, found.high)
+    word, why, reason = _over_models(claim, found, note)
     effect = {**found._asdict(), "note": note}
+    return Verdict(claim.name, word, why, claim, effect=effect, reason=reason)
+
+
+def _over_models(claim: Claim, found: Association, note: str) -> tuple[Word, str, Reason]:
     if np.isnan(found.value):
-        return Verdict(claim.name, OPEN, f"{note[:1].upper()}{note[1:]}.", claim, effect=effect)
+        return OPEN, f"{note[:1].upper()}{note[1:]}.", "models"
+    figure = Estimate(found.value, found.low, found.high)
     told = f"{interval(figure)} over {found.n} models; {note}"
     if np.isnan(found.low):
         why = f"{told}. This association has no interval, and a point decides nothing."
-        return Verdict(claim.name, OPEN, why, claim, effect=effect)
+        return OPEN, why, "models"
     where = side(claim, figure)
     if where > 0 and claim.direction == "above" and found.p > 2 * (1 - _SURE):
         why = f"{told}. Models put into another order go as far (p {number(found.p, 3)})."
-        return Verdict(claim.name, OPEN, why, claim, effect=effect)
-    word: Word = SUPPORTED if where > 0 else REFUTED if where < 0 else OPEN
-    how = {1: "on the claimed side", -1: "on the other side of the bound"}
-    why = f"{told}: {how.get(where, 'the interval reaches over the bound')}."
-    return Verdict(claim.name, word, why, claim, effect=effect)
+        return OPEN, why, "control"
+    if where:
+        word: Word = SUPPORTED if where > 0 else REFUTED
+        how = "claimed side" if where > 0 else "other side of the bound"
+        return word, f"{told}: on the {how}.", "decided"
+    return OPEN, f"{told}: the interval reaches over the bound.", "bound"

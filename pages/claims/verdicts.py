@@ -6,7 +6,7 @@ from typing import get_args
 import streamlit as st
 
 from core.claims import view as claims_view
-from core.claims.docket import counted
+from core.claims.docket import counted, reasons
 from core.claims.judge import RULE, Verdict, Word
 from pages.claims import strip
 from pages.shared import routes
@@ -21,6 +21,7 @@ _COMMAND = "python -m core "
 def lead(found: list[Verdict]) -> None:
     """Say how many claims got which verdict, and how verdicts follow."""
     st.subheader(f"{len(found)} {'claim' if len(found) == 1 else 'claims'}: {counted(found)}")
+    st.caption(reasons(found))
     with st.expander("How a verdict follows"):
         st.markdown(RULE)
     if not any(each.decisive for one in found for each in one.models):

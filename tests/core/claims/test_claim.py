@@ -39,7 +39,7 @@ def test_models_are_a_list_or_a_group():
         ({"null": "word"}, "there is no null 'word'. Did you mean words?"),
         ({"name": ""}, "name is missing. A claim looks like this"),
         ({"name": 3}, "name must be a text in quotes"),
-        ({"models": []}, 'models must be "all", a list'),
+        ({"models": []}, 'models must be "all", "paper", a list'),
         ({"models": ["gemma"]}, "Cannot read the model 'gemma'"),
         ({"models": {"colour": "red"}}, "a group of models is named by family, size, training"),
         ({"effect_of": "parameters", "null": "words"}, "over models there is one repaired"),

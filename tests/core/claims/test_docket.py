@@ -10,7 +10,7 @@ from core import CoreError
 from core.__main__ import main
 from core.activations.jobs import reading, untrained
 from core.activations.prompts import ReadSpec
-from core.claims import docket
+from core.claims import docket, evidence
 from core.claims.claim import claim_of
 from core.claims.docket import PAPER_FILE, docket_of, hear, read_docket
 from core.claims.evidence import COPY, SHUFFLED, Evidence, Exhibit, witness_of
@@ -212,7 +212,7 @@ def test_of_the_papers_docket_a_random_model_supports_indifference_alone(court):
     assert all(one.claim.direction != "above" for one in supported)
     beside = [one for one in supported if not one.claim.null]
     assert all("there, too" in one.why for one in beside)  # its copy is as random
-    heard = [one for one in verdicts if one.models]
+    heard = [one for one in verdicts if one.models and one.claim.models == "all"]
     assert {each.witness.model for one in heard for each in one.models} == {model}
     assert any(not np.isnan(each.figure.low) for one in heard for each in one.models)
 
@@ -228,6 +228,34 @@ def test_models_are_found_on_the_leaderboard_and_copies_are_not_among_them(court
         | {"models": {"training": "base"}}
     )
     assert found.hear(group).why == "No model that it speaks of was measured here."
+
+
+def test_the_papers_models_are_missing_here_and_the_hub_is_not_asked(court, monkeypatch):
+    desk, items, _ = court
+    monkeypatch.setattr(
+        evidence, "study_of", lambda work, items, spec, read: pytest.fail(f"looked for {spec}")
+    )
+    keys = {"name": "c", "test": "gradient", "direction": "above", "threshold": 0.1}
+    verdict = Evidence(desk.work, items).hear(claim_of({**keys, "models": "paper"}))
+    assert verdict.word == OPEN
+    assert len(verdict.models) == 23
+    assert verdict.why.startswith("23 of 23 models leave it open.")
+    assert "python -m core diagnose hub:" in verdict.why
+
+
+def test_why_claims_are_open_is_counted(exhibit):
+    found = [
+        ruled(exhibit, "above", 0.3),
+        ruled(exhibit, "above", -0.5),
+        ruled(exhibit, "above", 0.58),
+        ruled(Exhibit("m", "packaged")),
+    ]
+    assert docket.counted(found) == "1 supported, 0 not supported, 3 not decidable here"
+    assert docket.reasons(found) == (
+        "Not decidable: 1 on the claimed side, as a control is; 1 with an interval over the bound; "
+        "1 not measured, or not computable."
+    )
+    assert docket.reasons(found[:1]) == ""
 
 
 def test_named_models_that_are_not_here_and_sets_that_are_not_here_are_told(court):

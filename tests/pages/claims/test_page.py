@@ -33,8 +33,8 @@ def test_on_an_empty_cache_nothing_is_decided_and_the_way_on_is_offered(open_pag
     app = open_page("claims")
     assert complaints(app) == []
     assert app.title[0].value == "Claims"
-    assert "0 supported, 0 not supported, 17 not decidable here" in app.subheader[0].value
-    assert len(cards(app)) == 17
+    assert "0 supported, 0 not supported, 18 not decidable here" in app.subheader[0].value
+    assert len(cards(app)) == 18
     next(one for one in app.button if one.label == "Test this model").click().run()
     assert app.title[0].value == "Diagnosis"
 
