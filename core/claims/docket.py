@@ -22,7 +22,9 @@ from core.workbench import Workbench
 #: The claims of arXiv 2603.15615.
 PAPER_FILE: Final = Path(__file__).resolve().parents[1] / "data" / "paper-claims.toml"
 #: A docket larger than this is none.
-MOST_BYTES: Final = 200_000
+MOST_BYTES: Final = 1_000_000
+#: Claims that are heard at once: each is a card.
+MOST_CLAIMS: Final = 200
 _KEYS: Final = ("claim", "title")
 _EXAMPLE: Final = (
     '[[claim]]\nname = "Typicality stays low"\ntest = "gradient"\ndirection = "below"\n'
@@ -51,9 +53,7 @@ def read_docket(path: Path) -> list[Entry]:
     """
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise CoreError(
-                f"{path.name} is too large for a docket: more than {MOST_BYTES // 1000} kB."
-            )
+            raise CoreError(f"{path.name} is too large for a docket: more than 1 MB.")
         content = path.read_bytes()
     except OSError as error:
         raise CoreError(
@@ -66,7 +66,7 @@ def read_docket(path: Path) -> list[Entry]:
 def docket_of(content: bytes, name: str) -> list[Entry]:
     """Return the claims of a docket's text; see ``read_docket``."""
     if len(content) > MOST_BYTES:
-        raise CoreError(f"{name} is too large for a docket: more than {MOST_BYTES // 1000} kB.")
+        raise CoreError(f"{name} is too large for a docket: more than 1 MB.")
     try:
         found = tomllib.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # neither TOML nor UTF-8
@@ -84,6 +84,11 @@ def docket_of(content: bytes, name: str) -> list[Entry]:
     tables = found.get("claim")
     if not isinstance(tables, list) or not tables:
         raise CoreError(f"{name} holds no claim. A docket looks like this:\n{_EXAMPLE}")
+    if len(tables) > MOST_CLAIMS:
+        raise CoreError(
+            f"{name} holds {len(tables):,} claims; {MOST_CLAIMS} at most are heard at once. "
+            "Split it."
+        )
     return _entries(tables)
 
 

@@ -195,8 +195,8 @@ def judge(claim: Claim, witnesses: Sequence[Witness]) -> Verdict:
     who = f"{count} of {len(weighed)} models"
     why = {
         SUPPORTED: f"All {len(weighed)} models at hand support it. {first.witness.name}: ",
-        REFUTED: f"{who} speak against it. {first.witness.name}: ",
-        OPEN: f"{who} leave it open. {first.witness.name}: ",
+        REFUTED: f"{who} {'speaks' if count == 1 else 'speak'} against it. {first.witness.name}: ",
+        OPEN: f"{who} {'leaves' if count == 1 else 'leave'} it open. {first.witness.name}: ",
     }[word]
     return Verdict(claim.name, word, why + first.why, claim, weighed, reason=first.reason)
 
@@ -268,9 +268,10 @@ def _reasoned(claim: Claim, witness: Witness, found: int, looks: int) -> tuple[W
         verb = "supports" if len(shared) == 1 else "support"
         why = f": on the claimed side, but {' and '.join(shared)} {verb} it as well. {_ASK}"
         return OPEN, why, "control"
+    why = f": on the claimed side. {witness.lack}".rstrip()
     if witness.lack and claim.direction == "above":
-        return OPEN, f": on the claimed side. {witness.lack}", "missing"
-    return SUPPORTED, ": on the claimed side.", "decided"
+        return OPEN, why, "missing"
+    return SUPPORTED, why, "decided"
 
 
 def _decision(claim: Claim, readings: Sequence[Reading], looks: int) -> int:

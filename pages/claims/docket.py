@@ -46,7 +46,7 @@ def ask() -> Docket | None:
         return Docket(PAPER_FILE.read_bytes(), PAPER_FILE.name)
     left, right = st.columns(2)
     given = left.file_uploader(
-        f"A docket in TOML, up to {MOST_BYTES // 1000} kB", type=["toml"], key="docket-file"
+        "A docket in TOML", type=["toml"], key="docket-file", max_upload_size=1
     )
     typed = right.text_area(
         "Or typed here", _EXAMPLE, height=190, max_chars=MOST_BYTES, key="docket-text"

@@ -14,6 +14,7 @@ from pages.shared.address import bound
 from pages.shared.frame import coloured
 
 _ALL = "all"
+_FIRST = ("claim", "model", "for it", "value", "low", "high", "layer")
 #: How a reason that ends in a command goes on.
 _COMMAND = "python -m core "
 
@@ -81,6 +82,7 @@ def table(found: list[Verdict]) -> None:
         rows,
         hide_index=True,
         key="claims-table",
+        column_order=[*_FIRST, *(name for name in rows.columns if name not in _FIRST)],
         column_config={
             **{name: number for name in rows.columns if rows[name].dtype == float},
             "layer": st.column_config.NumberColumn(format="%d"),

@@ -70,7 +70,8 @@ def test_the_papers_docket_means_something_throughout():
         (b"[[claim]\n", "mine.toml is not TOML"),
         (b"\xff\xfe", "mine.toml is not TOML"),
         (b"a = " + b"[" * 5000, "mine.toml is not TOML"),
-        (b"#" * 200_001, "too large for a docket: more than 200 kB"),
+        (b"[[claim]]\n" * 201, "holds 201 claims; 200 at most are heard at once"),
+        (b"#" * 1_000_001, "too large for a docket: more than 1 MB"),
     ],
 )
 def test_a_file_that_is_no_docket_is_told_what_one_looks_like(content, said, tmp_path):

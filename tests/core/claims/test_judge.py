@@ -97,6 +97,9 @@ def test_what_has_no_untrained_copy_is_not_supported_but_can_be_refuted():
     assert verdict.word == OPEN
     assert "python -m core diagnose" in verdict.why
     assert judge(claimed(), [seen(0.1, **lacks)]).word == REFUTED
+    absent = judge(claimed("below", 0.55), [seen(0.2, **lacks)])
+    assert absent.word == SUPPORTED
+    assert absent.why.endswith("Its untrained copy was not measured: python -m core diagnose")
 
 
 def test_every_layer_needs_all_of_them_and_falls_with_one():
@@ -144,7 +147,7 @@ def test_a_claim_of_all_models_falls_with_one_and_stands_with_all():
     assert judge(claimed(), [good, vague]).word == OPEN
     fallen = judge(claimed(), [good, vague, bad])
     assert fallen.word == REFUTED
-    assert fallen.why.startswith("1 of 3 models speak against it")
+    assert fallen.why.startswith("1 of 3 models speaks against it")
     assert judge(claimed(), []).word == OPEN
 
 
