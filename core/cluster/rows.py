@@ -78,6 +78,7 @@ def _digest(entry: Entry, asked: Mapping[str, Any]) -> str:
             "aligned": entry.aligned,
             "name": entry.name,
             "labels": asdict(entry.labels),
+            **({"aligned": entry.aligned} if entry.aligned else {}),
             "asked": dict(asked),
             "formats": [leaderboard_rows.FORMAT, DIAGNOSIS_FORMAT],
             "versions": [library_version(one) for one in ("torch", "transformers", "nnsight")],
