@@ -123,13 +123,20 @@ class Claim:
     """The repaired figure, or what the paper's own procedure gives."""
 
     layers: Layers = "chosen"
-    """Of the layer chosen on other texts, of every decoder layer, or of at least one."""
+    """Of the layer that the headline chose on half of the texts (a headline of all is reported on
+    the other half, other figures on all texts), of every decoder layer, or of at least one."""
 
     null: str = ""
     """What is taken off the figure before it is held against the threshold; empty: nothing."""
 
     effect_of: Predictor | Literal[""] = ""
     """Over models: what their figures are said (not) to go with; empty: a claim of each model."""
+
+    @property
+    def halved(self) -> bool:
+        """Whether its figure is reported on the half of the texts that did not choose its layer."""
+        plain = self.figure == HEADLINES[self.test] and self.part == ALL
+        return self.layers == "chosen" and plain and self.null not in POLES
 
     @property
     def null_name(self) -> str:
@@ -148,8 +155,9 @@ class Claim:
             if self.statistic == "paper":
                 what += ", as the paper computes it"
             else:
-                where = {"chosen": "its chosen layer", "every": "every layer", "some": "some layer"}
-                what += f", at {where[self.layers]}"
+                where = {"every": "every layer", "some": "some layer"}
+                own = "its chosen layer" if self.halved else "the headline's layer, all texts"
+                what += f", at {where.get(self.layers, own)}"
         bound = f"{self.threshold:g}".replace("-", "−")
         side = f"within ±{bound}" if self.direction == "within" else f"{self.direction} {bound}"
         return f"{what}: {side}"

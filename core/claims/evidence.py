@@ -15,7 +15,7 @@ from core.activations.prompts import PRESETS, ReadSpec
 from core.activations.study import Study, open_study
 from core.claims import verify
 from core.claims.claim import PAPERS, POLES, Claim
-from core.claims.judge import Reading, Verdict, Witness, judge, judge_effect
+from core.claims.judge import OPEN, Reading, Verdict, Witness, judge, judge_effect
 from core.dataset.items import Items
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests
@@ -28,7 +28,7 @@ from core.leaderboard import effects
 from core.leaderboard import view as leaderboard_view
 from core.leaderboard.model_list import PAPER_FILE, read_list
 from core.leaderboard.pack import original_identity
-from core.measures.result import ALL, HEADLINES, NOTHING
+from core.measures.result import NOTHING
 from core.models.spec import ModelSpec
 from core.runtime.made import Made
 from core.runtime.store import Store, fingerprint
@@ -107,6 +107,9 @@ class Evidence:
             some = effects.models(self._counted(), claim.test)
             return judge_effect(claim, *effects.effect(some, claim.effect_of))
         known = [self.exhibit(one) for one in self.models(claim)]
+        if not known:
+            why = "No model that it speaks of was measured here: python -m core sweep LIST --items "
+            return Verdict(claim.name, OPEN, f"{why}{self.set_name}", claim)
         return judge(claim, [witness_of(claim, one, self.set_name) for one in known])
 
     def _counted(self) -> pd.DataFrame:
@@ -334,7 +337,7 @@ def _null(
 
 def _figure(claim: Claim, one: LayerDiagnosis, part: str, *, shuffled: bool = False) -> Estimate:
     """Return a figure of a layer: of the reporting half where the layer was chosen on the other."""
-    if claim.layers == "chosen" and claim.figure == HEADLINES[claim.test] and part == ALL:
+    if claim.halved:
         found = one.reported(claim.test)
         return found.shuffled if shuffled else found.observed
     if claim.test not in one.whole:

@@ -42,7 +42,8 @@ RULE: Final = (
     "an untrained copy lies on the same side it is said, because then the figure does not tell a "
     "model that is indifferent from one that learned nothing. An absence needs a bound on what "
     "counts as none; lack of significance is no absence. A claim of all models falls with one "
-    "model. Packs count only after some of their texts were read again on this machine."
+    "model. Packs count only after some of their texts were read again on this machine. Each claim "
+    "stands for itself: of twenty verdicts one may be chance."
 )
 _SURE: Final = 0.975
 _ASK: Final = 'Whether training adds to it can be asked with null = "untrained".'
@@ -177,10 +178,8 @@ def judge(claim: Claim, witnesses: Sequence[Witness]) -> Verdict:
 
     Args:
         claim: It holds if it holds for every one of the models.
-        witnesses: What is known of each, in any order.
+        witnesses: What is known of each, in any order; at least one.
     """
-    if not witnesses:
-        return Verdict(claim.name, OPEN, "No model that it speaks of was measured here.", claim)
     heard = sorted(witnesses, key=lambda one: (one.name, one.model))
     weighed = tuple(_weigh(claim, one, len(heard)) for one in heard)
     words = [one.word for one in weighed]

@@ -11,6 +11,8 @@ def test_a_claim_takes_its_headline_and_all_models_unless_it_says_otherwise():
     claim = claim_of(PLAIN)
     assert (claim.figure, claim.models, claim.layers) == ("typicality", "all", "chosen")
     assert claim.told() == "typicality, at its chosen layer: below 0.55"
+    care = claim_of({**PLAIN, "part": "care"})
+    assert care.told() == "typicality of care, at the headline's layer, all texts: below 0.55"
     paper = claim_of({**PLAIN, "statistic": "paper"})
     assert paper.told() == "typicality with neutrals, as the paper computes it: below 0.55"
 

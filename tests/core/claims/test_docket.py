@@ -165,6 +165,8 @@ def test_parts_and_poles_are_read_from_all_texts(exhibit):
     care = ruled(exhibit, "above", 0.3, part="care")
     assert (care.word, care.why) == (OPEN, "It cannot be computed.")  # planted as NaN
     assert ruled(exhibit, "above", 0.0, part="vice", null="virtue").word == OPEN
+    # All poles together are held against the five virtues, of which nothing is planted here.
+    assert ruled(exhibit, "within", 0.5, null="virtue").why == "It cannot be computed."
 
 
 def test_the_papers_own_figure_is_judged_beside_that_of_the_copy():
@@ -228,7 +230,9 @@ def test_models_are_found_on_the_leaderboard_and_copies_are_not_among_them(court
         {"name": "c", "test": "gradient", "direction": "above", "threshold": 0.1}
         | {"models": {"training": "base"}}
     )
-    assert found.hear(group).why == "No model that it speaks of was measured here."
+    assert found.hear(group).why == (
+        f"No model that it speaks of was measured here: python -m core sweep LIST --items {items}"
+    )
 
 
 def test_the_papers_models_are_missing_here_and_the_hub_is_not_asked(court, monkeypatch):

@@ -148,7 +148,6 @@ def test_a_claim_of_all_models_falls_with_one_and_stands_with_all():
     fallen = judge(claimed(), [good, vague, bad])
     assert fallen.word == REFUTED
     assert fallen.why.startswith("1 of 3 models speaks against it")
-    assert judge(claimed(), []).word == OPEN
 
 
 def test_the_order_of_models_changes_nothing():
