@@ -148,9 +148,8 @@ def _save_tiny(folder: Path, config: Any, tokenizer: Any) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def tiny_llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a random Llama: 3 layers, width 32, BOS and pad token."""
+def tiny_llama(folder: Path) -> Path:
+    """Save a random Llama in a folder: 3 layers, width 32, BOS and pad token."""
     from transformers import LlamaConfig
 
     tokenizer = _byte_tokenizer(bos=True)
@@ -166,7 +165,13 @@ def tiny_llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bos_token_id=1,
         eos_token_id=2,
     )
-    return _save_tiny(tmp_path_factory.mktemp("models") / "tiny-llama", config, tokenizer)
+    return _save_tiny(folder / "tiny-llama", config, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a random Llama: 3 layers, width 32, BOS and pad token."""
+    return tiny_llama(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")

@@ -123,8 +123,8 @@ def layer_tests(
     rows = study.plan.rows
 
     def geometry(_: Report) -> LayerDiagnosis:
-        states = layer_states(store, study, layer, spec.pooling, spec.scaling).states
-        return _geometry(states[rows], cohort or study_cohort(study, spec))
+        states = layer_states(store, study, layer, spec.pooling, spec.scaling).states[rows]
+        return _geometry(states, cohort or study_cohort(study, spec))
 
     def decoding(_: Report) -> LayerDiagnosis:
         raw = states_of(store, study).prompt_states(layer, spec.pooling)

@@ -18,8 +18,9 @@ R = TypeVar("R")
 
 #: More side by side would multiply the memory they need.
 MOST_WORKERS: Final = 8
-#: Bytes of states that are worked on at once.
-_MOST_BYTES: Final = 2**28
+#: Bytes of states that are worked on at once: two layers of 16,000 texts and 4,096 coordinates.
+#: What is made of them takes about six times as much, 4 GB in all (benchmark ``bench_scale``).
+_MOST_BYTES: Final = 2**29
 #: Seconds between two reports, so that Cancel is heard while a piece runs.
 _LOOK: Final = 0.3
 

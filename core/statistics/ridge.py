@@ -47,10 +47,11 @@ class Refit(NamedTuple):
 
 
 def scaled(rows: "torch.Tensor", *, standardise: bool) -> "torch.Tensor":
-    """Return centred states; coordinates constant up to rounding become 0, others unit variance.
+    """Centre states in place; coordinates constant up to rounding become 0, others unit variance.
 
     The same over all folds, so it only keeps the numbers tame; each fold scales by its own training
-    rows after this. What is rounding depends on the widest coordinate and on the own mean.
+    rows after this. What is rounding depends on the widest coordinate and on the own mean. In
+    place, because 16,000 states of 4,096 coordinates are half a gigabyte in float64.
     """
     import torch
 
@@ -59,8 +60,8 @@ def scaled(rows: "torch.Tensor", *, standardise: bool) -> "torch.Tensor":
     mean, spread = rows.mean(dim=0), rows.std(dim=0, correction=0)
     alive = spread > CONSTANT * torch.maximum(spread.max(), mean.abs())
     if not standardise:
-        return (rows - mean) * alive
-    return (rows - mean) * torch.where(alive, 1 / torch.where(alive, spread, 1), 0)
+        return rows.sub_(mean).mul_(alive)
+    return rows.sub_(mean).mul_(torch.where(alive, 1 / torch.where(alive, spread, 1), 0))
 
 
 def reduced(rows: "torch.Tensor") -> "torch.Tensor":

@@ -549,3 +549,16 @@ def test_a_gpu_gives_what_the_processor_gives(monkeypatch, measured_set):
     for one, other in zip(found.figures, expected.figures, strict=True):
         np.testing.assert_allclose(one.observed, other.observed, atol=1e-5)
         np.testing.assert_allclose(one.shuffled, other.shuffled, atol=1e-4)
+
+
+def test_wide_states_are_scaled_where_they_lie():
+    rows = torch.randn(20, 6, generator=torch.Generator().manual_seed(0)).double()
+    rows[:, 2] = 3.0
+    expected = ((rows - rows.mean(dim=0)) / rows.std(dim=0, correction=0))[:, [0, 1, 3, 4, 5]]
+    for standardise in (True, False):
+        own = rows.clone()
+        found = ridge.scaled(own, standardise=standardise)
+        assert found.data_ptr() == own.data_ptr()  # a second copy would be half a gigabyte
+        assert (found[:, 2] == 0).all()
+    found = ridge.scaled(rows, standardise=True)
+    torch.testing.assert_close(found[:, [0, 1, 3, 4, 5]], expected)

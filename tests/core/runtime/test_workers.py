@@ -1,5 +1,6 @@
 """Pieces of work side by side: order, errors, Cancel, threads of arithmetic."""
 
+import os
 import threading
 import time
 
@@ -90,3 +91,11 @@ def test_the_report_counts_up_to_all():
 def test_large_pieces_run_one_by_one():
     assert workers(2**40) == 1
     assert 1 <= workers(1) <= MOST_WORKERS
+
+
+def test_two_layers_of_full_size_are_worked_on_at_once(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
+    monkeypatch.setattr("core.runtime.workers.working_device", lambda: "cpu")
+    assert workers(4 * 16_000 * 4_096) == 2
+    assert workers(4 * 16_000 * 640) == MOST_WORKERS
+    assert workers(4 * 100_000 * 8_192) == 1
