@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import CoreError
-from core.activations import remote
+from core.activations.backends import backend_of
 from core.activations.finite import check_finite
 from core.activations.prompts import (
     PaddingSide,
@@ -28,7 +28,6 @@ from core.activations.prompts import (
     pooling_masks,
 )
 from core.activations.room import InParts, token_budget
-from core.activations.traces import pooled_states
 from core.layers import EMBEDDING
 from core.runtime.arrays import create_array_file, let_go, map_array_file, to_float32, to_stored
 from core.runtime.progress import Report, silent
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 Edits = Callable[["torch.Tensor"], Mapping[int, Callable[["torch.Tensor"], "torch.Tensor"]]]
 
 #: Tokens, padding included, that one batch holds at most; more gains nothing on the device.
-TOKEN_BUDGET: Final = {"cpu": 1024, "mps": 4096, "cuda": 16384}
+TOKEN_BUDGET: Final = {"cpu": 1024, "mps": 4096, "cuda": 16384, "vllm": 16384}
 
 _FORMAT: Final = 1
 
@@ -157,7 +156,7 @@ def make_plan(card: "ModelCard", texts: Sequence[str], spec: ReadSpec) -> Plan:
     return Plan(
         spec=spec,
         model=card.identity,
-        compute=f"{card.device} {card.dtype}",
+        compute=card.compute,
         n_layers=card.n_layers,
         d_model=card.d_model,
         prompts=prompts,
@@ -215,7 +214,7 @@ def read_prompts(
     report: Report = silent,
     edits: Edits | None = None,
 ) -> NDArray[np.float32]:
-    """Read one batch of tokenised prompts, here or where a remote model runs.
+    """Read one batch of tokenised prompts with whatever reads this model.
 
     Args:
         model: An open model.
@@ -223,7 +222,7 @@ def read_prompts(
         poolings: Which pooled states.
         side: Where shorter prompts are padded.
         report: Told what a remote model's server says.
-        edits: What is done to the residual stream meanwhile; never on a server.
+        edits: What is done to the residual stream meanwhile; only where this process reads.
 
     Returns:
         Shape ``(n_layers + 1, n_poolings, batch, d_model)``; entry 0 is the embedding output.
@@ -234,11 +233,8 @@ def read_prompts(
     pad = model.tokenizer.pad_token_id or 0
     batch = collate(encoded, pad, side)
     masks = pooling_masks(batch["attention_mask"], poolings)
-    if model.card.spec.remote:
-        pooled = remote.pooled_states(model, batch, masks, report)
-    else:
-        made = None if edits is None else edits(batch["attention_mask"].bool())
-        pooled = pooled_states(model, batch, masks, made)
+    made = None if edits is None else edits(batch["attention_mask"].bool())
+    pooled = backend_of(model, made)(model, batch, masks, report)
     layers = range(EMBEDDING, model.card.n_layers)
     finite = pooled.isfinite().all(dim=3).all(dim=1)
     check_finite(model, finite, layers, encoded, steered=edits is not None)
@@ -267,7 +263,7 @@ def check_model(model: "OpenModel", plan: Plan) -> None:
         CoreError: A folder or file has changed since it was described.
     """
     card = model.card
-    if (card.identity, f"{card.device} {card.dtype}") != (plan.model, plan.compute):
+    if (card.identity, card.compute) != (plan.model, plan.compute):
         raise CoreError(
             f"{card.name} has changed since it was last looked at, so what it says now cannot be "
             "put beside what was read before. Start Moralscope again to read it as a new model."

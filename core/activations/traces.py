@@ -25,10 +25,13 @@ def _check_here(model: "OpenModel") -> None:
     Raises:
         CoreError: It does.
     """
-    if model.card.spec.remote:
+    spec = model.card.spec
+    if spec.elsewhere:
+        where, what = ("on a server", "remote") if spec.remote else ("in vLLM", "backend")
         raise CoreError(
-            f"{model.card.name} runs on a server, which only reads texts for maps and figures. "
-            "Leave remote out, or choose a model that fits here, to steer it or look at its tokens."
+            f"{model.card.name} runs {where}, which only reads texts for maps and figures. "
+            f"Leave {what} out, or choose a model that fits here, to steer it or look at its "
+            "tokens."
         )
 
 

@@ -52,7 +52,7 @@ def steered(study: Study, recipe: Recipe) -> Study:
         RecipeError: It names another model, other items, or a layer that there is not.
         ModelError: The model's weights are not here.
     """
-    if study.card.packed or study.card.spec.remote:
+    if study.card.packed or study.card.spec.elsewhere:
         raise ModelError(
             f"{study.card.name} cannot be steered: its weights are not here. Choose a model that "
             "runs on this machine."

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
 from core.diagnosis.layer import LayerDiagnosis
 from core.measures.result import TESTS, flat
 from core.models.card import ModelCard
+from core.models.spec import DeviceChoice
 from core.runtime import store
 from core.runtime.torch_device import working_device
 
@@ -216,7 +217,7 @@ def command(study: Study, spec: DiagnosisSpec, *, control: bool) -> str | None:
 
 def pinned(card: ModelCard) -> str:
     """Return the text form of a model, its device, number format and commit pinned."""
-    place = "auto" if card.device == "remote" else card.device
+    place = "auto" if card.spec.elsewhere else cast("DeviceChoice", card.device)
     revision = card.commit or card.spec.revision
     return str(replace(card.spec, revision=revision, device=place, dtype=card.dtype))
 

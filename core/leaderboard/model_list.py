@@ -30,7 +30,8 @@ MOST_BYTES: Final = 1_000_000
 _SOURCES: Final = ("hub", "folder", "gguf", "packaged", "fetched")
 _LABELS: Final = ("name", "family", "size", "training")
 _TEXTS: Final = (
-    "hub", "folder", "gguf", "fetched", "revision", "dtype", "device", "aligned", *_LABELS,
+    "hub", "folder", "gguf", "fetched", "revision", "dtype", "device", "backend", "aligned",
+    *_LABELS,
 )  # fmt: skip
 _SWITCHES: Final = ("packaged", "spread", "remote")
 _KEYS: Final = (*_TEXTS, *_SWITCHES, "untrained", *SIZES, *ROW_NEEDS)
@@ -198,6 +199,7 @@ def _told(keys: Mapping[str, Any], folder: Path) -> _Told:
             device=keys.get("device", "auto"),
             spread=keys.get("spread", False),
             remote=keys.get("remote", False),
+            backend=keys.get("backend", "nnsight"),
         )
     except SpecError as error:
         raise EntryError(str(error)) from error

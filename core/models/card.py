@@ -99,6 +99,9 @@ class ModelCard:
     commit: str = ""
     """Commit of a hub model, 40 hex digits; empty for every other source."""
 
+    engine: str = ""
+    """What computes and its version, such as ``vllm 0.32.0``; empty: torch in this process."""
+
     receipts: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)
     """Receipts that a packed model brought along; empty for every other source."""
 
@@ -111,6 +114,11 @@ class ModelCard:
     def fits(self) -> bool:
         """Tell whether it fits into what was free when the card was made."""
         return self.needed_bytes <= self.free_bytes
+
+    @property
+    def compute(self) -> str:
+        """How it computes: what or where, and number format, such as ``cpu float32``."""
+        return f"{self.engine or self.device} {self.dtype}"
 
     @property
     def key(self) -> dict[str, str]:
@@ -166,6 +174,7 @@ def describe(spec: ModelSpec, store: Store, report: Report = silent) -> ModelCar
         licence=found.licence,
         folder=found.folder,
         commit=found.commit,
+        engine=place.engine,
     )
     _refuse_oversize(card)
     return card

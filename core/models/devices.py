@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from core.models import served
 from core.models.spec import ModelError, ModelSpec
 from core.runtime.torch_device import Device, available_devices, has_bfloat16
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Dtype = Literal["float32", "bfloat16"]
 
 ITEM_BYTES: Final[dict[Dtype, int]] = {"float32": 4, "bfloat16": 2}
-#: Memory of a machine that is not this one.
+#: Memory that is not this process's to look after.
 _ELSEWHERE: Final = 2**60
 #: What libraries say of a full device in an error that has no class of its own.
 _FULL: Final = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -47,6 +48,9 @@ class Place:
     reason: str
     """One sentence for people."""
 
+    engine: str = ""
+    """What computes and its version, where that is not torch in this process."""
+
 
 def choose_place(spec: ModelSpec) -> Place:
     """Choose device and number format for what was asked.
@@ -57,6 +61,10 @@ def choose_place(spec: ModelSpec) -> Place:
     if spec.remote:  # the server chooses; most of what NDIF holds is bfloat16
         dtype: Dtype = "float32" if spec.dtype == "float32" else "bfloat16"
         return Place("remote", dtype, f"remote: asked for; {dtype}: taken to be the server's.")
+    if spec.backend == "vllm":
+        engine = f"vllm {served.engine()[1]}"
+        dtype, why = _choose_dtype(spec, "cuda" if "cuda" in available_devices() else "cpu")
+        return Place("vllm", dtype, f"{engine}: asked for; {dtype}: {why}.", engine)
     device, why_device = _choose_device(spec)
     dtype, why_dtype = _choose_dtype(spec, device)
     return Place(device, dtype, f"{device}: {why_device}; {dtype}: {why_dtype}.")
@@ -98,7 +106,7 @@ def room(device: Device, *, spread: bool = False) -> Room:
     """Return the memory free on a device and its size; over all GPUs if ``spread``."""
     import torch
 
-    if device == "remote":
+    if device in ("remote", "vllm"):
         return Room(_ELSEWHERE, _ELSEWHERE)
     if device == "cuda":
         gpus = _gpus(spread=spread)

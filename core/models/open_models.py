@@ -16,6 +16,7 @@ from core.models.devices import release, room, torch_dtype
 from core.models.gguf_header import GgufError
 from core.models.opened import OpenModel
 from core.models.quiet import ignore_names, quiet
+from core.models.served import Served
 from core.models.spec import (
     KNOWN,
     KnownModel,
@@ -24,7 +25,7 @@ from core.models.spec import (
     SpecError,
     clear_library_errors,
 )
-from core.models.states_check import kept_check
+from core.models.states_check import kept_check, kept_own
 from core.models.tokenizers import open_tokenizer
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store
@@ -59,7 +60,8 @@ def open_model(card: ModelCard, store: Store, report: Report = silent) -> OpenMo
     that draws from torch's global generator at the same moment would disturb them.
 
     Before a model is handed out for the first time, ``states_check`` proves that its states can be
-    read; of one that runs remotely nothing is proven.
+    read; of one that runs remotely nothing is proven. For vLLM the model is opened here once, in
+    transformers, to be held against.
 
     Raises:
         ModelError: It no longer fits into memory, is incomplete, cannot be downloaded, or its
@@ -81,8 +83,9 @@ def _open(card: ModelCard, folder: Path, store: Store, report: Report) -> OpenMo
     """Open what lies in a folder, and check it."""
     report(0.8, 1.0, f"Opening the tokenizer of {card.name}")
     tokenizer = _open_tokenizer(card, folder)
-    if card.spec.remote:
-        return _outline(replace(card, folder=folder), tokenizer)
+    if card.spec.elsewhere:
+        outline = _outline(replace(card, folder=folder), tokenizer)
+        return outline if card.spec.remote else _serve(outline, store, part(report, 0.85, 1.0))
     report(0.85, 1.0, f"Loading the weights of {card.name}")
     seed = card.spec.untrained_seed
     module = _load(card, folder) if seed is None else _draw(card, folder, seed)
@@ -282,6 +285,26 @@ def _outline(card: ModelCard, tokenizer: "PreTrainedTokenizerBase") -> OpenModel
     lm = TransformersModel(str(card.folder), tokenizer=tokenizer, task="text-generation")
     layers = find_layers(lm._module, card.n_layers)
     return OpenModel(card, lm, lm._module, tokenizer, layers, f"{layers}.0", threading.RLock())
+
+
+def _serve(outline: OpenModel, store: Store, report: Report) -> OpenModel:
+    """Let vLLM open a model, and prove that it reads what transformers reads."""
+    import torch
+
+    card = outline.card
+    here = describe(replace(card.spec, backend="nnsight", dtype=card.dtype), store)
+    own = kept_own(store, here).open()
+    if own is None:
+        own = kept_own(store, here, open_model(here, store, part(report, 0.0, 0.5))).get()
+        release(here.device)
+    gpus = max(1, torch.cuda.device_count()) if card.spec.spread else 1
+    folder = outline.card.folder
+    if folder is None:
+        raise ValueError("the model has no folder")
+    model = replace(outline, served=Served(card.name, folder, card.dtype, gpus))
+    report(0.5, 1.0, f"Checking what vLLM reads with {card.name} against transformers")
+    kept_check(store, card, model, own).get(part(report, 0.5, 1.0))
+    return model
 
 
 #: What tells two open models apart: identity, number format, device, spread.

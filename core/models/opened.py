@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from nnsight import TransformersModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from core.models.served import Served
+
 _SHOWN_TEXT: Final = 80  # characters of a text in a message
 
 
@@ -41,6 +43,9 @@ class OpenModel:
 
     lock: "threading.RLock"
     """Guards ``module`` in this process: neither nnsight nor plain forwards stand two threads."""
+
+    served: "Served | None" = None
+    """vLLM's process, where that reads; ``module`` then has no weights."""
 
 
 def text_ids(model: OpenModel, texts: Sequence[str], *, bare: bool = False) -> list[list[int]]:

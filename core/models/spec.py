@@ -14,6 +14,7 @@ from core.runtime.progress import Cancelled
 Source = Literal["packaged", "fetched", "hub", "folder", "gguf", "pack"]
 DtypeChoice = Literal["auto", "float32", "bfloat16"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
+BackendChoice = Literal["nnsight", "vllm"]
 
 FORMS: Final = (
     "packaged · fetched:smollm2 · hub:owner/name@revision · folder:/path · gguf:/path/x.gguf, "
@@ -108,10 +109,14 @@ class ModelSpec:
     remote: bool = False
     """Run it on a server (nnsight's remote execution, NDIF) instead of here; hub models only."""
 
+    backend: BackendChoice = "nnsight"
+    """What reads texts: transformers through nnsight, or vLLM in a process of its own."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot mean anything, with the reason."""
         _check_choices(self)
         _check_remote(self)
+        _check_backend(self)
         _check_place(self)
         seed = self.untrained_seed
         if seed is not None and not 0 <= seed < _SEED_LIMIT:
@@ -149,6 +154,7 @@ class ModelSpec:
             "device": None if self.device == "auto" else self.device,
             "spread": 1 if self.spread else None,
             "remote": 1 if self.remote else None,
+            "backend": None if self.backend == "nnsight" else self.backend,
         }
         told = urlencode({name: value for name, value in options.items() if value is not None})
         head = self.source if self.source == "packaged" else f"{self.source}:{place}"
@@ -166,14 +172,21 @@ class ModelSpec:
             name += f", {self.dtype}"
         if self.remote:
             name += ", remote"
+        if self.backend != "nnsight":
+            name += ", vLLM"
         if self.untrained_seed is None:
             return name
         seed = f", seed {self.untrained_seed}" if self.untrained_seed else ""
         return f"{name}, untrained copy{seed}"
 
     def untrained(self, seed: int = 0) -> "ModelSpec":
-        """Return the spec of this model's untrained control."""
-        return replace(self, untrained_seed=seed)
+        """Return the spec of this model's untrained control, which transformers reads."""
+        return replace(self, untrained_seed=seed, backend="nnsight")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Tell whether its weights are not in this process: it reads, and nothing else."""
+        return self.remote or self.backend != "nnsight"
 
 
 def _check_choices(spec: ModelSpec) -> None:
@@ -210,6 +223,22 @@ def _check_remote(spec: ModelSpec) -> None:
         raise SpecError("A remote model runs where the server puts it: leave device, spread out.")
 
 
+def _check_backend(spec: ModelSpec) -> None:
+    if spec.backend not in get_args(BackendChoice):
+        raise SpecError(
+            f"Unknown backend {spec.backend!r}. Possible: {', '.join(get_args(BackendChoice))}."
+        )
+    if spec.backend == "nnsight":
+        return
+    if spec.source == "pack" or spec.remote or spec.device != "auto":
+        raise SpecError(
+            "vLLM reads a model on this machine, where its own Python finds a device: leave "
+            "device and remote out, and name no pack."
+        )
+    if spec.untrained_seed is not None:
+        raise SpecError("vLLM reads trained weights; an untrained copy is read without backend.")
+
+
 def _check_place(spec: ModelSpec) -> None:
     place = spec.location
     if spec.source == "packaged" and place:
@@ -231,7 +260,7 @@ def _check_place(spec: ModelSpec) -> None:
 
 
 def _with_options(spec: ModelSpec, options: Mapping[str, str]) -> ModelSpec:
-    unknown = sorted(set(options) - {"untrained", "dtype", "device", "spread", "remote"})
+    unknown = sorted(set(options) - {"untrained", "dtype", "device", "spread", "remote", "backend"})
     if unknown:
         raise SpecError(f"Unknown option {', '.join(unknown)} of a model. Forms: {FORMS}.")
     seed = options.get("untrained")
@@ -247,6 +276,7 @@ def _with_options(spec: ModelSpec, options: Mapping[str, str]) -> ModelSpec:
         device=cast("DeviceChoice", options.get("device", "auto")),
         spread=options.get("spread") == "1",
         remote=options.get("remote") == "1",
+        backend=cast("BackendChoice", options.get("backend", "nnsight")),
     )
 
 

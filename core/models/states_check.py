@@ -1,30 +1,51 @@
 """Proof, when a model is opened, that the states read from its layers are the model's own.
 
 Where a layer's output is taken, how a batch is padded and which positions it is given suit most
-architectures, not all: what they do not suit would be read without an error, and wrongly. So two
-short texts are read in one padded batch, as everything is read, and each by itself by transformers.
-On the way it is noted what the first token is and how long its state, for that one is left out.
+architectures, not all: what they do not suit would be read without an error, and wrongly. So eight
+short texts are read in one batch, as everything is read, and each by itself by transformers. Every
+backend passes this gate, vLLM too. On the way it is noted what the first token is and how long its
+state, for that one is left out.
 
 The trace here is the only one outside ``activations.traces``, which models cannot import.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.models.card import ModelCard
 from core.models.opened import OpenModel, text_ids
 from core.models.spec import ModelError
 from core.models.tokenizers import prepended
 from core.runtime.made import Made, artefact, read_json, write_json
+from core.runtime.progress import Report
 from core.runtime.store import Store, library_version
 
 if TYPE_CHECKING:
     import torch
 
-_FORMAT: Final = 2
-#: Two texts, and to how many tokens each is brought.
-_TEXTS: Final = (("to help someone who asked for it", 11), ("to lie", 4))
+_FORMAT: Final = 3
+#: Eight texts, and to how many tokens each is brought.
+_TEXTS: Final = (
+    ("to help someone who asked for it", 11),
+    ("to lie", 4),
+    ("keeping a promise although it costs a whole weekend", 16),
+    ("laughing at a friend", 6),
+    ("to share the last bread", 8),
+    ("taking what belongs to others because nobody looks", 13),
+    ("to obey", 5),
+    ("speaking up for a stranger", 9),
+)
+#: What pooled states of these texts must reach in every layer, whatever reads them: the cosine with
+#: transformers' own, and the mean absolute difference in units of the mean absolute state.
+LEAST_COSINE: Final = 0.99
+#: In bfloat16 transformers itself differs by .011 between a text alone and in a batch (Gemma 3).
+MOST_ERROR: Final = {"float32": 0.01, "bfloat16": 0.05}
 #: Largest difference of a state, relative to its length. In float32, kernels for another shape of
 #: batch differ by about 1e-6. Sixteen bits keep two or three digits and every layer rounds anew.
 #: What is read wrongly differs by about its own length.
@@ -33,10 +54,18 @@ _SHOWN_ERROR: Final = 200  # characters
 
 
 class Checked(NamedTuple):
-    """What was found on two short texts when a model was opened."""
+    """What was found on eight short texts when a model was opened."""
 
     difference: float
-    """Largest difference of a state from transformers' own, relative to its length."""
+    """Largest difference of a state from transformers' own, relative to its length; of vLLM, which
+    gives no states of tokens, of a pooled one."""
+
+    cosine: float
+    """Lowest cosine of a text's pooled state with transformers' own, over layers."""
+
+    error: float
+    """Largest mean absolute difference of a layer's pooled states from transformers' own, in units
+    of their mean absolute coordinate."""
 
     leading: str
     """The tokens that the tokenizer puts before every text, such as ``<bos>``; empty: none."""
@@ -56,35 +85,89 @@ class _Alone(NamedTuple):
     """Output of the last layer, proven to be what the final norm reads."""
 
 
-def kept_check(store: Store, card: ModelCard, model: OpenModel | None = None) -> Made[Checked]:
+def kept_check(
+    store: Store, card: ModelCard, model: OpenModel | None = None, own: "Own | None" = None
+) -> Made[Checked]:
     """Return how states read here compare with transformers' own, and what the first token is.
 
     Args:
         store: Where it is kept, by the model's content and how it computes.
         card: The model.
         model: The same, open; needed to make it.
+        own: ``kept_own`` of the same model in transformers; needed to make it for vLLM.
     """
 
-    def make(_: object) -> Checked:
+    def make(report: Report) -> Checked:
         if model is None:
             raise ValueError("states are checked on an open model")
-        return check_states(model)
+        return check_states(model) if own is None else check_served(model, own, report)
 
-    key = {
-        "format": _FORMAT,
-        "model": card.identity,
-        "compute": f"{card.device} {card.dtype}",
-        "versions": {name: library_version(name) for name in ("torch", "transformers", "nnsight")},
-    }
     return artefact(
         store,
         "states-check",
-        key,
+        _key(card),
         read=read_json("check.json", lambda record: Checked(**record)),
         write=write_json("check.json", lambda checked: checked._asdict()),
         make=make,
         lane="model",
     )
+
+
+class Own(NamedTuple):
+    """What transformers gives for the eight texts, to hold another backend against."""
+
+    tokens: list[list[int]]
+    """Of each text."""
+
+    pooled: NDArray[np.float32]
+    """Mean without the first token, and the last token, of each layer's states, shape
+    ``(n_layers + 1, 2, 8, d_model)``; entry 0 is the embedding output."""
+
+    leading: str
+    """As in ``Checked``."""
+
+    times: float
+    """As in ``Checked``."""
+
+
+def kept_own(store: Store, card: ModelCard, model: OpenModel | None = None) -> Made[Own]:
+    """Return transformers' own states of the eight texts; made once, with the model open here.
+
+    Args:
+        store: Where it is kept.
+        card: The model, read by transformers.
+        model: The same, open; needed to make it.
+    """
+
+    def make(_: object) -> Own:
+        if model is None:
+            raise ValueError("transformers' states are read with an open model")
+        texts = [_tokens(model, text, length) for text, length in _TEXTS]
+        alone = [_read_alone(model, ids) for ids in texts]
+        pooled = np.stack([_pooled([*one.states[:-1], one.last]) for one in alone], axis=2)
+        return Own(texts, pooled, *_first_token(model, alone[0]))
+
+    def write(folder: Path, own: Own) -> None:
+        np.save(folder / "pooled.npy", own.pooled)
+        record = {"tokens": own.tokens, "leading": own.leading, "times": own.times}
+        (folder / "own.json").write_text(json.dumps(record))
+
+    def read(folder: Path) -> Own:
+        record = json.loads((folder / "own.json").read_text())
+        return Own(pooled=np.load(folder / "pooled.npy"), **record)
+
+    return artefact(
+        store, "states-own", _key(card), read=read, write=write, make=make, lane="model"
+    )
+
+
+def _key(card: ModelCard) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "model": card.identity,
+        "compute": card.compute,
+        "versions": {name: library_version(name) for name in ("torch", "transformers", "nnsight")},
+    }
 
 
 def check_told(store: Store, card: ModelCard) -> str:
@@ -95,7 +178,12 @@ def check_told(store: Store, card: ModelCard) -> str:
     told = "no difference"
     if checked.difference:
         told = f"{checked.difference:.0e}".replace("e-0", "e-")
-    return f"checked against transformers: {told}"
+    return f"checked against transformers: {told}; {_figures(checked.cosine, checked.error)}"
+
+
+def _figures(cosine: float, error: float) -> str:
+    """Return both figures unrounded: a backend at .010466 is not one at .01."""
+    return f"eight texts: cosine {cosine!r}, mean absolute error {error!r}"
 
 
 def first_token_told(store: Store, card: ModelCard) -> str:
@@ -128,19 +216,90 @@ def check_states(model: OpenModel) -> Checked:
     """
     texts = [_tokens(model, text, length) for text, length in _TEXTS]
     alone = [_read_alone(model, ids) for ids in texts]
-    found = 0.0
+    own = np.stack([_pooled([*one.states[:-1], one.last]) for one in alone], axis=2)
+    found, cosine, error = 0.0, 1.0, 0.0
     for left in (False, True):
         read, mask = _read_together(model, texts, left=left)
         for layer, states in enumerate(read, start=-1):
             _check_shape(model, states, layer, mask)
             for row, one in enumerate(alone):
-                own = one.last if layer == len(read) - 2 else one.states[layer + 1]
-                difference = _difference(model, states[row][mask[row].bool()], own)
+                alike = one.last if layer == len(read) - 2 else one.states[layer + 1]
+                difference = _difference(model, states[row][mask[row].bool()], alike)
                 _check_size(model, difference, layer)
                 found = max(found, difference)
+        pooled = [_pooled([one[row][mask[row].bool()] for one in read]) for row in range(len(mask))]
+        near, far = _compared(np.stack(pooled, axis=2), own)
+        cosine, error = min(cosine, near), max(error, far)
+    _check_figures(model, cosine, error)
+    leading, times = _first_token(model, alone[0])
+    return Checked(found, cosine, error, leading, times)
+
+
+def check_served(model: OpenModel, own: Own, report: Report) -> Checked:
+    """Hold what vLLM reads and pools against transformers' own.
+
+    Args:
+        model: The model in vLLM.
+        own: Of the same model in transformers.
+        report: Asked while vLLM opens the model.
+
+    Raises:
+        ModelError: They differ, are not finite, or cannot be read.
+    """
+    if model.served is None:
+        raise ValueError("this model is not in vLLM")
+    masks = [[[0, *[1] * (len(ids) - 1)] for ids in own.tokens]]
+    masks.append([[*[0] * (len(ids) - 1), 1] for ids in own.tokens])
+    pooled = model.served.pooled(own.tokens, masks, report)
+    if pooled.shape != own.pooled.shape:
+        raise _unreadable(
+            model, f"vLLM gives states of shape {pooled.shape}, transformers {own.pooled.shape}"
+        )
+    cosine, error = _compared(pooled, own.pooled)
+    _check_figures(model, cosine, error)
+    length = np.linalg.norm(own.pooled, axis=-1).clip(min=1e-30)
+    difference = float((np.linalg.norm(pooled - own.pooled, axis=-1) / length).max())
+    return Checked(difference, cosine, error, own.leading, own.times)
+
+
+def _pooled(states: "Sequence[torch.Tensor]") -> NDArray[np.float32]:
+    """Return mean without the first token, and last token, of each layer, ``(layers, 2, d)``."""
+    found = [np.stack([one[1:].mean(dim=0).numpy(), one[-1].numpy()]) for one in states]
+    return np.stack(found).astype(np.float32)
+
+
+def _compared(read: NDArray[np.float32], own: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the lowest cosine, and the largest mean absolute error of a layer.
+
+    Args:
+        read: Pooled states, ``(layers, poolings, texts, d)``.
+        own: Transformers' own.
+    """
+    one, other = read.astype(np.float64), own.astype(np.float64)
+    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    cosine = (one * other).sum(axis=-1) / lengths.clip(min=1e-300)
+    error = np.abs(one - other).mean(axis=(1, 2, 3))
+    scale = np.abs(other).mean(axis=(1, 2, 3)).clip(min=1e-300)
+    return float(cosine.min()), float((error / scale).max())
+
+
+def _check_figures(model: OpenModel, cosine: float, error: float) -> None:
+    most = MOST_ERROR[model.card.dtype]
+    if cosine >= LEAST_COSINE and error <= most:  # NaN is refused, too
+        return
+    raise _unreadable(
+        model,
+        f"{_figures(cosine, error)} of the mean absolute state, by transformers' own; "
+        f"{LEAST_COSINE} at least and {most} at most are allowed. Read it in float32 "
+        "(dtype=float32), or leave backend out, if it has one",
+    )
+
+
+def _first_token(model: OpenModel, alone: _Alone) -> tuple[str, float]:
+    """Return what the tokenizer puts first, and how long the first token's state is."""
     tokenizer: Any = model.tokenizer
     leading = "".join(tokenizer.convert_ids_to_tokens(prepended(tokenizer)))
-    return Checked(found, leading, max(_first_by_others(states) for states in alone[0].states))
+    return leading, max(_first_by_others(states) for states in alone.states)
 
 
 def _first_by_others(states: "torch.Tensor") -> float:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Device = Literal["cpu", "cuda", "mps", "remote"]
+Device = Literal["cpu", "cuda", "mps", "remote", "vllm"]
 
 
 def available_devices() -> list[Device]:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from core.activations import extraction
+from core.activations import backends
 from core.models.open_models import describe
 from core.models.spec import ModelSpec
 from core.runtime.selections import save_selection
@@ -348,7 +348,7 @@ def test_a_cancelled_reading_goes_on_where_it_stopped(
 ):
     rows: list[int] = []
     held, go_on = threading.Event(), threading.Event()
-    real = extraction.pooled_states
+    real = backends.pooled_states
 
     def slow(model: Any, batch: Any, masks: Any, edits: Any = None) -> Any:
         if len(rows) == 4:
@@ -357,7 +357,7 @@ def test_a_cancelled_reading_goes_on_where_it_stopped(
         rows.append(len(batch["input_ids"]))
         return real(model, batch, masks, edits)
 
-    monkeypatch.setattr(extraction, "pooled_states", slow)
+    monkeypatch.setattr(backends, "pooled_states", slow)
     app = open_page("map", model=model_text)
     button(app, "Read").click().run()
     assert held.wait(60)
@@ -391,7 +391,7 @@ def test_a_reading_that_fails_says_why_and_can_be_tried_again(
         raise CoreError("The memory is full. Close something.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, "pooled_states", broken)
+        patch.setattr(backends, "pooled_states", broken)
         app = open_page("map", model=model_text)
         button(app, "Read").click().run()
         work.runner.jobs()[0].wait(60)
