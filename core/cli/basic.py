@@ -213,7 +213,6 @@ def _is_digest(name: str) -> bool:
 def describe_model(desk: Desk, spec: ModelSpec) -> Lines:
     """Tell what is known about a model before its weights are loaded."""
     card = card_of(desk, spec)
-    room = "fits" if card.fits else "does NOT fit now: close other programs"
     yield from facts(
         {
             "model": card.name,
@@ -225,8 +224,7 @@ def describe_model(desk: Desk, spec: ModelSpec) -> Lines:
             "vocabulary": f"{card.vocabulary:,}",
             "parameters": f"{card.n_parameters:,}",
             "weights": bytes_text(card.weight_bytes),
-            "memory": f"needs about {bytes_text(card.needed_bytes)}, "
-            f"{bytes_text(card.free_bytes)} of {bytes_text(card.total_bytes)} free: {room}",
+            "memory": card.memory,
             "device": card.device,
             "dtype": card.dtype,
             "reason": card.reason,

@@ -138,6 +138,7 @@ def _model(study: Study) -> dict[str, str]:
         "commit": card.commit,
         "device": card.device,
         "dtype": card.dtype,
+        **({"engine": card.engine} if card.engine else {}),
     }
 
 

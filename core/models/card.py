@@ -27,7 +27,7 @@ from core.models.tokenizers import ENDS_OFF, ends_mark
 from core.runtime.progress import Report, silent
 from core.runtime.store import Store, content_sha256, fingerprint, library_version
 from core.runtime.torch_device import Device
-from core.wording import gigabytes
+from core.wording import bytes_text, gigabytes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -114,6 +114,17 @@ class ModelCard:
     def fits(self) -> bool:
         """Tell whether it fits into what was free when the card was made."""
         return self.needed_bytes <= self.free_bytes
+
+    @property
+    def memory(self) -> str:
+        """What it needs and what is free, for people; empty if it lies in no memory of ours."""
+        if self.spec.elsewhere or self.packed:
+            return ""
+        needed, free, total = map(
+            bytes_text, (self.needed_bytes, self.free_bytes, self.total_bytes)
+        )
+        fits = "fits" if self.fits else "does NOT fit now: close other programs"
+        return f"needs about {needed}, {free} of {total} free: {fits}"
 
     @property
     def compute(self) -> str:

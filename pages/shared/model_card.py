@@ -20,7 +20,7 @@ def show(place: Any, study: Study) -> None:
             "Identity": f"`{card.identity[:40]}…`",
             "Architecture": f"{card.architecture}, {card.n_layers} layers × {card.d_model}",
             "Parameters": f"{card.n_parameters / 1e6:,.0f} M",
-            "Memory": f"about {card.needed_bytes / 1e9:.1f} of {card.free_bytes / 1e9:.1f} GB free",
+            "Memory": card.memory,
             "Runs on": f"{card.device}, {card.dtype}: {card.reason}",
             "States": check_told(bench.workbench().store, card),
             "First token": first_token_told(bench.workbench().store, card),

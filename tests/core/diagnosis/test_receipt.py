@@ -37,6 +37,15 @@ def with_value(diagnosis, value, texts="whole"):
     return altered(diagnosis, 1, whole={**one.whole, "gradient": changed})
 
 
+def test_a_receipt_names_another_engine_than_torch_here(study, make_diagnosis):
+    spec = replace(study.card.spec, device="auto", backend="vllm")
+    card = replace(study.card, spec=spec, device="vllm", engine="vllm 0.32.0")
+    record = receipt(make_diagnosis(replace(study, card=card)))
+    assert record["model"]["engine"] == "vllm 0.32.0"
+    assert "backend=vllm" in record["command"]
+    assert "engine" not in receipt(make_diagnosis(study))["model"]
+
+
 def test_a_receipt_is_the_same_text_for_the_same_figures(study, make_diagnosis):
     once = receipt_json(make_diagnosis(study), make_diagnosis(study, shift=-0.1))
     again = receipt_json(make_diagnosis(study), make_diagnosis(study, shift=-0.1))

@@ -61,6 +61,8 @@ def spec(llama_spec, vllm):
 def test_vllm_reads_what_is_read_here_and_both_pass_one_gate(spec, llama_spec, store):
     card, here = describe(spec, store), describe(llama_spec, store)
     assert (card.identity, card.compute) == (here.identity, "vllm 9.1 float32")
+    assert card.memory == ""  # vLLM looks after its own
+    assert here.memory.startswith("needs about ")
     model, own = open_model(card, store), open_model(here, store)
     try:
         found = read_texts(model, TEXTS, READ)
