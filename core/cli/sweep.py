@@ -107,8 +107,10 @@ def measure_entry(desk: Desk, entry: Entry, asked: Sweep) -> Outcome:
         return _failed(entry, entry.problem)
     try:
         own, note = _diagnosed(desk, entry.spec, asked)
+        taught = False
         if entry.aligned:
-            own = replace(own, diagnosis=_aligned(desk, own.diagnosis, entry.aligned))
+            found, taught = _aligned(desk, own.diagnosis, entry.aligned)
+            own = replace(own, diagnosis=found)
     except CacheError:
         raise
     except CoreError as error:
@@ -116,9 +118,12 @@ def measure_entry(desk: Desk, entry: Entry, asked: Sweep) -> Outcome:
     finally:
         desk.work.shelf.close_all()
     diagnosis, untrained = own.diagnosis, own.untrained
-    rows = leaderboard_rows.keep(desk.work.store, diagnosis, untrained, entry.labels, note)
+    rows = leaderboard_rows.keep(
+        desk.work.store, diagnosis, untrained, entry.labels, note, taught=taught
+    )
     beyond = sum(row["level"] == "beyond" for row in rows)
     line = f"{beyond} of {len(TESTS)} tests beyond the controls that ran"
+    line = leaderboard_rows.TAUGHT if taught else line
     return Outcome(rows, f"{line}. {note}" if note else line)
 
 
@@ -150,17 +155,23 @@ def _diagnosed(desk: Desk, spec: ModelSpec, asked: Sweep) -> tuple[Diagnosed, st
     return both.several[0], ""
 
 
-def _aligned(desk: Desk, plain: Diagnosis, name: str) -> Diagnosis:
-    """Diagnose a model that reads with an aligned dictionary of its shelf spliced in."""
+def _aligned(desk: Desk, plain: Diagnosis, name: str) -> tuple[Diagnosis, bool]:
+    """Diagnose a model that reads with an aligned dictionary of its shelf spliced in.
+
+    Returns:
+        The diagnosis, and whether the dictionary may have been trained on these very texts.
+    """
     # pandas: half a second of every command
     from core.comparison.jobs import reading
-    from core.comparison.steered import with_aligned
+    from core.comparison.steered import aligned_on_shelf, learned_from, with_aligned
 
     study = with_aligned(desk.work.store, plain.study, name)
+    after = aligned_on_shelf(desk.work.store, plain.study, name)
+    taught = learned_from(after, study.items, desk.work.items)
     states = reading(desk.work, study)
     desk.make(states)
     desk.work.shelf.close_all()
-    return desk.make(diagnosis(desk.work, study, plain.spec, states))
+    return desk.make(diagnosis(desk.work, study, plain.spec, states)), taught
 
 
 def figures(records: Sequence[dict[str, Any]]) -> Lines:

@@ -8,15 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from core import CoreError
 from core.activations.decoding import Decoding
 from core.activations.extraction import Edits, Steered
 from core.activations.study import Study
 from core.comparison.sides import Side
+from core.dataset.items import Items
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.layers import layer_name, layers_text
 from core.models.open_models import ModelError
 from core.runtime.store import Store
-from core.sae.dictionary import DictionaryError
+from core.sae.dictionary import Dictionary, DictionaryError
 from core.sae.shelf import find_shelved, open_dictionary, shelved
 from core.steering.aligned import ALIGNED, aligned_axis
 from core.steering.direction_files import FILE
@@ -35,6 +37,8 @@ DEPTH: Final = 1 / 3
 NEWEST: Final = "newest"
 #: Where an aligned dictionary says what it was before.
 _BEFORE: Final = "before"
+#: Where it says on which set it was aligned.
+_ITEMS: Final = "items"
 #: Letters of an axis that is no name of the items' own: the rest is digits of a digest.
 _SHOWN: Final = 14
 
@@ -126,6 +130,14 @@ def with_aligned(store: Store, study: Study, name: str) -> Study:
             not at hand.
         ModelError: The model's weights are not here.
     """
+    card, after = study.card, aligned_on_shelf(store, study, name)
+    before = open_dictionary(store, card, str(after.info.training[_BEFORE]))
+    term = Term(aligned_axis(after, before), 1.0)
+    return steered(study, _recipe(study, after.info.layer, term, "align"))
+
+
+def aligned_on_shelf(store: Store, study: Study, name: str) -> Dictionary:
+    """Return an aligned dictionary of a model's shelf; arguments and errors of ``with_aligned``."""
     card = study.card
     asked = shelved(store, card) if name == NEWEST else [find_shelved(store, card, name)]
     after = next((one for each in asked if _BEFORE in (one := each.load()).info.training), None)
@@ -134,9 +146,26 @@ def with_aligned(store: Store, study: Study, name: str) -> Study:
             f"No dictionary {name!r} on the shelf of {card.name} was aligned here. Keep one with: "
             "python -m core align packaged --keep."
         )
-    before = open_dictionary(store, card, str(after.info.training[_BEFORE]))
-    term = Term(aligned_axis(after, before), 1.0)
-    return steered(study, _recipe(study, after.info.layer, term, "align"))
+    return after
+
+
+def learned_from(after: Dictionary, items: Items, stored: Callable[[str], Items]) -> bool:
+    """Tell whether an aligned dictionary was, or may have been, trained on texts of a set.
+
+    Args:
+        after: The dictionary.
+        items: The set.
+        stored: Gives the set of a digest; raises a ``CoreError`` where it is not here.
+    """
+    digest = str(after.info.training.get(_ITEMS, ""))
+    if digest == items.digest:
+        return True
+    try:
+        theirs = stored(digest)
+    except CoreError:
+        return True  # nobody can tell
+    known = theirs.table["text_group"].to_pylist()
+    return not set(known).isdisjoint(items.table["text_group"].to_pylist())
 
 
 def edits_of(store: Store, study: Study) -> Edits | None:

@@ -26,6 +26,8 @@ KIND: Final = "standing"
 FORMAT: Final = 3
 #: Between a model's identity and the recipe by which it was edited while it read.
 STEERED: Final = " steered "
+#: What is said of a model that was trained on the labels it is tested by, whatever its figures.
+TAUGHT: Final = "trained on these labels: no evidence"
 #: What is said of a test that no layer can compute.
 NOWHERE: Final = "not computable at any layer"
 
@@ -74,6 +76,8 @@ def rows(
     untrained: Diagnosis | None = None,
     labels: ModelTags | None = None,
     note: str = "",
+    *,
+    taught: bool = False,
 ) -> list[dict[str, Any]]:
     """Return four rows, one per test, as flat records; None where nothing can be computed.
 
@@ -82,10 +86,15 @@ def rows(
         untrained: Its untrained copy's; None if there is none.
         labels: What people say about the model.
         note: Why something is missing, such as the untrained copy.
+        taught: Whether the model was trained on labels of these items.
     """
     scores = {score.test: score for score in scorecard(diagnosis, untrained)}
     shared = _shared(diagnosis, labels or ModelTags()) | {"reason": note}
-    return [shared | _measured(test, scores.get(test)) for test in TESTS]
+    found = [shared | _measured(test, scores.get(test)) for test in TESTS]
+    if taught:
+        for row in found:
+            row |= {"level": "taught", "verdict": TAUGHT}
+    return found
 
 
 def failed(name: str, model: str, reason: str, labels: ModelTags | None = None) -> dict[str, Any]:
@@ -165,15 +174,18 @@ def keep(
     untrained: Diagnosis | None = None,
     labels: ModelTags | None = None,
     note: str = "",
+    *,
+    taught: bool = False,
 ) -> list[dict[str, Any]]:
-    """Store a diagnosis's rows for the leaderboard, and return them."""
-    found = rows(diagnosis, untrained, labels, note)
+    """Store a diagnosis's rows for the leaderboard, and return them; arguments as for ``rows``."""
+    found = rows(diagnosis, untrained, labels, note, taught=taught)
     key = {
         "format": FORMAT,
         "run": found[0]["run"],
         "figures": figures_sha256(diagnosis),
         "labels": asdict(labels or ModelTags()),
         "untrained": untrained and figures_sha256(untrained),
+        **({"taught": True} if taught else {}),
     }
     if not store.has(KIND, key):
         store.save_table(KIND, key, table(found))

@@ -43,6 +43,7 @@ BRIEF: Final[dict[Level, str]] = {
     "control": "control",
     "chance": "chance",
     "nothing": "",
+    "taught": "taught",
 }
 _LEGEND: Final = (
     "beyond: structure beyond the controls that ran; partly: beyond chance and words, no untrained "

@@ -19,7 +19,7 @@ from core.layers import EMBEDDING
 from core.measures.result import TESTS, Measurement, Test
 from core.statistics.bootstrap import Estimate
 
-Level = Literal["nothing", "chance", "control", "partly", "beyond"]
+Level = Literal["nothing", "chance", "control", "partly", "beyond", "taught"]
 #: How controls are called.
 CONTROLS: Final[dict[str, str]] = {
     "words": "word counts",
@@ -51,7 +51,8 @@ class Verdict(NamedTuple):
     """What may be said."""
 
     level: Level
-    """How far it goes; ``partly``: no untrained copy was measured."""
+    """How far it goes; ``partly``: no untrained copy was measured, ``taught``: the model was
+    trained on these very labels."""
 
     words: str
     """The same for people."""

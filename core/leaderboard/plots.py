@@ -145,9 +145,14 @@ def _models(figure: go.Figure, some: pd.DataFrame, group: str, colour: str, symb
             error_x=_arms(found),
             text=_hovers(some, found),
             hovertemplate="%{text}<extra></extra>",
-            marker={"color": colour, "symbol": symbol, "size": 11},
+            marker={"color": colour, "symbol": _shapes(some, symbol), "size": 11},
         )
     )
+
+
+def _shapes(some: pd.DataFrame, symbol: str) -> list[str]:
+    """Return each row's shape: hollow where the model was trained on the labels."""
+    return [f"{symbol}-open" if level == "taught" else symbol for level in some["level"]]
 
 
 def _arms(found: Sequence[Estimate]) -> dict[str, Any]:
@@ -187,7 +192,7 @@ def size_figure(rows: pd.DataFrame, test: Test) -> go.Figure:
                 error_y=_arms(found),
                 text=_hovers(some, found),
                 hovertemplate="%{text}<br>%{x:.3s} parameters<extra></extra>",
-                marker={"color": colour, "symbol": symbol, "size": 11},
+                marker={"color": colour, "symbol": _shapes(some, symbol), "size": 11},
             )
         )
     figure.update_layout(

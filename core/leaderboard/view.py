@@ -88,8 +88,11 @@ def of_test(rows: pd.DataFrame, test: Test) -> pd.DataFrame:
 
 
 def lead(rows: pd.DataFrame, test: Test) -> str:
-    """Return who leads a test and whether that is more than noise, in one sentence."""
-    ranked = of_test(rows, test)
+    """Return who leads a test and whether that is more than noise, in one sentence.
+
+    Who was trained on the labels is not asked.
+    """
+    ranked = of_test(rows[rows["level"] != "taught"], test)
     known = ranked[ranked["value"].notna()]
     if known.empty:
         return f"{test.capitalize()}: no model's figure could be computed."

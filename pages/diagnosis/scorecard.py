@@ -48,6 +48,7 @@ _BADGES: Final[dict[Level, tuple[str, str]]] = {
     "control": ("orange", "−"),
     "chance": ("gray", "○"),
     "nothing": ("gray", "?"),
+    "taught": ("gray", "✎"),
 }
 
 

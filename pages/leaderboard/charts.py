@@ -33,7 +33,11 @@ def show(choice: Choice) -> None:
             alt="Every model's figure with interval and controls. "
             f"{leaderboard_view.spoken(rows, test)}.",
         )
-        st.caption("Whiskers: 95 % interval. Grey: the band that shuffled labels give.")
+        taught = " Hollow: trained on these labels, so no evidence."
+        st.caption(
+            "Whiskers: 95 % interval. Grey: the band that shuffled labels give."
+            + taught * bool((rows["level"] == "taught").any())
+        )
     with right:
         st.plotly_chart(
             leaderboard_plots.size_figure(rows, test),

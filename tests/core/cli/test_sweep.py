@@ -18,13 +18,14 @@ from core.activations.prompts import ReadSpec
 from core.claims.claim import claim_of
 from core.claims.evidence import Evidence
 from core.cli import basic, measure
-from core.cli.basic import Desk
+from core.cli.basic import Desk, find_items
 from core.cli.sweep import Sweep, sweep
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.verdicts import scorecard
-from core.leaderboard import effects
+from core.leaderboard import effects, view
 from core.leaderboard.model_list import PAPER_FILE, read_list
+from core.leaderboard.plots import standings_figure
 from core.measures.result import TESTS
 from core.models.card import describe
 from core.models.open_models import ModelError, ModelSpec, Shelf
@@ -275,10 +276,16 @@ def test_one_model_is_in_memory_at_a_time(actions, models, monkeypatch, tmp_path
     assert not desk.work.shelf._open
 
 
+@pytest.mark.parametrize("on", ["these", "others", "unknown"])
 def test_an_aligned_dictionary_is_a_row_of_its_own_beside_the_plain_model(
-    actions, tiny_llama_folder, tmp_path
+    actions, tiny_llama_folder, tmp_path, on
 ):
     desk = desk_at(tmp_path / "cache")
+    trained = {
+        "these": find_items(desk, str(actions)).digest,
+        "others": desk.work.items().digest,
+        "unknown": "0" * 64,
+    }[on]
     spec = ModelSpec("folder", str(tiny_llama_folder), device="cpu")
     card = describe(spec, desk.work.store)
     base = made_dictionary(layer=0, model=card.identity)
@@ -286,7 +293,7 @@ def test_an_aligned_dictionary_is_a_row_of_its_own_beside_the_plain_model(
     patch.w_dec.mul_(30)
     kept = {
         one: keep_dictionary(desk.work.store, one, card)
-        for one in (base, patch.applied(base, "after", {"before": base.digest}))
+        for one in (base, patch.applied(base, "after", {"before": base.digest, "items": trained}))
     }
     before, after = kept.values()
     plain = f'[[model]]\nfolder = "{tiny_llama_folder}"\ndevice = "cpu"\n'
@@ -303,8 +310,17 @@ def test_an_aligned_dictionary_is_a_row_of_its_own_beside_the_plain_model(
     assert first["untrained"].notna().any()
     assert "No dictionary" in alien["reason"].iloc[0]
     assert "no dictionaries named '0000'" in gone["reason"].iloc[0]
+    taught = on != "others"  # who was trained on the labels is no evidence, nor who may have been
+    assert [set(one["level"] == "taught") for one in (first, own)] == [{taught}, {False}]
+    assert ("no evidence" in first["verdict"].iloc[0]) == taught
     board = leaderboard_rows.leaderboard(desk.work.store, own["items_digest"].iloc[0])
     assert board[board["training"] == "aligned"]["run"].nunique() == 1
+    shown = view.measured_so(board, view.settings(board)[0], "training")
+    highest = shown.assign(value=shown["value"].where(shown["training"] != "aligned", 0.99))
+    assert ("aligned" in view.lead(highest, "gradient")) == (not taught)
+    drawn = standings_figure(shown, "gradient")
+    hollow = [one.name for one in drawn.data if "-open" in str(one.marker.symbol)]
+    assert hollow == ["aligned"] * taught
     assert len(effects.models(board, "gradient")) == 1  # it is no model of its own
     court = Evidence(desk.work, own["items_digest"].iloc[0])
     claim = {"name": "c", "test": "gradient", "direction": "above", "threshold": 0.1}
