@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from core.activations.study import Study
 from core.evaluation.answers import Arm
@@ -36,15 +36,21 @@ def aligned_arms(store: Store, study: Study) -> tuple[Arm, ...]:
         study: The model; the set gives the unit of a dose.
     """
     kept = [one for one in store.artefacts(patches.KIND) if _is_of(one, study)]
-    newest = next((one for one in kept if one.key["arm"] == "repaired"), None)
-    if newest is None:
-        return ()
-    wanted = (_told(newest), _told(newest) | {"arm": "shuffled"})
-    found: list[Arm] = []
-    for told in wanted:
-        one = next((each for each in kept if _told(each) == told), None)
-        found += [] if one is None else _both(store, study, one)
-    return tuple(found)
+    repaired = [one for one in kept if one.key["arm"] == "repaired"]
+    several = {one.digest: [one, *_controls(one, kept)] for one in repaired}
+    # The newest with a control goes before a newer one without: an objective was only tried there.
+    with_one = [some for some in several.values() if len(some) > 1]
+    for some in (*with_one, *several.values()):
+        found = [arm for one in some for arm in _both(store, study, one)]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _controls(one: Artefact, kept: list[Artefact]) -> list[Artefact]:
+    """Return what was trained alike but on vectors dealt out anew."""
+    wanted = {**one.key, "arm": "shuffled"}
+    return [each for each in kept if each.key == wanted]
 
 
 def _is_of(one: Artefact, study: Study) -> bool:
@@ -53,10 +59,6 @@ def _is_of(one: Artefact, study: Study) -> bool:
         and one.key.get("arm") in _ARMS
         and (not one.key.get("without"))
     )
-
-
-def _told(one: Artefact) -> dict[str, Any]:
-    return dict(one.key)
 
 
 def _both(store: Store, study: Study, one: Artefact) -> Iterator[Arm]:

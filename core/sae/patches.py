@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 KIND: Final = "aligned"
-_WEIGHTS: Final = "patch.safetensors"
+#: File of the changed latents.
+WEIGHTS: Final = "patch.safetensors"
 _ABOUT: Final = "patch.json"
 _OF_A_MODEL: Final = ("layer", "model", "model_name")
 _UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError)
@@ -101,7 +102,7 @@ def save_patch(patch: Patch, after: Dictionary, base: Dictionary, folder: Path) 
     from safetensors.torch import save_file
 
     weights = {name: getattr(patch, name).contiguous() for name in ("w_enc", "b_enc", "w_dec")}
-    save_file({**weights, "latents": torch.from_numpy(patch.latents)}, folder / _WEIGHTS)
+    save_file({**weights, "latents": torch.from_numpy(patch.latents)}, folder / WEIGHTS)
     about = {
         "name": after.info.name,
         "digest": after.digest,
@@ -140,7 +141,7 @@ def open_patch(folder: Path, base: Dictionary) -> Dictionary | None:
 
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        kept = load_file(folder / _WEIGHTS)
+        kept = load_file(folder / WEIGHTS)
         patch = Patch(kept["latents"].numpy(), kept["w_enc"], kept["b_enc"], kept["w_dec"])
         after = patch.applied(base, about["name"], about["training"])
         return after if after.digest == about["digest"] else None

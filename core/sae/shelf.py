@@ -171,7 +171,16 @@ def _patched(store: Store, card: "ModelCard", digest: str) -> Dictionary | None:
         before = patches.nothing_before(folder)
         if named[0].startswith(digest):
             base = open_dictionary(store, card, named[1]) if before is None else before
-            before = patches.open_patch(folder, base)
+            weights = folder / patches.WEIGHTS
+            stamp = weights.stat().st_mtime_ns if weights.is_file() else 0
+            before = _patched_once(folder, stamp, base)
         if before is not None:
             return before
     return None
+
+
+@lru_cache(maxsize=4)
+def _patched_once(folder: Path, stamp: int, base: Dictionary) -> Dictionary | None:
+    """Return an aligned dictionary; the last few are kept: digests of all weights take time."""
+    del stamp  # a patch written anew is another dictionary
+    return patches.open_patch(folder, base)

@@ -72,6 +72,13 @@ def test_what_was_aligned_is_offered_added_and_replacing_beside_its_control(alig
     assert (len(spec.arms), problems) == (9, [])
 
 
+def test_one_with_its_control_goes_before_a_newer_one_without(aligned):
+    work, study, base = aligned
+    before = offered_arms(work, study)
+    keep_alignment(work, study, base, "repaired", spec="tried for its objective alone")
+    assert offered_arms(work, study) == before
+
+
 def test_aligned_arms_stand_at_the_divergence_of_the_others(aligned):
     work, study, _ = aligned
     arms = named_arms(offered_arms(work, study), ["aligned", "replaced", "shuffled"])

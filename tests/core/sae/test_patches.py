@@ -6,7 +6,7 @@ import torch
 
 from core.models.card import describe
 from core.sae.dictionary import DictionaryError
-from core.sae.patches import KIND, Patch, digests_of, open_patch, save_patch
+from core.sae.patches import KIND, WEIGHTS, Patch, digests_of, open_patch, save_patch
 from core.sae.shelf import keep_dictionary, open_dictionary
 from tests.core.sae.saesets import made_dictionary
 
@@ -60,3 +60,21 @@ def test_a_recipe_finds_a_patched_dictionary_by_its_digest(store, llama_spec):
     assert open_dictionary(store, llama_card, after.digest[:16]).digest == after.digest
     with pytest.raises(DictionaryError, match="not at hand"):
         open_dictionary(store, llama_card, "0" * 16)
+
+
+def test_a_patched_dictionary_is_put_together_once_until_it_changes(store, llama_spec):
+    llama_card = describe(llama_spec, store)
+    base = made_dictionary(model=llama_card.identity)
+    keep_dictionary(store, base, llama_card)
+    key = {"model": llama_card.identity, "arm": "repaired"}
+    after = changed(base).applied(base, "after", {})
+    with store.writing(KIND, key) as folder:
+        save_patch(changed(base), after, base, folder)
+    once = open_dictionary(store, llama_card, after.digest)
+    assert open_dictionary(store, llama_card, after.digest) is once
+    (store.folder(KIND, key) / WEIGHTS).write_bytes(b"no tensor")
+    with pytest.raises(DictionaryError, match="not at hand"):
+        open_dictionary(store, llama_card, after.digest)
+    (store.folder(KIND, key) / WEIGHTS).unlink()
+    with pytest.raises(DictionaryError, match="not at hand"):
+        open_dictionary(store, llama_card, after.digest)
