@@ -5,6 +5,7 @@ appended to a log at once, so that nothing is asked twice and nothing is lost wh
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -172,6 +173,14 @@ class VerdictLog:
         """What was said, by the digest of the showing."""
         return dict(self._known)
 
+    def _cut_short(self) -> list[str]:
+        """Return what ends a last line that lacks its end: one end more."""
+        if not self.path.stat().st_size:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return [] if file.read() == b"\n" else [""]
+
     def _append(self, showing: Asked, label: str | None) -> None:
         told = [json.dumps({"showing": showing.digest, "label": label})]
         if not self._signed:  # who it is, so that people can be listed
@@ -181,7 +190,8 @@ class VerdictLog:
         with clear_disk_errors(self._store.root):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write("\n".join(told) + "\n")
+                # Behind a line that was cut short, a new one begins.
+                file.write("".join(f"{line}\n" for line in (*self._cut_short(), *told)))
 
 
 def both_orders(question: Question, prompt: str, arm: str, other: str) -> tuple[Asked, Asked]:

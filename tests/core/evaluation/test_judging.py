@@ -105,6 +105,9 @@ def test_a_line_that_was_cut_short_is_asked_again(store):
     again = Rule(good)
     judged(store, again, PAIRS)
     assert len(again.asked) == 1
+    once_more = Rule(good)
+    judged(store, once_more, PAIRS)
+    assert once_more.asked == []  # what was said then does not hang on the broken line
 
 
 def test_identical_answers_are_one_showing(store):
