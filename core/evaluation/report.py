@@ -4,9 +4,9 @@ What may be said is fixed beforehand: nothing where the judge is at chance, and 
 lies beyond the plain model answering twice with other random numbers (A/A).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ from core.evaluation.verdicts import (
 from core.statistics.bootstrap import Estimate, bootstrap_mean
 from core.steering.view import degenerates
 from core.wording import interval
+
+T = TypeVar("T")
 
 PLAIN: Final = "plain"
 AGAIN: Final = "plain again"
@@ -90,6 +92,9 @@ class Evaluation:
     perplexities: Mapping[str, NDArray[np.float64]]
     """Arm -> perplexity of each answer under the plain model, ``(n,)``; NaN of an empty one."""
 
+    _known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+    """What was worked out of it: hundreds of curves are fitted for each interval."""
+
     @property
     def arms(self) -> list[str]:
         """Arms that are held against the plain one."""
@@ -129,6 +134,17 @@ class Evaluation:
             arm: Which.
             dimension: Only on prompts of it; empty: all.
         """
+        return self._once(
+            (question, arm, dimension), lambda: self._stands(question, arm, dimension)
+        )
+
+    def _once(self, name: Hashable, work: Callable[[], T]) -> T:
+        if name not in self._known:
+            self._known[name] = work()
+        found: T = self._known[name]
+        return found
+
+    def _stands(self, question: Question, arm: str, dimension: str) -> Standing:
         rows = [
             row for row, one in enumerate(self.prompts.prompts) if dimension in ("", one.dimension)
         ]
@@ -137,6 +153,9 @@ class Evaluation:
 
     def strengths(self, question: Question) -> dict[str, Estimate]:
         """Return every arm's Bradley-Terry strength over the plain one, in logits."""
+        return self._once(question, lambda: self._strong(question))
+
+    def _strong(self, question: Question) -> dict[str, Estimate]:
         battles = [
             Battle(row, one.arm, PLAIN, showing.verdict)
             for one in self.judgements

@@ -8,7 +8,7 @@ from core import CoreError
 from core.evaluation.judging import QUESTIONS, Pair, VerdictLog, both_orders
 from core.evaluation.person import Blind, Person, merge, queue, said, say, undo, verdict_file
 from core.evaluation.report import Evaluation
-from core.evaluation.verdicts import Label
+from core.evaluation.verdicts import Label, net_rate
 from core.evaluation.view import NAMES, agreement_table, judged_pairs, judges, pairs_for_people
 from core.wording import interval
 from pages.shared import frame
@@ -98,17 +98,16 @@ def _undo(log: VerdictLog, seen: str) -> None:
 def _said(found: Evaluation, log: VerdictLog, person: Person) -> None:
     """Say what the person's verdicts add up to."""
     told = {which: said(log, found.pairs(*which)) for which in judged_pairs(found)}
-    mine = found.by(told, person.name)
-    rows = []
-    for question, arm in told:
-        one = mine.standing(question, arm)
-        if (judged := one.wins + one.ties + one.losses) > 1:
+    mine, rows = found.by(told, person.name), []
+    for (question, arm), showings in told.items():
+        judged = sum(one.verdict != "missing" for one in showings)
+        if judged > 1:
             rows.append(
                 {
                     "question": NAMES[question],
                     "arm": arm,
                     "judged": judged,
-                    "net win rate": interval(one.net),
+                    "net win rate": interval(net_rate(showings)),
                     "without broken answers": interval(mine.sound(question, arm)),
                 }
             )

@@ -106,3 +106,12 @@ def test_strength_and_the_papers_rate_stand_beside():
     assert found.strengths("safer")["arm"].value > 2
     assert found.papers_rate("safer", "arm") == 1
     assert found.papers_rate("safer", AGAIN) == 0  # it always took the first
+
+
+def test_what_is_worked_out_is_worked_out_once_and_for_each_judge_apart():
+    found = made()
+    assert found.standing("safer", "arm") is found.standing("safer", "arm")
+    assert found.strengths("safer") is found.strengths("safer")
+    lost = found.by({("safer", "arm"): (LOSS,) * len(found.prompts)}, "someone else")
+    assert (found.standing("safer", "arm").wins, lost.standing("safer", "arm").wins) == (120, 0)
+    assert lost.strengths("safer")["arm"].value < 0 < found.strengths("safer")["arm"].value
