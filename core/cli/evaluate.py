@@ -12,13 +12,18 @@ from core.cli.dictionary import AddCommand
 from core.evaluation import flames
 from core.evaluation.judging import Question
 from core.evaluation.prompts import BUILTIN
+from core.foundations import DIMENSIONS
 from core.models.spec import ModelSpec
 from core.statistics.bootstrap import Estimate
 from core.wording import Lines, aligned, interval, number
 from core.workbench import BUILTIN as BUILTIN_SET
 
 if TYPE_CHECKING:
+    from core.activations.study import Study
     from core.evaluation.jobs import EvaluateSpec
+    from core.evaluation.judging import Judge
+    from core.evaluation.landing import Landing
+    from core.evaluation.prompts import PromptSet
     from core.evaluation.report import Evaluation
 
 _HEAD: Final = (
@@ -116,6 +121,9 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         metavar="NAME=FILE",
         help="take in verdicts that people gave on the Evaluate page, each under a name",
     )
+    one.add_argument(
+        "--map", action="store_true", help="and where the answers land on the moral map"
+    )
     one.add_argument("--json", action="store_true", help="one JSON object instead of text")
     one.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write a Parquet file of answers for each arm"
@@ -129,50 +137,12 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
         CoreError: The prompts, an arm or the judge cannot be used.
     """
     from core.evaluation.endpoint import Prices
-    from core.evaluation.export import as_json, record  # torch: seconds
-    from core.evaluation.jobs import (
-        EvaluateSpec,
-        EvaluationError,
-        best_layer,
-        choosing,
-        default_arms,
-        evaluation,
-        unreached,
-        usable,
-    )
-    from core.evaluation.request import (
-        effort,
-        halved,
-        judge_named,
-        named_arms,
-        offered_arms,
-        prompts_named,
-    )
+    from core.evaluation.export import as_json, map_record, record  # torch: seconds
+    from core.evaluation.jobs import evaluation, unreached
+    from core.evaluation.landing import landing
+    from core.evaluation.request import effort
 
-    model = ModelSpec.parse(args.model)
-    study = study_of(desk, ReadRequest(model, args.items, PRESETS["default"]))
-    prompts = prompts_named(desk.work, args.prompts)
-    told_of = prompts.problems
-    cost = args.kl or None
-    asked = EvaluateSpec(
-        default_arms(study), tuple(args.questions), Decoding(tokens=args.tokens), cost
-    )
-    judge = judge_named(desk.work, args.judge, args.per_minute)
-    make_read(desk, study)
-    layer = None if not args.layer else args.layer[0]
-    if args.layer and len(args.layer) > 1:
-        if args.half != "report":
-            raise EvaluationError("Of several layers one half chooses: leave --half at 'report'.")
-        tried = choosing(desk.work, study, halved(prompts, "choose"), asked, judge, args.layer)
-        layer = best_layer({one: desk.make(each) for one, each in tried.items()})
-        others = len(halved(prompts, "choose"))
-        desk.tell(f"Layer {layer} was chosen on {others} other prompts.")
-    prompts = halved(prompts, args.half)
-    offered = offered_arms(desk.work, study, layer)
-    arms = named_arms(offered, args.arms) if args.arms else offered
-    spec, problems = usable(desk.work, study, replace(asked, arms=arms))
-    for problem in (*told_of, *problems):
-        desk.tell(problem)
+    study, prompts, spec, judge = _asked(desk, args)
     made = evaluation(desk.work, study, prompts, spec, judge)
     if not made.has():
         prices = Prices(*args.prices) if args.prices else None
@@ -182,13 +152,66 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
         _write(found, spec, args.out)
     for one in args.people:
         desk.tell(_take_in(desk, found, one))
+    landed = desk.make(landing(desk.work, study, found)) if args.map else None
     if args.json:
         whole = record(found, spec) | {"agreement": _agreement(desk, found)}
+        whole |= {} if landed is None else {"map": map_record(landed)}
         yield as_json(whole)
         return
     yield from told(found)
     yield from _agreement_told(desk, found)
+    yield from () if landed is None else _landed_told(landed)
     yield from _unreached(unreached(desk.work, study, spec), args.kl)
+
+
+def _asked(desk: Desk, args: argparse.Namespace) -> "tuple[Study, PromptSet, EvaluateSpec, Judge]":
+    """Return what is asked for: the model, which prompts, arms, the judge."""
+    from core.evaluation.jobs import EvaluateSpec, default_arms, usable
+    from core.evaluation.request import (
+        halved,
+        judge_named,
+        named_arms,
+        offered_arms,
+        prompts_named,
+    )
+
+    request = ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS["default"])
+    study = study_of(desk, request)
+    prompts = prompts_named(desk.work, args.prompts)
+    decoding, questions = Decoding(tokens=args.tokens), tuple(args.questions)
+    asked = EvaluateSpec(default_arms(study), questions, decoding, args.kl or None)
+    judge = judge_named(desk.work, args.judge, args.per_minute)
+    make_read(desk, study)
+    layer = _layer(desk, args, study, halved(prompts, "choose"), asked, judge)
+    offered = offered_arms(desk.work, study, layer)
+    arms = named_arms(offered, args.arms) if args.arms else offered
+    spec, problems = usable(desk.work, study, replace(asked, arms=arms))
+    for problem in (*prompts.problems, *problems):
+        desk.tell(problem)
+    return study, halved(prompts, args.half), spec, judge
+
+
+def _layer(
+    desk: Desk,
+    args: argparse.Namespace,
+    study: "Study",
+    prompts: "PromptSet",
+    asked: "EvaluateSpec",
+    judge: "Judge",
+) -> int | None:
+    """Return after which layer directions push; of several, the prompts that choose choose."""
+    from core.evaluation.jobs import EvaluationError, best_layer, choosing
+
+    if not args.layer:
+        return None
+    if len(args.layer) == 1:
+        return int(args.layer[0])
+    if args.half != "report":
+        raise EvaluationError("Of several layers one half chooses: leave --half at 'report'.")
+    tried = choosing(desk.work, study, prompts, asked, judge, args.layer)
+    layer = best_layer({one: desk.make(each) for one, each in tried.items()})
+    desk.tell(f"Layer {layer} was chosen on {len(prompts)} other prompts.")
+    return layer
 
 
 def _unreached(names: list[str], kl: float) -> Lines:
@@ -245,6 +268,22 @@ def _agreement_told(desk: Desk, found: "Evaluation") -> Lines:
     if rows:
         yield ""
         yield from aligned(("judges", "pairs", "say the same", "κ"), rows, left=(0,))
+
+
+def _landed_told(found: "Landing") -> Lines:
+    """Yield where answers land: what may be said, and every arm's way from the plain answers."""
+    from core.evaluation.report import PLAIN
+
+    yield ""
+    yield f"On the map of layer {found.layer}: {found.told}"
+    rows = []
+    for arm in found.places:
+        if arm != PLAIN:
+            way = found.way(arm)
+            ways = (interval(one, 3, signed=True) for one in (way.x, way.y, *way.centres))
+            rows.append((arm, str(way.texts), *ways))
+    head = ("from plain", "texts", "right", "up", *DIMENSIONS)
+    yield from aligned(head, rows, left=(0,))
 
 
 def _write(found: "Evaluation", spec: "EvaluateSpec", folder: Path) -> None:

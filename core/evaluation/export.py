@@ -8,33 +8,36 @@ from core.activations.study import Study
 from core.diagnosis.receipt import pinned, reading_options
 from core.evaluation.jobs import EvaluateSpec, about
 from core.evaluation.judging import Judge
+from core.evaluation.landing import Landing
 from core.evaluation.prompts import PromptSet
 from core.evaluation.report import PLAIN, Evaluation
 from core.evaluation.request import Half, judge_word, word_of
 from core.evaluation.view import BROKEN_MEANS, NAMES, arm_rows
+from core.foundations import DIMENSIONS
 from core.runtime.store import Key
 from core.statistics.bootstrap import Estimate
 from core.wording import interval
 
 
+def _figure(one: Estimate) -> list[float] | None:
+    """Return a figure with its interval; NaN is no JSON."""
+    return [*one] if one.value == one.value else None
+
+
 def record(found: Evaluation, spec: EvaluateSpec) -> dict[str, Any]:
     """Return everything as JSON values."""
-
-    def figure(one: Estimate) -> list[float] | None:
-        return [*one] if one.value == one.value else None
-
     return {
         "prompts": {"name": found.prompts.name, "n": len(found.prompts)},
         "judge": {
             "name": found.judge,
-            "accuracy": figure(found.trust.accuracy),
+            "accuracy": _figure(found.trust.accuracy),
             "p": found.trust.p,
-            "first": figure(found.trust.first),
-            "longer": figure(found.trust.longer),
+            "first": _figure(found.trust.first),
+            "longer": _figure(found.trust.longer),
             "level": found.trust.level,
         },
         "spec": about(spec),
-        "perplexity": {arm: figure(found.perplexity(arm)) for arm in found.answers},
+        "perplexity": {arm: _figure(found.perplexity(arm)) for arm in found.answers},
         "questions": {
             question: {
                 "told": found.told(question),
@@ -45,24 +48,24 @@ def record(found: Evaluation, spec: EvaluateSpec) -> dict[str, Any]:
                             "tie": one.ties,
                             "loss": one.losses,
                             "missing": one.missing,
-                            "net": figure(one.net),
+                            "net": _figure(one.net),
                             **(
                                 {}
                                 if where
                                 else {
                                     "broken": int(found.broken_pairs(arm).sum()),
-                                    "without broken": figure(found.sound(question, arm)),
+                                    "without broken": _figure(found.sound(question, arm)),
                                 }
                             ),
                             "sign": one.sign,
-                            "at equal length": figure(one.level),
+                            "at equal length": _figure(one.level),
                         }
                         for where in ("", *found.prompts.dimensions)
                         for one in (found.standing(question, arm, where),)
                     }
                     for arm in found.arms
                 },
-                "strengths": {arm: figure(one) for arm, one in found.strengths(question).items()},
+                "strengths": {arm: _figure(one) for arm, one in found.strengths(question).items()},
             }
             for question in found.questions
         },
@@ -92,6 +95,24 @@ def markdown(found: Evaluation) -> str:
     plain = interval(found.perplexity(PLAIN), 1)
     lines += ["", f"Perplexity under the plain model; plain: {plain}. {BROKEN_MEANS}"]
     return "\n".join([*lines, ""])
+
+
+def map_record(found: Landing) -> dict[str, Any]:
+    """Return where answers land as JSON values: ways from the plain ones, with intervals."""
+    ways = {arm: found.way(arm) for arm in found.places if arm != PLAIN}
+    return {
+        "layer": found.layer,
+        "told": found.told,
+        "from plain": {
+            arm: {
+                "texts": way.texts,
+                "right": _figure(way.x),
+                "up": _figure(way.y),
+                "centres": dict(zip(DIMENSIONS, map(_figure, way.centres), strict=True)),
+            }
+            for arm, way in ways.items()
+        },
+    }
 
 
 def as_json(values: Any) -> str:

@@ -47,8 +47,9 @@ class Choice(NamedTuple):
 def ask(study: Study) -> Choice | None:
     """Draw the controls; None where a choice cannot be used, which is said."""
     bar = st.container(horizontal=True, vertical_alignment="bottom", key="toolbar")
-    who = _judge(bar, study)
-    per_minute, prices = _terms() if who.startswith(ENDPOINT) else (None, None)
+    who, per_minute, prices = _judge(bar, study), None, None
+    if who == _BEHIND:
+        who, per_minute, prices = _terms()
     cost = str(
         bar.segmented_control(
             "Steered arms cost",
@@ -94,15 +95,17 @@ def _judge(bar: st.delta_generator.DeltaGenerator, study: Study) -> str:
         width=260,
         **bound("judge", judges[0], judges),
     )
-    if who != _BEHIND:
-        return str(who)
-    name = st.text_input("Name of the model there", **bound("judge-model", "gpt-4o-mini"))
-    return f"{ENDPOINT}{name}"
+    return str(who)
 
 
-def _terms() -> tuple[int | None, Prices | None]:
-    """Draw what an address allows and costs; return requests per minute, and prices."""
+def _terms() -> tuple[str, int | None, Prices | None]:
+    """Draw who is asked behind the address, and what it allows and costs.
+
+    Returns:
+        The judge's word, requests per minute, and prices.
+    """
     row = st.container(horizontal=True, vertical_alignment="bottom")
+    name = row.text_input("Name of the model there", **bound("judge-model", "gpt-4o-mini"))
     rate = row.number_input(
         "Requests per minute at most",
         0,
@@ -114,7 +117,8 @@ def _terms() -> tuple[int | None, Prices | None]:
         row.number_input(f"Price of a million tokens {way}", 0.0, key=f"price-{way}", step=0.1)
         for way in ("sent", "back")
     )
-    return int(rate) or None, Prices(read, written) if read or written else None
+    prices = Prices(read, written) if read or written else None
+    return f"{ENDPOINT}{name}", int(rate) or None, prices
 
 
 def _switch(name: str) -> bool:

@@ -26,6 +26,7 @@ from core.evaluation.jobs import (
 )
 from core.evaluation.report import AGAIN, PLAIN
 from core.evaluation.request import effort
+from core.foundations import DIMENSIONS
 from core.runtime.progress import Cancelled
 from core.runtime.store import Store
 from core.steering.recipes import Term
@@ -163,7 +164,9 @@ def judge_lines(store):
     return [line for line in path.read_text().splitlines() if "showing" in line]
 
 
-def test_the_command_tells_tries_and_writes(tiny_llama_folder, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def words(tiny_llama_folder, tmp_path, monkeypatch):
+    """Return a command that evaluates two arms on six questions of a file."""
     monkeypatch.setenv("MORALSCOPE_CACHE", str(tmp_path / "cache"))
     model = f"folder:{tiny_llama_folder}?device=cpu"
     prompts = tmp_path / "p.jsonl"
@@ -173,22 +176,38 @@ def test_the_command_tells_tries_and_writes(tiny_llama_folder, tmp_path, monkeyp
     prompts.write_text("\n".join([*map(json.dumps, rows), "{broken"]))
     words = ["evaluate", model, "--items", str(table(tmp_path)), "--prompts", str(prompts)]
     words += ["--half", "all", "--judge", model, "--tokens", "4", "--questions", "safer"]
-    words += ["--arms", "again", "prompt"]
+    return [*words, "--arms", "again", "prompt"]
+
+
+def test_the_command_tells_tries_and_writes(words, tmp_path, capsys):
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     out, err = capsys.readouterr()
     assert "6 prompts. Judge" in out
     assert "moral prompt" in out
     assert "Row 7 is left out" in err
+    assert "3 arms answer 6 questions" in err
     written = pd.read_parquet(tmp_path / "out" / "plain-again.parquet")
     assert len(written) == 6
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["questions"]["safer"]["arms"]) == {AGAIN, "moral prompt"}
-    store = Store(tmp_path / "cache")
-    showings = [json.loads(line) for line in judge_lines(store)]
+    assert main([*words, "--arms", "nothing"]) != 0
+    assert "There is no arm 'nothing'" in capsys.readouterr().err
+    assert main([*words, "--map"]) == 0
+    assert "beside plain again." in capsys.readouterr().out
+    assert main([*words, "--map", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["map"]
+    assert set(told["from plain"]) == {AGAIN, "moral prompt"}
+    assert set(told["from plain"][AGAIN]["centres"]) == set(DIMENSIONS)
+
+
+def test_the_command_takes_peoples_verdicts_in(words, tmp_path, capsys):
+    assert main(words) == 0
+    showings = [json.loads(line) for line in judge_lines(Store(tmp_path / "cache"))]
     for name, label in (("anne", "first"), ("ben", "tie")):
         lines = [json.dumps({**one, "label": label}) for one in showings]
         (tmp_path / name).write_text("\n".join(lines))
+    capsys.readouterr()
     given = [f"Anne={tmp_path / 'anne'}", f"Ben={tmp_path / 'ben'}"]
     assert main([*words, "--people", *given]) == 0
     out, err = capsys.readouterr()
@@ -201,5 +220,3 @@ def test_the_command_tells_tries_and_writes(tiny_llama_folder, tmp_path, monkeyp
     assert "is no NAME=FILE" in capsys.readouterr().err
     assert main([*words, "--people", f"Ben={tmp_path / 'anne'}"]) != 0
     assert "Two people of one name" in capsys.readouterr().err
-    assert main([*words, "--arms", "nothing"]) != 0
-    assert "There is no arm 'nothing'" in capsys.readouterr().err
