@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.dataset.labels import Labels
 from core.foundations import DIMENSIONS
 from core.statistics.bootstrap import Estimate, chance, group_numbers, percentile_rank
-from core.statistics.neighbours import normalised
+from core.statistics.neighbours import BLOCK, normalised
 
 if TYPE_CHECKING:
     pass
@@ -60,7 +60,10 @@ def closeness(
     Returns:
         Shape ``(n, 10)``, in [-1, 1]; NaN where a centre has no other member.
     """
-    unit = normalised(states if of is None else of).astype(np.float64)
+    of = states if of is None else of
+    unit = np.empty(of.shape)
+    for start in range(0, len(of), BLOCK):
+        unit[start : start + BLOCK] = normalised(of[start : start + BLOCK])
     result = np.full((len(states), members.shape[1]), np.nan)
     for column in range(members.shape[1]):
         own = np.flatnonzero(members[:, column])

@@ -104,6 +104,7 @@ def fit(states: NDArray[np.float32], cohort: Cohort, *, standardise: bool = True
     fewest = min(len(fold.train) for fold in folds)
     whole = rows.shape[1] <= MOST_WIDTH or (rows.shape[1] > fewest and fewest <= MOST_DUAL)
     if not whole:
+        rows = rows.float()  # first, so that the wide rows in float64 are let go
         rows = reduced(rows)
     dual = rows.shape[1] > fewest
     prediction = torch.full((len(rows), len(DIMENSIONS)), torch.nan, dtype=rows.dtype, device=place)

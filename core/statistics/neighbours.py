@@ -40,9 +40,12 @@ class Agreement(NamedTuple):
 
 def normalised(states: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return rows of unit length, float32; a zero row stays zero."""
-    length = np.linalg.norm(states, axis=1, keepdims=True)
-    safe = np.where(length > 0, length, 1)
-    return (states / safe).astype(np.float32)
+    unit = np.empty(states.shape, np.float32)
+    for start in range(0, len(states), BLOCK):
+        rows = states[start : start + BLOCK]
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit[start : start + BLOCK] = rows / np.where(length > 0, length, 1)
+    return unit
 
 
 def _distances(states: NDArray[np.floating], metric: Metric) -> Iterator[tuple[slice, Any]]:

@@ -65,7 +65,11 @@ def scaled(rows: "torch.Tensor", *, standardise: bool) -> "torch.Tensor":
 
 
 def reduced(rows: "torch.Tensor") -> "torch.Tensor":
-    """Return coordinates along the first ``MOST_WIDTH`` principal directions (seeded)."""
+    """Return coordinates along the first ``MOST_WIDTH`` principal directions (seeded), float64.
+
+    Args:
+        rows: Float32, shape ``(n, d)``.
+    """
     import torch
 
     cuda = rows.device.type == "cuda"
@@ -73,7 +77,7 @@ def reduced(rows: "torch.Tensor") -> "torch.Tensor":
         torch.default_generator.manual_seed(0)
         if cuda:
             torch.cuda.manual_seed(0)
-        left, size, _ = torch.svd_lowrank(rows.float(), q=MOST_WIDTH)
+        left, size, _ = torch.svd_lowrank(rows, q=MOST_WIDTH)
     return (left * size).double()
 
 

@@ -1,5 +1,7 @@
 """Exact neighbours as scikit-learn finds them, and label agreement that can fail."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
@@ -203,3 +205,17 @@ def test_unit_rows_have_length_one_and_zero_rows_stay_zero():
     unit = normalised(np.array([[3.0, 4.0], [0.0, 0.0], [88_064.0, 0.0]]))
     np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0], [1, 0]])
     assert unit.dtype == np.float32
+
+
+def test_rows_are_brought_to_unit_length_without_copies_of_all_of_them():
+    states = np.random.default_rng(0).normal(size=(40_000, 32)).astype(np.float32)
+    states[7] = 0
+    expected = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-30)
+    tracemalloc.start()
+    try:
+        unit = normalised(states)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(unit, expected)
+    assert peak < 1.3 * states.nbytes
