@@ -25,6 +25,8 @@ PAPER_FILE: Final = Path(__file__).resolve().parents[1] / "data" / "paper-claims
 MOST_BYTES: Final = 1_000_000
 #: Claims that are heard at once: each is a card.
 MOST_CLAIMS: Final = 200
+#: Models that are told one by one as text; JSON holds all.
+_MOST_TOLD: Final = 5
 _KEYS: Final = ("claim", "title")
 _EXAMPLE: Final = (
     '[[claim]]\nname = "Typicality stays low"\ntest = "gradient"\ndirection = "below"\n'
@@ -135,8 +137,8 @@ def hear(work: Workbench, entries: Sequence[Entry], set_name: str) -> list[Verdi
 # --- told ---
 
 
-def counted(verdicts: Sequence[Verdict]) -> str:
-    """Return how many claims got which verdict, in words."""
+def counted(verdicts: Sequence[Verdict | Weighed]) -> str:
+    """Return how many claims, or models, got which verdict, in words."""
     words = Counter(one.word for one in verdicts)
     return ", ".join(f"{words[word]} {word}" for word in get_args(Word))
 
@@ -155,8 +157,10 @@ def text(verdicts: Sequence[Verdict]) -> Lines:
         if one.claim is not None:
             yield f"  claimed  {one.claim.told()}"
         yield f"  why      {one.why}"
-        for each in one.models:
+        for each in one.models[:_MOST_TOLD]:
             yield from _model(each, alone=len(one.models) == 1)
+        if more := one.models[_MOST_TOLD:]:
+            yield f"  - and {len(more)} more: {counted(more)}."
         yield ""
     yield f"{len(verdicts)} claims: {counted(verdicts)}. {reasons(verdicts)}".rstrip()
     yield RULE

@@ -17,8 +17,11 @@ from core.claims.evidence import COPY, SHUFFLED, Evidence, Exhibit, witness_of
 from core.claims.judge import OPEN, REFUTED, SUPPORTED, Verdict, judge
 from core.claims.view import table_of
 from core.cli.basic import ReadRequest, study_of
+from core.diagnosis import waterfall
 from core.diagnosis.diagnosis import DiagnosisSpec
-from core.diagnosis.jobs import diagnosis
+from core.diagnosis.jobs import diagnosis, repaired
+from core.diagnosis.waterfall import Step
+from core.measures.result import NOTHING
 from core.models.spec import ModelSpec
 from core.statistics.bootstrap import Estimate
 from tests.core.leaderboard.manysets import desk_at, write_actions
@@ -235,6 +238,25 @@ def test_models_are_found_on_the_leaderboard_and_copies_are_not_among_them(court
     )
 
 
+def test_the_papers_own_figure_is_found_where_it_was_measured(court, monkeypatch):
+    desk, items, model = court
+    claim = claim_of(
+        {"name": "c", "test": "gradient", "direction": "above", "threshold": 0.3}
+        | {"statistic": "paper"}
+    )
+    assert "--waterfall" in Evidence(desk.work, items).hear(claim).why
+    for untrained_too, value, word in ((None, 0.7, OPEN), (0, 0.1, SUPPORTED)):
+        figure = Estimate(value, value - 0.1, value + 0.1)
+        step = Step("gradient", "The paper's procedure", "", 1, figure, NOTHING)
+        monkeypatch.setattr(waterfall, "_measured", lambda *_, step=step: {"gradient": [step]})
+        spec = replace(ModelSpec.parse(model), untrained_seed=untrained_too)
+        study = study_of(desk, ReadRequest(spec, items, ReadSpec()))
+        repaired(desk.work, study, draws=FEW.draws, seed=FEW.seed).get()
+        verdict = Evidence(desk.work, items).hear(claim)
+        assert verdict.word == word
+        assert "typicality with neutrals 0.70 [0.60, 0.80]" in verdict.why
+
+
 def test_the_papers_models_are_missing_here_and_the_hub_is_not_asked(court, monkeypatch):
     desk, items, _ = court
     monkeypatch.setattr(
@@ -281,6 +303,7 @@ def test_the_command_writes_text_json_and_a_file(court, monkeypatch, capsys, tmp
     text = capsys.readouterr().out
     assert "NOT DECIDABLE HERE  Scale does not change typicality" in text
     assert "Too few models: 1 of at least 5." in text
+    assert "  - and 18 more: 0 supported, 0 not supported, 18 not decidable here." in text
     kept = json.loads(out.read_text())
     first = kept["verdicts"][0]
     assert first["models"][0]["witness"]["receipt"]["figures"]
