@@ -7,6 +7,7 @@ import pandas as pd
 
 from core.activations.prompts import ReadSpec
 from core.diagnosis.diagnosis import DiagnosisSpec
+from core.diagnosis.leaderboard_rows import STEERED
 from core.measures.result import HEADLINES, Test
 from core.statistics.bootstrap import Estimate
 from core.wording import interval, number
@@ -70,15 +71,17 @@ def estimate(row: pd.Series, name: str = "value") -> Estimate:
 
 
 def counted(rows: pd.DataFrame) -> str:
-    """Return how many models and untrained copies there are, in words."""
+    """Return how many models, aligned selves and untrained copies there are, in words."""
     runs = rows.drop_duplicates("run")
     copies = sum("untrained=" in str(model) for model in runs["model"])
-    models = len(runs) - copies
-    told = f"{models} model{'s' * (models != 1)}"
-    if not copies:
-        return told
-    several = "copies" if copies > 1 else "copy"
-    return f"{told}, {copies} untrained {several}" if models else f"{copies} untrained {several}"
+    edited = sum(STEERED in str(identity) for identity in runs["identity"])
+    counts = {
+        ("model", "models"): len(runs) - copies - edited,
+        ("aligned self", "aligned selves"): edited,
+        ("untrained copy", "untrained copies"): copies,
+    }
+    told = [f"{count} {names[count != 1]}" for names, count in counts.items() if count]
+    return ", ".join(told) or "0 models"
 
 
 def of_test(rows: pd.DataFrame, test: Test) -> pd.DataFrame:

@@ -47,6 +47,10 @@ def test_untrained_copies_are_counted_apart_from_models():
         "2 models, 1 untrained copy"
     )
     assert leaderboard_view.counted(alike(board(copy))) == "1 untrained copy"
+    edited = row("d", 0.7, identity="x steered 0123")
+    assert leaderboard_view.counted(alike(board(row("a", 0.6), edited, copy))) == (
+        "1 model, 1 aligned self, 1 untrained copy"
+    )
 
 
 def test_the_legend_names_every_mark_of_the_figures():
