@@ -8,7 +8,6 @@ import pytest
 
 from core import CoreError
 from core.__main__ import main
-from core.activations.jobs import reading, untrained
 from core.activations.prompts import ReadSpec
 from core.claims import docket, evidence
 from core.claims.claim import claim_of
@@ -18,15 +17,13 @@ from core.claims.judge import OPEN, REFUTED, SUPPORTED, Verdict, judge
 from core.claims.view import table_of
 from core.cli.basic import ReadRequest, study_of
 from core.diagnosis import waterfall
-from core.diagnosis.diagnosis import DiagnosisSpec
-from core.diagnosis.jobs import diagnosis, repaired
+from core.diagnosis.jobs import repaired
 from core.diagnosis.waterfall import Step
 from core.measures.result import NOTHING
 from core.models.spec import ModelSpec
 from core.statistics.bootstrap import Estimate
-from tests.core.leaderboard.manysets import desk_at, write_actions
+from tests.core.leaderboard.manysets import FEW, diagnosed
 
-FEW = DiagnosisSpec(draws=20, shuffles=20)
 LOW = b'[[claim]]\nname = "Low"\ntest = "gradient"\ndirection = "below"\nthreshold = 0.55\n'
 
 
@@ -201,14 +198,8 @@ def test_the_table_has_a_row_per_claim_and_model_with_its_controls(exhibit):
 def court(tmp_path_factory, tiny_llama_folder):
     """Return a desk where a tiny random model and its copy were diagnosed, and the set."""
     root = tmp_path_factory.mktemp("court")
-    desk = desk_at(root / "cache")
-    actions = write_actions(root / "actions.csv")
-    model = ModelSpec("folder", str(tiny_llama_folder), device="cpu")
-    study = study_of(desk, ReadRequest(model, str(actions), ReadSpec()))
-    for one in (study, untrained(desk.work, study)):
-        desk.make(reading(desk.work, one))
-        desk.make(diagnosis(desk.work, one, FEW))
-    return desk, study.items.digest, str(model)
+    desk, study, _ = diagnosed(root, tiny_llama_folder)
+    return desk, study.items.digest, str(study.card.spec)
 
 
 def test_of_the_papers_docket_a_random_model_supports_indifference_alone(court):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.__main__ import main
-from core.activations.jobs import reading, untrained
+from core.activations.jobs import reading
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
 from core.claims import verify
@@ -20,14 +20,12 @@ from core.claims.claim import claim_of
 from core.claims.evidence import Evidence
 from core.claims.judge import OPEN, REFUTED
 from core.cli.basic import ReadRequest, study_of
-from core.diagnosis.diagnosis import DiagnosisSpec
 from core.diagnosis.jobs import diagnosis
 from core.leaderboard import pack
 from core.models.card import describe
 from core.models.open_models import ModelError, ModelSpec
-from tests.core.leaderboard.manysets import desk_at, write_actions
+from tests.core.leaderboard.manysets import FEW, desk_at, diagnosed
 
-FEW = DiagnosisSpec(draws=20, shuffles=20)
 #: What no model of random weights reaches: decided by any pack that may decide.
 HIGH = claim_of({"name": "High", "test": "gradient", "direction": "above", "threshold": 0.99})
 
@@ -36,17 +34,10 @@ HIGH = claim_of({"name": "High", "test": "gradient", "direction": "above", "thre
 def packed(tmp_path_factory, tiny_llama_folder):
     """Return the pack of a diagnosed tiny model, and the model."""
     root = tmp_path_factory.mktemp("packing")
-    desk = desk_at(root / "cache")
-    actions = write_actions(root / "actions.csv")
-    model = ModelSpec("folder", str(tiny_llama_folder), device="cpu")
-    study = study_of(desk, ReadRequest(model, str(actions), ReadSpec()))
-    copy = untrained(desk.work, study)
-    for one in (study, copy):
-        desk.make(reading(desk.work, one))
-        desk.make(diagnosis(desk.work, one, FEW))
+    desk, study, copy = diagnosed(root, tiny_llama_folder)
     path = root / "tiny.moralscope"
     pack.pack(desk.work.store, study, copy, path)
-    return path, model
+    return path, study.card.spec
 
 
 def forged(path, target, suffix, change):

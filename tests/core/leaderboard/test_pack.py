@@ -13,15 +13,12 @@ import pytest
 
 from core.__main__ import main
 from core.activations import sentence_embedding
-from core.activations.jobs import reading, untrained
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study, states_of
-from core.cli.basic import ReadRequest, study_of
 from core.dataset import sets
 from core.diagnosis import diagnosis as measuring
 from core.diagnosis import leaderboard_rows
-from core.diagnosis.diagnosis import BASELINES, DiagnosisSpec, four_tests
-from core.diagnosis.jobs import diagnosis
+from core.diagnosis.diagnosis import BASELINES, four_tests
 from core.diagnosis.receipt import receipt
 from core.leaderboard import pack, pack_file
 from core.leaderboard.pack_file import PackError, open_pack
@@ -30,24 +27,16 @@ from core.maps.projection import LayoutSpec
 from core.models.card import describe
 from core.models.open_models import ModelError, ModelSpec, open_model
 from core.runtime.store import Store
-from tests.core.leaderboard.manysets import desk_at, write_actions
+from tests.core.leaderboard.manysets import FEW, diagnosed
 
 REPO = Path(__file__).resolve().parents[3]
-FEW = DiagnosisSpec(draws=20, shuffles=20)
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory, tiny_llama_folder):
     """Return the store of a diagnosed and drawn tiny model, its study, and its pack."""
     root = tmp_path_factory.mktemp("packing")
-    desk = desk_at(root / "cache")
-    actions = write_actions(root / "actions.csv")
-    model = ModelSpec("folder", str(tiny_llama_folder), device="cpu")
-    study = study_of(desk, ReadRequest(model, str(actions), ReadSpec()))
-    copy = untrained(desk.work, study)
-    for one in (study, copy):
-        desk.make(reading(desk.work, one))
-        desk.make(diagnosis(desk.work, one, FEW))
+    desk, study, copy = diagnosed(root, tiny_llama_folder)
     desk.make(layouts(desk.work, study, "mean", "standardised", LayoutSpec()))
     path = root / "tiny.moralscope"
     pack.pack(desk.work.store, study, copy, path)
