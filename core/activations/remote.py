@@ -34,14 +34,7 @@ def pooled_states(
 ) -> "torch.Tensor":
     """Let the far side read one batch and pool it there.
 
-    Args:
-        model: A remote model; its weights are not here.
-        batch: ``input_ids``, ``attention_mask`` and ``position_ids``, each ``(batch, tokens)``.
-        masks: For each pooling, which tokens count, bool ``(batch, tokens)``.
-        report: Told the job's state on the server; raises to stop waiting.
-
-    Returns:
-        Float32, shape ``(n_layers + 1, n_poolings, batch, d_model)``, as ``traces.pooled_states``.
+    Arguments and result are those of ``backends.Backend``; the model's weights are not here.
 
     Raises:
         ModelError: No key, no server, or the job failed there.
