@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Final
+from functools import cached_property, partial
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -78,6 +78,11 @@ class Exhibit:
 
     unusable: str = ""
     """Why it may not decide; empty: it may."""
+
+    @cached_property
+    def receipt(self) -> Mapping[str, Any] | None:
+        """All that the figures depend on, for every claim the same; None: nothing was measured."""
+        return None if self.own is None else receipt(self.own, self.copy)
 
 
 class Evidence:
@@ -272,7 +277,7 @@ def witness_of(claim: Claim, known: Exhibit, set_name: str) -> Witness:
         readings=_readings(claim, own, copy, own),
         controls={name: one for name, one in controls.items() if _is_known(one)},
         lack=lack,
-        receipt=receipt(own, copy),
+        receipt=known.receipt,
     )
 
 
