@@ -16,6 +16,9 @@ Metric = Literal["cosine", "euclidean"]
 
 #: Rows compared at once: 2,048 x 16,000 float32 distances are 131 MB.
 BLOCK: Final = 2048
+#: Distances that are looked at at once: as float64 just what the allocator hands out again without
+#: asking the system, which for 20,000 rows took longer than the arithmetic.
+_CELLS: Final = 4_000_000
 
 
 class Neighbours(NamedTuple):
@@ -56,8 +59,9 @@ def _distances(states: NDArray[np.floating], metric: Metric) -> Iterator[tuple[s
     """
     rows = normalised(states) if metric == "cosine" else states.astype(np.float64)
     squares = np.einsum("nd,nd->n", rows, rows)
-    for start in range(0, len(rows), BLOCK):
-        block = slice(start, start + BLOCK)
+    step = max(1, min(BLOCK, _CELLS // max(len(rows), 1)))
+    for start in range(0, len(rows), step):
+        block = slice(start, start + step)
         products = rows[block] @ rows.T
         if metric == "cosine":
             yield block, 1 - products
@@ -96,8 +100,9 @@ def nearest(
     distance = np.empty((len(states), k), np.float32)
     for block, distances in _distances(states, metric):
         own = np.arange(len(states))[block]
-        ranked = distances.copy()
+        ranked = distances
         if groups is not None:
+            ranked = distances.copy()
             ranked[groups[own, None] == groups[None]] = np.inf
         ranked[np.arange(len(own)), own] = np.inf
         near = _smallest(ranked, k)
@@ -118,9 +123,13 @@ def _smallest(values: NDArray[np.floating], k: int) -> NDArray[np.int64]:
     first ones, because moral vectors take few values and hundreds of rows are equally far.
     """
     border = np.partition(values, k - 1, axis=1)[:, k - 1 : k]
-    below, level = values < border, values == border
-    room = k - below.sum(axis=1, keepdims=True)
-    chosen = below | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
+    chosen = values <= border
+    many = np.flatnonzero(chosen.sum(axis=1) > k)
+    if len(many):
+        some, edge = values[many], border[many]
+        below, level = some < edge, some == edge
+        room = k - below.sum(axis=1, keepdims=True)
+        chosen[many] = below | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
     return np.nonzero(chosen)[1].reshape(len(values), k)
 
 

@@ -219,3 +219,15 @@ def test_rows_are_brought_to_unit_length_without_copies_of_all_of_them():
         tracemalloc.stop()
     np.testing.assert_array_equal(unit, expected)
     assert peak < 1.3 * states.nbytes
+
+
+def test_neighbours_of_many_rows_are_found_in_little_memory():
+    states = np.random.default_rng(0).normal(size=(6_000, 3)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        found = nearest(states, 10, metric="euclidean")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 200e6  # all distances are 288 MB
+    np.testing.assert_array_equal(found.rows, brute(states, 10, "euclidean")[0])
