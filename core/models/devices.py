@@ -4,11 +4,11 @@ import ctypes
 import gc
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from core.models import served
 from core.models.spec import ModelError, ModelSpec
+from core.runtime.memory import Room, main_memory
 from core.runtime.torch_device import Device, available_devices, has_bfloat16
 
 if TYPE_CHECKING:
@@ -21,18 +21,6 @@ ITEM_BYTES: Final[dict[Dtype, int]] = {"float32": 4, "bfloat16": 2}
 _ELSEWHERE: Final = 2**60
 #: What libraries say of a full device in an error that has no class of its own.
 _FULL: Final = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-_CGROUP: Final = Path("/sys/fs/cgroup")
-
-
-@dataclass(frozen=True)
-class Room:
-    """Memory of a device in bytes."""
-
-    free: int
-    """Free now."""
-
-    total: int
-    """In all."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +102,7 @@ def room(device: Device, *, spread: bool = False) -> Room:
     if device == "mps":
         total = int(torch.mps.recommended_max_memory())
         return Room(total - int(torch.mps.current_allocated_memory()), total)
-    return _main_memory()
+    return main_memory()
 
 
 def narrowest(device: Device, *, spread: bool = False) -> int:
@@ -145,22 +133,6 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
-
-
-def _main_memory() -> Room:
-    """Return what this process may use: a container's limit counts, not only the machine's."""
-    import psutil
-
-    memory = psutil.virtual_memory()
-    free, total = int(memory.available), int(memory.total)
-    try:
-        limit = int((_CGROUP / "memory.max").read_text())
-        used = int((_CGROUP / "memory.current").read_text())
-        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # no cgroup, or "max": no limit
-        return Room(free, total)
-    reclaimable = int(stat.get("inactive_file", 0)) + int(stat.get("active_file", 0))
-    return Room(max(0, min(free, limit - used + reclaimable)), min(total, limit))
 
 
 def torch_dtype(dtype: Dtype) -> "torch.dtype":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Final, TypeVar
 
+from core.runtime.memory import main_memory
 from core.runtime.progress import Report
 from core.runtime.torch_device import working_device
 
@@ -18,15 +19,18 @@ R = TypeVar("R")
 
 #: More side by side would multiply the memory they need.
 MOST_WORKERS: Final = 8
-#: Bytes of states that are worked on at once: two layers of 16,000 texts and 4,096 coordinates.
-#: What is made of them takes about six times as much, 4 GB in all (benchmark ``bench_scale``).
-_MOST_BYTES: Final = 2**29
+#: Bytes of states that are always worked on at once: a layer of 16,000 texts and 4,096 coordinates.
+_MOST_BYTES: Final = 2**28
+#: What working on states takes at most, in units of them (``tests/benchmarks/bench_scale.py``).
+_TIMES: Final = 9
 #: Seconds between two reports, so that Cancel is heard while a piece runs.
 _LOOK: Final = 0.3
 
 
 def workers(piece_bytes: int) -> int:
-    """Return how many pieces run at once: one per core, fewer if they are large, one on a GPU.
+    """Return how many pieces run at once: one per core, one on a GPU, fewer if they are large.
+
+    Beyond the least, pieces take half of what is free at most.
 
     Args:
         piece_bytes: Size of the array that a piece works on.
@@ -35,8 +39,8 @@ def workers(piece_bytes: int) -> int:
         return 1
     alive = getattr(os, "sched_getaffinity", None)
     cores = len(alive(0)) if alive else os.cpu_count() or 1
-    room = max(1, _MOST_BYTES // max(piece_bytes, 1))
-    return min(cores, room, MOST_WORKERS)
+    room = max(_MOST_BYTES, main_memory().free // (2 * _TIMES)) // max(piece_bytes, 1)
+    return max(1, min(cores, room, MOST_WORKERS))
 
 
 def each(

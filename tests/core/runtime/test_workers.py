@@ -7,6 +7,7 @@ import time
 import pytest
 import torch
 
+from core.runtime.memory import Room
 from core.runtime.progress import Cancelled, silent
 from core.runtime.workers import MOST_WORKERS, each, workers
 
@@ -93,9 +94,11 @@ def test_large_pieces_run_one_by_one():
     assert 1 <= workers(1) <= MOST_WORKERS
 
 
-def test_two_layers_of_full_size_are_worked_on_at_once(monkeypatch):
+@pytest.mark.parametrize(("free", "full"), [(3e9, 1), (12e9, 2), (500e9, MOST_WORKERS)])
+def test_full_layers_are_worked_on_side_by_side_where_memory_is_free(monkeypatch, free, full):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
     monkeypatch.setattr("core.runtime.workers.working_device", lambda: "cpu")
-    assert workers(4 * 16_000 * 4_096) == 2
-    assert workers(4 * 16_000 * 640) == MOST_WORKERS
-    assert workers(4 * 100_000 * 8_192) == 1
+    monkeypatch.setattr("core.runtime.workers.main_memory", lambda: Room(int(free), int(free)))
+    assert workers(4 * 16_000 * 4_096) == full
+    assert workers(4 * 16_000 * 640) >= 6
+    assert workers(4 * 100_000 * 16_384) == (1 if free < 100e9 else 4)

@@ -1,0 +1,34 @@
+"""How much memory there is, and how much of it is free."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_CGROUP: Final = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory of a device in bytes."""
+
+    free: int
+    """Free now."""
+
+    total: int
+    """In all."""
+
+
+def main_memory() -> Room:
+    """Return what this process may use: a container's limit counts, not only the machine's."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    free, total = int(memory.available), int(memory.total)
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        used = int((_CGROUP / "memory.current").read_text())
+        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # no cgroup, or "max": no limit
+        return Room(free, total)
+    reclaimable = int(stat.get("inactive_file", 0)) + int(stat.get("active_file", 0))
+    return Room(max(0, min(free, limit - used + reclaimable)), min(total, limit))
