@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from core.models.served import Served
 
 _SHOWN_TEXT: Final = 80  # characters of a text in a message
+#: Texts tokenised at once: what a tokenizer knows of each token takes a hundred times its number.
+_AT_ONCE: Final = 4_096
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,10 @@ def text_ids(model: OpenModel, texts: Sequence[str], *, bare: bool = False) -> l
     """
     call: Any = model.tokenizer
     behind = 0 if bare else len(appended(model.tokenizer))
-    found = call(list(texts), add_special_tokens=not bare)["input_ids"] if texts else []
+    found: list[list[int]] = []
+    for start in range(0, len(texts), _AT_ONCE):
+        some = list(texts[start : start + _AT_ONCE])
+        found += call(some, add_special_tokens=not bare)["input_ids"]
     known = model.card.vocabulary
     for text, ids in zip(texts, found, strict=True):
         if max(ids, default=0) >= known:

@@ -15,6 +15,7 @@ from core.activations.room import InParts, token_budget
 from core.models import devices
 from core.models.devices import out_of_memory
 from core.models.open_models import describe, open_model
+from core.models.opened import text_ids
 from core.runtime.progress import Cancelled
 from core.runtime.store import Store
 from tests.core.models.madecards import made_card
@@ -182,6 +183,21 @@ def test_a_run_goes_on_with_the_budget_it_began_with(store, tmp_path, llama, mon
     monkeypatch.setattr(extraction, "token_budget", lambda *_: 64)  # others came since
     assert arrays_of(extract(store, llama)).tobytes() == whole.tobytes()
     assert sum(sizes[:3] + sizes[4:]) == len(TEXTS)
+
+
+def test_a_whole_table_is_tokenised_some_texts_at_a_time(llama, monkeypatch):
+    monkeypatch.setattr("core.models.opened._AT_ONCE", 16)
+    asked = []
+
+    def counting(texts, **options):
+        asked.append(len(texts))
+        return llama.tokenizer(texts, **options)
+
+    watched = replace(llama, tokenizer=counting)
+    monkeypatch.setattr("core.models.opened.appended", lambda _: [])
+    assert text_ids(watched, TEXTS) == llama.tokenizer(TEXTS)["input_ids"]
+    assert asked == [16, 16, 8]
+    assert text_ids(watched, []) == []
 
 
 # One copy to the host ---------------------------------------------------------------------------
