@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -142,14 +142,32 @@ def send_local(row: Row, command: RowCommand, folder: Path) -> Sent:
     executor.update_parameters(
         timeout_min=minutes, signal_delay_s=min(WARNING_SECONDS, 30 * minutes)
     )
-    # Ctrl-C in a terminal reaches every process of it: who started rows stops them, in good order.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        job = executor.submit(command)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    job = executor.submit(command)
     _STARTED[job.job_id] = job
     return Sent("local", job.job_id)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hear Ctrl-C only afterwards; processes that are started meanwhile never hear it.
+
+    In a terminal it reaches every process: who started rows stops them, in good order, and has to
+    know all of them by then.
+
+    Raises:
+        KeyboardInterrupt: Afterwards, if it came meanwhile.
+    """
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    # A process inherits what its starter's thread blocks; other threads hear it all the same.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def gpus_seen(gpus: int | None, slot: int) -> dict[str, str | None]:

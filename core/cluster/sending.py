@@ -113,9 +113,10 @@ def _fill(
     while left and len(running) < parallel:
         slot = min(set(range(parallel)) - {one.slot for one in running.values()})
         row = left.pop(0)
-        one = _start(store, row, command, slot)
-        if one is not None:
-            running[row] = one
+        with schedulers.undisturbed():
+            one = _start(store, row, command, slot)
+            if one is not None:
+                running[row] = one
 
 
 class _Running(NamedTuple):

@@ -80,4 +80,4 @@ def _line(shown: Picture, sign: str, colour: str, figure: tuple[float, float, fl
             f"background:{colour}'></i>"
         )
     place = f"left:{_at(shown, value):.2f}%;color:{colour}"
-    return f"{arm}<b class='ms-dot' style='{place}'>{sign}</b>"
+    return f"{arm}<b class='ms-dot' aria-hidden='true' style='{place}'>{sign}</b>"

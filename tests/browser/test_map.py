@@ -64,7 +64,7 @@ def test_the_very_first_visit_may_be_a_deep_link(serve, prepared, new_screen):
         expect(screen.page.get_by_role("radio", name="Moral axes")).to_be_checked()
         expect(screen.page.get_by_role("combobox", name="Colour")).to_have_value("Pole")
         assert wanted.items() <= screen.query().items()
-        expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(10)
+        expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(11)
         screen.check()
 
 

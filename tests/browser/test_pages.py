@@ -259,7 +259,7 @@ def test_a_table_is_uploaded_read_and_used(screen, prepared):
 
 def test_an_address_without_a_page_still_leads_into_the_app(screen):
     screen.page.goto(f"{screen.url}/nowhere")
-    expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(10)
+    expect(screen.page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(11)
     screen.settle()
     # Only of an address that is no page's does Streamlit ask below it where its server is.
     expected = ("does not seem to exist", f"{screen.url}/nowhere/_stcore/")

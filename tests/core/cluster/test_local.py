@@ -129,6 +129,29 @@ def test_a_row_killed_beside_another_and_sent_again_leaves_the_store_of_a_single
     assert contents(several / "store") == contents(single / "store")
 
 
+def test_ctrl_c_while_a_row_starts_is_heard_afterwards_and_the_row_never_hears_it():
+    done = []
+
+    def start():
+        with schedulers.undisturbed():
+            child = subprocess.Popen(["sleep", "30"])
+            os.kill(os.getpid(), signal.SIGINT)
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            done.append(child)
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    [child] = done
+    assert child.poll() is None
+    child.kill()
+    child.wait()
+    with schedulers.undisturbed():
+        pass
+    with pytest.raises(KeyboardInterrupt):  # as before
+        signal.raise_signal(signal.SIGINT)
+
+
 @pytest.mark.slow
 def test_who_stops_the_command_stops_its_rows_and_they_can_go_on(models, tmp_path):
     process = start(models, tmp_path, "--on", "local")

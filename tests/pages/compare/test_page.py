@@ -93,12 +93,16 @@ def table(app: Any, column: str) -> Any:
 
 
 def settle(app, work):
-    """Run the page again and again until none of its jobs is active."""
+    """Run the page again and again until it neither waits for a job nor begins one."""
+    known = None
     for _ in range(20):
-        active = [job for job in work.runner.jobs() if job.active]
-        if not active:
+        jobs = work.runner.jobs()
+        active = [job for job in jobs if job.active]
+        if not active and len(jobs) == known:
             return
-        active[-1].wait(WITHIN)
+        if active:
+            active[-1].wait(WITHIN)
+        known = len(jobs)  # one that ended while the page was drawn is not shown yet
         app.run()
 
 
