@@ -67,8 +67,8 @@ def start(models, root, *more):
 
 def run(models, root, *more):
     process = start(models, root, *more)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0
+    said, complained = process.communicate(timeout=300)
+    assert process.returncode == 0, complained
     return said
 
 
