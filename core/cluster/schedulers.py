@@ -155,7 +155,7 @@ def undisturbed() -> Iterator[None]:
     know all of them by then.
 
     Raises:
-        KeyboardInterrupt: Afterwards, if it came meanwhile.
+        KeyboardInterrupt: Afterwards, if it came meanwhile and is not ignored, as under ``nohup``.
     """
     heard: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
@@ -166,7 +166,7 @@ def undisturbed() -> Iterator[None]:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
-    if heard:
+    if heard and before is not signal.SIG_IGN:
         raise KeyboardInterrupt
 
 

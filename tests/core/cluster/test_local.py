@@ -62,7 +62,13 @@ def start(models, root, *more):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a terminal of its own
+        preexec_fn=_hear_ctrl_c,
     )
+
+
+def _hear_ctrl_c():
+    """Take back that Ctrl-C is ignored, as it is in what a shell runs behind its back."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(models, root, *more):
@@ -129,7 +135,16 @@ def test_a_row_killed_beside_another_and_sent_again_leaves_the_store_of_a_single
     assert contents(several / "store") == contents(single / "store")
 
 
-def test_ctrl_c_while_a_row_starts_is_heard_afterwards_and_the_row_never_hears_it():
+@pytest.fixture
+def ctrl_c():
+    """Return a function that says what Ctrl-C does from now on; afterwards it does what it did."""
+    before = signal.getsignal(signal.SIGINT)
+    yield lambda does: signal.signal(signal.SIGINT, does)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_while_a_row_starts_is_heard_afterwards_and_the_row_never_hears_it(ctrl_c):
+    ctrl_c(signal.default_int_handler)
     done = []
 
     def start():
@@ -150,6 +165,10 @@ def test_ctrl_c_while_a_row_starts_is_heard_afterwards_and_the_row_never_hears_i
         pass
     with pytest.raises(KeyboardInterrupt):  # as before
         signal.raise_signal(signal.SIGINT)
+    ctrl_c(signal.SIG_IGN)
+    with schedulers.undisturbed():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 @pytest.mark.slow
