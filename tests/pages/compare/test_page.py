@@ -95,7 +95,7 @@ def table(app: Any, column: str) -> Any:
 def settle(app, work):
     """Run the page again and again until it neither waits for a job nor begins one."""
     known = None
-    for _ in range(20):
+    for _ in range(100):
         jobs = work.runner.jobs()
         active = [job for job in jobs if job.active]
         if not active and len(jobs) == known:
@@ -104,6 +104,7 @@ def settle(app, work):
             active[-1].wait(WITHIN)
         known = len(jobs)  # one that ended while the page was drawn is not shown yet
         app.run()
+    raise TimeoutError("the page does not come to rest")
 
 
 def test_the_way_from_nothing_to_a_verdict(open_read, work, complaints):
