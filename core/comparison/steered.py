@@ -205,6 +205,11 @@ def told(letter: str, side: Side) -> str:
         text += f" At layer {lowest} all states move alike, which centring takes away."
     if any(not term.axis.startswith((FILE, LATENT, ALIGNED)) for term in recipe.active):
         text += " The direction comes from the training split of these actions."
+    if any(term.axis.startswith(ALIGNED) for term in recipe.active):
+        text += (
+            " An aligned dictionary was trained on people's labels: on actions that it learned "
+            "from, a difference is no evidence. The Align page asks others."
+        )
     # What is no push moves each text its own way: it shows at the edited layer already.
     if side.layer < lowest or (side.layer == lowest and recipe.operation == "add"):
         text += f" The layer shown, {layer_name(side.layer)}, is not above it: choose a higher one."

@@ -13,7 +13,7 @@ from core.activations.prompts import ReadSpec, encode
 from core.activations.study import states_of
 from core.comparison.jobs import reading
 from core.comparison.sides import Side, side_names
-from core.comparison.steered import axis_recipe, edits_of, plain, recipe_in, steered
+from core.comparison.steered import axis_recipe, edits_of, plain, recipe_in, steered, told
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.diagnosis.jobs import diagnosis
 from core.diagnosis.leaderboard_rows import leaderboard
@@ -21,7 +21,8 @@ from core.diagnosis.receipt import command
 from core.layers import EMBEDDING
 from core.steering.directions import DirectionError, moral_direction
 from core.steering.edits import LayerEdit, Steering, residual_norm
-from core.steering.recipes import RecipeError
+from core.steering.latents import DIGITS
+from core.steering.recipes import RecipeError, Term
 from core.workbench import Workbench
 from tests.core.steering.steeringsets import (  # fmt: skip
     balanced_rows,
@@ -58,6 +59,15 @@ def both(llama, tmp_path_factory):
 def arrays(store, study, layer):
     states = states_of(store, study)
     return [states.prompt_states(layer, pooling) for pooling in study.plan.spec.poolings]
+
+
+def test_an_aligned_side_says_that_what_it_learned_from_is_no_evidence(both):
+    _, study, moved = both
+    term = Term(f"aligned:{'a' * DIGITS}:{'b' * DIGITS}", 1.0)
+    recipe = replace(axis_recipe(study, "care-harm", 0.5, LAYER), operation="align", terms=(term,))
+    sides = (Side(one, LAYER, "mean") for one in (study, moved, steered(study, recipe)))
+    said = ["a difference is no evidence" in told("B", side) for side in sides]
+    assert said == [False, False, True]
 
 
 def test_below_the_edit_the_states_are_the_plain_ones_byte_for_byte(both):
