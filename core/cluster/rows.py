@@ -135,8 +135,9 @@ def part(store: Store, row: Row) -> list[dict[str, Any]]:
 
     path = _file(store, row, _PART)
     try:
-        with path.open("rb") as file:
-            records: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+        # By its path: Arrow's threads may still hold a file of Python's as the process ends, and
+        # that aborts it.
+        records: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     except (OSError, pa.ArrowException):
         return []
     return records

@@ -208,8 +208,8 @@ def test_two_commands_on_one_store_send_each_row_once(models, tmp_path):
     (tmp_path / "b" / "store").symlink_to(tmp_path / "a" / "store")
     both = [start(good, tmp_path / one, "--on", "local") for one in ("a", "b")]
     for process in both:
-        process.communicate(timeout=300)
-        assert process.returncode == 0
+        _, complained = process.communicate(timeout=300)
+        assert process.returncode == 0, complained
     sent = list((tmp_path / "a" / "store" / "sweeps" / "jobs").glob("*_submitted.pkl"))
     assert len(sent) == 2
     one, other = ((tmp_path / name / "table.parquet").read_bytes() for name in ("a", "b"))
@@ -242,6 +242,22 @@ def test_a_command_does_not_hear_the_warning_its_job_hears(tmp_path):
 @pytest.fixture
 def row(models):
     return rows_of(read_list(models), {})[0]
+
+
+def test_a_part_is_read_by_its_path(store, row, monkeypatch):
+    """A file of Python's that Arrow's threads still hold aborts a process that ends."""
+    read_table = pq.read_table
+
+    def by_path(source):
+        assert isinstance(source, str | Path)
+        return read_table(source)
+
+    monkeypatch.setattr(pq, "read_table", by_path)
+    record = leaderboard_rows.failed("x", "y", "z")
+    assert kept.part(store, row) == []
+    kept.keep_part(store, row, [record])
+    (read,) = kept.part(store, row)
+    assert {name: read[name] for name in record} == record
 
 
 def test_a_done_row_whose_models_files_changed_is_due_again(copy_spec, store, tmp_path):
