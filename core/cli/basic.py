@@ -25,7 +25,7 @@ from core.diagnosis.evidence_report import heading
 from core.layers import layer_name
 from core.maps.jobs import layouts
 from core.maps.layouts import model_layout
-from core.maps.projection import LayoutSpec
+from core.maps.projection import LayoutSpec, judged_by
 from core.models.fetched import fetch as fetch_file
 from core.models.fetched import fetchable
 from core.models.open_models import ModelCard, ModelSpec, describe
@@ -35,7 +35,16 @@ from core.runtime.progress import Report
 from core.runtime.runner import Job
 from core.runtime.store import CacheError, Store, fingerprint
 from core.statistics.scaling import Scaling
-from core.wording import SHOWN_DIGITS, Lines, aligned, bytes_text, duration, facts, number
+from core.wording import (
+    SHOWN_DIGITS,
+    Lines,
+    aligned,
+    bytes_text,
+    duration,
+    facts,
+    interval,
+    number,
+)
 from core.workbench import BUILTIN, Workbench
 
 T = TypeVar("T")
@@ -330,19 +339,21 @@ def maps(
         "Trustworthiness is 1 where no false neighbours are shown, about 0.5 by chance. Neighbours "
         "kept: share of the 10 true nearest neighbours that are near in the picture."
     )
+    for sampled in judged_by(len(study.plan.prompts)).values():
+        yield f"Both are of {sampled:,} sampled points, ranked among all, with 95 % intervals."
 
 
 def _map_row(
     store: Store, study: Study, layer: int, pooling: Pooling, scaling: Scaling, spec: LayoutSpec
 ) -> tuple[str, ...]:
     layout = model_layout(store, study, layer, pooling, scaling, spec).get()
-    trust = layout.trust
+    trust, kept = (interval(one, 3) for one in layout.trust.figures)
     return (
         layer_name(layer),
-        number(trust.trustworthiness, 3),
+        trust,
         "0.500",
-        number(trust.kept, 3),
-        number(trust.chance, 3),
+        kept,
+        number(layout.trust.chance, 3),
         number(layout.explained, 3),
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.comparison.pairs import comparison_key
 from core.comparison.sides import Side, shared_by
 from core.maps.joint import Joint, Pair, joint_map
-from core.maps.projection import LayoutSpec, Trust
+from core.maps.projection import LayoutSpec, Trust, judged_by
 from core.runtime.made import Made, artefact
 from core.runtime.progress import Report
 from core.runtime.store import Store, library_version
@@ -47,9 +47,10 @@ def shared_map(
     """
     layout = {"method": spec.method, "dims": spec.dims, "seed": spec.seed}
     versions = {name: library_version(name) for name in ("scikit-learn", "umap-learn")}
+    most = min(len(side.study.plan.prompts) for side in (first, second))
     key = {
         **comparison_key(first, second, scaling),
-        "joint": {"format": _FORMAT, "layout": layout, "versions": versions},
+        "joint": {"format": _FORMAT, "layout": layout, "versions": versions, **judged_by(most)},
     }
 
     def make(report: Report) -> SharedMap:
@@ -95,7 +96,7 @@ def _write(folder: Path, made: SharedMap) -> None:
         for number, axis in enumerate("xyz"[: points.shape[1]])
     }
     facts = {
-        "trust": joint.pair.trust,
+        "trust": [list(one.written.values()) for one in joint.pair.trust],
         **{name: getattr(joint, name) for name in Joint._fields if name != "pair"},
     }
     pq.write_table(pa.table(columns), folder / _PLACES)

@@ -210,7 +210,7 @@ def joint_table(joint: Joint, name: str = "B") -> pd.DataFrame:
         ("alignment of the states", *joint.alignment, joint.shuffled.value),
         ("distance of a text from itself", joint.typical, *nothing, joint.random),
         *(
-            (f"trustworthiness of {letter}'s half", one.trustworthiness, *nothing, random)
+            (f"trustworthiness of {letter}'s half", *one.figures[0], random)
             for letter, one, random in zip(
                 ("A", name), joint.pair.trust, joint.random_trust, strict=True
             )

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from core.maps.displacement import displacement
 from core.maps.projection import (
-    JUDGED_NEIGHBOURS,
     UMAP_COMPONENTS,
     LayoutSpec,
     Points,
@@ -24,7 +23,6 @@ from core.maps.projection import (
 )
 from core.measures.result import band, estimate, recentred
 from core.statistics.bootstrap import Estimate
-from core.statistics.neighbours import nearest
 
 #: Directions of each model that are turned onto each other.
 COMPONENTS: Final = UMAP_COMPONENTS
@@ -134,7 +132,7 @@ def paired(first: NDArray[np.floating], second: NDArray[np.floating], spec: Layo
     points = project(np.vstack([one, other @ _turn(other, one)]), spec).points
     halves = points[: len(one)], points[len(one) :]
     trust = tuple(
-        judge(states, half, nearest(states, JUDGED_NEIGHBOURS), "cosine")
+        judge(states, half, "cosine")
         for states, half in zip(map(_centred, (first, second)), halves, strict=True)
     )
     return Pair(*halves, (trust[0], trust[1]))

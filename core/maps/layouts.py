@@ -24,7 +24,9 @@ def human_layout(store: Store, items: Items, spec: LayoutSpec) -> Made[Layout]:
 
     Making it raises ``CoreError`` if there are too few actions.
     """
-    key = layout_key(spec, {"vectors": items.digest}, "")
+    vectors = items.vectors()
+    drawn = np.unique(vectors, axis=0) if spec.method == "umap" else vectors
+    key = layout_key(spec, {"vectors": items.digest}, "", len(drawn))
     return kept_layout(store, key, lambda _: _human(items, spec))
 
 
@@ -71,7 +73,8 @@ def model_layout(
 
     source = {**study.plan.measured_key(layer, pooling), "scaling": scaling}
     turned_onto = "human" if is_anchor else f"layer {study.anchor}"
-    key = layout_key(spec, source, f"{turned_onto} of {study.items.digest}")
+    onto = f"{turned_onto} of {study.items.digest}"
+    key = layout_key(spec, source, onto, len(study.plan.prompts))
     return kept_layout(store, key, draw)
 
 

@@ -68,7 +68,7 @@ def write_places(
         "command": command,
         "made from": made_from(vectors, spec),
         "versions": {name: library_version(name) for name in _LIBRARIES},
-        "trust": list(layout.trust),
+        "trust": list(layout.trust.written.values()),
         "points": [[round(float(one), 6) for one in row] for row in layout.points],
     }
     lines = [f" {json.dumps(name)}: {json.dumps(one)}" for name, one in told.items()]

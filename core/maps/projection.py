@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from core.runtime.made import Made, artefact
 from core.runtime.progress import Report
 from core.runtime.store import TABLE_FILE, Store, library_version
-from core.statistics.neighbours import Metric, Neighbours, nearest, overlap
+from core.statistics.bootstrap import Estimate
+from core.statistics.neighbours import Metric, nearest, overlap, ranks
 
 Method = Literal["pca", "umap"]
 Points = NDArray[np.float32]
@@ -30,6 +31,10 @@ Points = NDArray[np.float32]
 JUDGED_NEIGHBOURS: Final = 10
 #: Rows on which trustworthiness is computed at most: it needs all pairs.
 JUDGED_ROWS: Final = 2000
+#: Pictures of more points are judged by as many of them as the next, each among all points: a pass
+#: over all pairs takes longer than the picture.
+JUDGED_WHOLE: Final = 5000
+SAMPLED: Final = 1000
 #: Components handed to UMAP: 96 % of the variance, a third of the time.
 UMAP_COMPONENTS: Final = 50
 
@@ -68,6 +73,33 @@ class Trust(NamedTuple):
 
     chance: float
     """The share that random placing would keep."""
+
+    sampled: int = 0
+    """Points drawn at random that were asked, each among all; 0: every point was, bar
+    ``JUDGED_ROWS``."""
+
+    trust_arm: float = 0.0
+    """Half the 95 % interval of the trustworthiness over the draw of points."""
+
+    kept_arm: float = 0.0
+    """The same of the share kept."""
+
+    @property
+    def figures(self) -> tuple[Estimate, Estimate]:
+        """Trustworthiness and share kept; with an interval where points were sampled, else NaN."""
+
+        def ends(value: float, arm: float) -> Estimate:
+            if not self.sampled:
+                return Estimate(value, np.nan, np.nan)
+            return Estimate(value, max(value - arm, 0.0), min(value + arm, 1.0))
+
+        return ends(self.trustworthiness, self.trust_arm), ends(self.kept, self.kept_arm)
+
+    @property
+    def written(self) -> dict[str, float]:
+        """What a file holds of it; read by ``Trust(**written)``."""
+        known = self._asdict()
+        return known if self.sampled else {name: known[name] for name in self._fields[:3]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,13 +186,14 @@ def project(
             one model; wrong towards the human map, whose structure would leak into the model's.
 
     Raises:
-        ValueError: There are fewer than four rows.
+        ValueError: There are fewer than four rows, or a state is not finite.
     """
     if len(states) < 4:
         raise ValueError("a picture needs at least four different rows")
+    if not np.isfinite(states).all():
+        raise ValueError("states must be finite")
     mean = states.mean(axis=0, dtype=np.float64)
     moved = np.asarray(states - mean, np.float32)
-    true = nearest(moved, JUDGED_NEIGHBOURS, metric=metric)
     components, shares = principal_axes(moved, max(spec.dims, UMAP_COMPONENTS))
     reduced = moved @ components
     if spec.method == "pca":
@@ -182,7 +215,7 @@ def project(
         linear = np.vstack([weights, -(mean @ weights) - (shift @ turn) / scale])
     return Layout(
         points=points,
-        trust=judge(moved, points, true, metric),
+        trust=judge(moved, points, metric),
         explained=float(shares[: spec.dims].sum()) if spec.method == "pca" else float("nan"),
         linear=linear,
     )
@@ -249,17 +282,24 @@ def warm_up() -> None:
     _umap(some, LayoutSpec("umap"), "cosine", None)
 
 
-def judge(states: NDArray[np.floating], points: Points, true: Neighbours, metric: Metric) -> Trust:
+def judged_by(points: int) -> dict[str, int]:
+    """Return what the key of a picture of so many points says of who judges it: nothing if all."""
+    return {"judged": SAMPLED} if points > JUDGED_WHOLE else {}
+
+
+def judge(states: NDArray[np.floating], points: Points, metric: Metric) -> Trust:
     """Return how far a picture keeps the neighbourhoods of the states.
 
     Args:
         states: Shape ``(n, d)``.
         points: Shape ``(n, dims)``.
-        true: Neighbours of the states.
         metric: What near means among the states; in the picture it is Euclidean.
     """
     from sklearn.manifold import trustworthiness
 
+    if judged_by(len(states)):
+        return sampled_trust(states, points, metric, SAMPLED)
+    true = nearest(states, JUDGED_NEIGHBOURS, metric=metric)
     shown = nearest(points, true.rows.shape[1], metric="euclidean")
     rows = np.arange(len(states))
     if len(rows) > JUDGED_ROWS:
@@ -272,6 +312,31 @@ def judge(states: NDArray[np.floating], points: Points, true: Neighbours, metric
         kept=float(overlap(true.rows, shown.rows).mean()),
         chance=true.rows.shape[1] / (len(states) - 1),
     )
+
+
+def sampled_trust(
+    states: NDArray[np.floating], points: Points, metric: Metric, sample: int
+) -> Trust:
+    """Return the same by points drawn at random, whose neighbours are ranked among all points.
+
+    Both figures are means over points, so those drawn estimate them without bias; the interval is
+    that of a mean of draws without replacement.
+
+    Args:
+        states: Shape ``(n, d)``, n well above ``JUDGED_NEIGHBOURS``.
+        points: Shape ``(n, dims)``.
+        metric: What near means among the states; in the picture it is Euclidean.
+        sample: Points that are drawn, fewer than n.
+    """
+    n, k = len(states), JUDGED_NEIGHBOURS
+    drawn = np.sort(np.random.default_rng(0).choice(n, sample, replace=False))
+    shown = nearest(points, k, metric="euclidean", of=drawn).rows
+    rank = ranks(states, shown, drawn, metric=metric)
+    trusted = 1 - 2 * np.maximum(rank - k, 0).sum(axis=1) / (k * (2 * n - 3 * k - 1))
+    kept = (rank <= k).mean(axis=1)
+    narrower = np.sqrt((1 - sample / n) / sample)
+    arms = (1.959964 * float(each.std(ddof=1) * narrower) for each in (trusted, kept))
+    return Trust(float(trusted.mean()), float(kept.mean()), k / (n - 1), sample, *arms)
 
 
 def spread_ties(points: Points, *, spacing: float = 0.03) -> Points:
@@ -307,13 +372,16 @@ def _golden(rank: NDArray[np.floating], dims: int) -> NDArray[np.float64]:
 # --- kept on disk ---
 
 
-def layout_key(spec: LayoutSpec, source: dict[str, Any], anchor: str) -> dict[str, Any]:
+def layout_key(
+    spec: LayoutSpec, source: dict[str, Any], anchor: str, points: int
+) -> dict[str, Any]:
     """Return the content key of a layout.
 
     Args:
         spec: How it is made.
         source: Key of the states.
         anchor: Digest that identifies the anchor's picture, empty if there is none.
+        points: How many different points it shows.
     """
     libraries = ("scikit-learn", "umap-learn") if spec.method == "umap" else ("scikit-learn",)
     return {
@@ -322,6 +390,7 @@ def layout_key(spec: LayoutSpec, source: dict[str, Any], anchor: str) -> dict[st
         "spec": asdict(spec),
         "anchor": anchor,
         "versions": {name: library_version(name) for name in libraries},
+        **judged_by(points),
     }
 
 
@@ -334,7 +403,7 @@ def kept_layout(
 
 def _write(folder: Path, layout: Layout) -> None:
     facts = {
-        **layout.trust._asdict(),
+        **layout.trust.written,
         "explained": layout.explained,
         "linear": None if layout.linear is None else layout.linear.ravel().tolist(),
     }
@@ -355,7 +424,7 @@ def _read(folder: Path) -> Layout:
     linear = facts["linear"]
     return Layout(
         points=points,
-        trust=Trust(facts["trustworthiness"], facts["kept"], facts["chance"]),
+        trust=Trust(**{name: facts[name] for name in Trust._fields if name in facts}),
         explained=facts["explained"],
         linear=None if linear is None else np.reshape(linear, (-1, points.shape[1])),
     )

@@ -51,24 +51,28 @@ def normalised(states: NDArray[np.floating]) -> NDArray[np.float32]:
     return unit
 
 
-def _distances(states: NDArray[np.floating], metric: Metric) -> Iterator[tuple[slice, Any]]:
-    """Yield blocks of rows with their distances to all rows, ``(block, n)``.
+def _distances(
+    states: NDArray[np.floating], metric: Metric, of: NDArray[np.int64] | None
+) -> Iterator[tuple[slice, Any]]:
+    """Yield blocks of the rows asked, None for all, with distances to all rows, ``(block, n)``.
 
     Euclidean ones are float64: the difference of two squares leaves nothing of float32 where rows
     lie close together and far from the origin.
     """
     rows = normalised(states) if metric == "cosine" else states.astype(np.float64)
     squares = np.einsum("nd,nd->n", rows, rows)
+    # All rows are looked at where they lie: BLAS gives a copy times the same other last digits.
+    asked, own = (rows, squares) if of is None else (rows[of], squares[of])
     step = max(1, min(BLOCK, _CELLS // max(len(rows), 1)))
-    for start in range(0, len(rows), step):
+    for start in range(0, len(asked), step):
         block = slice(start, start + step)
-        products = rows[block] @ rows.T
+        products = asked[block] @ rows.T
         if metric == "cosine":
             yield block, 1 - products
         else:
             yield (
                 block,
-                np.sqrt(np.maximum(squares[block, None] + squares[None] - 2 * products, 0)),
+                np.sqrt(np.maximum(own[block, None] + squares[None] - 2 * products, 0)),
             )
 
 
@@ -78,6 +82,7 @@ def nearest(
     *,
     metric: Metric = "cosine",
     groups: NDArray[Any] | None = None,
+    of: NDArray[np.int64] | None = None,
 ) -> Neighbours:
     """Return each row's ``k`` nearest other rows, ties by row number.
 
@@ -87,6 +92,7 @@ def nearest(
         metric: How near.
         groups: Shape ``(n,)``; rows of the same group are no neighbours of each other. A row that
             has too few rows outside its group is filled with the nearest of its own.
+        of: The rows whose neighbours are asked for, among all; None: every row's.
 
     Raises:
         ValueError: There are fewer than two rows, or a state is not finite.
@@ -96,10 +102,11 @@ def nearest(
     if not np.isfinite(states).all():
         raise ValueError("states must be finite")
     k = min(k, len(states) - 1)
-    index = np.empty((len(states), k), np.int64)
-    distance = np.empty((len(states), k), np.float32)
-    for block, distances in _distances(states, metric):
-        own = np.arange(len(states))[block]
+    numbers = np.arange(len(states)) if of is None else of
+    index = np.empty((len(numbers), k), np.int64)
+    distance = np.empty((len(numbers), k), np.float32)
+    for block, distances in _distances(states, metric, of):
+        own = numbers[block]
         ranked = distances
         if groups is not None:
             ranked = distances.copy()
@@ -114,6 +121,36 @@ def nearest(
         index[block] = near
         distance[block] = np.take_along_axis(distances, near, 1)
     return Neighbours(index, np.maximum(distance, 0))
+
+
+def ranks(
+    states: NDArray[np.floating],
+    others: NDArray[np.int64],
+    of: NDArray[np.int64],
+    *,
+    metric: Metric = "cosine",
+) -> NDArray[np.int64]:
+    """Return how near some rows are among all other rows: 1 is the nearest, ties by row number.
+
+    Args:
+        states: Shape ``(n, d)``, finite.
+        others: Row numbers to be ranked for each row asked, itself not among them, ``(m, k)``.
+        of: The rows asked, shape ``(m,)``.
+        metric: How near.
+
+    Returns:
+        Shape ``(m, k)``.
+    """
+    found = np.empty(others.shape, np.int64)
+    for block, distances in _distances(states, metric, of):
+        distances[np.arange(len(distances)), of[block]] = np.inf
+        for column, row in enumerate(others[block].T):
+            border = np.take_along_axis(distances, row[:, None], 1)
+            found[block, column] = 1 + np.count_nonzero(distances < border, axis=1)
+            level = distances == border
+            for tied in np.flatnonzero(np.count_nonzero(level, axis=1) > 1):
+                found[block.start + tied, column] += np.count_nonzero(level[tied, : row[tied]])
+    return found
 
 
 def _smallest(values: NDArray[np.floating], k: int) -> NDArray[np.int64]:

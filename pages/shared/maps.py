@@ -20,6 +20,7 @@ from core.maps.landmarks import landmarks
 from core.maps.scene import Arrows, Frames, Line, Scene, Words
 from core.maps.view import Colouring, Picture
 from core.palette import OWN
+from core.wording import interval
 from pages.shared import selection
 from pages.shared.atlas import component
 from pages.shared.atlas.component import Said
@@ -200,9 +201,12 @@ def trust_line(picture: Picture) -> str:
             "that share a place are spread into a disc."
         )
     trust = picture.trust
+    trusted, kept = trust.figures
+    ends = f" [{kept.low:.0%}, {kept.high:.0%}]" if trust.sampled else ""
+    asked = f", by {trust.sampled:,} sampled points ranked among all" if trust.sampled else ""
     variance = "" if np.isnan(picture.explained) else f" · {picture.explained:.0%} of the variance"
     return (
-        f"Trustworthiness {trust.trustworthiness:.2f} (random .50) · keeps {trust.kept:.0%} of the "
-        f"10 true neighbours (random {trust.chance:.1%}){variance}. Distances between far groups "
-        "and the sizes of groups mean nothing."
+        f"Trustworthiness {interval(trusted, 2)} (random .50) · keeps {kept.value:.0%}{ends} of "
+        f"the 10 true neighbours (random {trust.chance:.1%}){asked}{variance}. Distances between "
+        "far groups and the sizes of groups mean nothing."
     )

@@ -1,7 +1,7 @@
 """What large readings cost: full layers, the growth with the texts, a whole table read.
 
-Run as a script: ``python tests/benchmarks/bench_scale.py [layers|texts|table|all]``. Each step is a
-process of its own; its peak is the most memory that the process held, mapped states included.
+Run as a script: ``python tests/benchmarks/bench_scale.py [layers|texts|maps|table|all]``. Each step
+is a process of its own; its peak is the most memory that it held, mapped states included.
 
 ``layers``: the four tests at two layers of 4,096 coordinates and 16,000 texts, made states written
 as a reading writes them, with their baselines, 1,000 resamples and shuffles; six processor minutes.
@@ -9,6 +9,8 @@ The target is 4 GB for one at once, however many layers there are; where more me
 are worked on at once (``at_once``).
 ``texts``: two layers of 256 coordinates with 2,000 to 16,000 texts, 200 resamples and shuffles.
 ``growth`` is processor seconds per text of the largest by those of the smallest: 1 if linear.
+``maps``: processor seconds of drawing a map of 20,000 points and 640 coordinates once: people's,
+a layer's by PCA (the target is 2), by UMAP (its first fit compiles); and of opening one again.
 ``table``: a table of 251,334 rows, ingested, sampled for a diagnosis, and read by a random model of
 width 32 in batches, beside a tenth of it. Prints one JSON line each.
 """
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,8 @@ from core.activations.study import Study, open_study
 from core.dataset.sets import ItemSpec, load_or_read
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.foundations import FOUNDATIONS
+from core.maps.layouts import human_layout, model_layout
+from core.maps.projection import LayoutSpec
 from core.models.open_models import ModelSpec, describe, open_model
 from core.runtime.arrays import create_array_file, let_go
 from core.runtime.store import ARRAY_FILE, Store
@@ -101,6 +106,26 @@ def layers(folder: Path, texts: int, width: int, draws: int) -> dict[str, Any]:
     }
 
 
+def maps(folder: Path, texts: int, width: int) -> dict[str, Any]:
+    """Draw people's map and that of the anchor by PCA, another layer's, one by UMAP; open one."""
+    store, seconds = Store(folder / "cache"), {}
+    study = made_study(store, folder, texts, 2, width)
+    other = next(layer for layer in study.plan.layers if layer != study.anchor)
+    plain, near = LayoutSpec(), LayoutSpec("umap")
+    layer = partial(model_layout, store, study, pooling="mean", scaling="standardised")
+    for name, made in {
+        "people": human_layout(store, study.items, plain),
+        "anchor": layer(study.anchor, spec=plain),
+        "layer": layer(other, spec=plain),
+        "umap": layer(study.anchor, spec=near),
+        "opened": layer(other, spec=plain),
+    }.items():
+        cpu = time.process_time()
+        made.get()
+        seconds[name] = round(time.process_time() - cpu, 2)
+    return {"texts": texts, "width": width, "processor_seconds": seconds, "peak_mb": peak_mb()}
+
+
 def ingested(folder: Path, rows: int) -> dict[str, Any]:
     """Read a table into items, then sample it."""
     store, table = Store(folder / "cache"), made_table(folder / "made.tsv", rows)
@@ -134,6 +159,7 @@ def read(folder: Path, rows: int) -> dict[str, Any]:
 
 STEPS: dict[str, Callable[..., dict[str, Any]]] = {
     "layers": layers,
+    "maps": maps,
     "ingested": ingested,
     "read": read,
 }
@@ -165,6 +191,8 @@ def main(asked: str) -> None:
             "mb_before": [one["mb_before"] for one in found],
         }
         print(json.dumps({"benchmark": "two layers by number of texts", **told}), flush=True)
+    if asked in ("maps", "all"):
+        print(json.dumps({"benchmark": "a map drawn once", **run("maps", 20_000, 640)}), flush=True)
     if asked in ("table", "all"):
         for step in ("ingested", "read"):
             for rows in (ROWS // 10, ROWS):

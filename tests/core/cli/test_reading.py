@@ -1,5 +1,8 @@
 """The commands ``describe``, ``read`` and ``maps``: what a model is, reads, and looks like."""
 
+import re
+
+from core.maps import projection
 from core.models.open_models import Shelf
 from tests.core.cli.commands import no_weights, value_of
 from tests.core.leaderboard.manysets import ROWS
@@ -56,6 +59,16 @@ def test_maps_tell_the_trust_of_every_layer_beside_chance(run, model, actions, m
         assert 0 < float(shown) < 1
     monkeypatch.setattr(Shelf, "get", no_weights)
     assert run("maps", model, "--items", actions, "--dims", "3")[1] == out
+
+
+def test_maps_judged_by_a_sample_say_so(run, model, actions, monkeypatch):
+    whole = run("maps", model, "--items", actions)[1]
+    assert "sampled" not in whole
+    monkeypatch.setattr(projection, "JUDGED_WHOLE", ROWS - 1)
+    monkeypatch.setattr(projection, "SAMPLED", ROWS // 2)
+    out = run("maps", model, "--items", actions)[1]
+    assert f"of {ROWS // 2} sampled points, ranked among all, with 95 % intervals" in out
+    assert re.search(r"^emb +0\.\d{3} \[0\.\d{3}, [01]\.\d{3}\] +0\.500", out, re.MULTILINE)
 
 
 def test_a_layer_without_a_picture_says_why(run, model, actions):

@@ -1,20 +1,26 @@
 """Pictures that are the same every time, lie over each other, and say how far to trust them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from core.maps.projection import (
     JUDGED_NEIGHBOURS,
     JUDGED_ROWS,
+    JUDGED_WHOLE,
+    SAMPLED,
     LayoutSpec,
+    Trust,
     judge,
     kept_layout,
     layout_key,
     project,
     register,
+    sampled_trust,
     spread_ties,
 )
-from core.statistics.neighbours import nearest
+from core.statistics.neighbours import nearest, overlap
 
 
 def states_of(n=120, d=20, seed=0):
@@ -192,8 +198,7 @@ def test_another_layers_picture_lies_over_the_anchors():
 @pytest.mark.parametrize("n", [60, JUDGED_ROWS + 100])
 def test_a_picture_that_is_the_states_is_trusted_wholly(n):
     points = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
-    true = nearest(points, JUDGED_NEIGHBOURS, metric="euclidean")
-    trust = judge(points, points, true, "euclidean")
+    trust = judge(points, points, "euclidean")
     assert trust.trustworthiness == 1
     assert trust.kept == 1
     assert trust.chance == JUDGED_NEIGHBOURS / (n - 1)
@@ -203,8 +208,7 @@ def test_a_picture_that_is_the_states_is_trusted_wholly(n):
 def test_random_places_are_trusted_no_more_than_chance(n):
     rng = np.random.default_rng(0)
     states = rng.normal(size=(n, 5))
-    true = nearest(states, JUDGED_NEIGHBOURS, metric="cosine")
-    trust = judge(states, rng.normal(size=(n, 2)).astype(np.float32), true, "cosine")
+    trust = judge(states, rng.normal(size=(n, 2)).astype(np.float32), "cosine")
     assert trust.trustworthiness == pytest.approx(0.5, abs=0.03)
     assert trust.kept == pytest.approx(trust.chance, abs=0.4 * trust.chance)
 
@@ -219,6 +223,39 @@ def test_trust_is_scikit_learns_and_a_worse_picture_is_trusted_less():
     assert flat.trust.trustworthiness == pytest.approx(expected, abs=1e-6)
     assert deep.trust.trustworthiness > flat.trust.trustworthiness
     assert deep.trust.kept > flat.trust.kept > flat.trust.chance
+
+
+def test_a_large_picture_is_judged_by_sampled_points_among_all():
+    states = np.random.default_rng(0).normal(size=(JUDGED_WHOLE + 1, 5)).astype(np.float32)
+    whole, large = (judge(states[:n], states[:n, :2], "cosine") for n in (JUDGED_WHOLE, None))
+    assert (whole.sampled, large.sampled) == (0, SAMPLED)
+    assert whole.written == dict(zip(Trust._fields, whole[:3], strict=False))
+    assert Trust(**large.written) == large
+    assert np.isnan(whole.figures[0].low)
+    for one, arm in zip(large.figures, (large.trust_arm, large.kept_arm), strict=True):
+        assert 0 < arm < 0.02
+        assert one.low < one.value < one.high
+
+
+def test_sampled_trust_is_that_of_all_points_within_its_interval():
+    from sklearn.manifold import trustworthiness
+
+    states = states_of(n=1500)
+    states -= states.mean(axis=0)
+    points = states[:, :2] + np.random.default_rng(1).normal(size=(1500, 2)).astype(np.float32)
+    near = [nearest(each, 10, metric="euclidean").rows for each in (states, points)]
+    expected = trustworthiness(states, points, n_neighbors=10), overlap(*near).mean()
+    found = sampled_trust(states, points, "euclidean", 400)
+    for one, known in zip(found.figures, expected, strict=True):
+        assert one.low < known < one.high
+    assert found.chance == 10 / 1499
+    nearly = sampled_trust(states, points, "euclidean", 1499)
+    assert nearly[:2] == pytest.approx(expected, abs=1e-3)
+
+
+def test_sampled_trust_takes_ties_by_row_number():
+    points = np.random.default_rng(0).integers(0, 3, (900, 2)).astype(np.float32)
+    assert sampled_trust(points, points, "euclidean", 300)[:2] == (1, 1)
 
 
 # Ties -------------------------------------------------------------------------------------------
@@ -288,7 +325,7 @@ def test_without_ties_nothing_moves():
 def test_a_kept_layout_is_opened_equal(store, spec, anchored):
     anchor = states_of(seed=5)[:, : spec.dims] if anchored else None
     layout = project(states_of(), spec, anchor=anchor)
-    key = layout_key(spec, {"states": "x"}, "")
+    key = layout_key(spec, {"states": "x"}, "", 120)
     kept = kept_layout(store, key, lambda _: layout)
     assert kept.open() is None
     kept.get()
@@ -304,16 +341,33 @@ def test_a_kept_layout_is_opened_equal(store, spec, anchored):
 def test_everything_that_changes_the_picture_changes_its_key(store):
     source = {"states": "x"}
     keys = [
-        layout_key(LayoutSpec(), source, ""),
-        layout_key(LayoutSpec(dims=3), source, ""),
-        layout_key(LayoutSpec("umap"), source, ""),
-        layout_key(LayoutSpec("umap", neighbours=5), source, ""),
-        layout_key(LayoutSpec("umap", min_dist=0.5), source, ""),
-        layout_key(LayoutSpec("umap", seed=1), source, ""),
-        layout_key(LayoutSpec(), {"states": "y"}, ""),
-        layout_key(LayoutSpec(), source, "layer 9"),
+        layout_key(LayoutSpec(), source, "", 9),
+        layout_key(LayoutSpec(dims=3), source, "", 9),
+        layout_key(LayoutSpec("umap"), source, "", 9),
+        layout_key(LayoutSpec("umap", neighbours=5), source, "", 9),
+        layout_key(LayoutSpec("umap", min_dist=0.5), source, "", 9),
+        layout_key(LayoutSpec("umap", seed=1), source, "", 9),
+        layout_key(LayoutSpec(), {"states": "y"}, "", 9),
+        layout_key(LayoutSpec(), source, "layer 9", 9),
+        layout_key(LayoutSpec(), source, "", JUDGED_WHOLE + 1),
     ]
     assert len({store.folder("layout", key) for key in keys}) == len(keys)
+
+
+def test_a_picture_whose_points_are_all_judged_keeps_its_key():
+    few, many = (layout_key(LayoutSpec(), {}, "", n) for n in (9, JUDGED_WHOLE))
+    assert few == many
+    assert "judged" not in few
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_kept_picture_says_by_how_many_points_it_was_judged(store, sampled):
+    states = states_of(n=300)
+    layout = project(states, LayoutSpec())
+    trust = sampled_trust(states, layout.points, "cosine", 100) if sampled else layout.trust
+    made = kept_layout(store, {"x": sampled}, lambda _: replace(layout, trust=trust))
+    made.get()
+    assert made.open().trust == trust
 
 
 # UMAP -------------------------------------------------------------------------------------------
@@ -389,7 +443,7 @@ def test_a_new_state_is_placed_beside_its_likes_in_a_umap_picture(umap_layout):
 
 @pytest.mark.slow
 def test_a_kept_umap_picture_is_opened_equal(store, umap_layout):
-    key = layout_key(UMAP, {"states": "x"}, "")
+    key = layout_key(UMAP, {"states": "x"}, "", 90)
     kept = kept_layout(store, key, lambda _: umap_layout)
     kept.get()
     opened = kept.open()

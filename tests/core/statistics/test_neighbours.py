@@ -7,7 +7,7 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 
 from core.statistics import neighbours
-from core.statistics.neighbours import BLOCK, label_agreement, nearest, normalised, overlap
+from core.statistics.neighbours import BLOCK, label_agreement, nearest, normalised, overlap, ranks
 
 METRICS = ["cosine", "euclidean"]
 
@@ -67,6 +67,31 @@ def test_ties_are_broken_by_row_number(metric, n):
 def test_ties_behind_nearer_rows_are_broken_by_row_number():
     states = np.array([[0.0], [5], [5], [1], [5], [5], [2]])
     np.testing.assert_array_equal(nearest(states, 4, metric="euclidean").rows[0], [3, 6, 1, 2])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_some_rows_have_the_neighbours_that_they_have_among_all(metric):
+    states = np.random.default_rng(0).integers(0, 3, (90, 4)) + 0.5
+    every, of = nearest(states, 5, metric=metric), np.array([3, 70, 4])
+    some = nearest(states, 5, metric=metric, of=of)
+    np.testing.assert_array_equal(some.rows, every.rows[of])
+    np.testing.assert_allclose(some.distance, every.distance[of], atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_ranks_count_from_the_nearest_with_ties_by_row_number(metric):
+    states = np.random.default_rng(0).integers(0, 3, (90, 4)).astype(np.float32) + 0.5
+    of, order = np.array([3, 70, 4]), np.array([0, 4, 88, 30])
+    others = nearest(states, 89, metric=metric, of=of).rows[:, order]
+    np.testing.assert_array_equal(ranks(states, others, of, metric=metric), [order + 1] * 3)
+
+
+def test_ranks_do_not_hang_on_blocks(monkeypatch):
+    states, of = np.random.default_rng(0).normal(size=(50, 3)), np.arange(0, 50, 2)
+    others = (of[:, None] + np.array([1, 7])) % 50
+    whole = ranks(states, others, of)
+    monkeypatch.setattr(neighbours, "_CELLS", 150)
+    np.testing.assert_array_equal(ranks(states, others, of), whole)
 
 
 def test_cosine_neighbours_do_not_depend_on_length():

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from core.activations import backends
+from core.maps.projection import Trust
+from core.maps.view import Picture
 from core.models.open_models import describe
 from core.models.spec import ModelSpec
 from core.runtime.selections import save_selection
@@ -15,6 +17,7 @@ from core.sae.shelf import keep_dictionary
 from core.statistics.scaling import Scaling
 from pages.map import point
 from pages.shared import selection
+from pages.shared.maps import trust_line
 from tests.core.sae.saesets import made_dictionary
 from tests.pages.atlases import maps, mounted
 
@@ -100,6 +103,14 @@ def test_every_map_says_how_far_to_trust_it(open_map):
     told = [one.value for one in open_map().caption if "Trustworthiness" in one.value]
     assert len(told) == 2
     assert all("random" in one and "mean nothing" in one for one in told)
+
+
+def test_a_map_judged_by_a_sample_says_so_with_intervals():
+    trust = Trust(0.912, 0.314, 0.0005, 1000, 0.01, 0.02)
+    told = trust_line(Picture(np.zeros((6000, 2), np.float32), trust, 0.6, None))
+    assert told.startswith("Trustworthiness 0.91 [0.90, 0.92] (random .50)")
+    assert "keeps 31% [29%, 33%] of the 10 true neighbours (random 0.1%)" in told
+    assert "by 1,000 sampled points ranked among all" in told
 
 
 def test_every_colour_goes_into_the_address(open_map, complaints):
