@@ -109,7 +109,8 @@ class Evidence:
     def hear(self, claim: Claim) -> Verdict:
         """Return the verdict on a claim."""
         if claim.effect_of:
-            some = effects.models(self._counted(), claim.test)
+            rows = self._counted()
+            some = effects.models(rows[rows["model"].isin(self.models(claim))], claim.test)
             return judge_effect(claim, *effects.effect(some, claim.effect_of))
         known = [self.exhibit(one) for one in self.models(claim)]
         if not known:

@@ -26,11 +26,11 @@ OPEN: Final[Word] = "not decidable here"
 Reason = Literal["decided", "bound", "control", "missing", "unusable", "models"]
 #: Why a claim cannot be decided, in words that follow a number of claims.
 REASONS: Final[dict[Reason, str]] = {
-    "control": "on the claimed side, as a control is",
+    "control": "on a side where a control is, too",
     "bound": "with an interval over the bound",
     "missing": "not measured, or not computable",
     "unusable": "resting on packs that were not verified, or on controls",
-    "models": "with too few models, or no interval over them",
+    "models": "with too few models",
 }
 #: How a verdict follows, in words for the page.
 RULE: Final = (
@@ -42,10 +42,14 @@ RULE: Final = (
     "an untrained copy lies on the same side it is said, because then the figure does not tell a "
     "model that is indifferent from one that learned nothing. An absence needs a bound on what "
     "counts as none; lack of significance is no absence. A claim of all models falls with one "
-    "model. Packs count only after some of their texts were read again on this machine. Each claim "
+    "model. What goes with scale or kind is asked over models, each a figure: the interval is over "
+    "models, an effect must go further than models put into another order (p ≤ 0.05), and where "
+    "too few are at hand to decide at all, it is said how many are missing. Packs count only after "
+    "some of their texts were read again on this machine. Each claim "
     "stands for itself: of twenty verdicts one may be chance."
 )
 _SURE: Final = 0.975
+_NO_EFFECT: Final = Estimate(0.0, 0.0, 0.0)
 _ASK: Final = 'Whether training adds to it can be asked with null = "untrained".'
 
 
@@ -319,19 +323,40 @@ def judge_effect(claim: Claim, found: Association, note: str) -> Verdict:
 
 
 def _over_models(claim: Claim, found: Association, note: str) -> tuple[Word, str, Reason]:
+    lacking = _lacking(claim, found)
     if np.isnan(found.value):
-        return OPEN, f"{note[:1].upper()}{note[1:]}.", "models"
+        return OPEN, f"{note[:1].upper()}{note[1:]}.{lacking}", "models"
     figure = Estimate(found.value, found.low, found.high)
     told = f"{interval(figure)} over {found.n} models; {note}"
     if np.isnan(found.low):
         why = f"{told}. This association has no interval, and a point decides nothing."
-        return OPEN, why, "models"
+        return OPEN, f"{why}{lacking}", "models"
     where = side(claim, figure)
-    if where > 0 and claim.direction == "above" and found.p > 2 * (1 - _SURE):
+    if where and where != side(claim, _NO_EFFECT) and found.p > 2 * (1 - _SURE):
         why = f"{told}. Models put into another order go as far (p {number(found.p, 3)})."
-        return OPEN, why, "control"
+        return OPEN, f"{why}{lacking}", "models" if lacking else "control"
     if where:
         word: Word = SUPPORTED if where > 0 else REFUTED
         how = "claimed side" if where > 0 else "other side of the bound"
         return word, f"{told}: on the {how}.", "decided"
-    return OPEN, f"{told}: the interval reaches over the bound.", "bound"
+    why = f"{told}: the interval reaches over the bound.{lacking}"
+    return OPEN, why, "models" if lacking else "bound"
+
+
+def _lacking(claim: Claim, found: Association) -> str:
+    """Say how many models are missing before the claim could hold; empty: none."""
+    if side(claim, _NO_EFFECT) > 0:
+        fewest = found.fewest(abs(claim.threshold))
+        if fewest <= found.n:
+            return ""
+        return (
+            f" An absence within this bound takes at least {fewest} models, even if they are as "
+            f"alike as chance makes them: {fewest - found.n} more."
+        )
+    if not found.missing:
+        return ""
+    rarest = " of the rarest kind" if found.kinds else ""
+    return (
+        f" An effect of fewer than {found.n + found.missing} models cannot be told from chance "
+        f"(p ≤ 0.05), however large: {found.missing} more{rarest}."
+    )

@@ -70,7 +70,11 @@ def picture(verdict: Verdict) -> Picture | None:
     bars = [bar for each in verdict.models[:MOST_DRAWN] for bar in _bars(each)]
     if verdict.effect is not None:
         figure = Estimate(*(float(verdict.effect[name]) for name in Estimate._fields))
-        bars = [Bar("over models", *_OWN, figure)]
+        by_chance = Estimate(float(verdict.effect["chance"]), np.nan, np.nan)
+        bars = [
+            Bar("over models", *_OWN, figure),
+            Bar("models in another order", *_BESIDE[SHUFFLED], by_chance),
+        ]
     bars = [one for one in bars if not np.isnan(one.figure.value)]
     if claim is None or not bars:
         return None

@@ -8,10 +8,10 @@ import pandas as pd
 from core.diagnosis.leaderboard_rows import STEERED
 from core.measures.result import TESTS, Test
 from core.statistics.associations import (
-    NONE,
     Association,
     holm,
     kind_association,
+    nothing_of,
     rank_association,
 )
 from core.statistics.bootstrap import Estimate
@@ -104,7 +104,7 @@ def effect(some: pd.DataFrame, predictor: Predictor) -> tuple[Association, str]:
         several = "sisters of one size averaged, " if len(sisters) < len(known) else ""
         known = sisters
     if len(known) < FEWEST_MODELS:
-        return NONE._replace(n=len(known)), (
+        return nothing_of(known[predictor].to_numpy(), ranked=predictor == "parameters"), (
             f"too few models: {several}{len(known)} of at least {FEWEST_MODELS}"
         )
     one, where = _by_size(known) if predictor == "parameters" else _by_kind(known, predictor)

@@ -270,7 +270,7 @@ def test_why_claims_are_open_is_counted(exhibit):
     ]
     assert docket.counted(found) == "1 supported, 0 not supported, 3 not decidable here"
     assert docket.reasons(found) == (
-        "Not decidable: 1 on the claimed side, as a control is; 1 with an interval over the bound; "
+        "Not decidable: 1 on a side where a control is, too; 1 with an interval over the bound; "
         "1 not measured, or not computable."
     )
     assert docket.reasons(found[:1]) == ""

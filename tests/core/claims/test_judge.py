@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.claims.claim import claim_of
@@ -17,6 +18,8 @@ from core.claims.judge import (
     side,
     widened,
 )
+from core.claims.view import picture
+from core.leaderboard.effects import effect
 from core.measures.result import NOTHING
 from core.statistics.associations import NONE, Association
 from core.statistics.bootstrap import Estimate
@@ -192,12 +195,17 @@ def over(threshold=0.3, direction="within"):
 
 def test_few_models_decide_nothing_and_many_do_by_their_interval():
     few = judge_effect(over(), NONE._replace(n=2), "too few models: 2 of at least 5")
-    assert (few.word, few.why) == (OPEN, "Too few models: 2 of at least 5.")
+    assert (few.word, few.reason) == (OPEN, "models")
+    assert few.why == (
+        "Too few models: 2 of at least 5. An absence within this bound takes at least 44 models, "
+        "even if they are as alike as chance makes them: 42 more."
+    )
     alike = Association(0.0, -0.2, 0.2, 0.0, 0.9, 40, within=True)
     assert judge_effect(over(), alike, "permuted within families").word == SUPPORTED
     assert judge_effect(over(), alike._replace(low=-0.5), "").word == OPEN
     apart = Association(0.7, 0.4, 0.9, 0.0, 0.01, 20, within=True)
     assert judge_effect(over(), apart, "").word == REFUTED
+    assert judge_effect(over(), apart._replace(p=0.2), "").word == OPEN
     assert judge_effect(over(direction="above"), apart, "").word == SUPPORTED
     assert judge_effect(over(direction="above"), apart._replace(p=0.2), "").word == OPEN
 
@@ -207,3 +215,77 @@ def test_an_association_without_an_interval_decides_nothing():
     verdict = judge_effect(over(), kinds, "all exchangeable")
     assert verdict.word == OPEN
     assert "no interval" in verdict.why
+
+
+def models_of(*kinds, far=0.0, seed=0):
+    """Return a made table of models: those of a later kind are ``far`` higher, each varies by 1."""
+    kind = np.concatenate([[name] * count for name, count in kinds])
+    noise = np.random.default_rng(seed).standard_normal(len(kind))
+    rank = np.concatenate([[number] * count for number, (_, count) in enumerate(kinds)])
+    numbers = [str(number) for number in range(len(kind))]
+    return pd.DataFrame(
+        {
+            "identity": numbers,
+            "value": far * rank + noise,
+            "parameters": 10.0 ** np.arange(len(kind)),
+            "training": kind,
+            "family": numbers,
+        }
+    )
+
+
+def ruled_over(models, direction, threshold=0.3):
+    claim = claimed(direction, threshold, effect_of="training")
+    return judge_effect(claim, *effect(models, "training"))
+
+
+def test_a_planted_effect_of_kind_is_decided_as_the_claim_says():
+    apart = models_of(("base", 12), ("instruct", 12), far=5.0)
+    assert ruled_over(apart, "above").word == SUPPORTED
+    assert ruled_over(apart, "below").word == REFUTED
+    assert ruled_over(apart, "within").word == REFUTED
+
+
+def test_no_effect_of_kind_is_an_absence_only_where_the_interval_lies_within_the_bound():
+    alike = models_of(("base", 30), ("instruct", 30))
+    absent = ruled_over(alike, "below")
+    assert (absent.word, absent.reason) == (SUPPORTED, "decided")
+    assert ruled_over(alike, "above").word == REFUTED
+    narrow = ruled_over(alike, "below", 0.05)
+    assert (narrow.word, narrow.reason) == (OPEN, "models")
+    fewer = ruled_over(models_of(("base", 15), ("instruct", 15), far=0.5), "below")
+    assert (fewer.word, fewer.reason) == (OPEN, "bound")
+    assert fewer.why.endswith("the interval reaches over the bound.")
+
+
+def test_no_draw_of_too_few_alike_models_is_an_absence():
+    for seed in range(40):
+        few = ruled_over(models_of(("base", 4), ("instruct", 4), seed=seed), "below")
+        assert few.word == OPEN
+        assert few.why.endswith(
+            "at least 26 models, even if they are as alike as chance makes them: 18 more."
+        )
+
+
+def test_two_models_say_how_many_are_missing():
+    two = models_of(("base", 1), ("instruct", 1), far=9.0)
+    absent, present = (ruled_over(two, direction) for direction in ("below", "above"))
+    assert (absent.word, present.word) == (OPEN, OPEN)
+    assert absent.why.endswith(
+        "at least 26 models, even if they are as alike as chance makes them: 24 more."
+    )
+    assert present.why.endswith(
+        "An effect of fewer than 8 models cannot be told from chance (p ≤ 0.05), however large: "
+        "6 more of the rarest kind."
+    )
+    rare = ruled_over(models_of(("base", 1), ("instruct", 15), far=9.0), "above")
+    assert rare.word == OPEN
+    assert rare.why.endswith("1 more of the rarest kind.")
+
+
+def test_an_effect_of_kind_stands_beside_what_another_order_gives():
+    shown = picture(ruled_over(models_of(("base", 12), ("instruct", 12), far=5.0), "above"))
+    assert [one.name for one in shown.bars] == ["over models", "models in another order"]
+    own, chance = (one.figure for one in shown.bars)
+    assert own.low > 0.3
+    assert chance.value == pytest.approx(1 / 23, abs=0.01)

@@ -4,9 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import kruskal, ncf, rankdata, spearmanr
 
-from core.statistics.associations import holm, kind_association, rank_association
+from core.statistics.associations import (
+    NONE,
+    holm,
+    kind_association,
+    nothing_of,
+    rank_association,
+    share_interval,
+)
 
 ALONE = np.arange(40)
 
@@ -96,6 +103,89 @@ def test_kinds_are_told_apart_beyond_what_chance_gives():
     within = kind_association(kinds, noise + 3 * families + 4 * (kinds == "base"), families)
     assert within.within
     assert within.p == pytest.approx(2 / 64)
+
+
+def test_a_share_is_that_of_least_squares_with_a_mean_for_each_stratum():
+    rng = np.random.default_rng(8)
+    strata = np.repeat(np.arange(4), 5)
+    kinds = np.array(list("aaaabaabbbabbbbaaaab"))
+    y = rng.standard_normal(20) + 3 * strata + 2 * (kinds == "b")
+    means, ranks = np.eye(4)[strata], rankdata(y)
+    missed = [
+        np.linalg.lstsq(design, ranks)[1].item()
+        for design in (means, np.column_stack([means, kinds == "b"]))
+    ]
+    found = kind_association(kinds, y, strata)
+    assert found.within
+    assert (found.kinds, found.strata) == (2, 4)
+    assert found.value == pytest.approx(1 - missed[1] / missed[0])
+    assert found.low < found.value < found.high
+
+
+def test_the_interval_of_a_share_ends_where_the_noncentral_f_does():
+    low, high = share_interval(0.4, 2, 29)
+    ratio = 0.4 / 2 / (0.6 / 27)
+    for end, tail in ((low, 0.9875), (high, 0.0125)):
+        assert ncf.cdf(ratio, 2, 27, 29 * end / (1 - end)) == pytest.approx(tail, abs=1e-6)
+    assert share_interval(0.0, 2, 29) == (0, share_interval(2 / 29, 2, 29)[1])
+    assert np.isnan(share_interval(0.4, 2, 2)).all()
+
+
+def test_the_interval_of_a_share_covers_what_it_says():
+    rng, truth, inside = np.random.default_rng(9), 0.203, 0
+    for _ in range(400):  # two normal kinds one apart: .75 (2 Φ(1/√2) − 1)²
+        y = rng.standard_normal((2, 12)) + np.array([[0], [1]])
+        low, high = share_interval(kruskal(*y).statistic / 23, 1, 23)
+        inside += low <= truth <= high
+    assert 0.94 <= inside / 400 <= 0.995
+
+
+def test_pairs_that_all_lean_the_same_way_have_an_interval():
+    families = np.repeat(np.arange(10), 2)
+    found = kind_association(np.tile([0, 1], 10), 5.0 * families + np.tile([0, 1], 10), families)
+    assert found.value == pytest.approx(1)
+    assert 0.5 < found.low < found.high == 1
+
+
+@pytest.mark.parametrize("kinds", [2, 4])
+@pytest.mark.parametrize("bound", [0.1, 0.3, 0.8])
+@pytest.mark.parametrize("strata", [1, 6])
+def test_the_fewest_units_for_an_absence_are_those_whose_interval_clears_the_bound(
+    kinds, bound, strata
+):
+    fewest = NONE._replace(kinds=kinds, strata=strata).fewest(bound)
+    few, enough = (
+        share_interval((kinds - 1) / free, kinds - 1, free)[1]
+        for free in (fewest - 1 - strata, fewest - strata)
+    )
+    assert few >= bound > enough
+
+
+def test_the_fewest_units_for_no_correlation_have_an_interval_within_the_bound():
+    fewest = NONE._replace(strata=3).fewest(0.3)
+    few, enough = (math.tanh(1.959964 / math.sqrt(n - 5)) for n in (fewest - 1, fewest))
+    assert few >= 0.3 > enough
+
+
+@pytest.mark.parametrize("counts", [(3, 3), (4, 4), (2, 5), (1, 9), (2, 2, 2), (3, 2, 2)])
+def test_units_are_missing_where_even_the_most_telling_arrangement_is_chance(counts):
+    kinds = np.repeat(np.arange(len(counts)), counts)
+    best = min(
+        kind_association(kinds[order], np.arange(float(len(kinds))), ALONE[: len(kinds)]).p
+        for order in (np.arange(len(kinds)), np.argsort(kinds == 1), np.argsort(kinds == 0))
+    )
+    assert (nothing_of(kinds, ranked=False).missing == 0) == (best <= 0.05)
+
+
+def test_missing_units_are_counted():
+    assert [nothing_of(np.repeat([0, 1], n), ranked=False).missing for n in (0, 1, 3, 4)] == [
+        8,
+        6,
+        2,
+        0,
+    ]
+    assert nothing_of(np.array(["a"] * 4), ranked=False).missing == 4
+    assert [nothing_of(np.arange(n), ranked=True).missing for n in (0, 2, 4, 5)] == [5, 3, 1, 0]
 
 
 def test_nothing_is_said_of_what_does_not_vary():
