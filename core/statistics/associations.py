@@ -102,7 +102,8 @@ def rank_association(x: Floats, y: Floats, strata: NDArray[Any], *, seed: int = 
 
     The interval is Fisher's with the variance of Bonett & Wright (2000,
     https://doi.org/10.1007/BF02294183), a degree of freedom less for each further stratum. It takes
-    units as independent given their stratum; none where ρ is ±1 or too few units are left.
+    units as independent given their stratum; none where too few are left. Of ρ = ±1 it is that of
+    the next ρ that as many ranks can have, up to ±1.
 
     Args:
         x: What units are, shape ``(n,)``.
@@ -125,9 +126,13 @@ def rank_association(x: Floats, y: Floats, strata: NDArray[Any], *, seed: int = 
     value = float(np.clip(found[0], -1, 1))
     free = len(x) - 3 - numbers.max()
     low = high = np.nan
-    if free > 0 and abs(value) < 1 - _ROUNDING:
-        arm = _SURE * sqrt((1 + value**2 / 2) / free)
-        low, high = (float(np.tanh(np.arctanh(value) + side)) for side in (-arm, arm))
+    if free > 0:
+        finest = 1 - 12 / (len(x) * (len(x) ** 2 - 1))
+        near = float(np.clip(value, -finest, finest))
+        arm = _SURE * sqrt((1 + near**2 / 2) / free)
+        low, high = (float(np.tanh(np.arctanh(near) + side)) for side in (-arm, arm))
+        if abs(value) > finest + _ROUNDING:
+            low, high = (low, 1.0) if value > 0 else (-1.0, high)
     p = float((np.abs(found) >= abs(value) - _ROUNDING).mean())
     told_of = nothing_of(x, ranked=True)
     return told_of._replace(

@@ -246,6 +246,13 @@ def test_a_planted_effect_of_kind_is_decided_as_the_claim_says():
     assert ruled_over(apart, "within").word == REFUTED
 
 
+def test_a_perfect_trend_with_scale_is_decided():
+    rising = models_of(("base", 9)).assign(value=np.arange(9.0))
+    claim = claimed("above", 0.3, effect_of="parameters")
+    assert judge_effect(claim, *effect(rising, "parameters")).word == SUPPORTED
+    assert judge_effect(over(), *effect(rising, "parameters")).word == REFUTED
+
+
 def test_no_effect_of_kind_is_an_absence_only_where_the_interval_lies_within_the_bound():
     alike = models_of(("base", 30), ("instruct", 30))
     absent = ruled_over(alike, "below")

@@ -41,7 +41,7 @@ def test_an_effect_of_size_is_found_and_told_with_the_number_of_models():
     assert one["p"] == pytest.approx(2 / 5040)
     assert "exchangeable" in one["note"]
     said = told(effects(alike(board(*rows))), "gradient")
-    assert "Spearman's ρ): 1.00 over 7 models, p < 0.001" in said
+    assert "Spearman's ρ): 1.00 [0.67, 1.00] over 7 models, p < 0.001" in said
     assert "kind of training (η² of ranks): too few models: 0 of at least 5." in said
 
 

@@ -31,7 +31,10 @@ def test_few_units_are_arranged_in_every_way():
     found = rank_association(x, x**3, ALONE[:5])
     assert found.value == pytest.approx(1)
     assert found.p == pytest.approx(2 / 120)
-    assert math.isnan(found.low)  # ρ of 1 has no variance to tell an interval from
+    # ρ of 1 has no variance to tell an interval from: it is that of two neighbours swapped.
+    swapped = rank_association(x, np.array([0.0, 1, 2, 4, 3]), ALONE[:5])
+    assert (found.low, found.high) == (pytest.approx(swapped.low), 1)
+    assert math.isnan(rank_association(x[:3], x[:3], ALONE[:3]).low)
     assert not found.within
 
 
