@@ -1,12 +1,14 @@
 """What large readings cost: full layers, the growth with the texts, a whole table read.
 
-Run as a script: ``python tests/benchmarks/bench_scale.py [layers|texts|maps|table|all]``. Each step
-is a process of its own; its peak is the most memory that it held, mapped states included.
+Run as a script: ``python tests/benchmarks/bench_scale.py [layers|model|texts|maps|table|all]``.
+Each step is a process of its own; its peak is the most memory that it held, mapped states included.
 
 ``layers``: the four tests at two layers of 4,096 coordinates and 16,000 texts, made states written
 as a reading writes them, with their baselines, 1,000 resamples and shuffles; six processor minutes.
 The target is 4 GB for one at once, however many layers there are; where more memory is free, more
 are worked on at once (``at_once``).
+``model``: the same for 36 layers and the embedding, with 100 resamples and shuffles: an hour on one
+processor, and 10 GB of disk. Not in ``all``.
 ``texts``: two layers of 256 coordinates with 2,000 to 16,000 texts, 200 resamples and shuffles.
 ``growth`` is processor seconds per text of the largest by those of the smallest: 1 if linear.
 ``maps``: processor seconds of drawing a map of 20,000 points and 640 coordinates once: people's,
@@ -89,15 +91,16 @@ def made_study(store: Store, folder: Path, texts: int, layers: int, width: int) 
     return study
 
 
-def layers(folder: Path, texts: int, width: int, draws: int) -> dict[str, Any]:
-    """Measure the embedding and one layer, side by side where there are cores."""
+def layers(folder: Path, texts: int, width: int, draws: int, count: int = 1) -> dict[str, Any]:
+    """Measure the embedding and some layers, side by side where there are cores."""
     store, spec = Store(folder / "cache"), DiagnosisSpec(draws=draws, shuffles=draws)
-    study = made_study(store, folder, texts, 1, width)
+    study = made_study(store, folder, texts, count, width)
     before, began, cpu = peak_mb(), time.perf_counter(), time.process_time()
     four_tests(store, study, spec).get()
     return {
         "texts": texts,
         "width": width,
+        "layers": 1 + count,
         "seconds": round(time.perf_counter() - began, 1),
         "processor_seconds": round(time.process_time() - cpu, 1),
         "at_once": workers(4 * len(study.items) * width),
@@ -180,6 +183,9 @@ def main(asked: str) -> None:
     if asked in ("layers", "all"):
         found = [run("layers", 16_000, 4_096, 1_000) | {"target_mb_of_one": TARGET_MB}]
         print(json.dumps({"benchmark": "two full layers", **found[0]}), flush=True)
+    if asked == "model":
+        found = [run("layers", 16_000, 4_096, 100, 36) | {"target_mb_of_one": TARGET_MB}]
+        print(json.dumps({"benchmark": "a whole model", **found[0]}), flush=True)
     if asked in ("texts", "all"):
         found = [run("layers", texts, 256, 200) for texts in SIZES]
         each = [one["processor_seconds"] / one["texts"] for one in found]
