@@ -4,8 +4,9 @@ At the edited layer the change ``after(x) - before(x)`` of each token counts by 
 does its mean over a text. The frame is the plain model's: scaling, picture and centres stay.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from core.alignment.data import as_tensor, read_data, signed, splits_of, text_gr
 from core.alignment.figures import alignment_with, mean_of
 from core.alignment.jobs import trained_arm
 from core.alignment.measure import judging_pooling
-from core.alignment.spec import AlignmentError, AlignSpec, Arm
+from core.alignment.spec import ARMS, AlignmentError, AlignSpec, Arm
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.maps.layouts import model_layout
 from core.maps.placing import axis_values
@@ -32,6 +33,7 @@ from core.runtime.store import Store
 from core.sae.dictionary import Dictionary
 from core.statistics.bootstrap import Estimate
 from core.statistics.scaling import fit_scaler
+from core.steering.recipes import Operation
 from core.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -41,10 +43,38 @@ KIND: Final = "moves"
 _FILE, _FORMAT = "moves.safetensors", 1
 #: Shares of the change at which places are worked out: 0 untouched, 1 aligned, beyond.
 SHARES: Final = tuple(float(one) for one in np.linspace(0, 1.5, 7))
+#: Arms whose dictionaries say that they are theirs.
+_SELVES: Final = frozenset(ARMS) - {"paper, replaced", "old reconstruction"}
 #: Tokens that are taken apart, and states that are placed by neighbours, at once.
 _AT_ONCE: Final = 1024
 #: Shuffles of labels behind the band beside a curve.
 _SHUFFLES: Final = 60
+
+
+class Edit(NamedTuple):
+    """An aligned dictionary as it is spliced in."""
+
+    after: Dictionary
+    """What it is."""
+
+    before: Dictionary
+    """What it was."""
+
+    operation: Operation = "align"
+    """Whether its change is added, or it takes the state's place."""
+
+    @property
+    def arm(self) -> str:
+        """Which arm it is, as its key has it."""
+        named = about(self.after).get("arm")
+        own = named if named in _SELVES else "brought"
+        return own if self.operation == "align" else f"{own}, replaced"
+
+
+def about(after: Dictionary) -> dict[str, Any]:
+    """Return what an aligned dictionary says of its training; empty if it says nothing."""
+    told = after.info.training.get("aligned")
+    return told if isinstance(told, dict) else {}
 
 
 def moves(
@@ -60,6 +90,24 @@ def moves(
         arm: Which arm, seed 0.
         after: Digest of the arm's dictionary.
     """
+
+    def edit() -> Edit:
+        aligned = trained_arm(work, study, base, spec, arm, 0)
+        if aligned is None:
+            raise AlignmentError(f"The arm {arm} is gone: the cache was cleared. Align once more.")
+        return Edit(aligned.dictionary, aligned.before, aligned.operation)
+
+    return _kept(work, study, base.digest, after, arm, edit)
+
+
+def moves_of(work: Workbench, study: Study, edit: Edit) -> Made[NDArray[np.float32]]:
+    """Return the same of an edit: what ``moves`` has kept of its arm, if it has."""
+    return _kept(work, study, edit.before.digest, edit.after.digest, edit.arm, lambda: edit)
+
+
+def _kept(
+    work: Workbench, study: Study, before: str, after: str, arm: str, edit: Callable[[], Edit]
+) -> Made[NDArray[np.float32]]:
     from safetensors.numpy import load_file, save_file
 
     pooling = judging_pooling(study)
@@ -67,26 +115,22 @@ def moves(
         "moves": _FORMAT,
         **study.plan.base_key(),
         "model": study.card.identity,
-        "before": base.digest,
+        "before": before,
         "after": after,
         "arm": arm,
         "pooling": pooling,
     }
 
     def make(model: "OpenModel", report: Report) -> NDArray[np.float32]:
-        data = read_data(work.store, study, model, base.info.layer, part(report, 0.0, 0.5))
-        aligned = trained_arm(work, study, base, spec, arm, 0)
-        if aligned is None:
-            raise AlignmentError(f"The arm {arm} is gone: the cache was cleared. Align once more.")
+        spliced = edit()
+        data = read_data(work.store, study, model, spliced.after.info.layer, part(report, 0.0, 0.5))
         change = np.empty((len(data.tokens), data.tokens.d_model), np.float32)
         for start in range(0, len(change), _AT_ONCE):
             part(report, 0.5, 1.0)(start, len(change), "taking tokens apart")
             with torch.no_grad():
                 x = as_tensor(data.states[start : start + _AT_ONCE])
-                new, old = (
-                    one.decode(one.encode(x)) for one in (aligned.dictionary, aligned.before)
-                )
-            whole = x if aligned.operation == "replace" else old
+                new, old = (one.decode(one.encode(x)) for one in (spliced.after, spliced.before))
+            whole = x if spliced.operation == "replace" else old
             change[start : start + _AT_ONCE] = (new - whole).numpy()
         return pooled_change(change, data.starts, pooling)
 
@@ -177,10 +221,19 @@ def closer(
     return closeness(states[rows], study.members, study.labels.group, of=(states + by)[rows])
 
 
-def fit_curve(store: Store, study: Study, layer: int, change: NDArray[np.float32]) -> Curve:
+def fit_curve(
+    store: Store, study: Study, layer: int, change: NDArray[np.float32], *, chance: bool = True
+) -> Curve:
     """Return CKA of test texts with people's vectors at each of ``SHARES``, with its interval.
 
     Beside it stands the band of the same with labels dealt out anew among the test texts.
+
+    Args:
+        store: Where the states lie.
+        study: Items and model.
+        layer: The edited one.
+        change: What is added to each text's state.
+        chance: With that band, which takes most of the time; NaN without.
     """
     raw = states_of(store, study).prompt_states(layer, judging_pooling(study))
     split = splits_of(study)
@@ -188,7 +241,7 @@ def fit_curve(store: Store, study: Study, layer: int, change: NDArray[np.float32
     spread = fit_scaler(raw[split == "train"], "standardised").scale
     target = signed(text_grades(study))[test]
     rng = np.random.default_rng(0)
-    dealt = [target[rng.permutation(len(target))] for _ in range(_SHUFFLES)]
+    dealt = [target[rng.permutation(len(target))] for _ in range(chance * _SHUFFLES)]
     values, band = [], []
     for share in SHARES:
         own = raw[test].astype(np.float64) + share * change[test]
@@ -196,7 +249,7 @@ def fit_curve(store: Store, study: Study, layer: int, change: NDArray[np.float32
         own /= np.linalg.norm(own, axis=1, keepdims=True)
         values.append(alignment_with(own, target).estimate)
         shuffled = [alignment_with(own, one).value for one in dealt]
-        band.append(np.quantile(shuffled, (0.025, 0.975)))
+        band.append(np.quantile(shuffled, (0.025, 0.975)) if chance else (np.nan, np.nan))
     numbers = np.array(values)
     return Curve("CKA with people, test texts", numbers[:, 0], numbers[:, 1:], np.array(band))
 

@@ -20,7 +20,7 @@ from core.steering.effects.landing import Landed, Part
 from core.steering.effects.matched_controls import ALPHA
 from core.steering.effects.motion import OTHERS, Motion
 from core.steering.effects.off_target import OffTarget
-from core.steering.effects.paths import KNOTS, Paths, Settled
+from core.steering.effects.paths import Paths, Settled
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.readout import ReadOut
 from core.steering.effects.shift import Shift
@@ -232,7 +232,7 @@ def motion_numbers(found: Motion) -> dict[str, Any]:
     if isinstance(found, Paths):
         every = len(found.rows) == len(found.points)
         numbers["paths"] = {
-            "knots": list(KNOTS),
+            "knots": list(found.knots),
             "rows": None if every else found.rows.tolist(),
             "ways": _short(found.ways),
         }

@@ -75,7 +75,7 @@ def _staged(study: Study, shown: list[Choice]) -> Choice:
     spliced = choice.operation in SPLICES
     with sliders:
         if spliced:
-            aligned.show(study)
+            aligned.show(study, staged=True)
         else:
             stage_sliders.show(doses)
     with seen, frame.told():
@@ -108,7 +108,7 @@ def _plain(study: Study, choice: Choice) -> None:
         presets.examples()
     with sliders:
         if choice.operation in SPLICES:
-            aligned.show(study)
+            aligned.show(study, staged=False)
         else:
             st.markdown("**Steer towards**", help="In per cent of the layer's residual norm.")
             steer_sliders.show(study, _doses(study, choice))

@@ -7,11 +7,17 @@ import streamlit as st
 
 from core.activations.prompts import Pooling
 from core.activations.study import Study
+from core.alignment import shares as aligned_shares
+from core.alignment.moves import Edit
+from core.alignment.shares import Shares
+from core.alignment.spec import Arm
 from core.foundations import FOUNDATIONS
 from core.maps.view import ViewSpec
 from core.runtime.made import Made
+from core.sae.dictionary import Dictionary
 from core.statistics.scaling import Scaling
 from core.steering import jobs as steering_jobs
+from core.steering.aligned import aligned_of
 from core.steering.directions import Method
 from core.steering.effects.controls import HeldOutPrompts, held_out_prompts
 from core.steering.effects.landing import Landed
@@ -21,7 +27,7 @@ from core.steering.effects.readout import Held, ReadOut, WordSets
 from core.steering.effects.shift import Shift, shift, still
 from core.steering.effects.text_diff import TokenProjection
 from core.steering.history import Run
-from core.steering.recipes import Recipe
+from core.steering.recipes import Operation, Recipe
 from core.steering.view import motion_numbers
 from pages.shared.bench import NAMES, workbench
 
@@ -109,3 +115,31 @@ def probed(
     """Return where probes take a map's points, and the same as JSON holds it."""
     found = steering_jobs.probe_map(workbench(), study, made.get(), spec, others)
     return found, motion_numbers(found.paths)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=NAMES)
+def aligned(study: Study, axis: str) -> tuple[Dictionary, Dictionary]:
+    """Return the aligned dictionary that an axis names, and what it was before.
+
+    Raises:
+        CoreError: One of the two is not at hand or does not fit.
+    """
+    return aligned_of(workbench().store, study.card, axis)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=NAMES)
+def arms_beside(
+    study: Study, after: Dictionary, before: Dictionary, operation: Operation
+) -> dict[Arm, Edit]:
+    """Return the control arms that were trained with an aligned dictionary and are kept."""
+    return aligned_shares.arms_beside(workbench(), study, Edit(after, before, operation))
+
+
+@st.cache_resource(show_spinner="Placing the texts …", max_entries=8, hash_funcs=NAMES)
+def shares(
+    study: Study, spec: ViewSpec, axis: str, made: Made[Any], beside: dict[Arm, Made[Any]]
+) -> tuple[Shares, dict[str, Any]]:
+    """Return where a kept change moves a map's points beside others, and that as JSON holds it."""
+    others = {arm: one.get() for arm, one in beside.items()}
+    found = aligned_shares.shares(workbench().store, study, spec, axis, made.get(), others)
+    return found, motion_numbers(found.motion) | {"told": list(found.told)}

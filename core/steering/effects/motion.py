@@ -53,7 +53,7 @@ class Fan:
 
 @dataclass(frozen=True, eq=False)
 class Motion(ABC):
-    """A map's points and where each of ``k`` axes moves them; the last one is ``OTHERS``."""
+    """A map's points and where each of ``k`` axes moves them; ``OTHERS`` is the last."""
 
     points: NDArray[np.float64]
     """Places without steering, a row per item, shape ``(n, 2)``; NaN where there is none."""

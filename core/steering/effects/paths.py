@@ -41,13 +41,16 @@ class Paths(Motion):
     """Items that have a way of their own, shape ``(m,)``; all others go by their mean."""
 
     ways: NDArray[np.float64]
-    """What each of ``KNOTS`` adds to their places, shape ``(k, knots, m, 2)``."""
+    """What each of the knots adds to their places, shape ``(k, knots, m, 2)``."""
+
+    knots: tuple[float, ...] = KNOTS
+    """Strengths of an axis at which its ways are known, growing."""
 
     def place(self, strengths: Mapping[str, float]) -> NDArray[np.float64]:
         """Return the points' places at some strengths (others are 0), shape ``(n, 2)``."""
         moved = np.zeros(self.ways.shape[2:])
         for way, dose in zip(self.ways, self.doses(strengths), strict=True):
-            below, part = between(np.array(KNOTS), dose)
+            below, part = between(np.array(self.knots), dose)
             moved += way[below] + part * (way[below + 1] - way[below])
         return self.moved(moved)
 

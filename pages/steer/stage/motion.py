@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import streamlit as st
 
 from core.activations.study import Study
+from core.alignment.shares import Shares
 from core.foundations import FOUNDATIONS
 from core.maps.view import ViewSpec
 from core.steering import jobs as steering_jobs
@@ -48,6 +49,9 @@ class Known(NamedTuple):
 
     rings: str = ""
     """What the points with a ring are, if there are any."""
+
+    shares: Shares | None = None
+    """Of an aligned dictionary's change: what it does at each share, beside its control arms."""
 
 
 def known(study: Study, choice: Choice, spec: ViewSpec) -> Known | None:

@@ -48,6 +48,7 @@ class Picture {
       this.data = data;
       this.stamped = undefined;
       this.ways = new Ways(data);
+      this.root.classList.toggle("told", Boolean(data.told));
       this.canvas.setAttribute("aria-label", data.alt);
       this.explain();
     }
@@ -129,8 +130,10 @@ class Picture {
     if (data.ringed) this.rings(pen, sx, sy, ink, settled?.rows ?? data.paths.rows);
     const from = [sx(plain.x), sy(plain.y)];
     if (pushed) {
-      this.fan(pen, from, ends.map(([x, y]) => [sx(x), sy(y)]), paper);
+      const fan = () => this.fan(pen, from, ends.map(([x, y]) => [sx(x), sy(y)]), paper);
+      if (!data.told) fan();
       arrow(pen, from, [sx(now.x), sy(now.y)], PUSH, paper);
+      if (data.told) fan(); // a few, which may go the same way
     }
     new Written(written, sx, sy).draw(pen, ink, paper);
     const { span } = ways;
@@ -139,7 +142,7 @@ class Picture {
       .map((one) => (one / span).toFixed(4))
       .join(" ");
     this.moved.textContent = pushed
-      ? this.told(Math.hypot(now.x - plain.x, now.y - plain.y) / span, tips, span)
+      ? this.nearest(doses) ?? this.told(Math.hypot(now.x - plain.x, now.y - plain.y) / span, tips, span)
       : "Nothing is pushed: the points lie where the plain model has them. Drag a slider.";
     this.how.textContent = settled ? this.off(settled) : data.how;
     const lie = parts?.slice(0, settled.own).every((part) => part === 1);
@@ -168,6 +171,14 @@ class Picture {
       `Settled: the preview was ${median} map widths off (median of ${x.length.toLocaleString("en")} ` +
       `actions), at most ${far}.`
     );
+  }
+
+  // What core says of the knot that is nearest, where it does: of all but the plain one.
+  nearest([dose]) {
+    const { told, paths } = this.data;
+    if (!told) return undefined;
+    const far = paths.knots.map((knot) => (knot ? Math.abs(knot - dose) : Infinity));
+    return told[far.indexOf(Math.min(...far))];
   }
 
   // A figure beside its controls: their median and 95 % range.

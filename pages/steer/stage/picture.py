@@ -6,13 +6,15 @@ import streamlit as st
 
 from core import palette
 from core.activations.study import Study
+from core.alignment.shares import Shares
 from core.foundations import FOUNDATIONS, POLES
 from core.maps.view import ViewSpec, axis_title
-from core.steering.effects.motion import CONTROLS
+from core.steering.edits import SPLICES
+from core.steering.effects.motion import CONTROLS, OTHERS
 from core.steering.view import settled_numbers, travel_table
 from pages.shared.bench import workbench
 from pages.steer.choice import POSITIONS, Choice
-from pages.steer.stage import component, landed, which
+from pages.steer.stage import component, landed, share, which
 from pages.steer.stage.motion import Known, known
 
 #: Where the map hears what is found, and asks for more.
@@ -33,10 +35,11 @@ def show(study: Study, choice: Choice, tables: Any) -> None:
         CoreError: A direction cannot be made, or no action is held back to be followed.
     """
     spec = which.ask(study, choice)
-    if told := which.why_not(choice, spec):
+    spliced = choice.operation in SPLICES
+    if told := share.why_not(study, choice, spec) if spliced else which.why_not(choice, spec):
         st.info(told)
         return
-    found = known(study, choice, spec)
+    found = (share.known if spliced else known)(study, choice, spec)
     if found is None:
         return
     component.mount("map", f"stage-map-{spec.method}", _data(study, spec, found))
@@ -45,12 +48,16 @@ def show(study: Study, choice: Choice, tables: Any) -> None:
             f"'{POSITIONS['generated']}' leaves what it reads alone: the points show where such "
             "texts would lie if it had written them."
         )
-    strengths: dict[str, float] = {axis: st.session_state[axis] / 100 for axis in FOUNDATIONS}
+    axes = [axis for axis in found.motion.axes if axis != OTHERS]
+    strengths: dict[str, float] = {axis: st.session_state[axis] / 100 for axis in axes}
     written = landed.table(study, st.session_state.get("run"), spec)
     with st.container(key="stage-found"):  # to be heard by the map, not to be seen
         _found(found, strengths, [] if written is None else written.to_dict("records"))
     with tables.expander("How far, as a table; and what is shown"):
-        _table(found, strengths)
+        if found.shares is None:
+            _table(found, strengths)
+        else:
+            _share_table(found, found.shares)
         if written is not None:
             landed.twin(written)
 
@@ -78,7 +85,7 @@ def _data(study: Study, spec: ViewSpec, found: Known) -> dict[str, Any]:
     signs += [
         ("▪", "unsteered", palette.CONTROL),
         ("→", "the middle's way", palette.OWN),
-        ("⋔", f"{CONTROLS} controls, equally long", palette.CONTROL),
+        ("⋔", f"{_controls(found)}, equally long", palette.CONTROL),
         ("□", "plain text", ""),
         ("■", "steered text", palette.OWN),
     ]
@@ -99,6 +106,31 @@ def _data(study: Study, spec: ViewSpec, found: Known) -> dict[str, Any]:
         f"{which.PICTURES[spec.method]}: points move with the sliders; the table below says how "
         "far.",
     }
+
+
+def _controls(found: Known) -> str:
+    """Return what the fan consists of."""
+    if found.shares is None:
+        return f"{CONTROLS} controls"
+    return f"{len(found.motion.fan.ways)} control arms"
+
+
+def _share_table(found: Known, shares: Shares) -> None:
+    places = st.column_config.NumberColumn(format="%.3f")
+    columns: Any = dict.fromkeys(shares.table.columns[2:], places)
+    st.dataframe(
+        shares.table,
+        hide_index=True,
+        key="stage-table",
+        column_config={"share": st.column_config.NumberColumn(format="percent"), **columns},
+        alt="How far texts move and how far they agree with people at each share of the change, "
+        "beside its control arms and shuffled labels.",
+    )
+    st.caption(
+        "Moved: mean over texts, in widths of the map without steering, with its 95 % interval. "
+        "CKA of test texts with people's vectors, with interval, beside the 95 % band of shuffled "
+        f"labels (chance). Frame, scaling and centres are those of the plain model. {found.detail}"
+    )
 
 
 def _table(found: Known, strengths: dict[str, float]) -> None:

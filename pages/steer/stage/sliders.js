@@ -67,7 +67,7 @@ class Sliders {
     const output = make("output", names);
     make("span", names, axis.virtue);
     const input = make("input", row);
-    Object.assign(input, { type: "range", min: -data.most, max: data.most, step: 1 });
+    Object.assign(input, { type: "range", min: data.least, max: data.most, step: 1 });
     input.setAttribute("aria-label", `${axis.vice} ← → ${axis.virtue}`);
     input.style.setProperty("--colour", axis.colour);
     const zero = make("button", row, "0");
@@ -89,18 +89,26 @@ class Sliders {
     this.rows.set(axis.name, { input, output, zero, axis });
   }
 
-  // The safe range in the axis's colour, the rest grey, a notch at zero.
+  // The safe range in the axis's colour, the rest grey, a notch where nothing or all is done.
   paint(axis) {
     const row = this.rows.get(axis.name);
     row.axis = axis;
-    const at = (value) => `${(50 + (50 * value) / this.data.most).toFixed(1)}%`;
+    const { least, most, notch: mark } = this.data;
+    const at = (value) => `${((100 * (value - least)) / (most - least)).toFixed(1)}%`;
     const rest = "color-mix(in srgb, var(--st-text-color) 22%, transparent)";
-    const notch = "linear-gradient(var(--st-text-color), var(--st-text-color)) 50% / 2px 100%";
+    const notch = `linear-gradient(var(--st-text-color), var(--st-text-color)) ${at(mark)} / 2px 100%`;
     const safe = axis.safe
       ? `linear-gradient(90deg, ${rest} ${at(axis.safe[0])}, ${axis.colour} ${at(axis.safe[0])},` +
         ` ${axis.colour} ${at(axis.safe[1])}, ${rest} ${at(axis.safe[1])})`
       : `linear-gradient(${rest}, ${rest})`;
     row.input.style.setProperty("--track", `${notch} no-repeat, ${safe}`);
+  }
+
+  // A share has no sign, and some have names.
+  words(value) {
+    const { least, names = {} } = this.data;
+    const said = least < 0 ? percent(value) : `${value} %`;
+    return names[value] ? `${said}, ${names[value]}` : said;
   }
 
   strengths() {
@@ -110,20 +118,20 @@ class Sliders {
   }
 
   show() {
-    const now = this.strengths();
+    const now = this.strengths(), both = this.data.least < 0; // ways to go
     const beyond = [];
     for (const [name, { input, output, zero, axis }] of this.rows) {
       const value = now[name];
       const far = axis.safe && (value < axis.safe[0] || value > axis.safe[1]);
-      output.textContent = percent(value);
+      output.textContent = this.words(value);
       output.className = far ? "beyond" : value === 0 ? "off" : "";
-      input.setAttribute("aria-valuetext", percent(value));
+      input.setAttribute("aria-valuetext", output.textContent);
       zero.disabled = value === 0;
       if (far) beyond.push(`${value > 0 ? axis.virtue : axis.vice} ${percent(Math.abs(value))}`);
     }
     const unknown = this.data.axes.some((axis) => !axis.safe && now[axis.name] !== 0);
     this.warning.textContent = beyond.length
-      ? `⚠ Beyond the safe range: ${beyond.join(", ")}. The text may fall apart.`
+      ? `⚠ Beyond ${this.data.beyond}${both ? `: ${beyond.join(", ")}` : ""}. The text may fall apart.`
       : unknown
         ? "Safe range not measured: see below."
         : "";

@@ -8,7 +8,6 @@ from core.activations.prompts import Pooling
 from core.activations.study import Study
 from core.maps.placing import AXES
 from core.maps.view import MapMethod, ViewSpec
-from core.steering.edits import SPLICES
 from pages.shared import controls
 from pages.shared.address import bound
 from pages.steer.choice import Choice
@@ -70,12 +69,7 @@ def _turn() -> None:
 
 
 def why_not(choice: Choice, spec: ViewSpec) -> str:
-    """Say why the map cannot follow a thumb; empty if it can."""
-    if choice.operation in SPLICES:
-        return (
-            "An aligned dictionary moves each text its own way: the map of the Align page follows "
-            "that slider. Here read-outs and texts show what it does."
-        )
+    """Say why the map cannot follow a direction's thumb; empty if it can."""
     if choice.operation != "add":
         return (
             "Only adding a direction moves all texts alike, so that the map can follow a thumb. "

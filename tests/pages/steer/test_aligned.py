@@ -9,6 +9,7 @@ from core.steering.aligned import aligned_axis, is_aligned
 from core.steering.history import runs
 from tests.core.sae.saesets import made_dictionary
 from tests.pages.steer.steerpages import answers, words, write
+from tests.pages.steer.test_stage import parts
 
 BEFORE, AFTER = (made_dictionary(48, k=6, seed=seed) for seed in (0, 1))
 AXIS = aligned_axis(AFTER, BEFORE)
@@ -25,15 +26,21 @@ def open_aligned(open_steer, work, model_text):
 
 
 def test_a_link_brings_its_slider_alone_and_the_read_out_answers(open_aligned, complaints):
-    app = open_aligned(plain="0")
+    app = open_aligned(plain="1")
     assert complaints(app) == []
     assert app.slider(key=AXIS).value == 80
     assert (app.slider(key=AXIS).min, app.slider(key=AXIS).max) == (0, 150)
     assert answers(app)["change"].abs().max() > 0
-    assert "moves each text its own way" in words(app)
     app.slider(key=AXIS).set_value(0).run()
     assert complaints(app) == []
     assert (answers(app)["change"] == 0).all()
+
+
+def test_elsewhere_the_map_says_where_it_follows(open_aligned):
+    for query in ({"seen": "2"}, {"at": "2"}, {"also": "2"}):
+        app = open_aligned(plain="", **query)
+        assert "steer after layer 1 alone, and show that layer" in words(app)
+        assert list(parts(app)) == ["sliders"]
 
 
 @pytest.mark.parametrize("operation", ["align", "replace"])
@@ -55,7 +62,7 @@ def test_a_run_with_it_opens_again_from_its_address(open_aligned, open_page, wor
     [run] = runs(work.store)
     app = opened(open_page, work, address(run))
     assert complaints(app) == []
-    assert app.slider(key=AXIS).value == 80
+    assert app.session_state[AXIS] == 80
     assert app.session_state["op"] == "align"
 
 
@@ -67,9 +74,11 @@ def test_with_plain_sliders_it_stands_in_their_place(open_aligned, complaints):
 
 
 def test_without_one_the_page_says_where_it_comes_from(open_steer, complaints):
-    app = open_steer(op="align")
+    app = open_steer(op="align", plain="")
     assert complaints(app) == []
     assert "No aligned dictionary is here" in words(app)
+    assert "once one is here" in words(app)
+    assert not app.get("bidi_component")
 
 
 def test_another_layer_or_a_missing_dictionary_is_a_sentence(open_aligned, complaints):

@@ -18,6 +18,7 @@ from core.steering import jobs as steering_jobs
 from core.steering.direction_files import axis_of, keep_direction
 from core.steering.directions import direction_bytes
 from core.steering.effects import probes
+from pages.steer.choice import DOSES, SHARES
 from pages.steer.stage import sliders
 from tests.core.steering.steeringsets import made_direction
 from tests.pages.steer.steerpages import answers, charts, settle, words, write
@@ -71,7 +72,12 @@ def test_the_map_is_the_same_whatever_the_sliders_say(open_steer):
     ],
 )
 def test_what_is_reported_is_taken_if_a_slider_can_say_it(reported, taken):
-    assert sliders.taken(reported) == taken
+    assert sliders.taken(reported, FOUNDATIONS, DOSES) == taken
+
+
+def test_a_share_is_taken_from_0_to_half_beyond_the_whole():
+    reported = {"a": 150, "b": 151, "c": -1, "d": 20}
+    assert sliders.taken(reported, "abc", SHARES) == {"a": 150}
 
 
 def test_further_directions_move_the_map_too(open_steer, complaints, work, few, model_text):
