@@ -22,7 +22,7 @@ def show(study: Study, *, staged: bool) -> None:
     here = {}
     for axis in recipe.aligned_axes():
         try:
-            here[axis] = plain(results.aligned(study, axis)[0].info.name)
+            here[axis] = results.aligned(study, axis)[0].info.name
         except CoreError as error:
             st.warning(str(error))
     if staged and here:
@@ -30,7 +30,7 @@ def show(study: Study, *, staged: bool) -> None:
     elif here:
         slider.style()
     for axis, name in here.items():
-        st.caption(name)
+        st.caption(plain(name))
         if not staged:
             slider.show(axis, "Share of the change", ends=SHARES)
     if here:

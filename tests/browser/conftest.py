@@ -269,7 +269,7 @@ def aligned(prepared: Prepared) -> dict[str, str]:
         patch.setattr(arms, "Repaired", eager)
         _wait(work, made)
     report = made.get()
-    shown: tuple[Arm, ...] = ("repaired", "shuffled")
+    shown: tuple[Arm, ...] = ("repaired", "shuffled", "random latents", "noise")
     for arm in shown:
         [run] = report.of(arm, 0.1)
         _wait(work, moves.moves(work, study, base, spec, arm, run.digest))

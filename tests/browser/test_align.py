@@ -53,11 +53,24 @@ def test_an_alignment_that_is_not_kept_is_offered_with_a_click(screen, aligned):
     expect(screen.page.get_by_role("button", name="Align", exact=True)).to_be_visible()
 
 
-def test_the_dictionary_goes_to_the_steering_page(screen, aligned):
+def test_the_dictionary_goes_to_the_stage_whose_map_follows_its_share(screen, aligned):
     screen.open("align", **aligned)
     screen.page.get_by_role("button", name="Steer with it").click()
     expect(screen.page.get_by_role("heading", name="Steer", level=1)).to_be_visible()
-    screen.text("Share of the change").wait_for()
+    slider = screen.page.get_by_role("slider", name="Share of the change")
+    canvas = screen.page.locator("canvas[data-shift]")
+    canvas.wait_for()
+    screen.page.locator("[data-test-script-state=notRunning]").first.wait_for()
+    slider.fill("0")  # released
+    expect(screen.page.locator(".stage .moved")).to_contain_text("Nothing is pushed")
+    assert canvas.get_attribute("data-shift") == "0.0000 0.0000"
+    slider.evaluate(_SLIDE, 100)  # held
+    expect(screen.page.locator(".stage .moved")).to_contain_text("At 100 % texts move by")
+    expect(screen.page.locator(".names output")).to_have_text("100 %, aligned")
+    assert canvas.get_attribute("data-shift") != "0.0000 0.0000"
+    slider.fill("120")
+    expect(screen.page.locator(".stage .warning")).to_contain_text("Beyond what was trained")
+    screen.page.wait_for_function("() => location.search.endsWith('=120')")
     screen.await_query(op="align", at="1")
     assert any(name.startswith("aligned:") for name in screen.query())
 

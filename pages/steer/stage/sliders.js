@@ -68,11 +68,11 @@ class Sliders {
     make("span", names, axis.virtue);
     const input = make("input", row);
     Object.assign(input, { type: "range", min: data.least, max: data.most, step: 1 });
-    input.setAttribute("aria-label", `${axis.vice} ← → ${axis.virtue}`);
+    input.setAttribute("aria-label", axis.label);
     input.style.setProperty("--colour", axis.colour);
     const zero = make("button", row, "0");
     zero.type = "button";
-    zero.setAttribute("aria-label", `${axis.vice} ← → ${axis.virtue} to zero`);
+    zero.setAttribute("aria-label", `${axis.label} to zero`);
     const reset = () => {
       input.value = 0;
       this.show();

@@ -25,31 +25,33 @@ def show(doses: Mapping[str, KnownDose]) -> None:
     axes = [
         {
             "name": axis,
-            "virtue": axis.split("-")[0],
-            "vice": axis.split("-")[1],
+            "label": f"{vice} ← → {virtue}",
+            "virtue": virtue,
+            "vice": vice,
             "colour": palette.FOUNDATION_COLOURS[axis],
             "safe": [round(100 * end) for end in doses[axis].safe] if axis in doses else None,
         }
-        for axis in FOUNDATIONS
+        for axis, (virtue, vice) in ((one, one.split("-")) for one in FOUNDATIONS)
     ]
     _mount("stage-sliders", axes, DOSES, {"notch": 0, "beyond": "the safe range"})
 
 
-def shares(names: Iterable[str]) -> None:
+def shares(names: Mapping[str, str]) -> None:
     """Draw the sliders of aligned dictionaries: how much of the change.
 
     Args:
-        names: Their axes.
+        names: What they are called, by axis.
     """
     axes = [
         {
             "name": axis,
+            "label": f"Share of the change, {name}",
             "virtue": "beyond",
             "vice": "untouched",
             "colour": palette.OWN,
             "safe": [0, _WHOLE],
         }
-        for axis in names
+        for axis, name in names.items()
     ]
     marks = {"notch": _WHOLE, "names": {_WHOLE: "aligned"}, "beyond": "what was trained"}
     _mount("stage-shares", axes, SHARES, marks)

@@ -28,6 +28,7 @@ from tests.core.sae.saesets import made_dictionary
 from tests.core.steering.steeringsets import balanced_rows
 from tests.pages.atlases import maps
 from tests.pages.steer.steerpages import arrived, charts, settle, words
+from tests.pages.steer.test_stage import parts
 
 #: Little holds the latents back: even a random model is changed.
 QUICK = partial(AlignSpec, rate=2e-2, order=0, edit=0, stay=0, gain=0)
@@ -223,8 +224,8 @@ def test_steer_takes_it_at_the_share_that_costs_as_much(open_aligned, work, comp
     app = open_aligned()
     app = arrived(button(app, "Steer with it").click().run(), work)
     assert complaints(app) == []
-    [slider] = [one for one in app.slider if one.label == "Share of the change"]
-    assert 0 < slider.value <= 150
+    [share] = parts(app)["sliders"]["strengths"].values()
+    assert 0 < share <= 150
     assert app.session_state["op"] == "align"
 
 
