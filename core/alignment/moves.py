@@ -176,7 +176,11 @@ def pooled_change(
 
 
 def places(
-    store: Store, study: Study, spec: ViewSpec, change: NDArray[np.float32]
+    store: Store,
+    study: Study,
+    spec: ViewSpec,
+    change: NDArray[np.float32],
+    texts: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """Return every item's place on a layer's plain map at each of ``SHARES``, ``(m, n, 2)``.
 
@@ -188,6 +192,7 @@ def places(
         study: Items and model.
         spec: The map: the edited layer, two dimensions.
         change: As ``moves`` gives it.
+        texts: Prompts that a UMAP places, NaN for all others but at share 0; None: all.
     """
     states, scaler = layer_states(store, study, spec.layer, spec.pooling, spec.scaling)
     by = scaler.moves(change)
@@ -197,13 +202,17 @@ def places(
         return np.asarray(drawn, np.float32).transpose(0, 2, 1)
     layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout).get()
 
+    some = slice(None) if texts is None or spec.method != "umap" else texts
+
     def placed(share: float) -> NDArray[np.float64]:
-        moved = states + share * by
+        moved = states[some] + share * by[some]
         parts = np.array_split(moved, len(moved) // _AT_ONCE + 1)
-        return np.vstack([layout.place(one, states) for one in parts]).astype(np.float64)
+        found = np.full((len(states), 2), np.nan)
+        found[some] = np.vstack([layout.place(one, states) for one in parts])
+        return found
 
     plain = placed(0.0)
-    found = [layout.points + placed(share) - plain for share in SHARES]
+    found = [layout.points + placed(share) - plain if share else layout.points for share in SHARES]
     return np.asarray(found, np.float32)[:, study.plan.rows]
 
 

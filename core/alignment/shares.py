@@ -21,7 +21,7 @@ from core.runtime.store import Store
 from core.statistics.bootstrap import Estimate
 from core.steering.edits import residual_norm
 from core.steering.effects.motion import Fan
-from core.steering.effects.paths import Paths
+from core.steering.effects.paths import MOST, Paths, spread
 from core.wording import interval, number
 from core.workbench import Workbench
 
@@ -92,9 +92,12 @@ def shares(
     changes: dict[str, NDArray[np.float32]] = {OWN: change} | {
         arm: np.float32(length / _length(one)) * one for arm, one in beside.items() if one.any()
     }
+    some = spread(len(change), MOST if spec.method == "umap" else len(change))
     drawn = {
-        name: places(store, study, spec, one).astype(np.float64) for name, one in changes.items()
+        name: places(store, study, spec, one, some).astype(np.float64)
+        for name, one in changes.items()
     }
+    rows = np.flatnonzero(np.isin(study.plan.rows, some))
     plain = drawn[OWN][0]
     ways = {name: one - one[0] for name, one in drawn.items()}
     middles = [np.nanmean(ways[name], axis=1) for name in changes if name != OWN]
@@ -104,26 +107,26 @@ def shares(
         (axis,),
         np.array([[norm**2]]),
         Fan(norm * np.array(SHARES), np.reshape(middles, (len(middles), len(SHARES), 2))),
-        np.arange(len(plain)),
-        ways[OWN][None],
+        rows,
+        ways[OWN][None, :, rows],
         SHARES,
     )
     once = study.first_rows  # a text counts once
-    rows: list[tuple[str, float, *tuple[float, ...]]] = []
+    table: list[tuple[str, float, *tuple[float, ...]]] = []
     for name, one in changes.items():
         curve = fit_curve(store, study, spec.layer, one, chance=name == OWN)
         for knot, share in enumerate(SHARES):
             far = np.linalg.norm(ways[name][knot, once], axis=1) / motion.width
             ends = (*curve.interval[knot], *curve.chance[knot])
-            rows.append((name, share, *mean_of(far).estimate, curve.value[knot], *ends))
-    table = pd.DataFrame(
-        rows,
+            table.append((name, share, *mean_of(far).estimate, curve.value[knot], *ends))
+    told = pd.DataFrame(
+        table,
         columns=[
             *("arm", "share", "moved", "moved low", "moved high"),
             *("CKA", "low", "high", "chance low", "chance high"),
         ],
     )
-    return Shares(motion, table, tuple(_sentences(table)))
+    return Shares(motion, told, tuple(_sentences(told)))
 
 
 def _length(change: NDArray[np.float32]) -> float:

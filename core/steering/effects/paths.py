@@ -122,7 +122,7 @@ def settled(
     return Settled(rows, places, apart, most, len(found.rows), left)
 
 
-def _spread(n: int, most: int) -> NDArray[np.int64]:
+def spread(n: int, most: int) -> NDArray[np.int64]:
     """Return at most so many of n numbers, evenly over them."""
     return np.unique(np.linspace(0, n - 1, most).astype(np.int64))
 
@@ -144,7 +144,7 @@ class NeighbourMap:
         """Work the ways out; arguments as for ``shift.shift``."""
         states = states_of(store, study).prompt_states(spec.layer, spec.pooling)
         every = np.arange(len(states))
-        some = every if len(states) <= MOST else _spread(len(states), MOST)
+        some = every if len(states) <= MOST else spread(len(states), MOST)
         rows = np.flatnonzero(np.isin(study.plan.rows, some))
         self._items = np.searchsorted(some, study.plan.rows[rows])
         self._states = states[some]
@@ -153,7 +153,7 @@ class NeighbourMap:
         pushes = pushes_of(store, study, axes, spec.layer, method, pooling, others)
         self._pushes = norm * pushes
         self._plain = self._frame.place(self._states)
-        few = _spread(len(some), _FEW)
+        few = spread(len(some), _FEW)
         fan = [
             [self._middle(few, length * norm * control) for length in LENGTHS]
             for control in control_vectors(store, study, spec.layer)

@@ -61,7 +61,10 @@ def known(study: Study, choice: Choice, spec: ViewSpec) -> Known | None:
         "Each text goes its own way. Controls are arms trained alike, seed 0, each as long as the "
         "change in the mean over texts."
     )
-    return Known(share.motion, numbers, {}, _EXACT[spec.method], detail, shares=share)
+    how, count = _EXACT[spec.method], len(share.motion.rows)
+    if count < len(study.items):
+        how += f" Only {count:,} do, the rest go by their mean."
+    return Known(share.motion, numbers, {}, how, detail, shares=share)
 
 
 def _offer(pieces: list[Any]) -> None:

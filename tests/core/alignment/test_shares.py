@@ -81,6 +81,24 @@ def test_share_0_is_the_untouched_map_and_1_the_aligned_bit_for_bit(edit, shown,
     assert motion_numbers(found)["paths"]["knots"] == list(SHARES)
 
 
+def test_on_a_umap_of_many_texts_some_are_followed_and_the_rest_go_by_their_mean(
+    edit, shown, monkeypatch
+):
+    work, study, _, _ = edit
+    spec, change, *_ = shown
+    spec = replace(spec, method="umap")
+    every = shares(work.store, study, spec, AXIS, change, {}).motion
+    monkeypatch.setattr("core.alignment.shares.MOST", 20)
+    some = shares(work.store, study, spec, AXIS, change, {}).motion
+    assert len(some.rows) < len(every.rows) == len(study.items)
+    np.testing.assert_array_equal(some.points, every.points)
+    one, all_of = (motion.place({AXIS: 1.0}) for motion in (some, every))
+    np.testing.assert_allclose(one[some.rows], all_of[some.rows], atol=1e-4)
+    rest = np.setdiff1d(every.rows, some.rows)
+    mean = (one - some.points)[some.rows].mean(axis=0)
+    np.testing.assert_allclose((one - some.points)[rest], np.tile(mean, (len(rest), 1)), atol=1e-6)
+
+
 def test_control_arms_go_as_far_as_the_change_in_the_states(edit, shown):
     work, study, _, _ = edit
     spec, change, others, found = shown
