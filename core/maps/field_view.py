@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from core.activations.study import Study, layer_states
 from core.dataset.items import Items
-from core.maps.field import ARROW_STEP, Agreement, Field, Pole, Side, Sketch, field_of, sketch_of
+from core.maps.field import ARROW_STEP, Agreement, Field, Side, Sketch, field_of, sketch_of
+from core.maps.graded import Laid, Pole
 from core.maps.placing import LayerCloseness
 from core.maps.scene import Arrows, Line
 from core.maps.view import Colouring, Picture, ViewSpec
@@ -41,9 +42,7 @@ def layer_field(
     Raises:
         CoreError: As ``field_of``, or the states are not stored.
     """
-    states = layer_states(store, study, spec.layer, spec.pooling, spec.scaling).states
-    rows = states[study.plan.rows]
-    return field_of(picture.points, rows, seen, study.labels, study.members, pole)
+    return field_of(_laid(store, study, spec, picture, seen), pole)
 
 
 def sketch_over(
@@ -54,9 +53,14 @@ def sketch_over(
     Raises:
         CoreError: As ``field_of``, or the states are not stored.
     """
+    return sketch_of(_laid(store, study, spec, picture, seen), pole)
+
+
+def _laid(
+    store: Store, study: Study, spec: ViewSpec, picture: Picture, seen: LayerCloseness
+) -> Laid:
     states = layer_states(store, study, spec.layer, spec.pooling, spec.scaling).states
-    rows = states[study.plan.rows]
-    return sketch_of(picture.points, rows, seen, study.labels, study.members, pole)
+    return Laid(picture.points, states[study.plan.rows], seen, study.labels, study.members)
 
 
 def field_items(items: Items, picture: Picture, pole: Pole) -> tuple[Picture, Colouring]:

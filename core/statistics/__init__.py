@@ -1,4 +1,4 @@
-"""Bootstrap, neighbours, ridge, scaling, ranks, false discovery: pure functions on arrays.
+"""Bootstrap, neighbours, ridge, scaling, smoothing, ranks, discovery: pure functions on arrays.
 
 May import runtime and the ground.
 """

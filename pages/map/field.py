@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.layers import layer_name
-from core.maps.field import Field, Pole, Side, Sketch
+from core.maps.field import Field, Side, Sketch
 from core.maps.field_view import (
     SIDES,
     field_arrows,
@@ -18,6 +18,7 @@ from core.maps.field_view import (
     field_sentence,
     field_table,
 )
+from core.maps.graded import Pole
 from core.maps.scene import Arrows, Line
 from core.maps.view import Picture, ViewSpec
 from pages.map import results

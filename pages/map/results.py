@@ -9,8 +9,9 @@ from core.diagnosis.evidence import Finding, evidence
 from core.foundations import Foundation
 from core.maps import frames as maps_frames
 from core.maps import point as maps_point
-from core.maps.field import Field, Pole, Sketch
+from core.maps.field import Field, Sketch
 from core.maps.field_view import layer_field, sketch_over
+from core.maps.graded import Pole
 from core.maps.point import Neighbourhood
 from core.maps.scene import Frames
 from core.maps.view import ViewSpec

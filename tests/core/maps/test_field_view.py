@@ -23,7 +23,7 @@ from tests.core.maps.test_field import made
 
 @pytest.fixture(scope="module")
 def field():
-    return field_of(*made(strength=1.5), "virtue", draws=40)
+    return field_of(made(strength=1.5), "virtue", draws=40)
 
 
 def test_contours_lie_where_the_field_has_their_level(field):
