@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from core import CoreError
 from core.layers import layer_name
-from core.models.states_check import not_finite_advice
+from core.models.devices import not_finite_advice
 
 if TYPE_CHECKING:
     import torch

@@ -18,8 +18,8 @@ from core.dataset.items import Items
 from core.dataset.labels import Labels, labels_of, typical_members
 from core.dataset.splits import text_group
 from core.layers import EMBEDDING
+from core.models.devices import not_finite_advice
 from core.models.open_models import ModelCard
-from core.models.states_check import not_finite_advice
 from core.runtime.store import Store
 from core.statistics.scaling import Scaler, Scaling, fit_scaler
 

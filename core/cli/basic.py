@@ -29,7 +29,7 @@ from core.maps.projection import LayoutSpec, judged_by
 from core.models.fetched import fetch as fetch_file
 from core.models.fetched import fetchable
 from core.models.open_models import ModelCard, ModelSpec, describe
-from core.models.states_check import check_told, first_token_told
+from core.models.states_kept import check_told, first_token_told
 from core.runtime.made import Lane, Made
 from core.runtime.progress import Report
 from core.runtime.runner import Job

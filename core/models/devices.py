@@ -142,6 +142,19 @@ def torch_dtype(dtype: Dtype) -> "torch.dtype":
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
 
 
+def not_finite_advice(dtype: Dtype) -> str:
+    """Say what to do about states that are not finite, by the number format in use."""
+    if dtype != "float32":
+        return (
+            f"{dtype} may be too coarse for this model: read it with dtype=float32. If that "
+            "changes nothing, its weights are damaged: fetch it again."
+        )
+    return (
+        "It runs in float32 already, so its weights themselves hold NaN or infinite numbers: fetch "
+        "the model again, or ask who trained it."
+    )
+
+
 def release(device: Device) -> None:
     """Give memory of dropped tensors back to the device, and what main memory held to the system.
 

@@ -25,7 +25,7 @@ from core.models.spec import (
     SpecError,
     clear_library_errors,
 )
-from core.models.states_check import kept_check, kept_own
+from core.models.states_kept import kept_check, kept_own
 from core.models.tokenizers import open_tokenizer
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import Store

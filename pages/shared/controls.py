@@ -9,7 +9,7 @@ from core.activations.study import Study
 from core.layers import EMBEDDING, layer_name
 from core.maps.placing import AXES
 from core.maps.view import ASKING, COLOURS, Colour, MapMethod, ViewSpec
-from core.models.states_check import first_token_told
+from core.models.states_kept import first_token_told
 from core.statistics.scaling import Scaling
 from pages.shared.address import bound
 from pages.shared.bench import workbench

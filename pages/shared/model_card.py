@@ -7,7 +7,7 @@ import streamlit as st
 from core import CoreError
 from core.activations.study import Study
 from core.models.gguf import packaged_licence
-from core.models.states_check import check_told, first_token_told
+from core.models.states_kept import check_told, first_token_told
 from pages.shared import bench
 
 

@@ -23,7 +23,7 @@ from core.models import served, states_check
 from core.models.card import describe
 from core.models.open_models import ModelError, ModelSpec, SpecError, open_model
 from core.models.served import Served, engine
-from core.models.states_check import check_told, kept_check
+from core.models.states_kept import check_told, kept_check
 from core.models.vllm_worker import Pooling
 from core.runtime.progress import Cancelled, silent
 

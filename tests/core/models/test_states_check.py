@@ -9,7 +9,7 @@ import torch
 from core.models import folder as folders
 from core.models import states_check
 from core.models.open_models import ModelError, ModelSpec, describe, open_model
-from core.models.states_check import check_told, first_token_told, kept_check
+from core.models.states_kept import check_told, kept_check
 
 
 def opened(spec, store):
@@ -66,31 +66,11 @@ def test_states_of_tiny_models_are_transformers_own(fixture, dtype, seed, reques
     assert check_told(store, card).startswith("checked against transformers: ")
 
 
-def test_which_token_is_left_out_of_the_mean_is_told(llama_spec, gpt2_spec, store):
-    told = []
-    for spec in (llama_spec, gpt2_spec):
-        card = describe(spec, store)
-        assert first_token_told(store, card) == ""
-        open_model(card, store)
-        told.append(first_token_told(store, card))
-    assert told[0].startswith("<s>, which the tokenizer puts first, is left out of the mean (its ")
-    assert told[1].startswith("the tokenizer puts none of its own first, so the first token of a ")
-
-
 @pytest.mark.gemma
 def test_the_first_token_of_gemma_is_a_sink(gemma):
     found = states_check.check_states(gemma)
     assert found.leading == "<bos>"
     assert found.times > 10
-
-
-def test_a_model_is_checked_once_for_each_number_format(llama_spec, store, monkeypatch):
-    checked = []
-    real = states_check.check_states
-    monkeypatch.setattr(states_check, "check_states", lambda m: checked.append(m) or real(m))
-    for spec in (llama_spec, llama_spec, replace(llama_spec, dtype="bfloat16"), llama_spec):
-        opened(spec, store)
-    assert [model.card.dtype for model in checked] == ["float32", "bfloat16"]
 
 
 def test_positions_that_begin_behind_the_pad_token_are_refused(save, store):
