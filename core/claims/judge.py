@@ -350,13 +350,13 @@ def _lacking(claim: Claim, found: Association) -> str:
         if fewest <= found.n:
             return ""
         return (
-            f" An absence within this bound takes at least {fewest} models, even if they are as "
-            f"alike as chance makes them: {fewest - found.n} more."
+            f" To show that an effect is as small as claimed takes at least {fewest} models: "
+            f"{fewest - found.n} more."
         )
     if not found.missing:
         return ""
     rarest = " of the rarest kind" if found.kinds else ""
     return (
-        f" An effect of fewer than {found.n + found.missing} models cannot be told from chance "
-        f"(p ≤ 0.05), however large: {found.missing} more{rarest}."
+        f" To tell an effect from chance (p ≤ 0.05) takes at least {found.n + found.missing} "
+        f"models: {found.missing} more{rarest}."
     )

@@ -197,8 +197,8 @@ def test_few_models_decide_nothing_and_many_do_by_their_interval():
     few = judge_effect(over(), NONE._replace(n=2), "too few models: 2 of at least 5")
     assert (few.word, few.reason) == (OPEN, "models")
     assert few.why == (
-        "Too few models: 2 of at least 5. An absence within this bound takes at least 44 models, "
-        "even if they are as alike as chance makes them: 42 more."
+        "Too few models: 2 of at least 5. To show that an effect is as small as claimed takes at "
+        "least 44 models: 42 more."
     )
     alike = Association(0.0, -0.2, 0.2, 0.0, 0.9, 40, within=True)
     assert judge_effect(over(), alike, "permuted within families").word == SUPPORTED
@@ -269,21 +269,17 @@ def test_no_draw_of_too_few_alike_models_is_an_absence():
     for seed in range(40):
         few = ruled_over(models_of(("base", 4), ("instruct", 4), seed=seed), "below")
         assert few.word == OPEN
-        assert few.why.endswith(
-            "at least 26 models, even if they are as alike as chance makes them: 18 more."
-        )
+        assert few.why.endswith("as small as claimed takes at least 26 models: 18 more.")
 
 
 def test_two_models_say_how_many_are_missing():
     two = models_of(("base", 1), ("instruct", 1), far=9.0)
     absent, present = (ruled_over(two, direction) for direction in ("below", "above"))
     assert (absent.word, present.word) == (OPEN, OPEN)
-    assert absent.why.endswith(
-        "at least 26 models, even if they are as alike as chance makes them: 24 more."
-    )
+    assert absent.why.endswith("as small as claimed takes at least 26 models: 24 more.")
     assert present.why.endswith(
-        "An effect of fewer than 8 models cannot be told from chance (p ≤ 0.05), however large: "
-        "6 more of the rarest kind."
+        "To tell an effect from chance (p ≤ 0.05) takes at least 8 models: 6 more of the rarest "
+        "kind."
     )
     rare = ruled_over(models_of(("base", 1), ("instruct", 15), far=9.0), "above")
     assert rare.word == OPEN

@@ -142,7 +142,7 @@ def test_over_models_an_unverified_pack_is_none_and_a_verified_one_is_its_model(
 
     def counted():
         why = Evidence(desk.work, items).hear(claim).why
-        return why.partition(" An absence")[0]
+        return why.partition(" To show")[0]
 
     assert counted() == "Too few models: 0 of at least 5."
     (made,) = Evidence(desk.work, items).packs([model])
