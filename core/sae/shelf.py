@@ -44,6 +44,9 @@ class Shelved(NamedTuple):
     n_latents: int
     """How many latents."""
 
+    before: str = ""
+    """Digest of what an aligned one was before; empty for all others."""
+
     @classmethod
     def at(cls, digest: str, folder: Path) -> "Shelved | None":
         """Read a folder's description; None if it cannot be read."""
@@ -52,7 +55,9 @@ class Shelved(NamedTuple):
             metadata = cfg["metadata"]
             name = str(metadata[OWN]["name"])
             layer = layer_of(name, metadata["hook_name"])
-            return cls(digest, folder, name, layer, int(cfg["d_sae"]))
+            training = dict(metadata[OWN].get("training") or {})
+            before = str(training.get("before", "")) if "aligned" in training else ""
+            return cls(digest, folder, name, layer, int(cfg["d_sae"]), before)
         except (OSError, ValueError, KeyError, TypeError, DictionaryError):
             return None
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.runtime.store import Store
 from core.sae.dictionary import Dictionary, DictionaryError, check_fits
-from core.sae.shelf import open_dictionary
+from core.sae.shelf import Shelved, open_dictionary
 from core.steering.directions import DirectionError
 from core.steering.latents import DIGITS
 
@@ -20,6 +20,20 @@ _AXIS: Final = re.compile(rf"{ALIGNED}([0-9a-f]{{{DIGITS},64}}):([0-9a-f]{{{DIGI
 def aligned_axis(after: Dictionary, before: Dictionary) -> str:
     """Return the name of an aligned dictionary in a recipe."""
     return f"{ALIGNED}{after.digest[:DIGITS]}:{before.digest[:DIGITS]}"
+
+
+def shelved_axis(shelved: Shelved) -> str:
+    """Return the name in a recipe of an aligned dictionary that lies on the shelf.
+
+    Raises:
+        DictionaryError: It is damaged, or does not say what it was before.
+    """
+    axis = f"{ALIGNED}{shelved.load().digest[:DIGITS]}:{shelved.before[:DIGITS]}"
+    if not is_aligned(axis):
+        raise DictionaryError(
+            f"{shelved.name} does not say what it was before it was aligned. Align one here."
+        )
+    return axis
 
 
 def is_aligned(axis: str) -> bool:

@@ -9,7 +9,9 @@ from core.alignment.jobs import trained_arm
 from core.alignment.moves import SHARES, Edit, fit_curve, moves, moves_of, places
 from core.alignment.shares import BESIDE, OWN, arms_beside, shares
 from core.maps.view import ViewSpec
-from core.sae.shelf import keep_dictionary, open_dictionary
+from core.sae.dictionary import DictionaryError
+from core.sae.shelf import keep_dictionary, open_dictionary, shelved
+from core.steering.aligned import aligned_axis, shelved_axis
 from core.steering.view import motion_numbers
 from tests.core.alignment.test_jobs import QUICK, aligned
 from tests.core.benches import finish
@@ -64,6 +66,16 @@ def test_control_arms_are_found_by_what_the_dictionary_says_of_its_training(edit
         silent = found._replace(after=replace(found.after, info=info))
         assert arms_beside(work, study, silent) == {}
         assert silent.arm == "brought"
+
+
+def test_the_shelf_knows_aligned_dictionaries_and_what_they_are_called_in_a_recipe(edit):
+    work, study, found, _ = edit
+    on_shelf = {one.before: one for one in shelved(work.store, study.card)}
+    assert set(on_shelf) == {"", found.before.digest}
+    one = on_shelf[found.before.digest]
+    assert shelved_axis(one) == aligned_axis(found.after, found.before)
+    with pytest.raises(DictionaryError, match="does not say what it was before"):
+        shelved_axis(one._replace(before="nonsense"))
 
 
 @pytest.mark.parametrize("method", ["pca", "axes"])

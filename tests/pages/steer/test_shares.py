@@ -12,6 +12,7 @@ from core.alignment.moves import SHARES, moves, places
 from core.alignment.shares import BESIDE, OWN
 from core.maps.view import ViewSpec
 from core.models.spec import ModelSpec
+from core.sae.shelf import keep_dictionary
 from core.steering.aligned import aligned_axis
 from tests.core.sae.saesets import made_dictionary
 from tests.pages.align.test_page import QUICK, aligned, balanced
@@ -43,7 +44,8 @@ def open_stage(axis, balanced, open_page, work):
 
     def opened(**query):
         asked = {name: balanced[1][name] for name in ("model", "set")}
-        app = open_page("steer", **asked, **{"at": "1", axis: "80", "op": "align", **query})
+        asked |= {"at": "1", axis: "80", "op": "align", **query}
+        app = open_page("steer", **{name: one for name, one in asked.items() if one is not None})
         settle(work)
         return app.run()
 
@@ -102,6 +104,17 @@ def test_each_picture_and_operation_moves(open_stage, work, complaints, query):
     app = moving(open_stage(**query), work)
     assert complaints(app) == []
     assert any(parts(app)["map"]["paths"]["ways"])
+
+
+def test_one_that_lies_on_the_shelf_is_taken_from_there(open_stage, axis, study, work, complaints):
+    after = trained_arm(work, study, BASE, SPEC, "repaired", 0).dictionary
+    keep_dictionary(work.store, after, study.card)
+    app = open_stage(**{axis: None, "at": "2"})
+    assert app.selectbox(key="aligned-shelf").options == [after.info.name]
+    next(one for one in app.button if one.label == "Take it").click().run()
+    assert complaints(app) == []
+    assert (app.session_state[axis], app.session_state["at"]) == (100, 1)
+    assert parts(app)["sliders"]["strengths"] == {axis: 100}
 
 
 def test_elsewhere_the_map_says_where_it_follows(open_stage):
