@@ -122,6 +122,7 @@ def _share_table(found: Known, shares: Shares) -> None:
         shares.table,
         hide_index=True,
         key="stage-table",
+        placeholder="–",
         column_config={"share": st.column_config.NumberColumn(format="percent"), **columns},
         alt="How far texts move and how far they agree with people at each share of the change, "
         "beside its control arms and shuffled labels.",

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.alignment.moves import Edit, moves_of
+from core.alignment.spec import MEANINGS
 from core.maps.view import MapMethod, ViewSpec
 from pages.shared import progress, reading
 from pages.shared.bench import opened, workbench
@@ -57,10 +58,9 @@ def known(study: Study, choice: Choice, spec: ViewSpec) -> Known | None:
                 _offer(pieces)
             return None
     share, numbers = results.shares(study, spec, axis, made, beside)
-    detail = (
-        "Each text goes its own way. Controls are arms trained alike, seed 0, each as long as the "
-        "change in the mean over texts."
-    )
+    detail = "Each text goes its own way. " + "; ".join(f"{arm}: {MEANINGS[arm]}" for arm in beside)
+    if beside:
+        detail += ". These are made as long as the change, in the mean over texts; seed 0."
     how, count = _EXACT[spec.method], len(share.motion.rows)
     if count < len(study.items):
         how += f" Only {count:,} do, the rest go by their mean."
