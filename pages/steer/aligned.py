@@ -63,7 +63,7 @@ def _offer(study: Study) -> None:
         one = st.selectbox(
             "Aligned dictionary on the shelf",
             known,
-            format_func=lambda each: each.name,
+            format_func=_label,
             key="aligned-shelf",
         )
         st.button("Take it", icon=":material/add:", on_click=_take, args=(one,))
@@ -71,6 +71,13 @@ def _offer(study: Study) -> None:
         st.info("No aligned dictionary is here. Align one, then choose 'Steer with it' there.")
     if told := st.session_state.get(_TOLD):
         st.error(told)
+
+
+def _label(one: Shelved) -> str:
+    """Return what tells one from another: their names begin alike and the box is narrow."""
+    return (
+        f"Layer {one.layer}: {one.name.rpartition(', aligned ')[2].strip('()')} · {one.digest[:6]}"
+    )
 
 
 def _take(one: Shelved) -> None:

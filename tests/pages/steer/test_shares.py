@@ -108,9 +108,11 @@ def test_each_picture_and_operation_moves(open_stage, work, complaints, query):
 
 def test_one_that_lies_on_the_shelf_is_taken_from_there(open_stage, axis, study, work, complaints):
     after = trained_arm(work, study, BASE, SPEC, "repaired", 0).dictionary
-    keep_dictionary(work.store, after, study.card)
+    digest = keep_dictionary(work.store, after, study.card)
     app = open_stage(**{axis: None, "at": "2"})
-    assert app.selectbox(key="aligned-shelf").options == [after.info.name]
+    assert app.selectbox(key="aligned-shelf").options == [
+        f"Layer 1: repaired, seed 0 · {digest[:6]}"
+    ]
     next(one for one in app.button if one.label == "Take it").click().run()
     assert complaints(app) == []
     assert (app.session_state[axis], app.session_state["at"]) == (100, 1)
