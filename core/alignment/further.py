@@ -1,4 +1,4 @@
-"""What an alignment did elsewhere: the product's four tests, a set it never saw, another concept.
+"""What an alignment did to the product's four tests: on its own texts and on others, arm by arm.
 
 The tests are those of the Diagnosis page, paired between the model as it is and as it reads with an
 arm's dictionary spliced in, at the edited layer and at the last one. The set's own test texts, a
@@ -8,27 +8,18 @@ geometry.
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from core.activations.jobs import reading as plain_reading
-from core.activations.jobs import with_model
-from core.activations.study import Study, open_study
-from core.alignment.arms import Aligned
-from core.alignment.data import signed, splits_of, text_grades
-from core.alignment.jobs import alignment, edits_of, trained_arm
-from core.alignment.measure import Judge, Judged, judging_pooling, scaled
-from core.alignment.report import (
-    UNTOUCHED,
-    AlignReport,
-    Run,
-    kept_report,
-    opened_before,
-    report_key,
-)
-from core.alignment.spec import ARMS, KL_TARGETS, AlignmentError, AlignSpec, Arm
+from core.activations.study import Study
+from core.alignment.jobs import alignment, trained_arm
+from core.alignment.measure import judging_pooling
+from core.alignment.report import UNTOUCHED, AlignReport, report_key
+from core.alignment.second_set import GONE, unseen
+from core.alignment.spec import KL_TARGETS, AlignmentError, AlignSpec, Arm
 from core.comparison.differences import Difference, paired_difference
 from core.comparison.jobs import reading
 from core.comparison.steered import steered
@@ -51,18 +42,11 @@ from core.workbench import Workbench
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.models.open_models import OpenModel
-
 KIND: Final = "alignment tests"
 _FILE, _FORMAT = "tests.json", 1
 #: Arms that are tested, the trained one first; seed 0 of each.
 TESTED: Final[tuple[Arm, ...]] = ("repaired", "shuffled", "random latents")
 OWN: Final = "test texts"
-#: Texts of a second set that every arm reads at most.
-MOST_SECOND: Final = 800
-#: Rows of a set below which nothing is asked of it.
-_FEWEST: Final = 30
-_GONE: Final = "The arm {} is gone: the cache was cleared. Align once more."
 
 
 class ArmDifference(NamedTuple):
@@ -111,33 +95,6 @@ def recipe_of(study: Study, base: Dictionary, after: Dictionary, share: float) -
     )
 
 
-def unseen(study: Study, other: Study, most: int | None = None) -> Study:
-    """Return another set without the texts that an alignment on a set learned from or chose by.
-
-    Args:
-        study: The set's study.
-        other: Another study of the same model; the set's own, for its test texts.
-        most: Different texts that are taken at most, a seeded draw; None: all.
-
-    Raises:
-        AlignmentError: Too little is left.
-    """
-    known = np.asarray(study.items.table["text_group"].to_pylist())
-    known = known[splits_of(study)[study.plan.rows] != "test"]
-    groups = np.asarray(other.items.table["text_group"].to_pylist())
-    rows = np.flatnonzero(~np.isin(groups, known))
-    texts = np.unique(groups[rows])
-    if most is not None and len(texts) > most:
-        taken = np.random.default_rng(0).choice(texts, most, replace=False)
-        rows = np.flatnonzero(np.isin(groups, taken))
-    if len(rows) < _FEWEST:
-        raise AlignmentError(
-            f"{other.items.provenance.name} has {len(rows)} rows that the alignment has not seen; "
-            f"{_FEWEST} are needed. Take another set."
-        )
-    return open_study(other.items.take(rows), other.card, other.plan.spec)
-
-
 # --- the four tests ---
 
 
@@ -167,14 +124,13 @@ def four_tests(
         sets.append((second.items.provenance.name, unseen(study, second)))
     sets.append(("pleasantness", other_concept(study)))
     aligned = alignment(work, study, base, spec, targets)
-    layers = list(dict.fromkeys((base.info.layer, study.card.n_layers - 1)))
 
     def make(report: Report) -> list[ArmDifference]:
-        shares = _shares(aligned.get(), target)
+        arms = _Arms(work, study, base, spec, _shares(aligned.get(), target))
         found: list[ArmDifference] = []
         for number, (where, one) in enumerate(sets):
             say = part(report, number / len(sets), (number + 1) / len(sets))
-            found += _tests(work, base, spec, study, one, where, shares, layers, say)
+            found += arms.tests(where, one, say)
         return found
 
     key = {
@@ -185,16 +141,7 @@ def four_tests(
     }
     made = artefact(work.store, KIND, key, read=_read, write=_write, make=make)
     title = f"The four tests of {base.info.name}, aligned"
-    return Made(
-        made.kind,
-        key,
-        made.has,
-        made.open,
-        made.make,
-        title=title,
-        lane="model",
-        needs=(aligned,),
-    )
+    return replace(made, title=title, lane="model", needs=(aligned,))
 
 
 def _shares(report: AlignReport, target: float) -> dict[Arm, float]:
@@ -204,61 +151,64 @@ def _shares(report: AlignReport, target: float) -> dict[Arm, float]:
     }
 
 
-def _tests(
-    work: Workbench,
-    base: Dictionary,
-    spec: AlignSpec,
-    study: Study,
-    one: Study,
-    where: str,
-    shares: dict[Arm, float],
-    layers: Sequence[int],
-    report: Report,
-) -> Iterator[ArmDifference]:
-    """Yield the tests on one set: each arm over the untouched, the trained one over the others."""
-    how = DiagnosisSpec(pooling=judging_pooling(one))
-    cohort = study_cohort(one, how)
-    studies = _studies(work, base, spec, study, one, shares)
-    found: dict[tuple[str, int], LayerDiagnosis] = {}
-    for number, (name, its) in enumerate(studies.items()):
-        say = part(report, number / len(studies), (number + 1) / len(studies))
-        reading(work, its).get(part(say, 0.0, 0.5))
-        for place, layer in enumerate(layers):
-            inner = part(say, 0.5 + place / len(layers) / 2, 0.5 + (place + 1) / len(layers) / 2)
-            inner(0, 1, f"four tests · {where}, {name}")
-            found[name, layer] = layer_tests(work.store, its, how, layer, cohort).get(inner)
-    pairs: list[tuple[str, str]] = [(arm, UNTOUCHED) for arm in shares]
-    pairs += [("repaired", arm) for arm in shares if arm != "repaired" and "repaired" in shares]
-    for name, over in pairs:
-        for layer in layers:
-            after, before = found[name, layer].whole, found[over, layer].whole
-            for test in TESTS:
-                told = Difference(test, NOTHING, NOTHING, NOTHING, NOTHING, "nothing")
-                if test in after and test in before:
-                    told = paired_difference(test, before[test], after[test])
-                yield ArmDifference(where, len(one.plan.prompts), layer, name, over, told)
+class _Arms(NamedTuple):
+    """The arms that are tested, each at its share of the change."""
 
+    work: Workbench
+    study: Study
+    base: Dictionary
+    spec: AlignSpec
+    shares: dict[Arm, float]
 
-def _studies(
-    work: Workbench,
-    base: Dictionary,
-    spec: AlignSpec,
-    study: Study,
-    one: Study,
-    shares: dict[Arm, float],
-) -> dict[str, Study]:
-    """Return how the model reads a set with each arm's dictionary, the untouched first."""
-    try:
-        open_dictionary(work.store, study.card, base.digest)
-    except DictionaryError:  # a recipe finds what it names at hand
-        keep_dictionary(work.store, base, study.card)
-    studies: dict[str, Study] = {UNTOUCHED: one}
-    for arm, share in shares.items():
-        kept = trained_arm(work, study, base, spec, arm, 0)
-        if kept is None:
-            raise AlignmentError(_GONE.format(arm))
-        studies[arm] = steered(one, recipe_of(one, base, kept.dictionary, share))
-    return studies
+    def tests(self, where: str, one: Study, report: Report) -> Iterator[ArmDifference]:
+        """Yield the tests on one set: each arm over the untouched, the trained over the others."""
+        layers = list(dict.fromkeys((self.base.info.layer, self.study.card.n_layers - 1)))
+        found = self._measured(where, one, layers, report)
+        pairs: list[tuple[str, str]] = [(arm, UNTOUCHED) for arm in self.shares]
+        if "repaired" in self.shares:
+            pairs += [("repaired", arm) for arm in self.shares if arm != "repaired"]
+        for name, over in pairs:
+            for layer in layers:
+                after, before = found[name, layer].whole, found[over, layer].whole
+                for test in TESTS:
+                    told = Difference(test, NOTHING, NOTHING, NOTHING, NOTHING, "nothing")
+                    if test in after and test in before:
+                        told = paired_difference(test, before[test], after[test])
+                    yield ArmDifference(where, len(one.plan.prompts), layer, name, over, told)
+
+    def _measured(
+        self, where: str, one: Study, layers: Sequence[int], report: Report
+    ) -> dict[tuple[str, int], LayerDiagnosis]:
+        """Return the tests of each arm at each layer."""
+        how = DiagnosisSpec(pooling=judging_pooling(one))
+        cohort = study_cohort(one, how)
+        studies = self._studies(one)
+        found = {}
+        for number, (name, its) in enumerate(studies.items()):
+            say = part(report, number / len(studies), (number + 1) / len(studies))
+            reading(self.work, its).get(part(say, 0.0, 0.5))
+            for place, layer in enumerate(layers):
+                ends = (0.5 + at / len(layers) / 2 for at in (place, place + 1))
+                inner = part(say, *ends)
+                inner(0, 1, f"four tests · {where}, {name}")
+                tests = layer_tests(self.work.store, its, how, layer, cohort)
+                found[name, layer] = tests.get(inner)
+        return found
+
+    def _studies(self, one: Study) -> dict[str, Study]:
+        """Return how the model reads a set with each arm's dictionary, the untouched first."""
+        work, study, base = self.work, self.study, self.base
+        try:
+            open_dictionary(work.store, study.card, base.digest)
+        except DictionaryError:  # a recipe finds what it names at hand
+            keep_dictionary(work.store, base, study.card)
+        studies: dict[str, Study] = {UNTOUCHED: one}
+        for arm, share in self.shares.items():
+            kept = trained_arm(work, study, base, self.spec, arm, 0)
+            if kept is None:
+                raise AlignmentError(GONE.format(arm))
+            studies[arm] = steered(one, recipe_of(one, base, kept.dictionary, share))
+        return studies
 
 
 def _write(folder: Path, rows: list[ArmDifference]) -> None:
@@ -287,90 +237,6 @@ def _row(one: list[Any]) -> ArmDifference:
     first, second, difference, shuffled = found
     told = Difference(test, first, second, difference, shuffled, level)
     return ArmDifference(where, texts, layer, arm, over, told)
-
-
-# --- a set that no arm was trained on ---
-
-
-def second_report(
-    work: Workbench,
-    study: Study,
-    base: Dictionary,
-    spec: AlignSpec,
-    targets: tuple[float, ...] = KL_TARGETS,
-    *,
-    target: float,
-    second: Study,
-) -> Made[AlignReport]:
-    """Return every arm at one divergence on a second set, as the report of the alignment's own.
-
-    Arms stand at the shares that the alignment's report found; nothing is chosen on this set.
-
-    Args:
-        work: The process's workbench.
-        study: Items and model of the alignment.
-        base: The dictionary.
-        spec: How it was aligned.
-        targets: Divergences of the alignment's report.
-        target: One of them.
-        second: How the same model reads the second set.
-    """
-    one = unseen(study, second, MOST_SECOND)
-    aligned = alignment(work, study, base, spec, targets)
-    key = {
-        **report_key(study, base, spec, (target,)),
-        "trained on": study.items.digest,
-        "items": one.items.digest,
-    }
-
-    def run(model: "OpenModel", report: Report) -> AlignReport:
-        plain_reading(work, one).get(part(report, 0.0, 0.2))
-        found, texts = aligned.get(), np.arange(len(one.plan.prompts))
-        judged = Judged(one, signed(text_grades(one)), texts, texts)
-        judge = Judge(work.store, judged, model, base.info.layer)
-        runs = tuple(_runs(work, study, base, spec, judge, found, target, part(report, 0.25, 1.0)))
-        opened = opened_before(work.store, key)
-        return AlignReport(found.layer, runs, found.latents, len(texts), opened)
-
-    made = kept_report(work.store, key, with_model(work, study, run))
-    title = f"{base.info.name}, aligned, on {one.items.provenance.name}"
-    return Made(
-        made.kind, key, made.has, made.open, made.make, title=title, lane="model", needs=(aligned,)
-    )
-
-
-def _runs(
-    work: Workbench,
-    study: Study,
-    base: Dictionary,
-    spec: AlignSpec,
-    judge: Judge,
-    found: AlignReport,
-    target: float,
-    report: Report,
-) -> Iterator[Run]:
-    """Yield the untouched, then each run that reached the divergence."""
-    wanted = [run for arm in found.arms for run in found.of(arm, target)]
-    edits = dict(edits_of(work.store, study, base, _kept(work, study, base, spec, wanted)))
-    for number, run in enumerate(wanted):
-        say = part(report, number / len(wanted), (number + 1) / len(wanted))
-        share, kl = run.outcome.share, run.outcome.kl
-        edit = edits.get((run.arm, run.seed))
-        moved = [] if edit is None else [scaled(edit, share)]
-        yield run._replace(outcome=judge.outcome(moved, share, kl, say))
-
-
-def _kept(
-    work: Workbench, study: Study, base: Dictionary, spec: AlignSpec, wanted: Sequence[Run]
-) -> Iterator[Aligned]:
-    names: dict[str, Arm] = {arm: arm for arm in ARMS}
-    for run in wanted:
-        if run.arm not in names:
-            continue
-        after = trained_arm(work, study, base, spec, names[run.arm], run.seed)
-        if after is None:
-            raise AlignmentError(_GONE.format(run.arm))
-        yield after
 
 
 # --- what is shown ---

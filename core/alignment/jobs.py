@@ -92,12 +92,8 @@ def alignment(
         return _Alignment(work, study, base, spec, model, report).report(key, targets, curve)
 
     made = kept_report(work.store, key, with_model(work, study, run))
-    return Made(
-        made.kind,
-        key,
-        made.has,
-        made.open,
-        made.make,
+    return replace(
+        made,
         title=f"Aligning {base.info.name}",
         lane="model",
         needs=(reading(work, study),),

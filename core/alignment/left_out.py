@@ -6,6 +6,7 @@ for each foundation by itself does not.
 """
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -101,12 +102,8 @@ def left_out(
 
     make = with_model(work, study, run)
     made = artefact(work.store, KIND, key, read=_read, write=_write, make=make)
-    return Made(
-        made.kind,
-        key,
-        made.has,
-        made.open,
-        made.make,
+    return replace(
+        made,
         title=f"{base.info.name}, aligned without each foundation",
         lane="model",
         needs=(aligned,),

@@ -252,8 +252,9 @@ def _further(
     spec: AlignSpec,
     targets: tuple[float, ...],
 ) -> _Further:
-    from core.alignment.further import four_tests, second_report
+    from core.alignment.further import four_tests
     from core.alignment.left_out import left_out
+    from core.alignment.second_set import second_report
 
     second, target = None, targets[0]
     if args.second is not None:

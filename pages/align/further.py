@@ -7,6 +7,7 @@ import streamlit as st
 from core.activations.study import Study
 from core.alignment import further
 from core.alignment.left_out import left_out
+from core.alignment.second_set import second_report
 from core.alignment.view import transfer_table
 from core.comparison.differences import RULE
 from core.dataset.sets import stored_sets
@@ -97,7 +98,7 @@ def _second(study: Study) -> Study | None:
 def _report(study: Study, found: Found, asked: Choice, second: Study) -> None:
     """Draw the same arms on the second set, or offer them."""
     name = second.items.provenance.name
-    made = further.second_report(
+    made = second_report(
         workbench(),
         study,
         asked.base,

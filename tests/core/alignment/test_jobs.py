@@ -14,11 +14,12 @@ from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
 from core.alignment.arms import arm_key, merit
 from core.alignment.data import NEUTRAL, read_data, read_neutral, splits_of
-from core.alignment.further import OWN, four_tests, recipe_of, second_report, unseen
+from core.alignment.further import OWN, four_tests, recipe_of
 from core.alignment.jobs import alignment, candidates, chosen_spec, trained_arm
 from core.alignment.lowrank import RANK
 from core.alignment.paper import TERMS
 from core.alignment.report import MEANS, UNTOUCHED, report_key
+from core.alignment.second_set import second_report, unseen
 from core.alignment.spec import ARMS, FORMAT, NEEDED, OBJECTIVES, AlignmentError, AlignSpec
 from core.comparison.steered import steered
 from core.dataset.sets import ItemSpec
