@@ -9,16 +9,12 @@ a batch's time is the median of its rounds. Prints one JSON line; the target is 
 # ruff: noqa: T201
 
 import json
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import cost
 import torch
 
 from core.activations.extraction import TOKEN_BUDGET, read_prompts
@@ -77,7 +73,7 @@ def measure(model: OpenModel, texts: list[str], rounds: int) -> dict[str, object
         "rounds": rounds,
         "device": f"{model.card.device} {model.card.dtype}",
         "threads": torch.get_num_threads(),
-        "load": round(os.getloadavg()[0], 2),
+        "load": cost.load(),
     }
 
 

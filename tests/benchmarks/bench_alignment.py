@@ -12,14 +12,9 @@ where it is quadratic.
 # ruff: noqa: T201
 
 import json
-import os
-import sys
 import time
-from pathlib import Path
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import cost  # noqa: F401 - puts the project on the path
 import numpy as np
 import torch
 

@@ -12,11 +12,9 @@ one JSON line for each figure and noise: the mean, its spread over sets, what in
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import cost  # noqa: F401 - puts the project on the path
 import numpy as np
 from numpy.typing import NDArray
 

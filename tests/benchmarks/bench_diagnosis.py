@@ -15,22 +15,15 @@ largest over that of the smallest, 1 if linear.
 Three parts: ``geometry`` (opposition, gradients, clusters), ``probe``, and ``shuffles``, which are
 drawn once for all layers. Prints one JSON line each.
 """
-# ruff: noqa: T201
 
-import json
-import os
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import cost
 import numpy as np
-import torch
 
 from core.activations.prompts import ReadSpec
 from core.activations.study import Study, open_study
@@ -48,11 +41,6 @@ WIDTH = 640
 DRAWS = 1_000
 
 
-def peak_mb() -> int:
-    """Return the most memory that this process has held, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
 def fresh(kept: Store, study: Study, folder: Path) -> Store:
     """Return a cache that holds the states of a study and nothing else."""
     store = Store(folder)
@@ -67,12 +55,12 @@ def fresh(kept: Store, study: Study, folder: Path) -> Store:
 
 def whole(table: Path | None) -> dict[str, Any]:
     """Time the diagnosis of all layers."""
-    kept = Store(Path(os.environ.get("MORALSCOPE_CACHE", "/tmp/e2ecache")))
+    kept = Store(cost.CACHE)
     spec = ItemSpec("file", table) if table else ItemSpec()
     study = open_study(load_or_read(kept, spec), describe(ModelSpec(), kept), ReadSpec())
     with tempfile.TemporaryDirectory() as folder:
         store = fresh(kept, study, Path(folder))
-        before, taken, cpu = peak_mb(), {}, time.process_time()
+        before, taken, cpu = cost.peak_mb(), {}, time.process_time()
         for pooling in study.plan.spec.poolings:
             begin = time.perf_counter()
             four_tests(store, study, DiagnosisSpec(pooling=pooling)).get()
@@ -86,7 +74,7 @@ def whole(table: Path | None) -> dict[str, Any]:
         "seconds_of_each_pooling": taken,
         "processor_seconds": round(cpu, 1),
         "seconds_per_layer": round(sum(taken.values()) / len(taken) / layers, 2),
-        "peak_mb": peak_mb(),
+        "peak_mb": cost.peak_mb(),
         "target_mb": 2_000,
         "mb_before": before,
         "rows": len(study.items),
@@ -140,7 +128,7 @@ def growth() -> dict[str, Any]:
         "rows": SIZES,
         **per_thousand,
         "growth": {name: round(row[-1] / row[0], 2) for name, row in per_thousand.items()},
-        "peak_mb": peak_mb(),
+        "peak_mb": cost.peak_mb(),
     }
 
 
@@ -148,11 +136,7 @@ def main() -> None:
     """Measure and print."""
     asked = sys.argv[1] if len(sys.argv) > 1 else "all"
     table = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    for name, work in (("layers", lambda: whole(table)), ("items", growth)):
-        if asked in (name, "all"):
-            load = round(os.getloadavg()[0], 2)
-            found = {**work(), "load_before": load, "load_after": round(os.getloadavg()[0], 2)}
-            print(json.dumps({**found, "threads": torch.get_num_threads()}), flush=True)
+    cost.tell_parts({"layers": lambda: whole(table), "items": growth}, asked)
 
 
 if __name__ == "__main__":

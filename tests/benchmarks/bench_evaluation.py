@@ -9,18 +9,12 @@ against three readings of the whole. Prints one JSON line. Targets: ratios of an
 # ruff: noqa: T201
 
 import json
-import os
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import numpy as np
+import cost
 
 from core.activations.decoding import Decoding
 from core.activations.prompts import collate
@@ -31,25 +25,9 @@ from core.models.open_models import ModelSpec, OpenModel, describe, open_model
 from core.models.opened import text_ids
 from core.runtime.progress import silent
 from core.runtime.store import Store, default_root
-from core.steering.directions import Direction
 from core.steering.edits import LayerEdit
 
 LAYER = 9
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long some work takes."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
-def some_edit(model: OpenModel) -> LayerEdit:
-    """Return a small edit along a random direction: what it writes does not matter here."""
-    vector = np.random.default_rng(0).normal(size=model.card.d_model)
-    unit = (vector / np.linalg.norm(vector)).astype(np.float32)
-    made = Direction("random", unit, model.card.identity, LAYER, "benchmark")
-    return LayerEdit(LAYER, (made,), (0.02,), 16_000.0, "add")
 
 
 def measure(model: OpenModel, tokens: int, rounds: int) -> dict[str, object]:
@@ -86,14 +64,14 @@ def measure(model: OpenModel, tokens: int, rounds: int) -> dict[str, object]:
     works = {
         "generate": theirs,
         "plain": lambda: ours([]),
-        "steered": lambda: ours([some_edit(model)]),
+        "steered": lambda: ours([cost.small_edit(model, LAYER, 0.02)]),
         "judged at once": once,
         "judged one by one": thrice,
     }
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds + 1):
         for name, work in works.items():
-            times[name].append(seconds(work))
+            times[name].append(cost.seconds(work))
     middle = {name: statistics.median(several[1:]) for name, several in times.items()}
     return {
         "benchmark": "evaluation",

@@ -16,19 +16,12 @@ the same if memory does not grow with them, and after the largest dictionary.
 ``chance``: share of 200 small runs with shuffled labels in which any latent passes; recall and
 precision of 20 planted latents among 300 over ten runs.
 """
-# ruff: noqa: T201
 
-import json
-import os
-import resource
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import cost
 import numpy as np
 import torch
 from scipy.sparse import csr_array, random_array
@@ -41,11 +34,6 @@ from core.sae.dictionary import Dictionary, DictionaryInfo, sparse_codes
 from tests.core.features.latentsets import PURE, made_set, planted, random_codes
 
 TEXTS, TOKENS, WIDTH, LATENTS, K, FOLLOW = 3_000, 8, 640, 5_120, 32, 60
-
-
-def peak_mb() -> int:
-    """Return the most memory that this process has held, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def made(n_latents: int) -> tuple[Dictionary, np.ndarray, TextLabels, Split]:
@@ -84,7 +72,7 @@ def lengths(n: int) -> np.ndarray:
 def target() -> dict[str, Any]:
     """Time the stated target."""
     dictionary, states, labels, split = made(LATENTS)
-    before = peak_mb()
+    before = cost.peak_mb()
     begin, cpu = time.perf_counter(), time.process_time()
     codes = pooled(dictionary, states)
     encoded = time.perf_counter() - begin
@@ -98,7 +86,7 @@ def target() -> dict[str, Any]:
         "processor_seconds": round(cpu, 1),
         "encoding_and_pooling_seconds": round(encoded, 1),
         "mb_before": before,
-        "peak_mb": peak_mb(),
+        "peak_mb": cost.peak_mb(),
         "density": round(codes.nnz / np.prod(codes.shape), 3),
         "planted": FOLLOW,
         "monosemantic": [found["monosemantic"], chance["monosemantic"]],
@@ -124,7 +112,7 @@ def growth() -> dict[str, Any]:
     by_permutations, peaks = {}, {}
     for n in (500, 1_000, 4_000):
         by_permutations[n] = seconds(2_560, n)
-        peaks[n] = peak_mb()
+        peaks[n] = cost.peak_mb()
     by_latents = {n: seconds(n, 1_000) for n in (1_280, 2_560, 5_120, 10_240)}
     per = [round(cpu / n * 1000, 3) for n, cpu in by_latents.items()]
     return {
@@ -134,7 +122,7 @@ def growth() -> dict[str, Any]:
         "growth_with_latents": round(per[-1] / per[0], 2),
         "seconds_by_permutations": {n: round(one, 2) for n, one in by_permutations.items()},
         "peak_mb_by_permutations": peaks,
-        "peak_mb_at_10240_latents": peak_mb(),
+        "peak_mb_at_10240_latents": cost.peak_mb(),
     }
 
 
@@ -167,11 +155,7 @@ def chance() -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     asked = sys.argv[1] if len(sys.argv) > 1 else "all"
-    for name, work in (("target", target), ("growth", growth), ("chance", chance)):
-        if asked in (name, "all"):
-            load = round(os.getloadavg()[0], 2)
-            found = {**work(), "load_before": load, "load_after": round(os.getloadavg()[0], 2)}
-            print(json.dumps({**found, "threads": torch.get_num_threads()}), flush=True)
+    cost.tell_parts({"target": target, "growth": growth, "chance": chance}, asked)
 
 
 if __name__ == "__main__":

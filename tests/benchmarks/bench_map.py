@@ -20,9 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import cost
 import numpy as np
 
 from core.activations.jobs import reading, study_of
@@ -117,14 +115,14 @@ def measure(root: Path, rounds: int) -> dict[str, object]:
         "texts": len(study.plan.prompts),
         "layers": study.card.n_layers,
         "rounds": rounds,
-        "load": round(os.getloadavg()[0], 2),
+        "load": cost.load(),
     }
 
 
 def main() -> None:
     """Measure on a copy of the cache and print."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    source = Path(os.environ.get("MORALSCOPE_CACHE", "/tmp/e2ecache"))
+    source = cost.CACHE
     if not (source / "acts").is_dir():
         raise SystemExit(f"{source} is no warm cache; set MORALSCOPE_CACHE to one")
     with tempfile.TemporaryDirectory(dir=source.parent) as folder:

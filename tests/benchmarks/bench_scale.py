@@ -19,9 +19,6 @@ width 32 in batches, beside a tenth of it. Prints one JSON line each.
 # ruff: noqa: T201
 
 import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,9 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import cost
 import numpy as np
 
 from core.activations.extraction import load_or_extract
@@ -52,11 +47,6 @@ from tests.core.models.madecards import made_card
 SIZES = (2_000, 4_000, 8_000, 16_000)
 ROWS = 251_334
 TARGET_MB = 4_000
-
-
-def peak_mb() -> int:
-    """Return the most memory that this process has held, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def made_table(path: Path, rows: int) -> Path:
@@ -95,7 +85,7 @@ def layers(folder: Path, texts: int, width: int, draws: int, count: int = 1) -> 
     """Measure the embedding and some layers, side by side where there are cores."""
     store, spec = Store(folder / "cache"), DiagnosisSpec(draws=draws, shuffles=draws)
     study = made_study(store, folder, texts, count, width)
-    before, began, cpu = peak_mb(), time.perf_counter(), time.process_time()
+    before, began, cpu = cost.peak_mb(), time.perf_counter(), time.process_time()
     four_tests(store, study, spec).get()
     return {
         "texts": texts,
@@ -104,7 +94,7 @@ def layers(folder: Path, texts: int, width: int, draws: int, count: int = 1) -> 
         "seconds": round(time.perf_counter() - began, 1),
         "processor_seconds": round(time.process_time() - cpu, 1),
         "at_once": workers(4 * len(study.items) * width),
-        "peak_mb": peak_mb(),
+        "peak_mb": cost.peak_mb(),
         "mb_before": before,
     }
 
@@ -126,7 +116,7 @@ def maps(folder: Path, texts: int, width: int) -> dict[str, Any]:
         cpu = time.process_time()
         made.get()
         seconds[name] = round(time.process_time() - cpu, 2)
-    return {"texts": texts, "width": width, "processor_seconds": seconds, "peak_mb": peak_mb()}
+    return {"texts": texts, "width": width, "processor_seconds": seconds, "peak_mb": cost.peak_mb()}
 
 
 def ingested(folder: Path, rows: int) -> dict[str, Any]:
@@ -137,7 +127,7 @@ def ingested(folder: Path, rows: int) -> dict[str, Any]:
         began = time.perf_counter()
         items = load_or_read(store, ItemSpec("file", table, sample=sample))
         seconds = round(time.perf_counter() - began, 1)
-        took[name] = {"items": len(items), "seconds": seconds, "peak_mb": peak_mb()}
+        took[name] = {"items": len(items), "seconds": seconds, "peak_mb": cost.peak_mb()}
     return took
 
 
@@ -149,13 +139,13 @@ def read(folder: Path, rows: int) -> dict[str, Any]:
     items = load_or_read(store, ItemSpec("file", table))
     card = describe(ModelSpec("folder", str(tiny_llama(folder)), device="cpu"), store)
     model, study = open_model(card, store), open_study(items, card, ReadSpec())
-    before, began = peak_mb(), time.perf_counter()
+    before, began = cost.peak_mb(), time.perf_counter()
     states = load_or_extract(store, study.plan, lambda: model)
     return {
         "rows": rows,
         "seconds": round(time.perf_counter() - began, 1),
         "stored_mb": states.plan.size // 2**20,
-        "peak_mb": peak_mb(),
+        "peak_mb": cost.peak_mb(),
         "mb_before": before,
     }
 
@@ -170,11 +160,8 @@ STEPS: dict[str, Callable[..., dict[str, Any]]] = {
 
 def run(step: str, *numbers: int) -> dict[str, Any]:
     """Take a step in a new process and return what it found."""
-    words = [sys.executable, __file__, "step", step, *map(str, numbers)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    printed = cost.step_alone(__file__, "step", step, *numbers)
+    found: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return found
 
 

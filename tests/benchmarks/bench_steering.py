@@ -13,24 +13,16 @@ for the slider.
 # ruff: noqa: T201
 
 import json
-import os
 import statistics
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import numpy as np
+import cost
 import torch
 
 from core.activations.decoding import Decoding
 from core.models.open_models import ModelSpec, OpenModel, describe, open_model
 from core.runtime.store import Store, default_root
-from core.steering.directions import Direction
-from core.steering.edits import LayerEdit
 from core.steering.effects.readout import hold, read_out, steered_logits
 from core.steering.generation import prompt_ids, write
 
@@ -40,24 +32,9 @@ LAYER = 12
 PROMPT = "Lying to a friend is morally"
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long some work takes."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
-def some_edit(model: OpenModel) -> LayerEdit:
-    """Return a small edit along a random direction: what it writes does not matter here."""
-    vector = np.random.default_rng(0).normal(size=model.card.d_model)
-    unit = (vector / np.linalg.norm(vector)).astype(np.float32)
-    made = Direction("random", unit, model.card.identity, LAYER, "benchmark")
-    return LayerEdit(LAYER, (made,), (0.05,), 16_000.0, "add")
-
-
 def measure(model: OpenModel, tokens: int, rounds: int) -> dict[str, object]:
     """Time all, taking turns."""
-    drawn, edits = Decoding(tokens=tokens), [some_edit(model)]
+    drawn, edits = Decoding(tokens=tokens), [cost.small_edit(model, LAYER, 0.05)]
     greedy = Decoding(tokens=tokens, temperature=0.0)
     ids = torch.tensor([prompt_ids(model, PROMPT, chat=False)] * (2 * drawn.samples))
 
@@ -96,7 +73,7 @@ def measure(model: OpenModel, tokens: int, rounds: int) -> dict[str, object]:
     times: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(rounds + 1):  # the first one warms up
         for name in list(work) if turn % 2 else list(work)[::-1]:
-            times[name].append(seconds(work[name]))
+            times[name].append(cost.seconds(work[name]))
     took = {name: statistics.median(all_of[1:]) for name, all_of in times.items()}
     written = len(ids) * tokens
     return {
@@ -114,7 +91,7 @@ def measure(model: OpenModel, tokens: int, rounds: int) -> dict[str, object]:
         "rounds": rounds,
         "device": f"{model.card.device} {model.card.dtype}",
         "threads": torch.get_num_threads(),
-        "load": round(os.getloadavg()[0], 2),
+        "load": cost.load(),
     }
 
 

@@ -7,16 +7,14 @@ then measures each step in a process of its own.
 # ruff: noqa: T201
 
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 import zipfile
 from pathlib import Path
 
+import cost
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.dataset.columns import OFFICIAL_COLUMNS
 from core.foundations import FOUNDATIONS
@@ -90,13 +88,7 @@ def measure(step: str, path: str, folder: str) -> None:
 
 def run(step: str, path: Path, folder: Path) -> float:
     """Measure a step in a new process, print it, return its seconds."""
-    done = subprocess.run(
-        [sys.executable, __file__, step, str(path), str(folder)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    _, seconds, peak, result = done.stdout.strip().split("\t")
+    _, seconds, peak, result = cost.step_alone(__file__, step, path, folder).strip().split("\t")
     print(f"{step:10} {path.suffix:5} {float(seconds):7.2f} s  {peak} GiB peak  {result}")
     return float(seconds)
 
