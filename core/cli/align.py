@@ -2,13 +2,11 @@
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from core.activations.prompts import PRESETS
 from core.alignment.shown import FIGURES
 from core.alignment.spec import (
     ARMS,
@@ -20,15 +18,14 @@ from core.alignment.spec import (
     AlignmentError,
     AlignSpec,
 )
+from core.cli.arguments import add_items, add_json, add_numbers, add_read, read_of, request_of
 from core.cli.basic import Desk, ReadRequest, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
-from core.models.spec import ModelSpec
 from core.sae.files import save_folder
 from core.sae.releases import FORMS
 from core.sae.shelf import BUILTIN, keep_dictionary
 from core.statistics.bootstrap import Estimate
 from core.wording import Lines, aligned, interval, number
-from core.workbench import BUILTIN as BUILTIN_SET
 
 if TYPE_CHECKING:
     from core.activations.study import Study
@@ -44,23 +41,16 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
     summary = "fine-tune a dictionary's moral latents towards people's vectors, beside controls"
     align = add(subparsers, "align", run, summary, "packaged --seeds 3 --kl 0.1", "")
     align.add_argument("model", metavar="MODEL")
-    align.add_argument("--items", default=BUILTIN_SET, metavar="SET", help="default: builtin")
-    align.add_argument("--preset", choices=tuple(PRESETS), default="default")
-    align.add_argument("--template", help="what the model reads, if not the default")
+    add_items(align)
+    add_read(align, "what the model reads, if not the default")
     align.add_argument("--dictionary", default=BUILTIN, metavar="NAME", help=FORMS)
     plain = AlignSpec()
-    for name, meaning in (
+    numbers = (
         ("latents", "latents trained per foundation"),
         ("steps", "most steps of training"),
         ("seeds", "times that each arm is trained"),
-    ):
-        align.add_argument(
-            f"--{name}",
-            type=int,
-            default=getattr(plain, name),
-            metavar="N",
-            help=f"{meaning}; default: %(default)s",
-        )
+    )
+    add_numbers(align, plain, numbers)
     align.add_argument(
         "--kl",
         type=float,
@@ -104,7 +94,7 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         action="store_true",
         help="train without each foundation as well, and ask its test texts",
     )
-    align.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    add_json(align, "a table")
     align.add_argument(
         "--keep", action="store_true", help="put the dictionary of seed 0 on the model's shelf"
     )
@@ -131,9 +121,7 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
         arms=arms,
         objective=args.objective,
     )
-    read = PRESETS[args.preset]
-    read = read if args.template is None else replace(read, template=args.template)
-    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, read))
+    study = study_of(desk, request_of(args, read_of(args)))
     base = dictionary_of(desk, study, args.dictionary)
     make_read(desk, study)
     report = desk.make(alignment(desk.work, study, base, spec, targets))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.cli.arguments import add_items, add_json
 from core.cli.basic import Desk, find_items
 from core.diagnosis.report import check_folder
 from core.leaderboard.model_list import PAPER
@@ -21,8 +22,8 @@ def add_command(subparsers: Any, add: Callable[..., argparse.ArgumentParser]) ->
         metavar="FILE",
         help=f"a TOML file with one [[claim]] per claim, or {PAPER!r}: the paper's own",
     )
-    claims.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
-    claims.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_items(claims)
+    add_json(claims)
     claims.add_argument(
         "--out", type=Path, metavar="FILE", help="write verdicts, figures and receipts as JSON"
     )

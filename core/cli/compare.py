@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from core import CoreError
-from core.activations.prompts import PRESETS
 from core.activations.study import Study, open_study
-from core.cli.basic import Desk, ReadRequest, card_of, chosen_pooling, study_of
+from core.cli.arguments import read_of, request_of
+from core.cli.basic import Desk, card_of, chosen_pooling, study_of
 from core.cli.compare_arguments import COPY, ITSELF, STEERED
 from core.comparison import view as comparison_view
 from core.comparison.differences import RULE, Difference
@@ -117,9 +117,7 @@ def compare(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 
 
 def _made(desk: Desk, args: argparse.Namespace) -> Compared:
-    read = PRESETS[args.preset]
-    read = read if args.template is None else replace(read, template=args.template)
-    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, read))
+    study = study_of(desk, request_of(args, read_of(args)))
     other = _other(desk, study, args)
     layer = study.anchor if args.layer is None else args.layer
     pooling = chosen_pooling(study, args.pooling)

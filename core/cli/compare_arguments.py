@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from core.activations.prompts import PRESETS, Pooling
+from core.activations.prompts import Pooling
+from core.cli.arguments import add_items, add_json, add_read
 from core.cli.basic import Desk
 from core.models.spec import FORMS
 from core.statistics.scaling import Scaling
-from core.workbench import BUILTIN
 
 COPY, ITSELF, STEERED = "copy", "itself", "steered"
 _OTHER: Final = (
@@ -30,9 +30,8 @@ def add_compare(
     compares = add(subparsers, "compare", run, summary, "packaged copy --items builtin")
     compares.add_argument("model", metavar="MODEL", help=f"A: {FORMS}".replace("%", "%%"))
     compares.add_argument("other", metavar="OTHER", help=f"B: {_OTHER}")
-    compares.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
-    compares.add_argument("--preset", choices=tuple(PRESETS), default="default")
-    compares.add_argument("--template", help="what both read, such as '{action} is morally'")
+    add_items(compares)
+    add_read(compares, "what both read, such as '{action} is morally'")
     compares.add_argument("--layer", type=int, metavar="N", help=f"layer of MODEL; {_AT}")
     compares.add_argument(
         "--other-layer",
@@ -55,7 +54,7 @@ def add_compare(
         "--steer-layer", type=int, metavar="N", help="after which layer; default: a third up"
     )
     form = compares.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_json(form)
     form.add_argument("--csv", type=Path, metavar="FILE", help="write the differences as CSV")
     compares.add_argument(
         "--receipt", type=Path, metavar="FILE", help="all they depend on, as JSON"

@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from core.activations.prompts import PRESETS
 from core.activations.study import Study
-from core.cli.basic import Desk, ReadRequest, card_of, study_of
+from core.cli.arguments import add_items, add_json, request_of
+from core.cli.basic import Desk, card_of, study_of
 from core.features.jobs import bring, foreign_report
 from core.models.spec import ModelSpec
 from core.sae.dictionary import Dictionary, DictionaryError
@@ -57,7 +57,7 @@ def train(desk: Desk, args: argparse.Namespace) -> Lines:
     Raises:
         CoreError: It cannot be trained as asked.
     """
-    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
+    study = study_of(desk, request_of(args))
     bench, spec = desk.work, _spec(args, study.card.d_model)
     made = training(bench, plan_of(study, _corpus(args), spec, args.layer))
     if made.has() and not args.json:
@@ -112,7 +112,7 @@ def report(desk: Desk, args: argparse.Namespace) -> Lines:
         if kept is not None:
             yield from _shown(kept, as_json=args.json)
             return
-    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
+    study = study_of(desk, request_of(args))
     dictionary = dictionary_of(desk, study, args.dictionary)
     found = desk.make(foreign_report(desk.work, study, dictionary))
     yield from _judged(dictionary, study, found, as_json=args.json)
@@ -241,7 +241,7 @@ def add_commands(top: Any, add: AddCommand) -> None:
     told = "train a dictionary on a layer's tokens; stopped, the same command goes on"
     one = add(own, "train", train, told, "packaged --sampled 50000", "dictionary ")
     one.add_argument("model", metavar="MODEL")
-    one.add_argument("--items", default=BUILTIN_SET, metavar="SET", help="default: builtin")
+    add_items(one)
     add_options(one)
     told = "list the dictionaries of a model"
     one = add(own, "list", list_all, told, "packaged", "dictionary ")
@@ -256,7 +256,7 @@ def add_commands(top: Any, add: AddCommand) -> None:
     )
     told = "whose held-out actions judge one from elsewhere; default: builtin"
     one.add_argument("--items", default=BUILTIN_SET, metavar="SET", help=told)
-    _add_json(one)
+    add_json(one)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -304,11 +304,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="write it there too, matrices in bfloat16",
     )
-    _add_json(parser)
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_json(parser)
 
 
 def _corpus(args: argparse.Namespace) -> CorpusSpec:

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from core import CoreError
-from core.activations.prompts import PRESETS
 from core.activations.study import Study
-from core.cli.basic import Desk, ReadRequest, make_read, study_of
+from core.cli.arguments import add_items, request_of
+from core.cli.basic import Desk, make_read, study_of
 from core.cli.dictionary import AddCommand
 from core.foundations import FOUNDATIONS
-from core.models.spec import ModelSpec
 from core.steering.effects.pushes import SweepSpec
 from core.steering.effects.safe_ranges import SAFE_KL, Ends, RangeSpec
 from core.steering.effects.shipped_doses import made_from, write_doses
 from core.wording import Lines, aligned
-from core.workbench import BUILTIN
 
 
 def doses(desk: Desk, args: argparse.Namespace) -> Lines:
@@ -28,7 +26,7 @@ def doses(desk: Desk, args: argparse.Namespace) -> Lines:
     """
     from core.steering.jobs import safe_ranges  # pandas: half a second of every command
 
-    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS["default"]))
+    study = study_of(desk, request_of(args))
     layers = _layers(study, args.layer)
     make_read(desk, study)
     found = {layer: desk.make(safe_ranges(desk.work, study, RangeSpec(layer))) for layer in layers}
@@ -82,7 +80,7 @@ def add_command(add: Any, add_one: AddCommand) -> None:
     summary = "measure how far each axis may be pushed before neutral text suffers"
     added = add_one(add, "doses", doses, summary, "packaged --layer 12", "")
     added.add_argument("model", metavar="MODEL")
-    added.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    add_items(added)
     added.add_argument(
         "--layer",
         type=int,

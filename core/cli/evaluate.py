@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from core.activations.decoding import Decoding
-from core.activations.prompts import PRESETS
-from core.cli.basic import Desk, ReadRequest, make_read, study_of
+from core.cli.arguments import add_items, add_json, request_of
+from core.cli.basic import Desk, make_read, study_of
 from core.cli.dictionary import AddCommand
 from core.evaluation import flames
 from core.evaluation.judging import Question
 from core.evaluation.prompts import BUILTIN
 from core.foundations import DIMENSIONS
-from core.models.spec import ModelSpec
 from core.statistics.bootstrap import Estimate
 from core.wording import Lines, aligned, interval, number
-from core.workbench import BUILTIN as BUILTIN_SET
 
 if TYPE_CHECKING:
     from core.activations.study import Study
@@ -50,7 +48,20 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
     example = "fetched:smollm2 --judge fetched:smollm2"
     one = add(subparsers, "evaluate", run, summary, example, "")
     one.add_argument("model", metavar="MODEL")
-    one.add_argument("--items", default=BUILTIN_SET, metavar="SET", help="default: builtin")
+    add_items(one)
+    _add_answers(one)
+    _add_judging(one)
+    one.add_argument(
+        "--map", action="store_true", help="and where the answers land on the moral map"
+    )
+    add_json(one)
+    one.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write a Parquet file of answers for each arm"
+    )
+
+
+def _add_answers(one: argparse.ArgumentParser) -> None:
+    """Add what is asked, and by whom it is answered."""
     one.add_argument(
         "--prompts",
         default=BUILTIN,
@@ -88,6 +99,10 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         help="divergence on neutral text at which steered arms stand; 0: as recipes say",
     )
     one.add_argument("--tokens", type=int, default=60, metavar="N", help="default: %(default)s")
+
+
+def _add_judging(one: argparse.ArgumentParser) -> None:
+    """Add who judges the answers, and what is asked about them."""
     one.add_argument(
         "--judge",
         default="fetched:smollm2",
@@ -120,13 +135,6 @@ def add_command(subparsers: Any, add: AddCommand) -> None:
         default=[],
         metavar="NAME=FILE",
         help="take in verdicts that people gave on the Evaluate page, each under a name",
-    )
-    one.add_argument(
-        "--map", action="store_true", help="and where the answers land on the moral map"
-    )
-    one.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    one.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="write a Parquet file of answers for each arm"
     )
 
 
@@ -175,8 +183,7 @@ def _asked(desk: Desk, args: argparse.Namespace) -> "tuple[Study, PromptSet, Eva
         prompts_named,
     )
 
-    request = ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS["default"])
-    study = study_of(desk, request)
+    study = study_of(desk, request_of(args))
     prompts = prompts_named(desk.work, args.prompts)
     decoding, questions = Decoding(tokens=args.tokens), tuple(args.questions)
     asked = EvaluateSpec(default_arms(study), questions, decoding, args.kl or None)

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core import CoreError
 from core.activations.prompts import PRESETS
-from core.cli.basic import Desk, ReadRequest, make_read, study_of
+from core.cli.arguments import add_items, add_json, request_of
+from core.cli.basic import Desk, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
 from core.features.jobs import MoralLatents, ranked, words
 from core.features.kinds import SHOWN
 from core.features.logit_lens import short_names
 from core.features.ranking import FeatureSpec
 from core.foundations import DIMENSIONS
-from core.models.spec import ModelSpec
 from core.sae.latent_names import latent_names, write_names
 from core.sae.releases import FORMS
 from core.sae.shelf import BUILTIN
 from core.wording import Lines, aligned, number
-from core.workbench import BUILTIN as BUILTIN_SET
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,9 +36,7 @@ def features(desk: Desk, args: argparse.Namespace) -> Lines:
     """
     from core.features.view import counts_table, latents  # pandas: half a second of every command
 
-    study = study_of(
-        desk, ReadRequest(ModelSpec.parse(args.model), args.items, PRESETS[args.preset])
-    )
+    study = study_of(desk, request_of(args, PRESETS[args.preset]))
     dictionary = dictionary_of(desk, study, args.dictionary)
     if args.names is not None:
         lens = desk.make(words(desk.work, study, dictionary, range(dictionary.n_latents)))
@@ -119,7 +116,7 @@ def add_command(top: Any, add: AddCommand) -> None:
     told = "take the items apart by a dictionary and tell which latents are moral"
     one = add(top, "features", features, told, "packaged --dimension care", "")
     one.add_argument("model", metavar="MODEL")
-    one.add_argument("--items", default=BUILTIN_SET, metavar="SET", help="default: builtin")
+    add_items(one)
     one.add_argument(
         "--dictionary",
         default=BUILTIN,
@@ -138,7 +135,7 @@ def add_command(top: Any, add: AddCommand) -> None:
         metavar="FILE",
         help="only write the words that each latent promotes, as its name, into a file",
     )
-    one.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_json(one)
 
 
 def _path(text: str) -> Path:

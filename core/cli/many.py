@@ -2,15 +2,15 @@
 
 import argparse
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from core import CoreError
 from core.activations.jobs import untrained
-from core.activations.prompts import PRESETS, Pooling, ReadSpec
-from core.cli.basic import Desk, ReadRequest, study_of
+from core.activations.prompts import Pooling
+from core.cli.arguments import add_items, add_read, read_of, request_of
+from core.cli.basic import Desk, study_of
 from core.cli.cluster import PLACES, Jobs, cancelled, dry_run, emitted, logs, one_row, sent, stand
 from core.cli.sweep import Sweep, settled, sweep
 from core.diagnosis.diagnosis import DiagnosisSpec
@@ -18,10 +18,8 @@ from core.diagnosis.report import check_folder
 from core.leaderboard.model_list import PAPER, PAPER_FILE, read_list
 from core.leaderboard.pack import pack, unpack
 from core.leaderboard.pack_file import SUFFIX
-from core.models.spec import ModelSpec
 from core.statistics.scaling import Scaling
 from core.wording import SHOWN_DIGITS, bytes_text, facts
-from core.workbench import BUILTIN
 
 #: Adds a command: subparsers, name, what runs it, summary, example.
 Add = Callable[..., argparse.ArgumentParser]
@@ -35,9 +33,8 @@ def add_sweep(subparsers: Any, add: Add) -> None:
     summary = "measure every model of a list, one after the other, and write one table"
     sweeps = add(subparsers, "sweep", _sweep, summary, "models.toml --items builtin")
     sweeps.add_argument("list", metavar="LIST", help=_LIST)
-    sweeps.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
-    sweeps.add_argument("--preset", choices=tuple(PRESETS), default="default")
-    sweeps.add_argument("--template", help="what the models read, such as '{action} is morally'")
+    add_items(sweeps)
+    add_read(sweeps, "what the models read, such as '{action} is morally'")
     plain = DiagnosisSpec()
     sweeps.add_argument("--pooling", choices=get_args(Pooling))
     sweeps.add_argument("--scaling", choices=get_args(Scaling), default=plain.scaling)
@@ -92,7 +89,7 @@ def _sweep(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     measured = DiagnosisSpec(
         scaling=args.scaling, draws=args.draws, shuffles=args.shuffles, seed=args.seed
     )
-    asked = Sweep(args.items, _read(args), args.pooling, measured, not args.no_control)
+    asked = Sweep(args.items, read_of(args), args.pooling, measured, not args.no_control)
     if not _as_jobs(args):
         return sweep(desk, entries, asked, args.out)
     asked = settled(desk, asked)
@@ -126,19 +123,13 @@ def _words(args: argparse.Namespace, items: str) -> list[str]:
     return [*told, "--no-control"] if args.no_control else told
 
 
-def _read(args: argparse.Namespace) -> ReadSpec:
-    preset = PRESETS[args.preset]
-    return preset if args.template is None else replace(preset, template=args.template)
-
-
 def add_packs(subparsers: Any, add: Add) -> None:
     """Add the commands that make a pack and open one."""
     summary = "put what a model made of a set into one file, for machines without the model"
     packs = add(subparsers, "pack", _pack, summary, f"packaged --out gemma{SUFFIX}")
     packs.add_argument("model", metavar="MODEL")
-    packs.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
-    packs.add_argument("--preset", choices=tuple(PRESETS), default="default")
-    packs.add_argument("--template", help="what the model read, if not the default")
+    add_items(packs)
+    add_read(packs, "what the model read, if not the default")
     packs.add_argument("--out", type=Path, required=True, metavar="FILE")
     summary = "check a pack and open it: its maps and figures are shown without the model"
     opens = add(subparsers, "unpack", _unpack, summary, f"gemma{SUFFIX}")
@@ -147,7 +138,7 @@ def add_packs(subparsers: Any, add: Add) -> None:
 
 def _pack(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     check_folder(args.out)
-    study = study_of(desk, ReadRequest(ModelSpec.parse(args.model), args.items, _read(args)))
+    study = study_of(desk, request_of(args, read_of(args)))
     copy, lacks = None, ""
     try:
         copy = untrained(desk.work, study)

@@ -94,31 +94,52 @@ def diagnose(
     _check(spec)
     study = study_of(desk, asked)
     poolings = study.plan.spec.poolings if pooling == "both" else (chosen_pooling(study, pooling),)
-    # Described before any weights are opened: a copy that does not fit is told at once.
+    copy, copies = _copies(desk, study, control=control, seeds=seeds)
+    found = [
+        _diagnosed(desk, study, replace(spec, pooling=one), copy, copies, templates=templates)
+        for one in poolings
+    ]
+    return Diagnoses([one for one, _ in found], all(kept for _, kept in found))
+
+
+def _copies(
+    desk: Desk, study: Study, *, control: bool, seeds: bool
+) -> tuple[Study | None, list[Study]]:
+    """Return the untrained copy, and those of more seeds; None or no others where not asked for.
+
+    They are described before any weights are opened: one that does not fit is told at once.
+    """
     copy = untrained(desk.work, study) if control else None
     if seeds and copy is None:
         raise CoreError(
             "There is no untrained copy to draw with more seeds: it was left out, or the model is "
             "one itself. Leave --untrained-seeds out, or --no-control and --untrained."
         )
-    drawn_copies = (untrained(desk.work, study, seed) for seed in SEEDS if seeds)
-    copies = [one for one in drawn_copies if one is not None]
-    found, kept = [], True
-    for one in poolings:
-        here = replace(spec, pooling=one)
-        kept &= all(
-            four_tests(desk.work.store, who, here).has() for who in (study, copy) if who is not None
-        )
-        own = _made(desk, jobs.diagnosis(desk.work, study, here))
-        other = None if copy is None else _made(desk, jobs.diagnosis(desk.work, copy, here))
-        leaderboard_rows.keep(desk.work.store, own, other)
-        drawn = jobs.untrained_seeds(desk.work, own, copies) if copies else None
-        phrased = jobs.phrasings(desk.work, own) if templates else None
-        kept &= all(made.has() for made in (drawn, phrased) if made is not None)
-        copied: list[Copy] = desk.make(drawn) if drawn else []
-        told: list[Phrasing] = desk.make(phrased) if phrased else []
-        found.append(Diagnosed(own, other, copied, told))
-    return Diagnoses(found, kept)
+    drawn = (untrained(desk.work, study, seed) for seed in SEEDS if seeds)
+    return copy, [one for one in drawn if one is not None]
+
+
+def _diagnosed(
+    desk: Desk,
+    study: Study,
+    spec: DiagnosisSpec,
+    copy: Study | None,
+    copies: list[Study],
+    *,
+    templates: bool,
+) -> tuple[Diagnosed, bool]:
+    """Return what is found with one pooling, and whether all of it was stored before."""
+    store = desk.work.store
+    kept = all(four_tests(store, who, spec).has() for who in (study, copy) if who is not None)
+    own = _made(desk, jobs.diagnosis(desk.work, study, spec))
+    other = None if copy is None else _made(desk, jobs.diagnosis(desk.work, copy, spec))
+    leaderboard_rows.keep(store, own, other)
+    drawn = jobs.untrained_seeds(desk.work, own, copies) if copies else None
+    phrased = jobs.phrasings(desk.work, own) if templates else None
+    kept &= all(made.has() for made in (drawn, phrased) if made is not None)
+    copied: list[Copy] = desk.make(drawn) if drawn else []
+    told: list[Phrasing] = desk.make(phrased) if phrased else []
+    return Diagnosed(own, other, copied, told), kept
 
 
 class Repaired(NamedTuple):

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -21,6 +20,7 @@ from core.cli import (
     measure,
     people,
 )
+from core.cli.arguments import add_items, add_json, add_numbers, read_of, request_of
 from core.cli.basic import Desk, ReadRequest
 from core.cli.table_columns import table_columns
 from core.dataset.sets import ItemSpec, Sample
@@ -46,12 +46,10 @@ Command = Callable[[Desk, argparse.Namespace], Iterable[str]]
 
 
 def _asked(args: argparse.Namespace) -> ReadRequest:
-    model, read = ModelSpec.parse(args.model), PRESETS[args.preset]
-    if args.untrained is not None:
-        model = model.untrained(args.untrained)
-    if args.template is not None:
-        read = replace(read, template=args.template)
-    return ReadRequest(model, args.items, read)
+    asked = request_of(args, read_of(args))
+    if args.untrained is None:
+        return asked
+    return asked._replace(model=asked.model.untrained(args.untrained))
 
 
 def _item_spec(args: argparse.Namespace) -> tuple[ItemSpec, Lines]:
@@ -269,7 +267,7 @@ def _add_reading(
     """Add a command that says which items a model reads, and how."""
     added = _add(add, name, run, summary, example)
     added.add_argument("model", metavar="MODEL")
-    added.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    add_items(added)
     added.add_argument(
         "--preset", choices=tuple(PRESETS), default="default", help="'paper': its own choices"
     )
@@ -316,7 +314,7 @@ def _add_evidence(add: Any) -> None:
         help="only this layer, -1 is the embedding output; may be given several times",
     )
     form = evidence.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    add_json(form, "a table")
     form.add_argument("--csv", type=Path, metavar="FILE", help="write a CSV file")
 
 
@@ -333,46 +331,39 @@ def _add_diagnose(add: Any) -> None:
     diagnose.add_argument(
         "--no-control", action="store_true", help="leave the untrained copy of the model out"
     )
-    for name, meaning in (
+    numbers = (
         ("draws", "resamples of texts behind each interval"),
         ("shuffles", "shuffles of labels behind each chance band"),
         ("seed", "seed of everything random"),
-    ):
-        diagnose.add_argument(
-            f"--{name}",
-            type=int,
-            default=getattr(plain, name),
-            metavar="N",
-            help=f"{meaning}; default: %(default)s",
-        )
+    )
+    add_numbers(diagnose, plain, numbers)
     form = diagnose.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_json(form)
     form.add_argument("--csv", type=Path, metavar="FILE", help="write every figure as a CSV row")
     form.add_argument("--table", action="store_true", help="every figure below the text")
-    diagnose.add_argument(
-        "--waterfall",
-        action="store_true",
-        help="besides, the steps from the paper's figures to the repaired ones: the model reads "
-        "the items once more, as the paper does",
-    )
-    diagnose.add_argument(
-        "--controls",
-        action="store_true",
-        help="besides, whether it is moral: the tests on how pleasant plain things are (the model "
-        "reads 240 texts more), the probe's selectivity, typicality at equal length",
-    )
-    diagnose.add_argument(
-        "--templates",
-        action="store_true",
-        help="besides, how far each headline differs between six ways to put the action: the "
-        "model reads the items five times more",
-    )
-    diagnose.add_argument(
-        "--untrained-seeds",
-        action="store_true",
-        help="besides, five untrained copies instead of one, at the chosen layers: verdicts must "
-        "clear the highest",
-    )
+    for name, meaning in (
+        (
+            "waterfall",
+            "the steps from the paper's figures to the repaired ones: the model reads the items "
+            "once more, as the paper does",
+        ),
+        (
+            "controls",
+            "whether it is moral: the tests on how pleasant plain things are (the model reads 240 "
+            "texts more), the probe's selectivity, typicality at equal length",
+        ),
+        (
+            "templates",
+            "how far each headline differs between six ways to put the action: the model reads "
+            "the items five times more",
+        ),
+        (
+            "untrained-seeds",
+            "five untrained copies instead of one, at the chosen layers: verdicts must clear the "
+            "highest",
+        ),
+    ):
+        diagnose.add_argument(f"--{name}", action="store_true", help=f"besides, {meaning}")
     diagnose.add_argument(
         "--receipt", type=Path, metavar="FILE", help="write all that the figures depend on as JSON"
     )

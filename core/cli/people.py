@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from core.cli.arguments import add_items
 from core.cli.basic import Desk
 from core.cli.dictionary import AddCommand
 from core.maps.people import write_places
 from core.maps.projection import LayoutSpec, project
 from core.wording import Lines
-from core.workbench import BUILTIN
 
 
 def people(desk: Desk, args: argparse.Namespace) -> Lines:
@@ -42,5 +42,5 @@ def add_command(add: Any, add_one: AddCommand) -> None:
         add_one: Adds one of them.
     """
     added = add_one(add, "people", people, "draw the human map ahead", "--out map.json", "")
-    added.add_argument("--items", default=BUILTIN, metavar="SET", help="default: builtin")
+    add_items(added)
     added.add_argument("--out", type=Path, metavar="FILE", help="write it into a file")
