@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from core.activations.study import Study
-from core.alignment.jobs import alignment, trained_arm
+from core.alignment.jobs import alignment, needed_arm
 from core.alignment.measure import judging_pooling
 from core.alignment.report import UNTOUCHED, AlignReport, report_key
-from core.alignment.second_set import GONE, unseen
-from core.alignment.spec import KL_TARGETS, AlignmentError, AlignSpec, Arm
+from core.alignment.second_set import unseen
+from core.alignment.spec import KL_TARGETS, AlignSpec, Arm
 from core.comparison.differences import Difference, paired_difference
 from core.comparison.jobs import reading
 from core.comparison.steered import steered
@@ -204,10 +204,8 @@ class _Arms(NamedTuple):
             keep_dictionary(work.store, base, study.card)
         studies: dict[str, Study] = {UNTOUCHED: one}
         for arm, share in self.shares.items():
-            kept = trained_arm(work, study, base, self.spec, arm, 0)
-            if kept is None:
-                raise AlignmentError(GONE.format(arm))
-            studies[arm] = steered(one, recipe_of(one, base, kept.dictionary, share))
+            after = needed_arm(work, study, base, self.spec, arm, 0).dictionary
+            studies[arm] = steered(one, recipe_of(one, base, after, share))
         return studies
 
 

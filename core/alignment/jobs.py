@@ -114,6 +114,20 @@ def trained_arm(
     return None if kept is None else _as(arm, kept)
 
 
+def needed_arm(
+    work: Workbench, study: Study, base: Dictionary, spec: AlignSpec, arm: Arm, seed: int
+) -> Aligned:
+    """Return an arm that was trained before.
+
+    Raises:
+        AlignmentError: It is not stored any more.
+    """
+    found = trained_arm(work, study, base, spec, arm, seed)
+    if found is None:
+        raise AlignmentError(f"The arm {arm} is gone: the cache was cleared. Align once more.")
+    return found
+
+
 def chosen_spec(
     work: Workbench, study: Study, base: Dictionary, spec: AlignSpec
 ) -> AlignSpec | None:

@@ -18,9 +18,9 @@ from core.activations.prompts import Pooling
 from core.activations.study import Study, layer_states, states_of
 from core.alignment.data import as_tensor, read_data, signed, splits_of, text_grades
 from core.alignment.figures import alignment_with, mean_of
-from core.alignment.jobs import trained_arm
+from core.alignment.jobs import needed_arm
 from core.alignment.measure import judging_pooling
-from core.alignment.spec import ARMS, AlignmentError, AlignSpec, Arm
+from core.alignment.spec import ARMS, AlignSpec, Arm
 from core.foundations import DIMENSIONS, FOUNDATIONS
 from core.maps.layouts import model_layout
 from core.maps.placing import axis_values
@@ -92,9 +92,7 @@ def moves(
     """
 
     def edit() -> Edit:
-        aligned = trained_arm(work, study, base, spec, arm, 0)
-        if aligned is None:
-            raise AlignmentError(f"The arm {arm} is gone: the cache was cleared. Align once more.")
+        aligned = needed_arm(work, study, base, spec, arm, 0)
         return Edit(aligned.dictionary, aligned.before, aligned.operation)
 
     return _kept(work, study, base.digest, after, arm, edit)

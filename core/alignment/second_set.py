@@ -10,7 +10,7 @@ from core.activations.jobs import reading, with_model
 from core.activations.study import Study, open_study
 from core.alignment.arms import Aligned
 from core.alignment.data import signed, splits_of, text_grades
-from core.alignment.jobs import alignment, edits_of, trained_arm
+from core.alignment.jobs import alignment, edits_of, needed_arm
 from core.alignment.measure import Judge, Judged, scaled
 from core.alignment.report import AlignReport, Run, kept_report, opened_before, report_key
 from core.alignment.spec import ARMS, KL_TARGETS, AlignmentError, AlignSpec, Arm
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 MOST_SECOND: Final = 800
 #: Rows of a set below which nothing is asked of it.
 _FEWEST: Final = 30
-#: What is said where an arm that the report knows is not stored any more.
-GONE: Final = "The arm {} is gone: the cache was cleared. Align once more."
 
 
 def unseen(study: Study, other: Study, most: int | None = None) -> Study:
@@ -128,9 +126,5 @@ def _kept(
 ) -> Iterator[Aligned]:
     names: dict[str, Arm] = {arm: arm for arm in ARMS}
     for run in wanted:
-        if run.arm not in names:
-            continue
-        after = trained_arm(work, study, base, spec, names[run.arm], run.seed)
-        if after is None:
-            raise AlignmentError(GONE.format(run.arm))
-        yield after
+        if run.arm in names:
+            yield needed_arm(work, study, base, spec, names[run.arm], run.seed)
