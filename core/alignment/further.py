@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from core.activations.study import Study
-from core.alignment.jobs import alignment, needed_arm
+from core.alignment.jobs import Divergence
 from core.alignment.measure import judging_pooling
 from core.alignment.report import UNTOUCHED, AlignReport, report_key
 from core.alignment.second_set import unseen
-from core.alignment.spec import KL_TARGETS, AlignSpec, Arm
+from core.alignment.spec import Arm
 from core.comparison.differences import Difference, paired_difference
 from core.comparison.jobs import reading
 from core.comparison.steered import steered
@@ -37,7 +37,6 @@ from core.statistics.bootstrap import Estimate
 from core.steering.aligned import aligned_axis
 from core.steering.recipes import Recipe, Term
 from core.wording import interval
-from core.workbench import Workbench
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,35 +97,22 @@ def recipe_of(study: Study, base: Dictionary, after: Dictionary, share: float) -
 # --- the four tests ---
 
 
-def four_tests(
-    work: Workbench,
-    study: Study,
-    base: Dictionary,
-    spec: AlignSpec,
-    targets: tuple[float, ...] = KL_TARGETS,
-    *,
-    target: float,
-    second: Study | None = None,
-) -> Made[list[ArmDifference]]:
+def four_tests(asked: Divergence, second: Study | None = None) -> Made[list[ArmDifference]]:
     """Return the four tests of the arms at one divergence, on all sets that are asked.
 
     Args:
-        work: The process's workbench.
-        study: Items and model, plain.
-        base: The dictionary.
-        spec: How it was aligned.
-        targets: Divergences of the alignment's report.
-        target: One of them.
+        asked: The alignment and the divergence.
         second: How the same model reads a second set.
     """
+    study = asked.study
     sets = [(OWN, unseen(study, study))]
     if second is not None:
         sets.append((second.items.provenance.name, unseen(study, second)))
     sets.append(("pleasantness", other_concept(study)))
-    aligned = alignment(work, study, base, spec, targets)
+    aligned = asked.report
 
     def make(report: Report) -> list[ArmDifference]:
-        arms = _Arms(work, study, base, spec, _shares(aligned.get(), target))
+        arms = _Arms(asked, _shares(aligned.get(), asked.target))
         found: list[ArmDifference] = []
         for number, (where, one) in enumerate(sets):
             say = part(report, number / len(sets), (number + 1) / len(sets))
@@ -134,13 +120,13 @@ def four_tests(
         return found
 
     key = {
-        **report_key(study, base, spec, targets),
+        **report_key(study, asked.base, asked.spec, asked.targets),
         "tests": [_FORMAT, TESTS_FORMAT],
-        "target": target,
+        "target": asked.target,
         "sets": [one.items.digest for _, one in sets],
     }
-    made = artefact(work.store, KIND, key, read=_read, write=_write, make=make)
-    title = f"The four tests of {base.info.name}, aligned"
+    made = artefact(asked.work.store, KIND, key, read=_read, write=_write, make=make)
+    title = f"The four tests of {asked.base.info.name}, aligned"
     return replace(made, title=title, lane="model", needs=(aligned,))
 
 
@@ -154,15 +140,13 @@ def _shares(report: AlignReport, target: float) -> dict[Arm, float]:
 class _Arms(NamedTuple):
     """The arms that are tested, each at its share of the change."""
 
-    work: Workbench
-    study: Study
-    base: Dictionary
-    spec: AlignSpec
+    asked: Divergence
     shares: dict[Arm, float]
 
     def tests(self, where: str, one: Study, report: Report) -> Iterator[ArmDifference]:
         """Yield the tests on one set: each arm over the untouched, the trained over the others."""
-        layers = list(dict.fromkeys((self.base.info.layer, self.study.card.n_layers - 1)))
+        last = self.asked.study.card.n_layers - 1
+        layers = list(dict.fromkeys((self.asked.base.info.layer, last)))
         found = self._measured(where, one, layers, report)
         pairs: list[tuple[str, str]] = [(arm, UNTOUCHED) for arm in self.shares]
         if "repaired" in self.shares:
@@ -186,25 +170,25 @@ class _Arms(NamedTuple):
         found = {}
         for number, (name, its) in enumerate(studies.items()):
             say = part(report, number / len(studies), (number + 1) / len(studies))
-            reading(self.work, its).get(part(say, 0.0, 0.5))
+            reading(self.asked.work, its).get(part(say, 0.0, 0.5))
             for place, layer in enumerate(layers):
                 ends = (0.5 + at / len(layers) / 2 for at in (place, place + 1))
                 inner = part(say, *ends)
                 inner(0, 1, f"four tests · {where}, {name}")
-                tests = layer_tests(self.work.store, its, how, layer, cohort)
+                tests = layer_tests(self.asked.work.store, its, how, layer, cohort)
                 found[name, layer] = tests.get(inner)
         return found
 
     def _studies(self, one: Study) -> dict[str, Study]:
         """Return how the model reads a set with each arm's dictionary, the untouched first."""
-        work, study, base = self.work, self.study, self.base
+        store, card, base = self.asked.work.store, self.asked.study.card, self.asked.base
         try:
-            open_dictionary(work.store, study.card, base.digest)
+            open_dictionary(store, card, base.digest)
         except DictionaryError:  # a recipe finds what it names at hand
-            keep_dictionary(work.store, base, study.card)
+            keep_dictionary(store, base, card)
         studies: dict[str, Study] = {UNTOUCHED: one}
         for arm, share in self.shares.items():
-            after = needed_arm(work, study, base, self.spec, arm, 0).dictionary
+            after = self.asked.arm(arm, 0).dictionary
             studies[arm] = steered(one, recipe_of(one, base, after, share))
         return studies
 

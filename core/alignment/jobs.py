@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -126,6 +126,41 @@ def needed_arm(
     if found is None:
         raise AlignmentError(f"The arm {arm} is gone: the cache was cleared. Align once more.")
     return found
+
+
+class Divergence(NamedTuple):
+    """One divergence at which an alignment's arms are compared."""
+
+    work: Workbench
+    """The process's workbench."""
+
+    study: Study
+    """Items and model, plain."""
+
+    base: Dictionary
+    """The dictionary before."""
+
+    spec: AlignSpec
+    """How it is aligned."""
+
+    targets: tuple[float, ...]
+    """Divergences of the alignment's report, nats per token."""
+
+    target: float
+    """One of them."""
+
+    @property
+    def report(self) -> Made[AlignReport]:
+        """The alignment's report."""
+        return alignment(self.work, self.study, self.base, self.spec, self.targets)
+
+    def arm(self, arm: Arm, seed: int) -> Aligned:
+        """Return a trained arm.
+
+        Raises:
+            AlignmentError: It is not stored any more.
+        """
+        return needed_arm(self.work, self.study, self.base, self.spec, arm, seed)
 
 
 def chosen_spec(

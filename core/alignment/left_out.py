@@ -16,23 +16,20 @@ import torch
 from numpy.typing import NDArray
 
 from core.activations.jobs import with_model
-from core.activations.study import Study
 from core.alignment.arms import Aligned, Trainer, arm_key, kept_arm, partial_file
 from core.alignment.data import AlignData, read_data
 from core.alignment.figures import Figure, area, difference
-from core.alignment.jobs import alignment, chosen_spec, edits_of, trained_arm
+from core.alignment.jobs import Divergence, chosen_spec, edits_of, trained_arm
 from core.alignment.measure import at_divergence
 from core.alignment.report import report_key
-from core.alignment.spec import KL_TARGETS, AlignmentError, AlignSpec
+from core.alignment.spec import AlignmentError
 from core.features.jobs import activations
 from core.foundations import FOUNDATIONS
 from core.runtime.made import Made, artefact
 from core.runtime.progress import Report, part
 from core.runtime.torch_device import working_device
-from core.sae.dictionary import Dictionary
 from core.statistics.bootstrap import Estimate
 from core.steering.effects.neutral import Neutral, hold_neutral
-from core.workbench import Workbench
 
 if TYPE_CHECKING:
     from core.models.open_models import OpenModel
@@ -75,55 +72,34 @@ class Transfer(NamedTuple):
     """``whole`` minus ``untouched``."""
 
 
-def left_out(
-    work: Workbench,
-    study: Study,
-    base: Dictionary,
-    spec: AlignSpec,
-    targets: tuple[float, ...] = KL_TARGETS,
-    *,
-    target: float,
-) -> Made[list[Transfer]]:
+def left_out(asked: Divergence) -> Made[list[Transfer]]:
     """Return what training on four foundations did to the fifth, for each of them.
 
     Args:
-        work: The process's workbench.
-        study: Items and model, plain.
-        base: The dictionary.
-        spec: How it is aligned.
-        targets: Divergences of the alignment's report.
-        target: One of them.
+        asked: The alignment and the divergence.
     """
-    aligned = alignment(work, study, base, spec, targets)
-    key = {**report_key(study, base, spec, targets), "left out": _FORMAT, "target": target}
+    own = report_key(asked.study, asked.base, asked.spec, asked.targets)
+    key = {**own, "left out": _FORMAT, "target": asked.target}
 
     def run(model: "OpenModel", report: Report) -> list[Transfer]:
-        return _LeftOut(work, study, base, spec, target, model, report).all()
+        return _LeftOut(asked, model, report).all()
 
-    make = with_model(work, study, run)
-    made = artefact(work.store, KIND, key, read=_read, write=_write, make=make)
+    make = with_model(asked.work, asked.study, run)
+    made = artefact(asked.work.store, KIND, key, read=_read, write=_write, make=make)
     return replace(
         made,
-        title=f"{base.info.name}, aligned without each foundation",
+        title=f"{asked.base.info.name}, aligned without each foundation",
         lane="model",
-        needs=(aligned,),
+        needs=(asked.report,),
     )
 
 
 class _LeftOut:
     """All foundations, one after the other."""
 
-    def __init__(
-        self,
-        work: Workbench,
-        study: Study,
-        base: Dictionary,
-        spec: AlignSpec,
-        target: float,
-        model: "OpenModel",
-        report: Report,
-    ) -> None:
-        self._work, self._study, self._base, self._target = work, study, base, target
+    def __init__(self, asked: Divergence, model: "OpenModel", report: Report) -> None:
+        work, study, base, spec = asked[:4]
+        self._work, self._study, self._base, self._target = work, study, base, asked.target
         self._model, self._say = model, report
         chosen = chosen_spec(work, study, base, spec)
         if chosen is None:

@@ -10,14 +10,12 @@ from core.activations.jobs import reading, with_model
 from core.activations.study import Study, open_study
 from core.alignment.arms import Aligned
 from core.alignment.data import signed, splits_of, text_grades
-from core.alignment.jobs import alignment, edits_of, needed_arm
+from core.alignment.jobs import Divergence, edits_of
 from core.alignment.measure import Judge, Judged, scaled
 from core.alignment.report import AlignReport, Run, kept_report, opened_before, report_key
-from core.alignment.spec import ARMS, KL_TARGETS, AlignmentError, AlignSpec, Arm
+from core.alignment.spec import ARMS, AlignmentError, Arm
 from core.runtime.made import Made
 from core.runtime.progress import Report, part
-from core.sae.dictionary import Dictionary
-from core.workbench import Workbench
 
 if TYPE_CHECKING:
     from core.models.open_models import OpenModel
@@ -55,33 +53,20 @@ def unseen(study: Study, other: Study, most: int | None = None) -> Study:
     return open_study(other.items.take(rows), other.card, other.plan.spec)
 
 
-def second_report(
-    work: Workbench,
-    study: Study,
-    base: Dictionary,
-    spec: AlignSpec,
-    targets: tuple[float, ...] = KL_TARGETS,
-    *,
-    target: float,
-    second: Study,
-) -> Made[AlignReport]:
+def second_report(asked: Divergence, second: Study) -> Made[AlignReport]:
     """Return every arm at one divergence on a second set, as the report of the alignment's own.
 
     Arms stand at the shares that the alignment's report found; nothing is chosen on this set.
 
     Args:
-        work: The process's workbench.
-        study: Items and model of the alignment.
-        base: The dictionary.
-        spec: How it was aligned.
-        targets: Divergences of the alignment's report.
-        target: One of them.
+        asked: The alignment and the divergence.
         second: How the same model reads the second set.
     """
+    work, study, base = asked.work, asked.study, asked.base
     one = unseen(study, second, MOST_SECOND)
-    aligned = alignment(work, study, base, spec, targets)
+    aligned = asked.report
     key = {
-        **report_key(study, base, spec, (target,)),
+        **report_key(study, base, asked.spec, (asked.target,)),
         "trained on": study.items.digest,
         "items": one.items.digest,
     }
@@ -91,7 +76,7 @@ def second_report(
         found, texts = aligned.get(), np.arange(len(one.plan.prompts))
         judged = Judged(one, signed(text_grades(one)), texts, texts)
         judge = Judge(work.store, judged, model, base.info.layer)
-        runs = tuple(_runs(work, study, base, spec, judge, found, target, part(report, 0.25, 1.0)))
+        runs = tuple(_runs(asked, judge, found, part(report, 0.25, 1.0)))
         opened = opened_before(work.store, key)
         return AlignReport(found.layer, runs, found.latents, len(texts), opened)
 
@@ -100,19 +85,10 @@ def second_report(
     return replace(made, title=title, lane="model", needs=(aligned,))
 
 
-def _runs(
-    work: Workbench,
-    study: Study,
-    base: Dictionary,
-    spec: AlignSpec,
-    judge: Judge,
-    found: AlignReport,
-    target: float,
-    report: Report,
-) -> Iterator[Run]:
+def _runs(asked: Divergence, judge: Judge, found: AlignReport, report: Report) -> Iterator[Run]:
     """Yield the untouched, then each run that reached the divergence."""
-    wanted = [run for arm in found.arms for run in found.of(arm, target)]
-    edits = dict(edits_of(work.store, study, base, _kept(work, study, base, spec, wanted)))
+    wanted = [run for arm in found.arms for run in found.of(arm, asked.target)]
+    edits = dict(edits_of(asked.work.store, asked.study, asked.base, _kept(asked, wanted)))
     for number, run in enumerate(wanted):
         say = part(report, number / len(wanted), (number + 1) / len(wanted))
         share, kl = run.outcome.share, run.outcome.kl
@@ -121,10 +97,8 @@ def _runs(
         yield run._replace(outcome=judge.outcome(moved, share, kl, say))
 
 
-def _kept(
-    work: Workbench, study: Study, base: Dictionary, spec: AlignSpec, wanted: Sequence[Run]
-) -> Iterator[Aligned]:
+def _kept(asked: Divergence, wanted: Sequence[Run]) -> Iterator[Aligned]:
     names: dict[str, Arm] = {arm: arm for arm in ARMS}
     for run in wanted:
         if run.arm in names:
-            yield needed_arm(work, study, base, spec, names[run.arm], run.seed)
+            yield asked.arm(names[run.arm], run.seed)

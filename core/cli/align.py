@@ -147,22 +147,22 @@ def _further(
     targets: tuple[float, ...],
 ) -> Further:
     from core.alignment.further import four_tests
+    from core.alignment.jobs import Divergence
     from core.alignment.left_out import left_out
     from core.alignment.second_set import second_report
 
-    second, target = None, targets[0]
+    at = Divergence(desk.work, study, base, spec, targets, targets[0])
+    second = None
     if args.second is not None:
         asked = ReadRequest(study.card.spec, args.second, study.plan.spec)
         second = study_of(desk, asked)
     judged, tests = None, []
     if second is not None:
-        made = second_report(desk.work, study, base, spec, targets, target=target, second=second)
-        judged = desk.make(made)
+        judged = desk.make(second_report(at, second))
     if args.tests:
-        made_tests = four_tests(desk.work, study, base, spec, targets, target=target, second=second)
-        tests = desk.make(made_tests)
+        tests = desk.make(four_tests(at, second))
     name = "" if second is None else second.items.provenance.name
     transfers = []
     if args.leave_out:
-        transfers = desk.make(left_out(desk.work, study, base, spec, targets, target=target))
-    return Further(tests, judged, name, target, args.recipe, transfers)
+        transfers = desk.make(left_out(at))
+    return Further(tests, judged, name, at.target, args.recipe, transfers)

@@ -6,12 +6,12 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.alignment import further
+from core.alignment.jobs import Divergence
 from core.alignment.left_out import left_out
 from core.alignment.second_set import second_report
 from core.alignment.view import transfer_table
 from core.comparison.differences import RULE
 from core.dataset.sets import stored_sets
-from core.runtime.store import Key
 from core.workbench import BUILTIN
 from pages.align.choice import Choice
 from pages.align.found import Found
@@ -39,16 +39,9 @@ def show(study: Study, found: Found, asked: Choice) -> None:
         "what moves all of them alike is no moral geometry."
     )
     second = _second(study)
-    targets = _targets(found.key)
-    one = further.four_tests(
-        workbench(),
-        study,
-        asked.base,
-        found.spec,
-        targets,
-        target=asked.target,
-        second=second,
-    )
+    targets = tuple(found.key["targets"])
+    at = Divergence(workbench(), study, asked.base, found.spec, targets, asked.target)
+    one = further.four_tests(at, second)
     rows = opened(one)
     if rows is None:
         if not progress.making(one, "You may leave this page: the work goes on."):
@@ -65,12 +58,8 @@ def show(study: Study, found: Found, asked: Choice) -> None:
             placeholder="–",
         )
     if second is not None:
-        _report(study, found, asked, second)
-    _left_out(study, found, asked)
-
-
-def _targets(key: Key) -> tuple[float, ...]:
-    return tuple(key["targets"])
+        _report(at, asked, second)
+    _left_out(at)
 
 
 def _second(study: Study) -> Study | None:
@@ -95,18 +84,10 @@ def _second(study: Study) -> Study | None:
     return bench.study(str(chosen), str(study.card.spec), study.plan.spec)
 
 
-def _report(study: Study, found: Found, asked: Choice, second: Study) -> None:
+def _report(at: Divergence, asked: Choice, second: Study) -> None:
     """Draw the same arms on the second set, or offer them."""
     name = second.items.provenance.name
-    made = second_report(
-        workbench(),
-        study,
-        asked.base,
-        found.spec,
-        _targets(found.key),
-        target=asked.target,
-        second=second,
-    )
+    made = second_report(at, second)
     report = opened(made)
     if report is None:
         if not progress.making(made):
@@ -115,11 +96,9 @@ def _report(study: Study, found: Found, asked: Choice, second: Study) -> None:
     st.markdown(f"**On {name}**, {report.texts:,} texts: {report.told(asked.target, asked.recipe)}")
 
 
-def _left_out(study: Study, found: Found, asked: Choice) -> None:
+def _left_out(at: Divergence) -> None:
     """Draw what training on four foundations did to the fifth, or offer it."""
-    made = left_out(
-        workbench(), study, asked.base, found.spec, _targets(found.key), target=asked.target
-    )
+    made = left_out(at)
     rows = opened(made)
     if rows is None:
         if not progress.making(made):

@@ -15,7 +15,7 @@ from core.activations.study import open_study
 from core.alignment.arms import arm_key, merit
 from core.alignment.data import NEUTRAL, read_data, read_neutral, splits_of
 from core.alignment.further import OWN, four_tests, recipe_of
-from core.alignment.jobs import alignment, candidates, chosen_spec, trained_arm
+from core.alignment.jobs import Divergence, alignment, candidates, chosen_spec, trained_arm
 from core.alignment.lowrank import RANK
 from core.alignment.paper import TERMS
 from core.alignment.report import MEANS, UNTOUCHED, report_key
@@ -263,7 +263,7 @@ def test_a_second_set_is_judged_without_the_texts_that_were_learned_from(aligned
     learned = study.items.take(study.items.split == "train")
     with pytest.raises(AlignmentError, match="has 0 rows that the alignment has not seen"):
         unseen(study, open_study(learned, study.card, study.plan.spec))
-    found = second_report(work, study, base, QUICK, (0.001,), target=0.001, second=study).get()
+    found = second_report(Divergence(work, study, base, QUICK, (0.001,), 0.001), study).get()
     assert found.texts == len(own.plan.prompts)
     assert found.arms == [UNTOUCHED, *NEEDED, MEANS]
     # On the set's own test texts the second report asks the same of the same arms; only what
@@ -279,7 +279,7 @@ def test_a_second_set_is_judged_without_the_texts_that_were_learned_from(aligned
 
 def test_the_four_tests_are_those_of_the_aligned_model(aligned):
     work, study, base, made = aligned
-    tests = four_tests(work, study, base, QUICK, (0.001,), target=0.001)
+    tests = four_tests(Divergence(work, study, base, QUICK, (0.001,), 0.001))
     rows = tests.get()
     assert tests.has()
     assert [row[:5] for row in tests.open()] == [row[:5] for row in rows]

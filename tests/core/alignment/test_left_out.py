@@ -6,6 +6,7 @@ import torch
 
 from core.alignment.arms import Aligned
 from core.alignment.data import moral_latents
+from core.alignment.jobs import Divergence
 from core.alignment.left_out import (
     APART,
     OPPOSING,
@@ -97,7 +98,7 @@ def test_a_foundation_without_test_texts_says_so():
 def test_each_foundation_is_told_before_and_after_and_kept(aligned, monkeypatch):  # noqa: F811
     monkeypatch.setattr("core.alignment.left_out.FEWEST", 1)  # the tiny set has few test texts
     work, study, base, made = aligned
-    told = left_out(work, study, base, QUICK, (0.001,), target=0.001)
+    told = left_out(Divergence(work, study, base, QUICK, (0.001,), 0.001))
     rows = told.get()
     assert [row.foundation for row in rows[::2]] == list(FOUNDATIONS)
     assert {row.figure for row in rows} == {OPPOSING, APART}
