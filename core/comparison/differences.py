@@ -17,7 +17,7 @@ from core.measures.result import NOTHING, TESTS, Measured, Test, band
 from core.statistics.bootstrap import Estimate
 from core.statistics.neighbours import normalised
 
-Level = Literal["nothing", "noise", "labels", "beyond"]
+Level = Literal["nothing", "noise", "labels", "beyond", "taught"]
 #: Chance that any of several intervals misses although nothing differs.
 ERROR: Final = 0.05
 #: Coverage of each of the four tests' intervals, so that together they hold with 95 %.
@@ -49,7 +49,8 @@ class Difference(NamedTuple):
     """The same with labels shuffled: mean and 95 % band."""
 
     level: Level
-    """Not computable; no difference beyond noise; none beyond shuffled labels; a difference."""
+    """Not computable; no difference beyond noise; none beyond shuffled labels; a difference; one
+    of a model that was trained on labels of these items, which is no evidence."""
 
 
 def paired_difference(test: Test, first: Measured, second: Measured) -> Difference:
@@ -91,6 +92,11 @@ def level_of(difference: Estimate, shuffled: Estimate) -> Level:
     if difference.low <= shuffled.high and difference.high >= shuffled.low:
         return "labels"
     return "beyond"
+
+
+def without_evidence(differences: Sequence[Difference]) -> list[Difference]:
+    """Return differences of a model that was trained on labels of these items."""
+    return [one._replace(level="taught") if one.level == "beyond" else one for one in differences]
 
 
 # --- single items ---

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from core.activations import jobs as activations_jobs
 from core.activations.extraction import States
 from core.activations.study import Study
-from core.comparison.differences import Difference
+from core.comparison.differences import Difference, without_evidence
 from core.comparison.paired_tests import differences_at, differences_at_best, halves
 from core.comparison.pairs import (
     Comparison,
@@ -21,7 +21,7 @@ from core.comparison.pairs import (
 )
 from core.comparison.profiles import Profile, profiled
 from core.comparison.sides import LETTERS, Side
-from core.comparison.steered import edits_of
+from core.comparison.steered import edits_of, was_taught
 from core.comparison.texts import Answer, Question, ask
 from core.diagnosis import jobs as diagnosis_jobs
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
@@ -243,6 +243,14 @@ def _gathered(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Foun
         for place, side in enumerate(others)
         if diagnoses
     ]
+    taught = [was_taught(store, side.study, work.items) for side in others]
+    best, shown = (
+        [
+            without_evidence(one) if learned else one
+            for one, learned in zip(told, taught, strict=False)
+        ]
+        for told in (best, shown)
+    )
     return Found(
         tuple(sides),
         diagnoses,

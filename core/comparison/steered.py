@@ -20,7 +20,7 @@ from core.models.open_models import ModelError
 from core.runtime.store import Store
 from core.sae.dictionary import Dictionary, DictionaryError
 from core.sae.shelf import find_shelved, open_dictionary, shelved
-from core.steering.aligned import ALIGNED, aligned_axis
+from core.steering.aligned import ALIGNED, aligned_axis, aligned_of
 from core.steering.direction_files import FILE
 from core.steering.directions import sides
 from core.steering.edits import Steering, check_recipe, resolve
@@ -166,6 +166,25 @@ def learned_from(after: Dictionary, items: Items, stored: Callable[[str], Items]
         return True  # nobody can tell
     known = theirs.table["text_group"].to_pylist()
     return not set(known).isdisjoint(items.table["text_group"].to_pylist())
+
+
+def was_taught(store: Store, study: Study, stored: Callable[[str], Items]) -> bool:
+    """Tell whether a study's model is steered by what was, or may have been, trained on its texts.
+
+    Args:
+        store: Where dictionaries lie.
+        study: Items and model.
+        stored: Gives the set of a digest; raises a ``CoreError`` where it is not here.
+    """
+    recipe = recipe_in(study)
+    axes = [] if recipe is None else [term.axis for term in recipe.active]
+    try:
+        after = [
+            aligned_of(store, study.card, axis)[0] for axis in axes if axis.startswith(ALIGNED)
+        ]
+    except CoreError:
+        return True  # nobody can tell
+    return any(learned_from(one, study.items, stored) for one in after)
 
 
 def edits_of(store: Store, study: Study) -> Edits | None:

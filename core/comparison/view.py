@@ -41,13 +41,18 @@ _LESS: Final[dict[Test, str]] = {
 #: What may be said about a difference, by its level.
 VERDICTS: Final = {
     "beyond": "differs beyond noise",
+    "taught": "differs, as trained on these labels: no evidence",
     "labels": "no more than shuffled labels differ",
     "noise": "no difference beyond noise",
     "nothing": "not computable",
 }
 #: Items of a joint map that are joined by an arrow: more are a haystack.
 MOST_ARROWS: Final = 80
-_WORDS: Final = {2: "two", 3: "three"}
+_OTHERS: Final = {
+    1: "the other test shows",
+    2: "the other two tests show",
+    3: "the other three tests show",
+}
 #: Short names of the tests, as in a list.
 NAMES: Final[dict[Test, str]] = {
     "categorical": "excess opposition",
@@ -65,7 +70,7 @@ def headline(differences: Sequence[Difference], first: str = "A", second: str = 
         first: How the first side is called.
         second: How the second side is called.
     """
-    sure = [one for one in differences if one.level == "beyond"]
+    sure = [one for one in differences if one.level in ("beyond", "taught")]
     known = len([one for one in differences if one.level != "nothing"])
     if not known:
         return f"{second} and {first} cannot be compared: no test is computable for both."
@@ -75,10 +80,13 @@ def headline(differences: Sequence[Difference], first: str = "A", second: str = 
     *before, last = [_phrase(one) for one in sure]
     said = f"{', '.join(before)} and {last}" if before else last
     others = known - len(sure)
-    if not others:
-        return f"Compared with {first}, {second} {said}."
-    rest = "the other test shows" if others == 1 else f"the other {_WORDS[others]} tests show"
-    return f"Compared with {first}, {second} {said}; {rest} no difference beyond noise."
+    rest = f"; {_OTHERS[others]} no difference beyond noise" if others else ""
+    if sure[0].level == "taught":
+        return (
+            f"{second} was trained on labels of these actions, so what differs is no evidence: "
+            f"compared with {first}, it {said}{rest}."
+        )
+    return f"Compared with {first}, {second} {said}{rest}."
 
 
 def _phrase(one: Difference) -> str:
@@ -87,9 +95,12 @@ def _phrase(one: Difference) -> str:
 
 def sure_sentence(differences: Sequence[Difference]) -> str:
     """Return the tests that differ with their intervals; empty if none does."""
-    sure = [one for one in differences if one.level == "beyond"]
+    sure = [one for one in differences if one.level in ("beyond", "taught")]
+    if not sure:
+        return ""
     told = ", ".join(f"{NAMES[one.test]} {interval(one.difference, signed=True)}" for one in sure)
-    return f"{told} (intervals that hold together with 95 %)" if told else ""
+    taught = "; trained on these labels: no evidence" if sure[0].level == "taught" else ""
+    return f"{told} (intervals that hold together with 95 %{taught})"
 
 
 def unsure_sentence(differences: Sequence[Difference]) -> str:

@@ -20,10 +20,17 @@ from pages.diagnosis.scorecard import QUESTIONS
 from pages.shared.address import bound
 from pages.shared.bench import opened, workbench
 
-_COLOURS: Final = {"beyond": "green", "labels": "orange", "noise": "gray", "nothing": "gray"}
+_COLOURS: Final = {
+    "beyond": "green",
+    "taught": "orange",
+    "labels": "orange",
+    "noise": "gray",
+    "nothing": "gray",
+}
 #: No icons: within a text their names would be read aloud.
 _SIGNS: Final = {
     "beyond": "≠",
+    "taught": "✎",
     "labels": "−",
     "noise": "≈",
     "nothing": "?",

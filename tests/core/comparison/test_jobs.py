@@ -1,18 +1,27 @@
 """A comparison as jobs: nothing to nothing missing, in order, once; then everything is there."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from core.activations.jobs import study_of, untrained
 from core.activations.prompts import ReadSpec
 from core.comparison import jobs as comparison_jobs
+from core.comparison.differences import Difference
 from core.comparison.jobs import CompareSpec, comparison, reading
 from core.comparison.sides import Side
+from core.comparison.steered import with_aligned
 from core.comparison.texts import Question
 from core.diagnosis import diagnosis
 from core.diagnosis.diagnosis import DiagnosisSpec
-from core.measures.result import TESTS
+from core.measures.result import NOTHING, TESTS
+from core.sae.patches import Patch
+from core.sae.shelf import keep_dictionary
+from core.statistics.bootstrap import Estimate
 from core.workbench import Workbench
 from tests.core.comparison.comparesets import set_of, worded_rows
+from tests.core.sae.saesets import made_dictionary
 
 WITHIN = 120
 
@@ -76,6 +85,33 @@ def test_what_is_kept_is_not_made_again(sides, monkeypatch):
     again = Workbench.at(work.store.root)
     assert comparison(again, both, CompareSpec()).open().sides == tuple(both)
     assert not any(again.shelf.is_open(side.study.card.spec) for side in both)
+
+
+@pytest.mark.parametrize("on", ["these", "others", "gone"])
+def test_what_a_side_was_trained_on_is_no_evidence(sides, monkeypatch, on):
+    work, (first, _) = sides
+    trained = {"these": first.study.items, "others": work.items()}.get(on, first.study.items)
+    base = made_dictionary(layer=0, model=first.study.card.identity)
+    patch = Patch.of(base, np.arange(8))
+    patch.w_dec.mul_(30)
+    after = patch.applied(base, "after", {"before": base.digest, "items": trained.digest})
+    for one in (base, after):
+        kept = keep_dictionary(work.store, one, first.study.card)
+    aligned = next(one for one in work.store.artefacts() if one.digest == kept)
+    both = [first, replace(first, study=with_aligned(work.store, first.study, kept))]
+    finish(work, both)
+    if on == "gone":
+        work.store.delete(aligned)
+    for name in ("differences_at", "differences_at_best"):
+        monkeypatch.setattr(comparison_jobs, name, surely)
+    found = comparison(work, both, CompareSpec()).open()
+    level = "beyond" if on == "others" else "taught"
+    assert {one.level for one in (*found.best[0], *found.shown[0])} == {level}
+
+
+def surely(*_):
+    found = Estimate(0.3, 0.2, 0.4)
+    return [Difference(test, found, found, found, NOTHING, "beyond") for test in TESTS]
 
 
 def test_one_model_beside_itself_is_read_and_measured_once(sides):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.comparison.differences import Difference, ItemDifferences
+from core.comparison.differences import Difference, ItemDifferences, without_evidence
 from core.comparison.pairs import Comparison, SideMap
 from core.comparison.profiles import Profile
 from core.comparison.sides import Side
@@ -90,6 +90,19 @@ def test_what_differs_is_said_in_words_and_the_rest_is_counted():
     assert "other" not in headline(everything, "A", "C")
     assert headline(everything, "A", "C").startswith("Compared with A, C keeps")
     assert unsure_sentence(everything) == ""
+
+
+def test_what_a_model_was_taught_is_no_evidence():
+    found = without_evidence(four(gradient=(-0.3, "beyond"), structural=(0.2, "labels")))
+    assert [one.level for one in found] == ["noise", "taught", "labels", "noise"]
+    assert headline(found) == (
+        "B was trained on labels of these actions, so what differs is no evidence: compared with "
+        "A, it grades actions less as people do; the other three tests show no difference beyond "
+        "noise."
+    )
+    assert "no evidence" in sure_sentence(found)
+    assert difference_table([("B - A", found)])["verdict"].tolist()[1] == VERDICTS["taught"]
+    assert headline(without_evidence(four())) == headline(four())
 
 
 def test_tests_that_cannot_be_computed_are_not_counted():
