@@ -79,6 +79,23 @@ def _apart(run: Run, known: NDArray[np.bool_]) -> Figure:
     return Figure(own.value - others.value, own.without - others.without)
 
 
+def told(one: OffTarget) -> str:
+    """Say by the intervals whether an arm moves texts along their own direction alone."""
+    if not one.own.low > 0:
+        said = "texts do not move along their own direction beyond noise"
+    elif not one.others.low > 0:
+        said = "texts move along their own direction, along the others not beyond noise"
+    elif one.beyond.low > 0:
+        said = "texts move along the others' directions, too, but further along their own"
+    else:
+        said = (
+            "texts move along the others' directions, too, along their own no further beyond noise"
+        )
+    own, others, beyond = _intervals(one)
+    ends = f"{own} along the own, {others} along the others, difference {beyond}"
+    return f"**{one.arm}**: {said}: {ends}"
+
+
 def widest(found: Sequence[OffTarget]) -> float:
     """Return the largest change of any cell, the common end of their colour scales."""
     sizes = [abs(cell.value) for one in found for cell in one.cells if np.isfinite(cell.value)]
@@ -97,8 +114,9 @@ def off_target_table(found: Sequence[OffTarget]) -> pd.DataFrame:
 
 def summary_table(found: Sequence[OffTarget]) -> pd.DataFrame:
     """Return the means as a table; columns: arm, own direction, others, own minus others."""
-    rows = [
-        (one.arm, *(interval(part, signed=True) for part in (one.own, one.others, one.beyond)))
-        for one in found
-    ]
+    rows = [(one.arm, *_intervals(one)) for one in found]
     return pd.DataFrame(rows, columns=["arm", "own direction", "others", "own minus others"])
+
+
+def _intervals(one: OffTarget) -> list[str]:
+    return [interval(part, signed=True) for part in (one.own, one.others, one.beyond)]

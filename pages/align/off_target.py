@@ -6,10 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from core.alignment.off_target import off_target, off_target_table, summary_table, widest
+from core.alignment.off_target import off_target, off_target_table, summary_table, told, widest
 from core.alignment.plots import off_target_figure
 from core.charts import config
-from core.wording import interval
 from pages.align.choice import Choice
 from pages.align.found import Found
 from pages.shared.address import bound
@@ -38,15 +37,10 @@ def show(found: Found, asked: Choice) -> list[Callable[[], Any]]:
             alt=f"Heat map: how much further {one.arm} draws virtue from vice, texts of each "
             "foundation along each foundation's direction; the table below holds the same.",
         )
-    told = "; ".join(
-        f"{one.arm} {interval(one.own, signed=True)} along the own direction, "
-        f"{interval(one.others, signed=True)} along the others, difference "
-        f"{interval(one.beyond, signed=True)}"
-        for one in shown
-    )
+    st.markdown("\n".join(f"- {told(one)}" for one in shown))
     st.caption(
-        f"{told}. How much further virtue lies from vice on test texts at layer "
-        f"{found.report.layer}, in standard deviations, with 95 % intervals; bold: 0 is left out."
+        f"How much further virtue lies from vice on test texts at layer {found.report.layer}, in "
+        "standard deviations, with 95 % intervals; bold: 0 is left out."
     )
     with st.expander("As a table"):
         for key, table, alt in (

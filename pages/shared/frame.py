@@ -28,7 +28,11 @@ _STYLE = """
   .ms-legend b {display: inline-block; width: 1.75rem; margin-right: .35rem;
     vertical-align: middle}
   .ms-question {font-weight: 600; line-height: 1.5rem; margin: 0}
-  @media (min-width: 641px) {.ms-question {min-height: 3rem}}
+  @media (min-width: 641px) {
+    .ms-question {min-height: 3rem}
+    /* Maps beside each other begin at one height, however long a name is. */
+    .st-key-maps p:has(> strong:only-child) {white-space: nowrap; overflow: hidden;
+      text-overflow: ellipsis}}
   .st-key-head > :has(.ms-note), .st-key-tour > :has(.ms-note) {flex: 1 1 20rem; min-width: 0}
   .st-key-tour {background: color-mix(in srgb, currentColor 6%, transparent); border-radius: .5rem;
     padding: .3rem .8rem}

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from core.alignment.figures import Figure
-from core.alignment.off_target import off_target, off_target_table, summary_table, widest
+from core.alignment.off_target import off_target, off_target_table, summary_table, told, widest
 from core.alignment.plots import off_target_figure
 from core.alignment.report import UNTOUCHED
 from core.foundations import FOUNDATIONS
+from core.statistics.bootstrap import Estimate
 from tests.core.alignment.test_report import N, report
 
 _RNG = np.random.default_rng(1)
@@ -37,11 +38,17 @@ def test_a_change_along_the_own_direction_is_told_from_one_along_all():
     assert mine.others.high < 0.1
     assert mine.beyond.value == pytest.approx(0.5)
     assert mine.beyond.low > 0
+    assert "own direction, along the others not beyond noise: +0.5" in told(mine)
     every = moved(report({}), "repaired", np.full((5, 5), 0.5))
     [mine] = [one for one in off_target(every, 0.1) if one.arm == "repaired"]
     assert mine.own.low > 0.4
     assert mine.others.low > 0.4
     assert mine.beyond.low < 0 < mine.beyond.high
+    assert "the others' directions, too, along their own no further beyond noise" in told(mine)
+    surer = mine._replace(beyond=Estimate(0.2, 0.1, 0.3))
+    assert "the others' directions, too, but further along their own" in told(surer)
+    still = mine._replace(own=Estimate(0.1, -0.1, 0.3))
+    assert told(still).startswith("**repaired**: texts do not move along their own")
 
 
 def test_arms_that_do_not_reach_the_cost_and_the_untouched_are_left_out():

@@ -129,7 +129,8 @@ def test_what_it_moves_besides_stands_beside_a_control_of_choice(open_aligned, c
     shown = charts(app)
     assert {"off-target-0", "off-target-1"} <= set(shown)
     assert "random latents, minus the untouched" in words(app)
-    assert "along the own direction" in words(app)
+    assert "**repaired**: texts" in words(app)
+    assert "**random latents**: texts" in words(app)
     app = open_aligned(beside="noise")
     assert "noise, minus the untouched" in words(app)
     assert shown["off-target-1"]["data"] != charts(app)["off-target-1"]["data"]
