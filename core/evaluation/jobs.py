@@ -31,6 +31,7 @@ from core.evaluation.report import AGAIN, PLAIN, RANDOM, Evaluation, Judgement, 
 from core.evaluation.trust import trial_pairs, trust, trusted
 from core.foundations import FOUNDATIONS
 from core.models.card import describe
+from core.models.fetched import fetch, kept_file
 from core.models.spec import ModelSpec
 from core.runtime.made import Made, artefact
 from core.runtime.progress import Report, part
@@ -231,7 +232,9 @@ def evaluation(
     opened = partial(_opened, work, study, prompts, spec, judge)
 
     def make(report: Report) -> Evaluation:
-        _answer(work, study, prompts, spec, part(report, 0.0, 0.6))
+        if (name := to_fetch(work, judge)) is not None:  # before any answer: it may fail
+            fetch(work.store, name, part(report, 0.0, 0.01))
+        _answer(work, study, prompts, spec, part(report, 0.01, 0.6))
         return _judge(work, study, prompts, spec, judge, part(report, 0.6, 1.0))
 
     return Made(
@@ -244,6 +247,14 @@ def evaluation(
         lane="model",
         needs=(reading(work, study),),
     )
+
+
+def to_fetch(work: Workbench, judge: Judge) -> str | None:
+    """Return the name of a judge that the package index has to bring first; None: it need not."""
+    spec = judge.card.spec if isinstance(judge, LocalJudge) else None
+    if spec is None or spec.source != "fetched" or kept_file(work.store, spec.location).is_file():
+        return None
+    return spec.location
 
 
 # --- answering ---

