@@ -38,21 +38,6 @@ GRADES: Final[tuple[float, ...]] = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 TYPICAL_GRADE: Final = 1.0
 
 
-def virtue_of(foundation: Foundation) -> Dimension:
-    """Return the virtue pole: ``care`` for ``care-harm``."""
-    return DIMENSIONS[2 * FOUNDATIONS.index(foundation)]
-
-
-def vice_of(foundation: Foundation) -> Dimension:
-    """Return the vice pole: ``harm`` for ``care-harm``."""
-    return DIMENSIONS[2 * FOUNDATIONS.index(foundation) + 1]
-
-
 def opposite(dimension: Dimension) -> Dimension:
     """Return the other pole of the same foundation: ``care`` for ``harm``."""
     return DIMENSIONS[DIMENSIONS.index(dimension) ^ 1]
-
-
-def foundation_of(dimension: Dimension) -> Foundation:
-    """Return the foundation that owns a dimension: ``care-harm`` for ``harm``."""
-    return FOUNDATIONS[DIMENSIONS.index(dimension) // 2]

@@ -245,8 +245,3 @@ def most_different(differences: ItemDifferences, *, beyond: bool = False) -> NDA
     order = np.argsort(-np.nan_to_num(size, nan=-1.0), kind="stable")
     kept = differences.sure[order] if beyond else np.isfinite(size[order])
     return order[kept]
-
-
-def sure_tests(differences: Sequence[Difference]) -> list[Test]:
-    """Return the tests in which two models differ."""
-    return [one.test for one in differences if one.level == "beyond"]

@@ -87,17 +87,6 @@ class Provenance:
 
 
 @dataclass(frozen=True, eq=False)
-class UniqueTexts:
-    """The different texts of a set, so that a model reads each one once."""
-
-    texts: list[str]
-    """Sorted by code point, no repeats."""
-
-    index: NDArray[np.int64]
-    """Shape ``(n_items,)``: position of each item's text in ``texts``."""
-
-
-@dataclass(frozen=True, eq=False)
 class Items:
     """Items in canonical order (by ``item``), whatever the order of the source's rows.
 
@@ -174,13 +163,6 @@ class Items:
         flat = self.table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         values: NDArray[np.float32] = flat.reshape(len(self), len(DIMENSIONS))
         return values
-
-    def unique_texts(self) -> UniqueTexts:
-        """Return the sorted different texts and each item's position among them."""
-        texts = self.texts()
-        unique = sorted(set(texts))
-        place = {text: number for number, text in enumerate(unique)}
-        return UniqueTexts(unique, np.array([place[text] for text in texts], dtype=np.int64))
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Items":
         """Return the chosen items, in canonical order; the digest follows the content."""

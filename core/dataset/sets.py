@@ -15,7 +15,7 @@ from core.dataset import archive
 from core.dataset.annotations import FILTER_VERSION, Annotations, read_annotations
 from core.dataset.columns import ColumnMapping, tells_people
 from core.dataset.files import check_file
-from core.dataset.items import Counts, Items, Provenance, UniqueTexts, item_table, people_of
+from core.dataset.items import Counts, Items, Provenance, item_table, people_of
 from core.dataset.splits import diagnosis_rows, strata
 from core.runtime.progress import Report, part, silent
 from core.runtime.store import TABLE_FILE, Artefact, Store, file_sha256
@@ -29,7 +29,6 @@ __all__ = [
     "Items",
     "Provenance",
     "StoredSet",
-    "UniqueTexts",
     "builtin",
     "load_or_read",
     "open_set",

@@ -140,7 +140,7 @@ def _selectivity(store: Store, found: Diagnosis, layer: int) -> Made[Selectivity
     def measured(report: Report) -> Selectivity:
         report(0, 1, "fitting the probe to control tasks")
         study, cohort = found.study, study_cohort(found.study, found.spec)
-        raw = states_of(store, study).prompt_states(layer, found.spec.pooling)[study.plan.rows]
+        raw = states_of(store, study).text_states(layer, found.spec.pooling)
         return selectivity.measure(raw, cohort, study.items.texts(), cohort.second_half)
 
     return artefact(

@@ -9,7 +9,7 @@ null model, so counts stand beside those of shuffled labels. They contradict eac
 * The strict set, which is fine-tuned. Latents whose largest correlation is negative are in it.
 """
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from core.statistics.sparse_ranks import Floats
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-PaperType = Literal["weak", "mono", "poly"]
 WEAK: Final = 0.05
 SIGNIFICANT: Final = 0.1
 #: The largest correlation of a strict latent exceeds the second this many times.

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.activations.study import Study
-from core.models.card import ModelCard
 from core.runtime.progress import Report, part, silent
 from core.runtime.resumable import only_one
 from core.runtime.store import Key, Store, fingerprint, library_version
 from core.sae.dictionary import DictionaryError, DictionaryInfo
 from core.sae.files import save_folder
-from core.sae.shelf import KIND, Shelved, find_shelved, shelved
+from core.sae.shelf import KIND, Shelved
 from core.sae.training.corpora import CorpusSpec, make_corpus
 from core.sae.training.reconstruction_report import ReconstructionReport, make_report
 from core.sae.training.spec import TrainSpec, TrainStep
@@ -107,27 +106,6 @@ class KeptDictionary:
 
     seconds: float
     """How long training took, reading and judging included, where nothing was stored before."""
-
-
-def open_dictionaries(store: Store, card: ModelCard) -> list[KeptDictionary]:
-    """List the dictionaries of a model that were trained here, newest first, the project's last."""
-    kept = [training_of(one) for one in shelved(store, card)]
-    return [one for one in kept if one is not None]
-
-
-def find_dictionary(store: Store, card: ModelCard, name: str) -> KeptDictionary:
-    """Return a dictionary trained here by ``builtin`` or the first digits of its artefact's name.
-
-    Raises:
-        DictionaryError: There is none, or several, or it was brought from elsewhere.
-    """
-    one = find_shelved(store, card, name)
-    kept = training_of(one)
-    if kept is None:
-        raise DictionaryError(
-            f"{one.name} was brought from elsewhere: nothing is known of its training."
-        )
-    return kept
 
 
 def open_trained(store: Store, plan: TrainPlan) -> KeptDictionary | None:

@@ -12,7 +12,6 @@ from core.comparison.differences import (
     most_different,
     paired_difference,
     resampled_ranks,
-    sure_tests,
 )
 from core.dataset.labels import Labels, typical_members
 from core.foundations import DIMENSIONS
@@ -64,7 +63,6 @@ def test_a_difference_by_hand():
     assert found.difference == pytest.approx((0.4, 0.4, 0.4))  # the luck of a draw cancels out
     assert found.shuffled.value == pytest.approx(0.05)
     assert found.level == "beyond"
-    assert sure_tests([found]) == ["gradient"]
 
 
 def test_the_four_intervals_hold_together():

@@ -107,13 +107,6 @@ def test_columns_have_the_promised_types(store, tmp_path):
     np.testing.assert_array_equal(own, items.grade)
 
 
-def test_unique_texts_lead_back_to_every_item(store, tmp_path):
-    items = read(store, table(tmp_path / "a.tsv", made_rows(40) + made_rows(20)))
-    unique = items.unique_texts()
-    assert unique.texts == sorted(set(items.texts()))
-    assert [unique.texts[place] for place in unique.index] == items.texts()
-
-
 # Invariances, each with a control that must fail --------------------------------------------------
 
 

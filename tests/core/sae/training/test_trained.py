@@ -16,17 +16,15 @@ from core.models.open_models import describe, open_model
 from core.runtime.progress import Cancelled
 from core.sae.dictionary import DictionaryError, check_fits
 from core.sae.files import load_folder
-from core.sae.shelf import BUILTIN, shelved
+from core.sae.shelf import BUILTIN, find_shelved, shelved
 from core.sae.training.corpora import CorpusSpec
 from core.sae.training.jobs import plan_of, training
 from core.sae.training.spec import TrainSpec
 from core.sae.training.trained import (
     TrainPlan,
     discard,
-    find_dictionary,
     is_paused,
     load_or_train,
-    open_dictionaries,
     open_trained,
     training_of,
 )
@@ -79,15 +77,15 @@ def test_a_trained_dictionary_is_kept_with_its_report_and_opened_again(store, pl
     assert dictionary.info.training["spec"]["width"] == 64
     assert load_folder(kept.shelved.folder).digest == dictionary.digest
     card, digest = plan.study.card, kept.shelved.digest
-    assert [one.shelved.digest for one in open_dictionaries(store, card)] == [digest]
-    assert find_dictionary(store, card, digest[:8]).shelved.digest == digest
+    assert [one.digest for one in shelved(store, card)] == [digest]
+    assert find_shelved(store, card, digest[:8]).digest == digest
 
 
 def test_a_dictionary_of_another_model_is_not_listed(store, plan, model, gpt2_spec):
     load_or_train(store, plan, model, [])
-    assert open_dictionaries(store, describe(gpt2_spec, store)) == []
+    assert shelved(store, describe(gpt2_spec, store)) == []
     with pytest.raises(DictionaryError, match="no dictionaries named"):
-        find_dictionary(store, describe(gpt2_spec, store), BUILTIN)
+        find_shelved(store, describe(gpt2_spec, store), BUILTIN)
 
 
 def test_stopped_it_waits_and_goes_on_to_the_same_bits(store, plan, model, tmp_path):
@@ -115,7 +113,7 @@ def test_a_stopped_training_can_be_forgotten(store, plan, model):
 def test_a_damaged_dictionary_is_set_aside(store, plan, model):
     kept = load_or_train(store, plan, model, [])
     (kept.shelved.folder / "training.json").write_text("{}")
-    assert open_dictionaries(store, plan.study.card) == []
+    assert [training_of(one) for one in shelved(store, plan.study.card)] == [None]
     assert open_trained(store, plan) is None
     assert len(list((store.root / "damaged").iterdir())) == 1
 
@@ -238,13 +236,13 @@ def test_the_projects_own_dictionary_belongs_to_the_packaged_model_alone(
     assert own.info.model == f"gguf:{PACKAGED_SHA256}"
     assert shelved(store, describe(llama_spec, store)) == []
     assert shelved(store, replace(packaged, identity="untrained:0")) == []
-    assert [one.shelved.digest for one in open_dictionaries(store, packaged)] == [BUILTIN]
+    assert one.digest == BUILTIN
 
 
 def test_the_projects_own_dictionary_is_small_says_how_it_was_made_and_beats_its_controls(
     store, packaged
 ):
-    kept = find_dictionary(store, packaged, BUILTIN)
+    kept = training_of(find_shelved(store, packaged, BUILTIN))
     assert kept.shelved.size < 15e6
     assert (
         kept.shelved.load().info.training["command"].startswith("python -m core dictionary train")
