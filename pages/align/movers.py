@@ -12,6 +12,7 @@ from core.alignment.moves import moves
 from core.alignment.report import Run
 from core.alignment.spec import Arm
 from core.maps.view import ViewSpec
+from core.runtime.made import Made
 from core.wording import interval
 from pages.align import results
 from pages.align.choice import Choice
@@ -41,24 +42,38 @@ def show(
     spec: ViewSpec,
 ) -> None:
     """Draw the sentence beside its controls, and the table."""
-    told, waiting, share = [], [], 1.0
+    made = {
+        name: moves(workbench(), study, asked.base, found.spec, name, run.digest)
+        for name, run in runs.items()
+    }
+    st.markdown("**Who moves, and where to**")
+    told = _controls(study, asked, runs, made, spec)
+    _table(study, spec, made[arm], arm, runs[arm].outcome.share if arm in told else 1.0)
+
+
+def _controls(
+    study: Study,
+    asked: Choice,
+    runs: Mapping[Arm, Run],
+    made: Mapping[Arm, Made[Any]],
+    spec: ViewSpec,
+) -> list[Arm]:
+    """Say of each arm how much nearer it brings texts; return the arms that are told."""
+    told, waiting = dict[Arm, str](), []
     for name, run in runs.items():
-        made = moves(workbench(), study, asked.base, found.spec, name, run.digest)
-        if reading.is_cheap(study) and workbench().runner.of(made) is None:
-            workbench().runner.ensure(made)
+        if reading.is_cheap(study) and workbench().runner.of(made[name]) is None:
+            workbench().runner.ensure(made[name])
         if not np.isfinite(run.outcome.share):
             continue
-        if opened(made) is None:
+        if opened(made[name]) is None:
             waiting.append(name)
             continue
-        figure = results.moved(study, spec, made, run.outcome.share).nearer
-        told.append(f"- {name} **{interval(figure, 3, signed=True)}**")
-        share = run.outcome.share if name == arm else share
-    st.markdown("**Who moves, and where to**")
+        figure = results.moved(study, spec, made[name], run.outcome.share).nearer
+        told[name] = f"- {name} **{interval(figure, 3, signed=True)}**"
     if told:
         st.markdown(
             f"At {asked.target:g} nats, test texts come nearer to their own pole's centre than to "
-            "the opposed one's by\n" + "\n".join(told),
+            "the opposed one's by\n" + "\n".join(told.values()),
             help="Cosine after minus before, own pole less opposed pole; mean over graded test "
             "texts with 95 % interval. Seed 0 of each arm.",
         )
@@ -67,7 +82,11 @@ def show(
             f"No claim without its controls: {', '.join(waiting)} are read in the background, or "
             "when they are chosen on the left, and stand here the next time the page runs."
         )
-    made = moves(workbench(), study, asked.base, found.spec, arm, runs[arm].digest)
+    return list(told)
+
+
+def _table(study: Study, spec: ViewSpec, made: Made[Any], arm: Arm, share: float) -> None:
+    """Draw the test texts of one arm, those that move furthest first."""
     table = results.moved(study, spec, made, share).table
     st.dataframe(
         table,

@@ -123,18 +123,8 @@ def shift(
     moves, other = scaler.moves(norm * pushes), scaler.moves(norm * controls)
     names, gram = (*axes, OTHERS), pushes @ pushes.T
     if spec.method == "axes":
-        rows = states[study.plan.rows].astype(np.float64)
-        both = [
-            _on_axis(study, rows, np.concatenate([moves, other]), axis) for axis in (spec.x, spec.y)
-        ]
-        length = np.linalg.norm(rows, axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            points = np.column_stack([value for value, _ in both]) / length[:, None]
-        along = np.stack([push for _, push in both], axis=2)
-        k = len(moves)
-        fan = _bent_fan(points, along[:, k:], Bend(length, rows @ other.T, other @ other.T))
-        bend = Bend(length, rows @ moves.T, moves @ moves.T)
-        return Shift(points, names, gram, fan, along[:, :k], bend)
+        points, fan, along, bend = _over_axes(study, spec, states, moves, other)
+        return Shift(points, names, gram, fan, along, bend)
     layout = model_layout(store, study, spec.layer, spec.pooling, spec.scaling, spec.layout).get()
     if layout.linear is None:
         raise ValueError("a PCA layout is linear")
@@ -142,6 +132,27 @@ def shift(
     linear = layout.linear[:-1]
     ways = np.stack([np.zeros((len(other), 2)), other @ linear], axis=1)
     return Shift(points, names, gram, Fan(np.array([0.0, 1.0]), ways), (moves @ linear)[None])
+
+
+def _over_axes(
+    study: Study,
+    spec: ViewSpec,
+    states: NDArray[np.floating],
+    moves: NDArray[np.float64],
+    other: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], Fan, NDArray[np.float64], Bend]:
+    """Return points, fan, ways and bend on moral axes; ``moves`` and ``other`` as for states."""
+    rows = states[study.plan.rows].astype(np.float64)
+    both = [
+        _on_axis(study, rows, np.concatenate([moves, other]), axis) for axis in (spec.x, spec.y)
+    ]
+    length = np.linalg.norm(rows, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        points = np.column_stack([value for value, _ in both]) / length[:, None]
+    along = np.stack([push for _, push in both], axis=2)
+    k = len(moves)
+    fan = _bent_fan(points, along[:, k:], Bend(length, rows @ other.T, other @ other.T))
+    return points, fan, along[:, :k], Bend(length, rows @ moves.T, moves @ moves.T)
 
 
 def still(store: Store, study: Study, axes: Sequence[str], spec: ViewSpec) -> Shift:
