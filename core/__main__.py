@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from core import CoreError
-from core.cli.basic import Desk
+from core.cli.desk import Desk
 from core.cli.parser import parser
 from core.cli.progress_line import say, watch
 from core.workbench import Workbench

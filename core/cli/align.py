@@ -17,7 +17,7 @@ from core.alignment.spec import (
 )
 from core.cli.align_told import Further, record, report_text, trained_text
 from core.cli.arguments import add_items, add_json, add_numbers, add_read, read_of, request_of
-from core.cli.basic import Desk, ReadRequest, make_read, study_of
+from core.cli.desk import Desk, ReadRequest, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
 from core.sae.files import save_folder
 from core.sae.releases import FORMS

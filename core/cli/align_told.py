@@ -6,7 +6,7 @@ import numpy as np
 
 from core.alignment.shown import FIGURES
 from core.alignment.spec import AlignSpec
-from core.cli.basic import Desk
+from core.cli.desk import Desk
 from core.statistics.bootstrap import Estimate
 from core.wording import Lines, aligned, interval, number
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.activations.prompts import PRESETS, ReadSpec
-from core.cli.basic import ReadRequest
+from core.cli.desk import ReadRequest
 from core.models.spec import ModelSpec
 from core.workbench import BUILTIN
 

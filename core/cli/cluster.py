@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from core import CoreError
-from core.cli.basic import Desk
+from core.cli.desk import Desk
 from core.cli.sweep import Outcome, Sweep, figures, measure_entry
 from core.cluster import cost, schedulers, sending
 from core.cluster.command import RowCommand

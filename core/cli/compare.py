@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from core import CoreError
 from core.activations.study import Study, open_study
 from core.cli.arguments import read_of, request_of
-from core.cli.basic import Desk, card_of, chosen_pooling, study_of
 from core.cli.compare_arguments import COPY, ITSELF, STEERED
+from core.cli.desk import Desk, card_of, chosen_pooling, study_of
 from core.comparison import view as comparison_view
 from core.comparison.differences import RULE, Difference
 from core.comparison.jobs import CompareSpec, Found, comparison

@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 
 from core.activations.prompts import Pooling
 from core.cli.arguments import add_items, add_json, add_read
-from core.cli.basic import Desk
+from core.cli.desk import Desk
 from core.models.spec import FORMS
 from core.statistics.scaling import Scaling
 

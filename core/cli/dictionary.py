@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 from core.activations.study import Study
 from core.cli.arguments import add_items, add_json, request_of
-from core.cli.basic import Desk, card_of, study_of
+from core.cli.desk import Desk, card_of, study_of
 from core.features.jobs import bring, foreign_report
 from core.models.spec import ModelSpec
 from core.sae.dictionary import Dictionary, DictionaryError

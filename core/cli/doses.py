@@ -9,7 +9,7 @@ from typing import Any
 from core import CoreError
 from core.activations.study import Study
 from core.cli.arguments import add_items, request_of
-from core.cli.basic import Desk, make_read, study_of
+from core.cli.desk import Desk, make_read, study_of
 from core.cli.dictionary import AddCommand
 from core.foundations import FOUNDATIONS
 from core.steering.effects.pushes import SweepSpec

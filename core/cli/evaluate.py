@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from core.activations.decoding import Decoding
 from core.cli.arguments import add_items, add_json, request_of
-from core.cli.basic import Desk, make_read, study_of
+from core.cli.desk import Desk, make_read, study_of
 from core.cli.dictionary import AddCommand
 from core.evaluation import flames
 from core.evaluation.judging import Question

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core import CoreError
 from core.activations.prompts import PRESETS
 from core.cli.arguments import add_items, add_json, request_of
-from core.cli.basic import Desk, make_read, study_of
+from core.cli.desk import Desk, make_read, study_of
 from core.cli.dictionary import AddCommand, dictionary_of
 from core.features.jobs import MoralLatents, ranked, words
 from core.features.kinds import SHOWN

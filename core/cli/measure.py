@@ -8,7 +8,7 @@ from core import CoreError
 from core.activations.jobs import untrained
 from core.activations.prompts import Pooling
 from core.activations.study import Study
-from core.cli.basic import Desk, ReadRequest, chosen_pooling, study_of
+from core.cli.desk import Desk, ReadRequest, chosen_pooling, study_of
 from core.diagnosis import jobs, leaderboard_rows
 from core.diagnosis.controls import FurtherControls
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests

@@ -9,7 +9,6 @@ from core import CoreError
 from core.activations.prompts import PRESETS, Pooling
 from core.cli import (
     align,
-    basic,
     claims,
     compare_arguments,
     dictionary,
@@ -19,9 +18,12 @@ from core.cli import (
     many,
     measure,
     people,
+    reading,
+    sets,
+    stored,
 )
 from core.cli.arguments import add_items, add_json, add_numbers, read_of, request_of
-from core.cli.basic import Desk, ReadRequest
+from core.cli.desk import Desk, ReadRequest
 from core.cli.table_columns import table_columns
 from core.dataset.sets import ItemSpec, Sample
 from core.diagnosis import controls_report, evidence_report
@@ -77,30 +79,30 @@ ARCHIVE: Final = "social-chemistry"
 
 def _items(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     if args.file is not None:
-        return basic.add_items(desk, *_item_spec(args))
+        return sets.add_items(desk, *_item_spec(args))
     options = (args.name, args.map, args.skip_bad_rows, args.several, args.sample != "all")
     if any(options):
         raise CoreError("Name the FILE that these options are for, or 'builtin'.")
-    return basic.list_items(desk)
+    return sets.list_items(desk)
 
 
 def _fetch(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     if args.what == ARCHIVE:
-        return basic.fetch(desk)
-    return evaluate.fetch(desk) if args.what == FLAMES else basic.fetch_model(desk, args.what)
+        return sets.fetch(desk)
+    return evaluate.fetch(desk) if args.what == FLAMES else reading.fetch_model(desk, args.what)
 
 
 def _describe(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    return basic.describe_model(desk, ModelSpec.parse(args.model))
+    return reading.describe_model(desk, ModelSpec.parse(args.model))
 
 
 def _read(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
-    return basic.read(desk, _asked(args))
+    return reading.read(desk, _asked(args))
 
 
 def _maps(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     spec = LayoutSpec(args.method, args.dims)
-    return basic.maps(desk, _asked(args), args.pooling, args.scaling, spec)
+    return reading.maps(desk, _asked(args), args.pooling, args.scaling, spec)
 
 
 def _evidence(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
@@ -166,10 +168,10 @@ def _diagnosed(
 
 def _cache(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     if args.action == "verify":
-        return basic.verify_cache(desk)
+        return stored.verify_cache(desk)
     if args.clear is not None:
-        return basic.clear_cache(desk, args.clear)
-    return basic.list_cache(desk)
+        return stored.clear_cache(desk, args.clear)
+    return stored.list_cache(desk)
 
 
 # --- arguments ---

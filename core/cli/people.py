@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.cli.arguments import add_items
-from core.cli.basic import Desk
+from core.cli.desk import Desk
 from core.cli.dictionary import AddCommand
 from core.maps.people import write_places
 from core.maps.projection import LayoutSpec, project

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from core import CoreError
 from core.activations.prompts import Pooling, ReadSpec
 from core.cli import measure
-from core.cli.basic import Desk, ReadRequest, find_items
+from core.cli.desk import Desk, ReadRequest, find_items
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
 from core.diagnosis.jobs import diagnosis

@@ -15,7 +15,7 @@ from core.claims.docket import PAPER_FILE, docket_of, hear, read_docket
 from core.claims.evidence import COPY, SHUFFLED, Evidence, Exhibit, witness_of
 from core.claims.judge import OPEN, REFUTED, SUPPORTED, Verdict, judge
 from core.claims.view import table_of
-from core.cli.basic import ReadRequest, study_of
+from core.cli.desk import ReadRequest, study_of
 from core.diagnosis import waterfall
 from core.diagnosis.jobs import repaired
 from core.diagnosis.waterfall import Step

@@ -19,7 +19,7 @@ from core.claims import verify
 from core.claims.claim import claim_of
 from core.claims.evidence import Evidence
 from core.claims.judge import OPEN, REFUTED
-from core.cli.basic import ReadRequest, study_of
+from core.cli.desk import ReadRequest, study_of
 from core.diagnosis.jobs import diagnosis
 from core.leaderboard import pack
 from core.models.card import describe

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from core.activations import extraction
-from core.cli import basic
+from core.cli import sets
 from core.cli.progress_line import ProgressLine
 from core.runtime.runner import Job
 from tests.core.cli.commands import python
@@ -119,7 +119,7 @@ def test_a_second_ctrl_c_leaves_at_once_while_the_step_is_still_going(run, monke
         yield "never told"
 
     monkeypatch.setattr(ProgressLine, "say", said)
-    monkeypatch.setattr(basic, "list_items", stubborn)
+    monkeypatch.setattr(sets, "list_items", stubborn)
     status, out, err = run("items")
     (job,) = jobs
     active = job.active
@@ -132,7 +132,7 @@ def test_ctrl_c_between_jobs_ends_with_130(run, monkeypatch):
     def stop(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(basic, "list_items", stop)
+    monkeypatch.setattr(sets, "list_items", stop)
     assert run("items")[0] == 130
 
 

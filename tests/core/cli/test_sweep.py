@@ -17,8 +17,8 @@ from core.activations.jobs import untrained
 from core.activations.prompts import ReadSpec
 from core.claims.claim import claim_of
 from core.claims.evidence import Evidence
-from core.cli import basic, measure
-from core.cli.basic import Desk, find_items
+from core.cli import measure
+from core.cli.desk import Desk, ReadRequest, find_items, study_of
 from core.cli.sweep import Sweep, sweep
 from core.diagnosis import leaderboard_rows
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
@@ -163,9 +163,7 @@ def test_the_table_has_a_row_per_model_and_test_and_the_scorecards_figures(whole
     assert "did you mean dtype?" in rows[4]["reason"]
     assert [row["name"] for row in rows[5:]] == ["Second"] * 4
     desk = desk_at(root / "cache")
-    study = basic.study_of(
-        desk, basic.ReadRequest(read_list_spec(rows[0]["model"]), str(actions), ReadSpec())
-    )
+    study = study_of(desk, ReadRequest(read_list_spec(rows[0]["model"]), str(actions), ReadSpec()))
     own = four_tests(desk.work.store, study, FEW).open()
     copy = four_tests(desk.work.store, untrained(desk.work, study), FEW).open()
     by_test = {row["test"]: row for row in rows[:4]}

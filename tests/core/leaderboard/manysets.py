@@ -4,7 +4,7 @@ import random
 
 from core.activations.jobs import reading, untrained
 from core.activations.prompts import ReadSpec
-from core.cli.basic import Desk, ReadRequest, study_of
+from core.cli.desk import Desk, ReadRequest, study_of
 from core.cli.progress_line import watch
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.diagnosis.jobs import diagnosis
