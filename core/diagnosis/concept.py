@@ -21,6 +21,7 @@ from core.dataset.labels import typical_members
 from core.diagnosis.diagnosis import FORMAT as DIAGNOSIS_FORMAT
 from core.diagnosis.diagnosis import DiagnosisSpec, study_cohort
 from core.measures import clusters, gradients, opposition, probes
+from core.measures.clustering import cluster
 from core.measures.cohort import Cohort, cohort_of
 from core.measures.result import NOTHING, TESTS, Measured, Test, band, estimate
 from core.runtime.made import Made, artefact, read_json, write_json
@@ -315,4 +316,4 @@ def _headline(
         return opposition.measure(scaled, cohort)
     if test == "gradient":
         return gradients.measure(scaled, cohort, variants=gradients.VARIANTS[:1])
-    return clusters.headline(clusters.cluster(scaled, cohort), cohort)
+    return clusters.headline(cluster(scaled, cohort), cohort)

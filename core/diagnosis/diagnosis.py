@@ -20,6 +20,7 @@ from core.activations.study import Study, has_picture, layer_states, states_of
 from core.diagnosis.layer import LayerDiagnosis, stored
 from core.layers import EMBEDDING
 from core.measures import clusters, excess_opposition, gradients, opposition, probes
+from core.measures.clustering import cluster
 from core.measures.cohort import DRAWS, Cohort, cohort_of
 from core.measures.result import NOTHING, TESTS, Measured, Test, band
 from core.runtime.made import Made, several
@@ -222,7 +223,7 @@ def four_tests(store: Store, study: Study, spec: DiagnosisSpec) -> Made[Diagnosi
 
 def _geometry(states: NDArray[np.float32], cohort: Cohort) -> LayerDiagnosis:
     """Measure what depends on distances: the first three tests."""
-    clustering = clusters.cluster(states, cohort)
+    clustering = cluster(states, cohort)
     first, quick = cohort.first_half, cohort.plain
     half, headline = quick.take(first), gradients.VARIANTS[:1]
     return LayerDiagnosis(

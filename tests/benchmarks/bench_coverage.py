@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from core.dataset.labels import Labels, typical_members
 from core.measures import clusters, excess_opposition, gradients, probes
+from core.measures.clustering import cluster
 from core.measures.cohort import Cohort
 from core.measures.geometry import centred
 from core.measures.result import Measured
@@ -59,7 +60,7 @@ def _decoded(states: NDArray[np.float32], cohort: Cohort) -> Measured:
 
 
 def _clustered(states: NDArray[np.float32], cohort: Cohort) -> Measured:
-    return clusters.headline(clusters.cluster(states, cohort), cohort)
+    return clusters.headline(cluster(states, cohort), cohort)
 
 
 def _typical(states: NDArray[np.float32], cohort: Cohort) -> Measured:

@@ -28,7 +28,7 @@ from core.dataset.sets import ItemSpec, load_or_read
 from core.diagnosis import diagnosis
 from core.diagnosis.diagnosis import DiagnosisSpec, study_cohort
 from core.foundations import DIMENSIONS, FOUNDATIONS
-from core.measures import clusters
+from core.measures.clustering import SEEDS, cluster
 from core.models.open_models import ModelSpec, describe, open_model
 from core.runtime.store import Store
 from tests.core.measures.test_excess_opposition import plain as plain_excess
@@ -209,7 +209,7 @@ def test_gradient_of_both_halves(case):
 
 @pytest.fixture(scope="module")
 def clustering(case):
-    return clusters.cluster(case.states.astype(np.float32), case.cohort)
+    return cluster(case.states.astype(np.float32), case.cohort)
 
 
 def human_labels(cohort):
@@ -225,7 +225,7 @@ def test_clusters_are_those_of_scikit_learn_on_principal_components(case, cluste
     points = PCA(50, svd_solver="full").fit_transform(case.states)
     for k, found in clustering.kmeans.items():
         other = KMeans(k, n_init=4, random_state=0).fit(points)
-        assert found.shape == (clusters.SEEDS, len(points))
+        assert found.shape == (SEEDS, len(points))
         least = min(
             sum(((points[run == c] - points[run == c].mean(axis=0)) ** 2).sum() for c in range(k))
             for run in found

@@ -6,18 +6,16 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 
 from core.dataset.labels import Labels, typical_members
 from core.measures import clusters
+from core.measures.clustering import NOISE, NOT_ASKED, Clustering, cluster
 from core.measures.clusters import (
-    NOISE,
-    NOT_ASKED,
-    Clustering,
     agreement,
-    cluster,
     headline,
     headline_alone,
     measure,
 )
 from core.measures.cohort import Cohort
 from core.measures.result import ALL, HEADLINES
+from core.statistics.neighbours import normalised
 
 PARTS = [ALL, "foundations", "polarity"]
 BOTH_KINDS = ["ARI of k-means", "NMI of k-means", "ARI of HDBSCAN", "NMI of HDBSCAN"]
@@ -112,7 +110,7 @@ def test_silhouettes_are_scikit_learns(classes):
 
 
 def test_classes_in_one_place_have_no_silhouette():
-    unit = np.tile(clusters.normalised(noise(1)), (40, 1))
+    unit = np.tile(normalised(noise(1)), (40, 1))
     labels = np.arange(40)[None] % 2
     np.testing.assert_allclose(clusters._silhouettes(unit, labels, 2), 0, atol=0.3)
 
@@ -341,9 +339,9 @@ def test_the_same_seed_gives_the_same_clusters_and_leaves_torchs_alone():
 
 
 def test_of_many_rows_only_some_are_asked(monkeypatch):
-    monkeypatch.setattr(clusters, "MOST_CLUSTERED", 200)
-    monkeypatch.setattr(clusters, "MOST_ASKED", 50)
-    monkeypatch.setattr(clusters, "BLOCK", 20)
+    monkeypatch.setattr("core.measures.clustering.MOST_CLUSTERED", 200)
+    monkeypatch.setattr("core.measures.clustering.MOST_ASKED", 50)
+    monkeypatch.setattr("core.measures.clustering.BLOCK", 20)
     cohort = random_cohort(450)
     clustering = cluster(blobs(cohort), cohort)
     asked, near = clustering.density != NOT_ASKED, clustering.near
