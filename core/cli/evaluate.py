@@ -18,11 +18,11 @@ from core.wording import Lines, aligned, interval, number
 
 if TYPE_CHECKING:
     from core.activations.study import Study
-    from core.evaluation.jobs import EvaluateSpec
     from core.evaluation.judging import Judge
     from core.evaluation.landing import Landing
     from core.evaluation.prompts import PromptSet
     from core.evaluation.report import Evaluation
+    from core.evaluation.spec import EvaluateSpec
 
 _HEAD: Final = (
     "arm",
@@ -144,9 +144,10 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
     Raises:
         CoreError: The prompts, an arm or the judge cannot be used.
     """
+    from core.evaluation.doses import unreached
     from core.evaluation.endpoint import Prices
     from core.evaluation.export import as_json, map_record, record  # torch: seconds
-    from core.evaluation.jobs import evaluation, unreached
+    from core.evaluation.jobs import evaluation
     from core.evaluation.landing import landing
     from core.evaluation.request import effort
 
@@ -174,7 +175,6 @@ def run(desk: Desk, args: argparse.Namespace) -> Lines:
 
 def _asked(desk: Desk, args: argparse.Namespace) -> "tuple[Study, PromptSet, EvaluateSpec, Judge]":
     """Return what is asked for: the model, which prompts, arms, the judge."""
-    from core.evaluation.jobs import EvaluateSpec, default_arms, usable
     from core.evaluation.request import (
         halved,
         judge_named,
@@ -182,6 +182,7 @@ def _asked(desk: Desk, args: argparse.Namespace) -> "tuple[Study, PromptSet, Eva
         offered_arms,
         prompts_named,
     )
+    from core.evaluation.spec import EvaluateSpec, default_arms, usable
 
     study = study_of(desk, request_of(args))
     prompts = prompts_named(desk.work, args.prompts)
@@ -207,7 +208,8 @@ def _layer(
     judge: "Judge",
 ) -> int | None:
     """Return after which layer directions push; of several, the prompts that choose choose."""
-    from core.evaluation.jobs import EvaluationError, best_layer, choosing
+    from core.evaluation.jobs import best_layer, choosing
+    from core.evaluation.spec import EvaluationError
 
     if not args.layer:
         return None

@@ -6,7 +6,7 @@ from typing import Final
 
 from core.activations.study import Study
 from core.evaluation.answers import Arm
-from core.evaluation.jobs import push_recipe
+from core.evaluation.spec import push_recipe
 from core.runtime.store import Artefact, Store
 from core.sae import patches
 from core.sae.dictionary import DictionaryError

@@ -6,12 +6,12 @@ from typing import Any
 
 from core.activations.study import Study
 from core.diagnosis.receipt import pinned, reading_options
-from core.evaluation.jobs import EvaluateSpec, about
 from core.evaluation.judging import Judge
 from core.evaluation.landing import Landing
 from core.evaluation.prompts import PromptSet
 from core.evaluation.report import PLAIN, Evaluation
 from core.evaluation.request import Half, judge_word, word_of
+from core.evaluation.spec import EvaluateSpec, about
 from core.evaluation.view import BROKEN_MEANS, NAMES, arm_rows
 from core.foundations import DIMENSIONS
 from core.runtime.store import Key

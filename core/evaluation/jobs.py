@@ -1,20 +1,17 @@
 """An evaluation as a job of one workbench: every arm answers, the judge is tried, then judges."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
 
-from core import CoreError
-from core.activations.decoding import Decoding
 from core.activations.extraction import check_model
 from core.activations.jobs import reading
 from core.activations.study import Study
-from core.evaluation.answers import CARE, Answer, Arm, answers, kept_answers
+from core.evaluation.answers import Answer, Arm, answers, kept_answers
+from core.evaluation.doses import edits_of, kept_dose
 from core.evaluation.fluency import kept_perplexities, perplexities
 from core.evaluation.judging import (
     Asked,
@@ -27,132 +24,18 @@ from core.evaluation.judging import (
     judged,
 )
 from core.evaluation.prompts import PromptSet
-from core.evaluation.report import AGAIN, PLAIN, RANDOM, Evaluation, Judgement, pairs_of
+from core.evaluation.report import PLAIN, Evaluation, Judgement, pairs_of
+from core.evaluation.spec import EvaluateSpec, EvaluationError, default_arms
 from core.evaluation.trust import trial_pairs, trust, trusted
-from core.foundations import FOUNDATIONS
 from core.models.card import describe
 from core.models.fetched import fetch, kept_file
 from core.models.spec import ModelSpec
-from core.runtime.made import Made, artefact
+from core.runtime.made import Made
 from core.runtime.progress import Report, part
-from core.steering.edits import LayerEdit, check_recipe, resolve
-from core.steering.effects.controls import control_edits
-from core.steering.effects.neutral import cost_of, equal_strength, hold_neutral
-from core.steering.recipes import MOST_STRENGTH, Recipe, Term
 from core.workbench import Workbench
 
-if TYPE_CHECKING:
-    from core.models.open_models import OpenModel
-
-_KIND: Final = "arm strength"
-_FILE: Final = "strength.json"
-#: Share of the residual norm at which the search for a push's strength begins.
-_FIRST: Final = 0.05
 #: Characters of a token, about.
 _LETTERS: Final = 4
-
-
-PROMPT: Final = "moral prompt"
-DIRECTIONS: Final = "moral directions"
-#: What a judge is asked unless it is told otherwise.
-USUAL: Final[tuple[Question, ...]] = ("safer", "helpful", "understanding")
-
-
-class EvaluationError(CoreError):
-    """These arms, prompts or this judge cannot be evaluated."""
-
-
-@dataclass(frozen=True)
-class EvaluateSpec:
-    """How arms are compared."""
-
-    arms: tuple[Arm, ...]
-    """All of them; the first is the plain one."""
-
-    questions: tuple[Question, ...] = USUAL
-    """What the judge is asked of each pair."""
-
-    decoding: Decoding = field(default_factory=partial(Decoding, tokens=60))
-    """The same for all arms."""
-
-    kl: float | None = 0.1
-    """Divergence on neutral text at which steered arms stand, nats per token; None: as their
-    recipes say."""
-
-    def __post_init__(self) -> None:
-        names = [arm.name for arm in self.arms]
-        if len(names) < 2 or names[0] != PLAIN or len(set(names)) != len(names):
-            raise EvaluationError(
-                f"An evaluation needs {PLAIN} and at least one other arm, each with a name of its "
-                "own."
-            )
-        if self.kl is not None and not 0 < self.kl <= 10:
-            raise EvaluationError("A divergence must lie above 0 and at most at 10 nats.")
-        if not self.questions:
-            raise EvaluationError("Name at least one question that the judge is asked.")
-
-
-def default_arms(study: Study, layer: int | None = None) -> tuple[Arm, ...]:
-    """Return the arms that need nothing but a model and a set.
-
-    Args:
-        study: The model and the items that directions come from.
-        layer: After which layer is steered; None: the middle one.
-
-    Returns:
-        The plain model, itself with other random numbers (A/A), a system prompt, a push along all
-        five moral directions, and a random push as long as that.
-    """
-    recipe = push_recipe(study, study.anchor if layer is None else layer)
-    return (
-        Arm(PLAIN),
-        Arm(AGAIN, seed=1),
-        Arm(PROMPT, system=CARE),
-        Arm(DIRECTIONS, recipe),
-        Arm(RANDOM, recipe, control=True),
-    )
-
-
-def push_recipe(study: Study, layer: int) -> Recipe:
-    """Return the push along all five moral directions after a layer."""
-    read = study.plan.spec
-    return Recipe(
-        str(study.card.spec),
-        study.plan.model,
-        study.items.digest,
-        read.template,
-        (layer,),
-        tuple(Term(axis, _FIRST) for axis in FOUNDATIONS),
-        pooling="last" if "last" in read.poolings else read.poolings[0],
-        strip=read.strip,
-        max_tokens=read.max_tokens,
-    )
-
-
-def usable(work: Workbench, study: Study, spec: EvaluateSpec) -> tuple[EvaluateSpec, list[str]]:
-    """Return a spec without the arms whose recipe cannot be done here, and why not.
-
-    Args:
-        work: The process's workbench.
-        study: The model and items; read.
-        spec: What was asked.
-
-    Raises:
-        EvaluationError: No arm but the plain one is left.
-    """
-    kept, problems = [], []
-    for arm in spec.arms:
-        try:
-            if arm.recipe is not None:
-                check_recipe(study, arm.recipe, repeated=True)
-                resolve(work.store, study, arm.recipe)
-        except CoreError as error:
-            problems.append(f"{arm.name} is left out: {error}")
-        else:
-            kept.append(arm)
-    if len(kept) < 2:
-        raise EvaluationError(" ".join(problems) or "There is no arm beside the plain one.")
-    return replace(spec, arms=tuple(kept)), problems
 
 
 def choosing(
@@ -272,88 +155,13 @@ def _answer(
         dose = kept_dose(work, study, arm, spec.kl, model).get(say)
         if np.isfinite(dose[0]):
             own = replace(arm, share=dose[0])
-            edits = _edits(work, study, own)
+            edits = edits_of(work, study, own)
             asked = prompts.texts
             given = answers(
                 work.store, model, own, edits, asked, spec.decoding, part(say, 0.0, 0.9)
             )
             texts = [one.text for one in given]
             perplexities(work.store, model, asked, texts, part(say, 0.9, 1.0))
-
-
-def kept_dose(
-    work: Workbench, study: Study, arm: Arm, kl: float | None, model: "OpenModel | None" = None
-) -> Made[tuple[float, float]]:
-    """Return at which share of its recipe an arm stands, and its divergence on neutral text.
-
-    NaN for both where it does not reach the divergence; 1 and NaN for an arm without a recipe.
-
-    Args:
-        work: The process's workbench.
-        study: The model and items.
-        arm: Which.
-        kl: What its divergence has to be; None: whatever its recipe costs.
-        model: Open, to make it.
-    """
-
-    def make(_: Report) -> tuple[float, float]:
-        if arm.recipe is None:
-            return 1.0, np.nan
-        if model is None:
-            raise ValueError("a dose is measured on an open model")
-        check_recipe(study, arm.recipe, repeated=True)
-        edits = _edits(work, study, arm)
-        if not edits:
-            return 1.0, 0.0
-        held = hold_neutral(model, min(edit.layer for edit in edits))
-        positions = arm.recipe.positions
-
-        def cost(share: float) -> float:
-            return cost_of(model, held, _scaled(edits, share), positions).kl
-
-        if kl is None:
-            return 1.0, cost(1.0)
-        share, found = equal_strength(cost, kl, 1.0)
-        most = max((abs(one) for edit in edits for one in edit.strengths), default=1.0)
-        return (share, found) if share * most <= MOST_STRENGTH else (np.nan, np.nan)
-
-    card = study.card
-    key = {
-        "format": 1,
-        "model": card.identity,
-        "compute": f"{card.device} {card.dtype}",
-        "arm": dict(arm.key),
-        "kl": kl,
-    }
-    return artefact(work.store, _KIND, key, read=_read, write=_write, make=make)
-
-
-def _write(folder: Path, dose: tuple[float, float]) -> None:
-    told = [None if np.isnan(one) else one for one in dose]
-    (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
-
-
-def _read(folder: Path) -> tuple[float, float] | None:
-    try:
-        told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        share, kl = (np.nan if one is None else float(one) for one in told)
-    except (OSError, ValueError, TypeError):
-        return None
-    return share, kl
-
-
-def _edits(work: Workbench, study: Study, arm: Arm) -> list[LayerEdit]:
-    """Return what an arm does, at its share."""
-    if arm.recipe is None or not arm.recipe.active:
-        return []
-    edits = resolve(work.store, study, arm.recipe)
-    if arm.control:
-        edits = control_edits(work.store, study, edits)
-    return _scaled(edits, arm.share)
-
-
-def _scaled(edits: Sequence[LayerEdit], share: float) -> list[LayerEdit]:
-    return [replace(edit, strengths=tuple(share * one for one in edit.strengths)) for edit in edits]
 
 
 # --- judging ---
@@ -476,22 +284,3 @@ def _given(
     most = spec.decoding.tokens
     text = f"{arm.name} ".ljust(most * _LETTERS, "x")
     return [Answer(text, most, cut=True)] * len(prompts)
-
-
-def unreached(work: Workbench, study: Study, spec: EvaluateSpec) -> list[str]:
-    """Return the arms that do not reach the divergence, by name."""
-    doses = {arm.name: kept_dose(work, study, arm, spec.kl).open() for arm in spec.arms}
-    return [name for name, dose in doses.items() if dose is not None and np.isnan(dose[0])]
-
-
-def about(spec: EvaluateSpec) -> dict[str, Any]:
-    """Return a spec as JSON values, for the receipt."""
-    return {
-        "arms": [
-            {**asdict(arm), "recipe": None if arm.recipe is None else arm.recipe.digest}
-            for arm in spec.arms
-        ],
-        "questions": list(spec.questions),
-        "decoding": asdict(spec.decoding),
-        "kl": spec.kl,
-    }

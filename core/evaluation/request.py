@@ -16,19 +16,11 @@ from core.evaluation.aligned_arms import (
 )
 from core.evaluation.answers import Arm
 from core.evaluation.endpoint import EndpointJudge, Prices
-from core.evaluation.jobs import (
-    DIRECTIONS,
-    PROMPT,
-    EvaluateSpec,
-    EvaluationError,
-    default_arms,
-    local_judge,
-    to_fetch,
-    to_judge,
-)
+from core.evaluation.jobs import local_judge, to_fetch, to_judge
 from core.evaluation.judging import Judge, LocalJudge
 from core.evaluation.prompts import BUILTIN, PromptSet, builtin_prompts, read_prompts
 from core.evaluation.report import AGAIN, PLAIN, RANDOM
+from core.evaluation.spec import DIRECTIONS, PROMPT, EvaluateSpec, EvaluationError, default_arms
 from core.models.fetched import fetchable
 from core.models.spec import ModelSpec
 from core.steering.recipes import unpacked

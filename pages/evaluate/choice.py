@@ -10,10 +10,10 @@ from core.activations.decoding import Decoding
 from core.activations.study import Study
 from core.evaluation.answers import Arm
 from core.evaluation.endpoint import MOST_PER_MINUTE, URL, Prices
-from core.evaluation.jobs import USUAL, EvaluateSpec, usable
 from core.evaluation.judging import Judge, Question
 from core.evaluation.prompts import PromptSet
 from core.evaluation.request import ENDPOINT, Half, judge_named, offered_arms, recipe_arms
+from core.evaluation.spec import USUAL, EvaluateSpec, usable
 from core.evaluation.view import NAMES
 from pages.evaluate import questions
 from pages.shared.address import bound

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.activations.study import Study
-from core.evaluation.jobs import evaluation, unreached
+from core.evaluation.doses import unreached
+from core.evaluation.jobs import evaluation
 from core.evaluation.report import Evaluation
 from core.evaluation.request import effort
 from core.runtime.made import Made

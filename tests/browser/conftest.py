@@ -280,10 +280,11 @@ def aligned(prepared: Prepared) -> dict[str, str]:
 def evaluated(prepared: Prepared) -> dict[str, str]:
     """Return the query of an evaluation that is kept: a random model answers, and judges itself."""
     from core.activations.decoding import Decoding
-    from core.evaluation.jobs import EvaluateSpec, default_arms, evaluation, local_judge
+    from core.evaluation.jobs import evaluation, local_judge
     from core.evaluation.landing import landing
     from core.evaluation.prompts import builtin_prompts
     from core.evaluation.request import halved
+    from core.evaluation.spec import EvaluateSpec, default_arms
     from core.models.spec import ModelSpec
 
     work, study = study_in(prepared)

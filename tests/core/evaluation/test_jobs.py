@@ -11,22 +11,12 @@ from core.__main__ import main
 from core.activations.jobs import reading
 from core.evaluation import jobs as evaluation_jobs
 from core.evaluation.answers import Arm
+from core.evaluation.doses import kept_dose, unreached
 from core.evaluation.endpoint import URL, EndpointJudge, Prices
-from core.evaluation.jobs import (
-    EvaluateSpec,
-    EvaluationError,
-    best_layer,
-    choosing,
-    default_arms,
-    evaluation,
-    kept_dose,
-    local_judge,
-    to_judge,
-    unreached,
-    usable,
-)
+from core.evaluation.jobs import best_layer, choosing, evaluation, local_judge, to_judge
 from core.evaluation.report import AGAIN, PLAIN
 from core.evaluation.request import effort
+from core.evaluation.spec import EvaluateSpec, EvaluationError, default_arms, usable
 from core.foundations import DIMENSIONS
 from core.models.spec import ModelError, ModelSpec
 from core.runtime.progress import Cancelled

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from core.evaluation.answers import Arm
-from core.evaluation.jobs import EvaluateSpec, evaluation
+from core.evaluation.jobs import evaluation
 from core.evaluation.landing import KIND, Landing, landing
 from core.evaluation.plots import landing_map, ways_figure
 from core.evaluation.report import AGAIN, PLAIN, RANDOM
+from core.evaluation.spec import EvaluateSpec
 from core.evaluation.view import centre_table, place_table
 from core.foundations import DIMENSIONS
 from core.maps.view import ViewSpec

@@ -7,7 +7,7 @@ import torch
 from core.activations.jobs import reading
 from core.evaluation.answers import Arm
 from core.evaluation.endpoint import KEY, URL, EndpointJudge
-from core.evaluation.jobs import EvaluateSpec, EvaluationError, default_arms, evaluation, usable
+from core.evaluation.jobs import evaluation
 from core.evaluation.prompts import builtin_prompts
 from core.evaluation.report import PLAIN
 from core.evaluation.request import (
@@ -20,6 +20,7 @@ from core.evaluation.request import (
     recipe_arms,
     word_of,
 )
+from core.evaluation.spec import EvaluateSpec, EvaluationError, default_arms, usable
 from core.sae import patches
 from core.sae.patches import Patch, save_patch
 from core.sae.shelf import keep_dictionary

@@ -11,8 +11,8 @@ from core.activations.jobs import reading, study_of
 from core.activations.prompts import ReadSpec
 from core.dataset.sets import ItemSpec
 from core.evaluation.endpoint import KEY, URL
-from core.evaluation.jobs import default_arms
 from core.evaluation.prompts import builtin_prompts
+from core.evaluation.spec import default_arms
 from core.evaluation.trust import TOLD
 from core.models.spec import ModelSpec
 from core.workbench import Workbench
