@@ -1,16 +1,16 @@
-"""People judge: two answers, sides drawn at random, by keyboard, with undo; do they agree?"""
+"""People judge: two answers, sides drawn at random, by keyboard, with undo."""
 
 from typing import Final
 
 import streamlit as st
 
 from core import CoreError
-from core.evaluation.judging import QUESTIONS, Pair, VerdictLog, both_orders
-from core.evaluation.person import Blind, Person, merge, queue, said, say, undo, verdict_file
+from core.evaluation.judging import QUESTIONS, VerdictLog
+from core.evaluation.person import Blind, Person, queue, say, undo
 from core.evaluation.report import Evaluation
-from core.evaluation.verdicts import Label, net_rate
-from core.evaluation.view import NAMES, agreement_table, judged_pairs, judges, pairs_for_people
-from core.wording import interval
+from core.evaluation.verdicts import Label
+from core.evaluation.view import pairs_for_people
+from pages.evaluate import people
 from pages.shared import frame
 from pages.shared.address import bound
 from pages.shared.bench import workbench
@@ -31,7 +31,7 @@ def show(found: Evaluation) -> None:
             **bound("who", ""),
         )
         if not str(called).strip():
-            _agreement(found)
+            people.agreement(found)
             st.caption(
                 "Type a name, then compare pairs: you see neither arms nor models, and sides are "
                 "drawn at random. Keys: ← left, → right, ↓ tie, u undo."
@@ -49,9 +49,9 @@ def show(found: Evaluation) -> None:
             _ask(log, left[0], f"{_SEEN}-{person.name}")
         else:
             st.success("All pairs are judged.")
-        _said(found, log, person)
-        _agreement(found)
-        _file(log, person, pairs)
+        people.said_by(found, log, person)
+        people.agreement(found)
+        people.exchange(log, person, pairs)
 
 
 def _ask(log: VerdictLog, one: Blind, seen: str) -> None:
@@ -93,79 +93,3 @@ def _say(log: VerdictLog, one: Blind, side: Label, seen: str) -> None:
 
 def _undo(log: VerdictLog, seen: str) -> None:
     undo(log, st.session_state[seen].pop())
-
-
-def _said(found: Evaluation, log: VerdictLog, person: Person) -> None:
-    """Say what the person's verdicts add up to."""
-    told = {which: said(log, found.pairs(*which)) for which in judged_pairs(found)}
-    mine, rows = found.by(told, person.name), []
-    for (question, arm), showings in told.items():
-        judged = sum(one.verdict != "missing" for one in showings)
-        if judged > 1:
-            rows.append(
-                {
-                    "question": NAMES[question],
-                    "arm": arm,
-                    "judged": judged,
-                    "net win rate": interval(net_rate(showings)),
-                    "without broken answers": interval(mine.sound(question, arm)),
-                }
-            )
-    if rows:
-        alt = "What this person's verdicts say."
-        st.dataframe(rows, hide_index=True, key="blind-table", alt=alt)
-
-
-def _agreement(found: Evaluation) -> None:
-    """Say how far all who judged these pairs agree."""
-    everyone = judges(workbench().store, found)
-    if len(everyone) < 2:
-        return
-    figure = st.column_config.NumberColumn(format="%.2f")
-    st.markdown(
-        "**Judges beside each other**",
-        help="Cohen's κ of each two over the pairs that both decided: 0 as by chance, 1 always the "
-        "same. α is Krippendorff's, of all of them. Intervals of 95 % draw questions.",
-    )
-    st.dataframe(
-        agreement_table(found, everyone),
-        hide_index=True,
-        key="blind-agreement",
-        column_config={
-            "same": st.column_config.NumberColumn("say the same", format="percent"),
-            "kappa": st.column_config.NumberColumn("κ", format="%.2f"),
-            "kappa low": figure,
-            "kappa high": figure,
-        },
-        alt="How far each two judges agree on the same pairs.",
-        placeholder="–",
-    )
-
-
-def _file(log: VerdictLog, person: Person, pairs: list[Pair]) -> None:
-    row = st.container(horizontal=True, vertical_alignment="bottom")
-    row.download_button(
-        "Verdicts (JSONL)",
-        verdict_file(log),
-        "moralscope-verdicts.jsonl",
-        icon=":material/download:",
-        on_click="ignore",
-        help="Neither texts nor arms: showings by digest. It can be merged where the same pairs "
-        "were judged.",
-    )
-    given = st.file_uploader("Another file of verdicts", type=["jsonl"], key="blind-file")
-    if given is None:
-        return
-    whose = st.text_input(
-        "Whose verdicts are these?",
-        key="blind-whose",
-        placeholder=person.name,
-        help="A name or sign for the one who judged. Your own name: you go on with what you said "
-        "on another machine.",
-    )
-    if st.button("Take them in", icon=":material/group_add:"):
-        known = [one for pair in pairs for one in both_orders(*pair)]
-        whom = Person(whose or person.name)
-        taken = merge(workbench().store, whom, given.getvalue(), known)
-        st.toast(f"{taken // 2} verdicts by {whom.name} are about these pairs.")
-        st.rerun(scope="fragment")
