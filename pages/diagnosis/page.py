@@ -19,13 +19,15 @@ from pages.shared.opening import opened_study
 
 with opened_study(
     "Diagnosis",
-    "Is this model morally indifferent? Four tests at every layer, each beside what shuffled "
-    "labels, mere words and an untrained copy give.",
+    "Is this model morally indifferent? Four tests at every layer, each beside shuffled labels, "
+    "mere words and an untrained copy.",
 ) as (set_name, study):
     if study is not None:
         choice = diagnosis_choice.ask(study)
         found = run.panel(study, choice.spec) if reading.panel(study) else None
-        if found is not None:
+        if found is None:
+            scorecard.ask()
+        else:
             untrained = None
             with frame.told():
                 untrained = run.untrained(study, choice.spec)

@@ -1,7 +1,7 @@
 """The scorecard: a card per test, each with its verdict and all that it was held against."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import streamlit as st
 
@@ -65,10 +65,8 @@ def show(
     """
     st.subheader(summary(scores), anchor="scorecard")
     by_test = {score.test: score for score in scores}
-    for column, test in zip(st.columns(4), TESTS, strict=True):
-        with column.container(border=True, height="stretch"):
-            name = f"<p class='ms-note'>{test.capitalize()}</p>"
-            st.html(f"{name}<p class='ms-question'>{QUESTIONS[test]}</p>")
+    for test, card in _cards():
+        with card:
             if test in by_test:
                 _card(by_test[test], phrasings)
             else:
@@ -76,6 +74,21 @@ def show(
                 st.caption(_TESTS[test][1])
     st.caption(ceiling_text(results.human_ceiling(set_name)))
     st.caption(f"{RULE} {missing}")
+
+
+def ask() -> None:
+    """Draw what the tests ask and what their figures mean, before there are any."""
+    for test, card in _cards():
+        card.caption(_TESTS[test][1])
+
+
+def _cards() -> Iterator[tuple[Test, Any]]:
+    """Draw a card per test with its question; yield each for what follows it."""
+    for column, test in zip(st.columns(4), TESTS, strict=True):
+        card = column.container(border=True, height="stretch")
+        name = f"<p class='ms-note'>{test.capitalize()}</p>"
+        card.html(f"{name}<p class='ms-question'>{QUESTIONS[test]}</p>")
+        yield test, card
 
 
 def _verdict(level: Level, words: str) -> None:

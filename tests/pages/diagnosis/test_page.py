@@ -14,6 +14,7 @@ from core.diagnosis import diagnosis
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.maps import view as maps_view
 from core.measures.result import TESTS
+from pages.diagnosis.scorecard import QUESTIONS
 
 CURVES = [f"curve-{test}" for test in TESTS]
 FORESTS = [f"forest-{test}" for test in TESTS]
@@ -121,6 +122,7 @@ def test_a_model_that_has_read_nothing_is_offered_the_reading(open_page, model_t
     assert complaints(app) == []
     assert button(app, "Read them")
     assert not charts(app)
+    assert all(question in words(app) for question in QUESTIONS.values())  # while one waits
 
 
 def test_a_failed_measuring_says_why_and_can_be_tried_again(
