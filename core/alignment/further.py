@@ -35,7 +35,7 @@ from core.sae.dictionary import Dictionary, DictionaryError
 from core.sae.shelf import keep_dictionary, open_dictionary
 from core.statistics.bootstrap import Estimate
 from core.steering.aligned import aligned_axis
-from core.steering.recipes import Recipe, Term
+from core.steering.recipes import Recipe, Term, recipe_at
 from core.wording import interval
 
 if TYPE_CHECKING:
@@ -79,19 +79,8 @@ def recipe_of(study: Study, base: Dictionary, after: Dictionary, share: float) -
         after: After.
         share: Of its change.
     """
-    read = study.plan.spec
-    return Recipe(
-        str(study.card.spec),
-        study.plan.model,
-        study.items.digest,
-        read.template,
-        (base.info.layer,),
-        (Term(aligned_axis(after, base), share),),
-        operation="align",
-        pooling=judging_pooling(study),
-        strip=read.strip,
-        max_tokens=read.max_tokens,
-    )
+    terms = (Term(aligned_axis(after, base), share),)
+    return recipe_at(study, base.info.layer, terms, "align", judging_pooling(study))
 
 
 # --- the four tests ---

@@ -25,7 +25,7 @@ from core.steering.direction_files import FILE
 from core.steering.directions import sides
 from core.steering.edits import Steering, check_recipe, resolve
 from core.steering.latents import LATENT
-from core.steering.recipes import Operation, Recipe, Term, unpacked
+from core.steering.recipes import Recipe, Term, recipe_at, unpacked
 
 if TYPE_CHECKING:
     import torch
@@ -95,23 +95,7 @@ def axis_recipe(study: Study, axis: str, strength: float, layer: int | None = No
     """
     sides(study, axis)
     at = round(DEPTH * study.card.n_layers) if layer is None else layer
-    return _recipe(study, at, Term(axis, strength))
-
-
-def _recipe(study: Study, layer: int, term: Term, operation: Operation = "add") -> Recipe:
-    read = study.plan.spec
-    return Recipe(
-        str(study.card.spec),
-        study.plan.model,
-        study.items.digest,
-        read.template,
-        (layer,),
-        (term,),
-        operation=operation,
-        pooling="last" if "last" in read.poolings else read.poolings[0],
-        strip=read.strip,
-        max_tokens=read.max_tokens,
-    )
+    return recipe_at(study, at, (Term(axis, strength),))
 
 
 def with_aligned(store: Store, study: Study, name: str) -> Study:
@@ -133,7 +117,7 @@ def with_aligned(store: Store, study: Study, name: str) -> Study:
     card, after = study.card, aligned_on_shelf(store, study, name)
     before = open_dictionary(store, card, str(after.info.training[_BEFORE]))
     term = Term(aligned_axis(after, before), 1.0)
-    return steered(study, _recipe(study, after.info.layer, term, "align"))
+    return steered(study, recipe_at(study, after.info.layer, (term,), "align"))
 
 
 def aligned_on_shelf(store: Store, study: Study, name: str) -> Dictionary:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from core.activations.decoding import Decoding
 from core.activations.extraction import check_model
-from core.activations.prompts import Pooling
 from core.activations.study import Study
 from core.runtime.progress import Report, part
 from core.runtime.store import Store
@@ -21,7 +20,7 @@ from core.steering.edits import resolve
 from core.steering.effects.controls import control_edits, held_out_prompts
 from core.steering.effects.readout import ReadOut, read_out
 from core.steering.generation import write
-from core.steering.recipes import Recipe, Term
+from core.steering.recipes import Recipe, Term, recipe_at
 from core.wording import number
 
 if TYPE_CHECKING:
@@ -78,22 +77,9 @@ class Answer(NamedTuple):
 
 def recipe_for(study: Study, question: Question) -> Recipe:
     """Return how a model is steered for a question."""
-    pooling: Pooling = "last" if "last" in study.plan.spec.poolings else study.plan.spec.poolings[0]
     layer = min(round(DEPTH * study.card.n_layers), study.card.n_layers - 1)
-    return Recipe(
-        str(study.card.spec),
-        study.plan.model,
-        study.items.digest,
-        study.plan.spec.template,
-        (layer,),
-        (Term(question.axis, question.strength),) if question.strength else (),
-        "not first",
-        "add",
-        pooling,
-        question.decoding,
-        study.plan.spec.strip,
-        study.plan.spec.max_tokens,
-    )
+    terms = (Term(question.axis, question.strength),) if question.strength else ()
+    return recipe_at(study, layer, terms, decoding=question.decoding)
 
 
 def ask(

@@ -12,7 +12,7 @@ from core.evaluation.judging import Question
 from core.evaluation.report import AGAIN, PLAIN, RANDOM
 from core.foundations import FOUNDATIONS
 from core.steering.edits import check_recipe, resolve
-from core.steering.recipes import Recipe, Term
+from core.steering.recipes import Recipe, Term, recipe_at
 from core.workbench import Workbench
 
 PROMPT: Final = "moral prompt"
@@ -80,18 +80,7 @@ def default_arms(study: Study, layer: int | None = None) -> tuple[Arm, ...]:
 
 def push_recipe(study: Study, layer: int) -> Recipe:
     """Return the push along all five moral directions after a layer."""
-    read = study.plan.spec
-    return Recipe(
-        str(study.card.spec),
-        study.plan.model,
-        study.items.digest,
-        read.template,
-        (layer,),
-        tuple(Term(axis, _FIRST) for axis in FOUNDATIONS),
-        pooling="last" if "last" in read.poolings else read.poolings[0],
-        strip=read.strip,
-        max_tokens=read.max_tokens,
-    )
+    return recipe_at(study, layer, tuple(Term(axis, _FIRST) for axis in FOUNDATIONS))
 
 
 def usable(work: Workbench, study: Study, spec: EvaluateSpec) -> tuple[EvaluateSpec, list[str]]:

@@ -5,13 +5,16 @@ import binascii
 import json
 import zlib
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from core import CoreError
 from core.activations.decoding import Decoding, DecodingError, is_between, is_whole
 from core.activations.prompts import KEPT_END, Pooling, ReadSpec
 from core.runtime.store import fingerprint
 from core.steering.directions import Method
+
+if TYPE_CHECKING:
+    from core.activations.study import Study
 
 Positions = Literal["all", "generated", "not first"]
 Operation = Literal["add", "project out", "set", "clamp", "align", "replace"]
@@ -162,6 +165,41 @@ def _parts(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_parts(one) for one in value]
     return _told(value) if is_dataclass(value) else value
+
+
+def recipe_at(
+    study: "Study",
+    layer: int,
+    terms: tuple[Term, ...],
+    operation: Operation = "add",
+    pooling: Pooling | None = None,
+    decoding: Decoding | None = None,
+) -> Recipe:
+    """Return what is done to a study's model at one layer, directions made from its items.
+
+    Args:
+        study: Items and model.
+        layer: After which layer.
+        terms: Directions with doses.
+        operation: What is done with them.
+        pooling: From which pooled states they are made; None: the last token's where it was read.
+        decoding: How tokens are chosen; None: as usual.
+    """
+    read = study.plan.spec
+    usual: Pooling = "last" if "last" in read.poolings else read.poolings[0]
+    return Recipe(
+        str(study.card.spec),
+        study.plan.model,
+        study.items.digest,
+        read.template,
+        (layer,),
+        terms,
+        operation=operation,
+        pooling=pooling or usual,
+        decoding=decoding or Decoding(),
+        strip=read.strip,
+        max_tokens=read.max_tokens,
+    )
 
 
 def recipe_of(text: str) -> Recipe:
