@@ -3,8 +3,10 @@
 import argparse
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from core import CoreError
 from core.activations.prompts import PRESETS, ReadSpec
 from core.cli.desk import ReadRequest
 from core.models.spec import ModelSpec
@@ -39,6 +41,18 @@ def add_numbers(
             metavar="N",
             help=f"{meaning}; default: %(default)s",
         )
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a file that no folder can take, before long work is done for it.
+
+    Raises:
+        CoreError: There is no such folder, or the file is one.
+    """
+    if not path.parent.is_dir():
+        raise CoreError(f"{path} cannot be written: there is no folder {path.parent}.")
+    if path.is_dir():
+        raise CoreError(f"{path} cannot be written: it is a folder. Name a file in it.")
 
 
 def read_of(args: argparse.Namespace) -> ReadSpec:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.cli.arguments import add_items, add_json
+from core.cli.arguments import add_items, add_json, check_folder
 from core.cli.desk import Desk, find_items
-from core.diagnosis.report import check_folder
 from core.leaderboard.model_list import PAPER
 from core.models.spec import ModelSpec
 from core.workbench import BUILTIN

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from core import CoreError
+from core.cli.arguments import check_folder
 from core.cli.desk import Desk
 from core.cli.sweep import Outcome, Sweep, figures, measure_entry
 from core.cluster import cost, schedulers, sending
@@ -17,7 +18,6 @@ from core.cluster.rows import Row, jobs_folder, keep_part, rows_of, sent_of
 from core.cluster.script import script
 from core.cluster.states import ACTIVE, DUE, Standing, row_standings, standings, table
 from core.diagnosis import leaderboard_rows
-from core.diagnosis.report import check_folder
 from core.leaderboard.model_list import Entry
 from core.runtime.store import Store
 from core.wording import Lines

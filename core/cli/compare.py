@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from core import CoreError
 from core.activations.study import Study, open_study
-from core.cli.arguments import read_of, request_of
+from core.cli.arguments import check_folder, read_of, request_of
 from core.cli.compare_arguments import COPY, ITSELF, STEERED
 from core.cli.desk import Desk, card_of, chosen_pooling, study_of
 from core.comparison import view as comparison_view
@@ -19,7 +19,6 @@ from core.comparison.sides import Side, same_depth, side_names
 from core.comparison.steered import axis_recipe, steered, told
 from core.diagnosis.evidence_report import heading
 from core.diagnosis.receipt import as_json
-from core.diagnosis.report import check_folder
 from core.exports import csv_bytes
 from core.layers import layer_name
 from core.models.spec import ModelSpec

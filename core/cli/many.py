@@ -9,12 +9,11 @@ from typing import Any, Final, get_args
 from core import CoreError
 from core.activations.jobs import untrained
 from core.activations.prompts import Pooling
-from core.cli.arguments import add_items, add_read, read_of, request_of
+from core.cli.arguments import add_items, add_read, check_folder, read_of, request_of
 from core.cli.cluster import PLACES, Jobs, cancelled, dry_run, emitted, logs, one_row, sent, stand
 from core.cli.desk import Desk, study_of
 from core.cli.sweep import Sweep, settled, sweep
 from core.diagnosis.diagnosis import DiagnosisSpec
-from core.diagnosis.report import check_folder
 from core.leaderboard.model_list import PAPER, PAPER_FILE, read_list
 from core.leaderboard.pack import pack, unpack
 from core.leaderboard.pack_file import SUFFIX

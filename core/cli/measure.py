@@ -11,9 +11,9 @@ from core.activations.study import Study
 from core.cli.desk import Desk, ReadRequest, chosen_pooling, study_of
 from core.diagnosis import jobs, leaderboard_rows
 from core.diagnosis.controls import FurtherControls
+from core.diagnosis.diagnosed import Diagnosed
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.diagnosis.evidence_report import Evidence
-from core.diagnosis.report import Diagnosed
 from core.diagnosis.seeds import SEEDS, Copy
 from core.diagnosis.templates import Phrasing
 from core.diagnosis.waterfall import Step

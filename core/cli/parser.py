@@ -22,11 +22,11 @@ from core.cli import (
     sets,
     stored,
 )
-from core.cli.arguments import add_items, add_json, add_numbers, read_of, request_of
+from core.cli.arguments import add_items, add_json, add_numbers, check_folder, read_of, request_of
 from core.cli.desk import Desk, ReadRequest
 from core.cli.table_columns import table_columns
 from core.dataset.sets import ItemSpec, Sample
-from core.diagnosis import controls_report, evidence_report
+from core.diagnosis import controls_report, evidence_report, records
 from core.diagnosis import report as diagnosis_report
 from core.diagnosis.diagnosis import DiagnosisSpec
 from core.evaluation.flames import NAME as FLAMES
@@ -121,7 +121,7 @@ def _compare(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
 def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     for path in (args.csv, args.receipt):
         if path is not None:
-            diagnosis_report.check_folder(path)
+            check_folder(path)
     spec = DiagnosisSpec(
         scaling=args.scaling, draws=args.draws, shuffles=args.shuffles, seed=args.seed
     )
@@ -138,10 +138,10 @@ def _diagnose(desk: Desk, args: argparse.Namespace) -> Iterable[str]:
     repaired = measure.repair(desk, study, spec) if args.waterfall else None
     controlled = measure.control(desk, found.several) if args.controls else None
     if args.receipt is not None:
-        diagnosis_report.write_receipt(found.several, args.receipt)
+        records.write_receipt(found.several, args.receipt)
     if args.json:
         steps, controls = repaired and repaired.steps, controlled and controlled.several
-        return [diagnosis_report.json_text(found.several, steps, controls)]
+        return [records.json_text(found.several, steps, controls)]
     return _diagnosed(args, found, repaired, controlled)
 
 
@@ -155,7 +155,7 @@ def _diagnosed(
     if all(one is None or one.kept for one in (found, repaired, controlled)):
         yield "All of this was measured before: nothing to do."
     if args.csv is not None:
-        yield from diagnosis_report.write_csv(found.several, args.csv)
+        yield from records.write_csv(found.several, args.csv)
     else:
         yield from diagnosis_report.text(found.several, figures=args.table)
     if repaired is not None:

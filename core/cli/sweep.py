@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 from core import CoreError
 from core.activations.prompts import Pooling, ReadSpec
 from core.cli import measure
+from core.cli.arguments import check_folder
 from core.cli.desk import Desk, ReadRequest, find_items
 from core.diagnosis import leaderboard_rows
+from core.diagnosis.diagnosed import Diagnosed
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
 from core.diagnosis.jobs import diagnosis
-from core.diagnosis.report import BRIEF, Diagnosed, check_folder
+from core.diagnosis.report import BRIEF
 from core.leaderboard.model_list import Entry
 from core.measures.result import TESTS
 from core.models.spec import ModelSpec

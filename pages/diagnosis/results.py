@@ -5,8 +5,9 @@ import streamlit as st
 
 from core.activations.study import Study
 from core.diagnosis import view as diagnosis_view
+from core.diagnosis.diagnosed import Diagnosed
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec
-from core.diagnosis.report import Diagnosed
+from core.diagnosis.records import records
 from core.measures.ceiling import Ceiling, ceiling, graders_of
 from core.measures.cohort import cohort_of
 from core.measures.confusions import Confusion
@@ -29,4 +30,4 @@ def human_ceiling(set_name: str) -> Ceiling:
 @st.cache_data(show_spinner=False, max_entries=8, hash_funcs=NAMES)
 def figure_table(diagnosed: Diagnosis, untrained: Diagnosis | None) -> pd.DataFrame:
     """Return every figure of a diagnosis, one row each: what the command line writes."""
-    return pd.DataFrame(Diagnosed(diagnosed, untrained).records()).astype({"layer": "Int64"})
+    return pd.DataFrame(records(Diagnosed(diagnosed, untrained))).astype({"layer": "Int64"})

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from core import CoreError
+from core.diagnosis.diagnosed import Diagnosed
 from core.diagnosis.diagnosis import DiagnosisSpec
-from core.diagnosis.report import Diagnosed, json_text, text, write_csv, write_receipt
+from core.diagnosis.records import json_text, record, records, write_csv, write_receipt
+from core.diagnosis.report import text
 from core.diagnosis.verdicts import RULE
 from core.measures.result import TESTS
 
@@ -52,8 +54,8 @@ def test_without_an_untrained_copy_the_verdict_says_so(study, make_diagnosis):
     row = row_of(lines_of(plain), "dimensional")
     assert row.endswith("beyond chance and words; no untrained copy measured")
     assert "  –  " in row
-    assert {score["level"] for score in plain.record()["scorecard"]} == {"partly"}
-    assert {score["untrained"] for score in plain.record()["scorecard"]} == {None}
+    assert {score["level"] for score in record(plain)["scorecard"]} == {"partly"}
+    assert {score["untrained"] for score in record(plain)["scorecard"]} == {None}
     assert " partly" in row_of(lines_of(plain), "1")
 
 
@@ -65,7 +67,7 @@ def test_a_sentence_embedding_that_was_not_measured_is_told_before_the_rule(stud
     lines = lines_of(without)
     assert lines[-2].startswith("No sentence embedding is among these controls")
     assert lines[-1] == RULE
-    assert {score["sentence"] for score in without.record()["scorecard"]} == {None}
+    assert {score["sentence"] for score in record(without)["scorecard"]} == {None}
 
 
 def test_every_layer_and_baseline_has_its_headlines(diagnosed):
@@ -82,18 +84,18 @@ def test_a_broken_layer_is_told_and_the_rest_stays(study, make_diagnosis):
     assert "Layer -1 cannot be measured." in lines
     assert row_of(lines, "1").split() == ["1"] + 4 * ["–"]
     assert row_of(lines, "gradient", "typicality", "2")  # the highest that is left
-    assert broken.record()["problems"] == {
+    assert record(broken)["problems"] == {
         -1: "Layer -1 cannot be measured.",
         1: "Layer 1 cannot be measured.",
     }
-    assert not [row for row in broken.records() if row["layer"] in (-1, 1)]
+    assert not [row for row in records(broken) if row["layer"] in (-1, 1)]
 
 
 def test_a_test_that_no_layer_can_compute_keeps_its_row(study, make_diagnosis):
     nothing = Diagnosed(make_diagnosis(study, broken=(-1, 0, 1, 2)), None)
     rows = [row_of(lines_of(nothing), test) for test in TESTS]
     assert all(row.endswith("not computable at any layer") for row in rows)
-    card = nothing.record()["scorecard"]
+    card = record(nothing)["scorecard"]
     assert [(one["test"], one["layer"], one["value"]) for one in card] == [
         (test, None, None) for test in TESTS
     ]
@@ -101,13 +103,13 @@ def test_a_test_that_no_layer_can_compute_keeps_its_row(study, make_diagnosis):
 
 
 def test_records_hold_each_figure_once(diagnosed):
-    records = diagnosed.records()
+    found = records(diagnosed)
     # Four tests: two figures on all texts, a headline on either half; 4 layers of two models, and
     # three baselines, which the untrained copy shares.
-    assert len(records) == 4 * 4 * (4 + 4 + 3)
+    assert len(found) == 4 * 4 * (4 + 4 + 3)
     where = ("states", "layer", "texts", "test", "name", "part")
-    assert len({tuple(row[name] for name in where) for row in records}) == len(records)
-    told = {(row["states"], row["texts"], row["part"]) for row in records if row["verdict"]}
+    assert len({tuple(row[name] for name in where) for row in found}) == len(found)
+    told = {(row["states"], row["texts"], row["part"]) for row in found if row["verdict"]}
     assert told == {("model", "all", "all")}
 
 
@@ -127,11 +129,11 @@ def test_csv_rows_are_the_records_to_the_last_digit(diagnosed, tmp_path):
     told = list(write_csv([diagnosed], tmp_path / "figures.csv"))
     assert told == [f"Wrote 176 figures to {tmp_path / 'figures.csv'}."]
     rows = list(csv.DictReader((tmp_path / "figures.csv").read_text().splitlines()))
-    for row, record in zip(rows, diagnosed.records(), strict=True):
-        assert row["layer"] == ("" if record["layer"] is None else str(record["layer"]))
-        assert row["value"] == ("" if record["value"] != record["value"] else repr(record["value"]))
+    for row, one in zip(rows, records(diagnosed), strict=True):
+        assert row["layer"] == ("" if one["layer"] is None else str(one["layer"]))
+        assert row["value"] == ("" if one["value"] != one["value"] else repr(one["value"]))
         assert [row[n] for n in ("pooling", "states", "test", "verdict")] == [
-            record[n] for n in ("pooling", "states", "test", "verdict")
+            one[n] for n in ("pooling", "states", "test", "verdict")
         ]
 
 
