@@ -76,7 +76,8 @@ def interval(figure: Estimate, places: int | None = None, *, signed: bool = Fals
 
     Args:
         figure: Value and interval.
-        places: Decimals; None: two, three where figure and interval are small.
+        places: Decimals; None: two, three where figure and interval are small, or where an end
+            that is not 0 would be written as 0: on which side it lies is what decides.
         signed: Write a plus before a value above 0, too.
     """
     if np.isnan(figure.value):
@@ -89,7 +90,9 @@ def in_parts(
 ) -> tuple[str, str]:
     """Return a figure and its interval in brackets, each by itself; as ``interval`` writes them."""
     if places is None:
-        places = 2 if np.isnan(figure.value) or np.nanmax(np.abs(figure)) >= _SMALL else 3
+        hidden = any(end != 0 == round(end, 2) for end in figure[1:])
+        large = np.isnan(figure.value) or np.nanmax(np.abs(figure)) >= _SMALL
+        places = 2 if large and not hidden else 3
     low, high = number(figure.low, places), number(figure.high, places)
     return number(figure.value, places, signed=signed), "" if np.isnan(
         figure.low

@@ -49,6 +49,10 @@ def test_numbers_are_short_and_have_a_true_minus():
     assert interval(Estimate(0.5, -0.25, 0.75), signed=True) == "+0.50 [−0.25, 0.75]"
     assert interval(Estimate(0.029, 0.02, 0.039)) == "0.029 [0.020, 0.039]"
     assert in_parts(Estimate(0.029, 0.02, 0.1)) == ("0.03", "[0.02, 0.10]")
+    # On which side of 0 an end lies can be read off; 0 itself is 0.
+    assert interval(Estimate(0.058, 0.003, 0.117)) == "0.058 [0.003, 0.117]"
+    assert interval(Estimate(0.5, -0.004, 1.0)) == "0.500 [−0.004, 1.000]"
+    assert interval(Estimate(0.5, 0.0, 1.0)) == "0.50 [0.00, 1.00]"
     assert in_parts(NOTHING) == ("–", "")
     layers = (EMBEDDING, 0, 17)
     assert [layer_name(one) for one in layers] == ["emb", "0", "17"]
