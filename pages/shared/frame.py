@@ -17,6 +17,8 @@ _STYLE = """
   .block-container h1 {font-size: 1.75rem; padding: 0}
   .block-container h3 {font-size: 1.35rem}
   .st-key-headline h3 {font-size: 1.1rem; line-height: 1.4; padding: 0 0 .5rem}
+  /* Streamlit draws what follows 1rem up: another headline would touch this one. */
+  .st-key-headline > :has(+ * h3) h3 {padding-bottom: 1.4rem}
   [data-testid=stMain] [data-testid=stButtonGroup] > div button {min-height: 2.5rem}
   div:has(> .st-key-one-entry) {display: none}
   .ms-legend {display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; font-size: .86rem; opacity: .9}
