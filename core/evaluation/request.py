@@ -171,7 +171,7 @@ def effort(
     """
     left = to_judge(work, study, prompts, spec, judge)
     text = (
-        f"{len(spec.arms)} arms ({', '.join(arm.name for arm in spec.arms)}) answer "
+        f"{len(spec.arms)} arms ({'; '.join(arm.name for arm in spec.arms)}) answer "
         f"{len(prompts):,} questions with up to {spec.decoding.tokens} tokens; {judge.name} judges "
         f"{len(left):,} showings, each pair in both orders."
     )

@@ -85,7 +85,7 @@ def test_what_is_still_to_be_judged_is_known_before_and_shrinks_to_nothing(bench
     assert {one.question for one in left} == {"paper"}
     monkeypatch.setenv(URL, "http://127.0.0.1:9/v1")
     told = effort(work, study, FEW, other, EndpointJudge("m"), Prices(1000.0, 0.0))
-    assert "2 arms (plain, plain again) answer 6 questions" in told
+    assert "2 arms (plain; plain again) answer 6 questions" in told
     assert "leaves this machine" in told
     assert "at your prices" in told
     assert "nothing leaves this machine" in effort(work, study, FEW, other, judge)
@@ -196,7 +196,7 @@ def test_the_command_tells_tries_and_writes(words, tmp_path, capsys):
     assert "6 prompts. Judge" in out
     assert "moral prompt" in out
     assert "Row 7 is left out" in err
-    assert "3 arms (plain, plain again, moral prompt) answer 6 questions" in err
+    assert "3 arms (plain; plain again; moral prompt) answer 6 questions" in err
     written = pd.read_parquet(tmp_path / "out" / "plain-again.parquet")
     assert len(written) == 6
     assert main([*words, "--json"]) == 0

@@ -76,7 +76,7 @@ def test_nothing_begins_unasked_and_what_it_takes_is_said(open_balanced, work, c
     app = open_balanced()
     assert complaints(app) == []
     assert work.runner.jobs() == []
-    assert "3 arms (plain, " in words(app)
+    assert "3 arms (plain; " in words(app)
     assert "answer 7 questions" in words(app)
     assert "nothing leaves this machine" in words(app)
 
