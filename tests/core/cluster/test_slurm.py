@@ -78,13 +78,13 @@ def finish(tmp_path, models, number, reason=None):
     """Keep a row's part as its job would."""
     from dataclasses import asdict
 
-    from core.cli.many import _read
+    from core.cli.arguments import read_of
     from core.cli.parser import parser
     from core.cli.sweep import Sweep
     from core.diagnosis.diagnosis import DiagnosisSpec
 
     args = parser().parse_args(["sweep", str(models)])
-    asked = Sweep("builtin", _read(args), None, DiagnosisSpec(), True)
+    asked = Sweep("builtin", read_of(args), None, DiagnosisSpec(), True)
     rows = kept_rows.rows_of(read_list(models), asdict(asked))
     (row,) = [one for one in rows if one.number == number]
     record = leaderboard_rows.failed(row.entry.name, str(row.entry.spec), reason or "")
