@@ -7,8 +7,8 @@ Each step is a process of its own; its peak is the most memory that it held, map
 as a reading writes them, with their baselines, 1,000 resamples and shuffles; six processor minutes.
 The target is 4 GB for one at once, however many layers there are; where more memory is free, more
 are worked on at once (``at_once``).
-``model``: the same for 36 layers and the embedding, with 100 resamples and shuffles: an hour on one
-processor, and 10 GB of disk. Not in ``all``.
+``model``: the same for 36 layers and the embedding, with 100 resamples and shuffles: 34 processor
+minutes, and 10 GB of disk. Not in ``all``.
 ``texts``: two layers of 256 coordinates with 2,000 to 16,000 texts, 200 resamples and shuffles.
 ``growth`` is processor seconds per text of the largest by those of the smallest: 1 if linear.
 ``maps``: processor seconds of drawing a map of 20,000 points and 640 coordinates once: people's,
