@@ -14,6 +14,7 @@ import numpy as np
 from core import CoreError
 from core.activations.extraction import load_or_extract, make_plan
 from core.activations.study import Study, layer_states, states_of
+from core.diagnosis.diagnosis import FORMAT as TESTS_FORMAT
 from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests, second_half
 from core.leaderboard.pack import original_identity
 from core.measures.cohort import cohort_of
@@ -99,7 +100,7 @@ def check(
         return Checked(TEXTS, difference, figures, problem)
 
     key = {
-        "format": _FORMAT,
+        "format": [_FORMAT, TESTS_FORMAT],
         **study.plan.base_key(),
         "items": study.items.digest,
         "diagnosis": asdict(how),

@@ -39,7 +39,7 @@ BASELINES: Final[tuple[Baseline, ...]] = ("words", "length", "sentence")
 #: Words of the bag; more than enough for short actions, few enough to be whitened.
 _MOST_WORDS: Final = 2048
 #: Raised whenever the same spec would give other figures.
-FORMAT: Final = 5
+FORMAT: Final = 6
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,16 @@ from core.measures.clustering import (
 from core.measures.cohort import Cohort
 from core.measures.result import ALL, Measured, Measurement, band, estimate
 
-#: Runs that a resample averages: other texts lead k-means elsewhere as other seeds do, and the mean
-#: of all ten would hide that (calibrated on made data, ``tests/benchmarks/bench_coverage.py``).
+#: Runs whose luck a resample shares: other texts lead k-means elsewhere as other seeds do, and the
+#: mean of all ten would hide that (calibrated in ``tests/benchmarks/bench_coverage.py``).
 SEEDS_PER_DRAW: Final = 2
 #: Shuffles behind the band of the silhouette, which costs a pass over the states for each.
 SILHOUETTE_SHUFFLES: Final = 100
 #: Rows without which the paper's score means nothing.
 _FEWEST: Final = 10
-#: Shuffles counted at once (100 x 16,000 cells of int64 are 13 MB), and labellings by silhouette.
-_COUNTED_AT_ONCE, _SCORED_AT_ONCE = 100, 10
+#: Shuffles counted at once, labellings by silhouette, and most cells of an array of one number for
+#: each row of a shuffle, text of a draw or cluster of a row (float32: 67 MB).
+_COUNTED_AT_ONCE, _SCORED_AT_ONCE, _MOST_CELLS = 100, 10, 2**24
 
 
 def measure(clustering: Clustering, cohort: Cohort) -> Measured:
@@ -66,7 +67,8 @@ def headline(clustering: Clustering, part: Cohort) -> Measured:
             where they stand among all.
     """
     found = clustering.kmeans.get(PARTS[ALL])
-    return agreement("k-means", None if found is None else found[..., part.rows], ALL, part)[0]
+    own = None if found is None else found[..., part.rows]
+    return agreement("k-means", own, ALL, part, scores=1)[0]
 
 
 def headline_alone(states: NDArray[np.float32], cohort: Cohort, part: Cohort) -> Measured:
@@ -78,7 +80,8 @@ def headline_alone(states: NDArray[np.float32], cohort: Cohort, part: Cohort) ->
         part: The rows that are scored; its ``rows`` say where they stand among all.
     """
     found = kmeans_alone(states, PARTS[ALL], cohort.seed)
-    return agreement("k-means", None if found is None else found[..., part.rows], ALL, part)[0]
+    own = None if found is None else found[..., part.rows]
+    return agreement("k-means", own, ALL, part, scores=1)[0]
 
 
 def _labels(part: str, cohort: Cohort) -> Integers:
@@ -101,96 +104,206 @@ def _one(part: str, name: str, n: int, drawn: Floats, null: Floats) -> Measured:
     return Measured((figure,), drawn[1:].astype(np.float32), null.astype(np.float32))
 
 
-def _resampled(sums: NDArray[np.number], cohort: Cohort) -> NDArray[np.float32]:
-    """Return totals of texts' sums ``(n_texts, m)``: of all, then resampled, ``(1 + draws, m)``."""
-    weights = np.insert(cohort.weights.astype(np.float32), 0, 1, axis=0)
-    return weights @ sums.astype(np.float32)  # counts are exact below 2**24
+def _resampled(sums: NDArray[np.number], cohort: Cohort, *, power: int = 1) -> NDArray[np.float32]:
+    """Return totals of texts' sums ``(n_texts, m)``: of all, then resampled, ``(1 + draws, m)``.
+
+    A text counts as often as it is drawn, to the given power.
+    """
+    each = sums.astype(np.float32)  # counts are exact below 2**24
+    totals, step = [each.sum(axis=0, keepdims=True)], max(1, _MOST_CELLS // max(1, len(each)))
+    for start in range(0, cohort.draws, step):
+        weights = cohort.weights[start : start + step].astype(np.float32)
+        totals.append(weights**power @ each)
+    return np.vstack(totals)
 
 
-def agreement(kind: str, found: Integers | None, part: str, cohort: Cohort) -> list[Measured]:
+def agreement(
+    kind: str, found: Integers | None, part: str, cohort: Cohort, *, scores: int = 3
+) -> list[Measured]:
     """Hold clusters, by k-means or HDBSCAN, against labels; anything follows a single class.
 
     Args:
         kind: ``k-means`` or ``HDBSCAN``.
         found: Cluster of each row, shape ``(n,)``, or in each of some runs, ``(runs, n)``: figures
-            are the mean over runs, and each resample draws texts and ``SEEDS_PER_DRAW`` runs.
+            are the mean over runs.
         part: Which labels.
         cohort: Labels of the rows.
+        scores: How many of ARI, NMI and, for HDBSCAN, ARI without noise.
     """
     names = [f"ARI of {kind}", f"NMI of {kind}", "ARI without noise"][: 2 + (kind == "HDBSCAN")]
+    names = names[:scores]
     if found is None or len(np.unique(_labels(part, cohort))) < 2:
         return [_nothing(part, name, cohort) for name in names]
     runs = np.atleast_2d(found)
-    each = np.stack([_scores(_drawn_tables(run, part, cohort)) for run in runs])
-    drawn = _placed(np.column_stack([each[..., 0].mean(axis=0), _some_runs(each[..., 1:], cohort)]))
-    null = np.mean(
-        [
-            np.hstack([np.empty((3, 0)), *map(_scores, _mixed_tables(run, part, cohort))])
-            for run in runs
-        ],
-        axis=0,
-    )
+    count, tables = len(names), _drawn_tables(runs, part, cohort)
+    itself = _drawn_squares(runs, cohort)
+    each = np.stack([_scores(*one, count) for one in zip(tables, itself, strict=True)])
+    nearer = map(_halfway, tables, itself)
+    halfway = np.stack([_scores(*one, count) for one in nearer])
+    spread = [_spread(each[:, i], halfway[:, i], cohort.seed) for i in range(count)]
+    drawn = _placed(each[..., 0].mean(axis=0), np.stack(spread))
+    null = [
+        _scores(one.reshape(-1, *one.shape[2:]), None, count)
+        for one in _mixed_tables(runs, part, cohort)
+    ]
+    mean = [one.reshape(count, len(runs), -1).mean(axis=1) for one in null]
+    shuffled = np.hstack([np.empty((count, 0)), *mean])
     n = [runs.shape[1], runs.shape[1], int((runs[0] > NOISE).sum())]
-    return [_one(part, name, n[i], drawn[i], null[i]) for i, name in enumerate(names)]
+    return [_one(part, name, n[i], drawn[i], shuffled[i]) for i, name in enumerate(names)]
 
 
-def _some_runs(each: NDArray[np.float64], cohort: Cohort) -> NDArray[np.float64]:
-    """Return the mean score of the runs that a resample draws, ``(3, b)`` of ``(runs, 3, b)``."""
-    count = SEEDS_PER_DRAW if len(each) > 1 else 1
-    rng = np.random.default_rng([cohort.seed, 7])
-    picked = rng.integers(len(each), size=(count, each.shape[2]))
-    mean: NDArray[np.float64] = each[picked, :, np.arange(each.shape[2])].mean(axis=0).T
-    return mean
+def _spread(
+    each: NDArray[np.float64], halfway: NDArray[np.float64], seed: int
+) -> NDArray[np.float64]:
+    """Return how far a score of all runs' mean lies off in each resample, ``(b,)``, mean about 0.
 
+    A score is of first and second order in the noise of a table, and a resample adds noise to what
+    is noisy already: of second order it spreads three times as widely as the score does (variance),
+    halfway to it 9/4 times. So both together tell what is of second order, and two thirds are taken
+    off. What luck of seeds adds is what runs differ by beyond that: the part of second order is the
+    chance that differs between any two clusterings.
 
-def _placed(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return resamples ``[:, 1:]`` of the scores moved onto the figures ``[:, :1]``, in range.
-
-    A text that is drawn twice agrees with itself, and a table of fewer texts has more chance
-    agreement: with few rows the whole interval would lie above the figure. Its width is right.
+    Args:
+        each: The score of each run: of the rows, then of each resample, ``(runs, 1 + b)``.
+        halfway: The same of tables halfway between rows and resample, ``(runs, b)``.
+        seed: Of the choice of runs.
     """
-    known = np.isfinite(drawn[:, 1:])
-    mean = drawn[:, 1:].sum(axis=1, where=known) / np.maximum(known.sum(axis=1), 1)
-    moved = drawn[:, 1:] + drawn[:, :1] - mean[:, None]
-    return np.hstack([drawn[:, :1], np.clip(moved, [[-1], [0], [-1]], 1)])
+    count, observed, drawn = len(each), each[:, 0], each[:, 1:]
+    known = np.isfinite(drawn).all(axis=0) & np.isfinite(halfway).all(axis=0)
+    spread = np.full(drawn.shape[1], np.nan)
+    if not known.any() or not np.isfinite(observed).all():
+        return spread
+    mean = drawn[:, known].mean(axis=0)
+    far = np.array([mean.var(), drawn[:, known].var(axis=1).mean()])
+    near = 4 * np.array(
+        [halfway[:, known].mean(axis=0).var(), halfway[:, known].var(axis=1).mean()]
+    )
+    second = np.maximum(far - near, 0) * 4 / 3
+    spread[known] = (mean - mean.mean()) * np.sqrt(
+        np.clip(1 - 2 * second[0] / max(far[0], 1e-300), 1 / 3, 1)
+    )
+    luck = float(observed.var())
+    if luck > 0:
+        own = np.sqrt(np.clip(1 - (second[1] - second[0]) / luck, 0, 1)) * count / (count - 1)
+        rng = np.random.default_rng([seed, 7])
+        picked = rng.integers(count, size=(SEEDS_PER_DRAW, len(spread)))
+        shared = observed[picked].mean(axis=0)
+        spread += own * (shared - shared.mean())
+    return spread
 
 
-def _drawn_tables(found: Integers, part: str, cohort: Cohort) -> NDArray[np.float64]:
-    """Return the table of all rows and of each resample, ``(1 + draws, 1 + clusters, classes)``.
+def _placed(figures: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores ``(k,)`` and their resamples around them, in range, ``(k, 1 + b)``.
 
-    The first row of a table is noise.
+    Not where resamples lie: a table of fewer texts has more chance agreement, so with few rows the
+    whole interval would lie above the figure.
     """
-    size = int(found.max() + 2) * PARTS[part]
-    cells = cohort.text * size + (found + 1) * PARTS[part] + _labels(part, cohort)
-    counts = np.bincount(cells, minlength=size * cohort.n_texts).reshape(-1, size)
-    tables = _resampled(counts, cohort)
-    return tables.reshape(len(tables), -1, PARTS[part]).astype(np.float64)
+    least = np.array([-1.0, 0, -1])[: len(figures), None]
+    return np.hstack([figures[:, None], np.clip(figures[:, None] + spread, least, 1)])
 
 
-def _mixed_tables(found: Integers, part: str, cohort: Cohort) -> Iterator[NDArray[np.float64]]:
-    """Yield the tables of all shuffles, some at once, ``(b, 1 + clusters, classes)``."""
-    size, takers = int(found.max() + 2), _takers(part, cohort)
-    for start in range(0, len(takers), _COUNTED_AT_ONCE):
-        taken = found[takers[start : start + _COUNTED_AT_ONCE]] + 1
-        taken += size * np.arange(len(taken))[:, None]
-        cells = taken * PARTS[part] + _labels(part, cohort)
-        tables = np.bincount(cells.ravel(), minlength=len(taken) * size * PARTS[part])
-        yield tables.reshape(len(taken), size, PARTS[part]).astype(np.float64)
+def _drawn_squares(runs: Integers, cohort: Cohort) -> NDArray[np.float64]:
+    """Return how often rows pair with themselves in all rows and each resample of texts.
+
+    Squared weights of all rows and of those in clusters, shape ``(runs, 1 + draws, 2)``: a row that
+    is drawn twice is no pair of two.
+    """
+    rows = [np.bincount(cohort.text, among, cohort.n_texts) for among in runs > NOISE]
+    every = np.bincount(cohort.text, minlength=cohort.n_texts)
+    squares = _resampled(np.stack([every, *rows], axis=1), cohort, power=2).T.astype(np.float64)
+    return np.stack([np.broadcast_to(squares[:1], squares[1:].shape), squares[1:]], axis=2)
 
 
-def _scores(tables: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ARI, NMI and ARI without noise of a stack of tables, ``(3, b)``."""
-    clear = tables[:, 1:]
-    few = clear.sum(axis=(1, 2)) < _FEWEST
-    without = np.where(few, np.nan, _adjusted_rand(clear))
-    return np.stack([_adjusted_rand(tables), _mutual_information(tables), without])
+def _halfway(
+    tables: NDArray[np.float64], itself: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return tables and squared weights halfway from the rows to each resample."""
+    drawn = np.stack([tables[1:].sum(axis=(1, 2)), tables[1:, 1:].sum(axis=(1, 2))], axis=1)
+    return (tables[:1] + tables[1:]) / 2, (itself[:1] + 2 * drawn + itself[1:]) / 4
 
 
-def _adjusted_rand(tables: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return adjusted Rand indices (Hubert & Arabie 1985), NaN for tables of a single class."""
+def _drawn_tables(runs: Integers, part: str, cohort: Cohort) -> NDArray[np.float64]:
+    """Return each run's table of all rows and of each resample of texts.
+
+    Shape ``(runs, 1 + draws, 1 + clusters, classes)``; the first row of a table is noise. A text
+    has few rows, so its part in a table is nearly empty: sparse products count them.
+    """
+    from scipy.sparse import csr_array
+
+    size, classes = int(runs.max() + 2), PARTS[part]
+    cells = (runs + 1) * classes + _labels(part, cohort)
+    cells += size * classes * np.arange(len(runs))[:, None]
+    ones, texts = np.ones(cells.size, np.float32), np.tile(cohort.text, len(runs))
+    shape = len(runs) * size * classes, cohort.n_texts
+    counts = csr_array((ones, (cells.ravel(), texts)), shape=shape)
+    weights = np.vstack([np.ones((1, cohort.n_texts), np.uint8), cohort.weights])
+    step = max(1, _MOST_CELLS // max(1, cohort.n_texts))
+    found = [
+        (counts @ weights[start : start + step].T.astype(np.float32, order="C")).T
+        for start in range(0, len(weights), step)
+    ]
+    tables = np.concatenate(found).reshape(len(weights), len(runs), size, classes)
+    return np.asarray(np.moveaxis(tables, 1, 0), np.float64, order="C")
+
+
+def _mixed_tables(runs: Integers, part: str, cohort: Cohort) -> Iterator[NDArray[np.float64]]:
+    """Yield the tables of all shuffles, some at once, ``(runs, b, 1 + clusters, classes)``.
+
+    A shuffle is a sparse matrix of the rows that take each label; times which row is in which
+    cluster it counts all runs.
+    """
+    from scipy.sparse import csr_array
+
+    size, classes, takers = int(runs.max() + 2), PARTS[part], _takers(part, cohort)
+    labels, n = _labels(part, cohort), runs.shape[1]
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(classes))
+    member = np.zeros((n, len(runs) * size), np.float32)
+    np.put_along_axis(member, runs.T + 1 + size * np.arange(len(runs)), 1, axis=1)
+    step = min(_COUNTED_AT_ONCE, max(1, _MOST_CELLS // max(1, n)))
+    for start in range(0, len(takers), step):
+        rows = takers[start : start + step, order]
+        ends = np.append((np.arange(len(rows))[:, None] * n + starts).ravel(), rows.size)
+        taken = csr_array(
+            (np.ones(rows.size, np.float32), rows.ravel(), ends), shape=(len(ends) - 1, n)
+        )
+        tables = (taken @ member).reshape(len(rows), classes, len(runs), size)
+        yield np.asarray(tables.transpose(2, 0, 3, 1), np.float64, order="C")
+
+
+def _scores(
+    tables: NDArray[np.float64], itself: NDArray[np.float64] | None, count: int
+) -> NDArray[np.float64]:
+    """Return the first of ARI, NMI and ARI without noise of a stack of tables, ``(count, b)``.
+
+    Args:
+        tables: Shape ``(b, 1 + clusters, classes)``.
+        itself: As ``_drawn_squares`` has it, ``(b, 2)``; None: each row counts once.
+        count: How many scores.
+    """
+    every, clear = (None, None) if itself is None else itself.T
+    found = [_adjusted_rand(tables, every)]
+    if count > 1:
+        found.append(_mutual_information(tables))
+    if count > 2:
+        few = tables[:, 1:].sum(axis=(1, 2)) < _FEWEST
+        found.append(np.where(few, np.nan, _adjusted_rand(tables[:, 1:], clear)))
+    return np.stack(found)
+
+
+def _adjusted_rand(
+    tables: NDArray[np.float64], itself: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Return adjusted Rand indices (Hubert & Arabie 1985), NaN for tables of a single class.
+
+    Args:
+        tables: Shape ``(b, clusters, classes)``.
+        itself: Sums of squared weights of rows, ``(b,)``; None: each row counts once.
+    """
     rows, columns = tables.sum(axis=2), tables.sum(axis=1)
     total, squares = rows.sum(axis=1), (tables**2).sum(axis=(1, 2))
-    both, apart = squares - total, (rows**2).sum(axis=1) - squares
+    alone = total if itself is None else itself
+    both, apart = squares - alone, (rows**2).sum(axis=1) - squares
     split = (columns**2).sum(axis=1) - squares
     neither = total**2 - squares - apart - split
     above = 2 * (both * neither - apart * split)
@@ -205,9 +318,11 @@ def _mutual_information(tables: NDArray[np.float64]) -> NDArray[np.float64]:
     Not adjusted for chance: many clusters or few rows raise it, as its band shows.
     """
     rows, columns = tables.sum(axis=2), tables.sum(axis=1)
-    cells, total = tables.reshape(len(tables), -1), rows.sum(axis=1, keepdims=True)
-    # Sums of c log c, no count being between 0 and 1: entropies times the number of rows.
-    c, r, k, t = ((x * np.log(np.maximum(x, 1))).sum(axis=1) for x in (cells, rows, columns, total))
+    cells = tables.reshape(len(tables), tables.shape[1] * tables.shape[2])
+    total = rows.sum(axis=1, keepdims=True)
+    # Sums of c log c: entropies times the number of rows.
+    parts = cells, rows, columns, total
+    c, r, k, t = ((x * np.log(np.where(x > 0, x, 1))).sum(axis=1) for x in parts)
     mean = (t - r + t - k) / 2
     share = np.divide(t - r - k + c, mean, out=np.zeros_like(mean), where=mean > 0)
     return np.where((columns > 0).sum(axis=1) > 1, np.clip(share, 0, 1), np.nan)

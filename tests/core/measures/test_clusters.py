@@ -153,21 +153,24 @@ def test_rows_that_lack_neighbours_are_averaged_over_those_they_have():
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_tables_of_resamples_and_shuffles_are_counted_one_by_one(part):
-    cohort = random_cohort(90, text=np.arange(90) // 2, draws=5, shuffles=130)  # two blocks
+def test_tables_of_resamples_and_shuffles_are_counted_one_by_one(part, monkeypatch):
+    cohort = random_cohort(90, text=np.arange(90) // 2, draws=7, shuffles=130)
     density = np.random.default_rng(3).integers(-1, 4, 90)
+    monkeypatch.setattr(clusters, "_MOST_CELLS", 3 * 90)  # few draws and shuffles at once
     labels, classes = clusters._labels(part, cohort), clusters.PARTS[part]
-    drawn = clusters._drawn_tables(density, part, cohort)
+    runs = np.stack([density, np.random.default_rng(4).integers(-1, 3, 90)])
+    drawn = clusters._drawn_tables(runs, part, cohort)
     weights = np.vstack([np.ones(45), cohort.weights])[:, cohort.text]
-    for table, weight in zip(drawn, weights, strict=True):
-        plain = np.zeros((5, classes))
-        np.add.at(plain, (density + 1, labels), weight)
-        np.testing.assert_array_equal(table, plain)
-    mixed = np.concatenate(list(clusters._mixed_tables(density, part, cohort)))
-    for table, taker in zip(mixed, clusters._takers(part, cohort), strict=True):
-        plain = np.zeros((5, classes))
-        np.add.at(plain, (density[taker] + 1, labels), 1)
-        np.testing.assert_array_equal(table, plain)
+    mixed = np.concatenate(list(clusters._mixed_tables(runs, part, cohort)), axis=1)
+    for number, run in enumerate(runs):
+        for table, weight in zip(drawn[number], weights, strict=True):
+            plain = np.zeros((5, classes))
+            np.add.at(plain, (run + 1, labels), weight)
+            np.testing.assert_array_equal(table, plain)
+        for table, taker in zip(mixed[number], clusters._takers(part, cohort), strict=True):
+            plain = np.zeros((5, classes))
+            np.add.at(plain, (run[taker] + 1, labels), 1)
+            np.testing.assert_array_equal(table, plain)
 
 
 # What is found ------------------------------------------------------------------------------------
@@ -249,9 +252,9 @@ def test_rows_in_one_foundation_are_scored_among_themselves():
     assert lost.observed.value == pytest.approx(np.mean(runs), abs=1e-9)
 
 
-def test_a_resample_draws_two_runs_of_k_means_beside_its_texts(monkeypatch):
+def test_a_resample_shares_the_luck_of_two_runs_of_k_means():
     cohort = random_cohort(300, draws=400)
-    runs = cluster(noise(300), cohort).kmeans[15]
+    runs = cluster(blobs(cohort, apart=0.6), cohort).kmeans[15]
     assert len({tuple(run) for run in runs}) == len(runs) == 10
     each = [agreement("k-means", run, ALL, cohort)[0] for run in runs]
     both = agreement("k-means", runs, ALL, cohort)[0]
@@ -259,8 +262,64 @@ def test_a_resample_draws_two_runs_of_k_means_beside_its_texts(monkeypatch):
     assert both.headline.observed.value == pytest.approx(np.mean(values))
     assert both.null == pytest.approx(np.mean([one.null for one in each], axis=0), abs=1e-6)
     assert both.draws.mean() == pytest.approx(np.mean(values), abs=1e-6)
-    texts = np.mean([one.draws for one in each], axis=0)
-    assert both.draws.var() > texts.var() + np.var(values) / 3
+    fewer = np.mean([one.draws for one in each], axis=0)
+    assert both.draws.var() > fewer.var() + np.var(values) / 3
+
+
+def test_clusters_by_chance_spread_no_more_than_studies_do():
+    """A resample of pure chance spreads three times as widely as chance itself (variance)."""
+    values, claimed, plain = [], [], []
+    for seed in range(400):
+        cohort = random_cohort(200, seed=seed, draws=150, shuffles=0)
+        runs = np.random.default_rng([seed, 1]).integers(0, 15, (1, 200))
+        one = agreement("k-means", runs, ALL, cohort, scores=1)[0]
+        values.append(one.headline.observed.value)
+        claimed.append(one.draws.var())
+        [tables], [squares] = (
+            clusters._drawn_tables(runs, ALL, cohort),
+            clusters._drawn_squares(runs, cohort),
+        )
+        plain.append(clusters._adjusted_rand(tables[1:], squares[1:, 0]).var())
+    truth = np.var(values)
+    assert np.mean(plain) == pytest.approx(3 * truth, rel=0.25)
+    assert 0.8 * truth < np.mean(claimed) < 1.7 * truth
+
+
+def test_a_row_drawn_twice_is_no_pair():
+    """Weighted agreement is that of pairs of different rows."""
+    cohort = random_cohort(40, text=np.arange(40) // 2, draws=3)
+    runs = np.random.default_rng(1).integers(-1, 3, (2, 40))
+    labels = clusters._labels("polarity", cohort)
+    tables, squares = (
+        clusters._drawn_tables(runs, "polarity", cohort),
+        clusters._drawn_squares(runs, cohort),
+    )
+    found = clusters._adjusted_rand(tables[1], squares[1, :, 0])
+    weights = np.vstack([np.ones(20), cohort.weights])[:, cohort.text]
+    pairs = ~np.eye(40, dtype=bool)
+    same, alike = (one[:, None] == one for one in (runs[1], labels))
+    for value, weight in zip(found, weights, strict=True):
+        share = np.outer(weight, weight)[pairs]
+        a, b = same[pairs], alike[pairs]
+        sums = [(share * one).sum() for one in (a & b, a, b, np.ones_like(a))]
+        chance = sums[1] * sums[2] / sums[3]
+        plain = (sums[0] - chance) / ((sums[1] + sums[2]) / 2 - chance)
+        assert value == pytest.approx(plain)
+    clear = squares[1, 1:, 1]
+    np.testing.assert_allclose(clear, (weights[1:] ** 2 * (runs[1] > NOISE)).sum(axis=1))
+    middle, near = clusters._halfway(tables[1], squares[1])
+    inside = ((1 + weights[1:]) / 2) ** 2
+    np.testing.assert_allclose(near[:, 0], inside.sum(axis=1))
+    np.testing.assert_allclose(near[:, 1], (inside * (runs[1] > NOISE)).sum(axis=1))
+    np.testing.assert_allclose(middle.sum(axis=(1, 2)), ((1 + weights[1:]) / 2).sum(axis=1))
+
+
+def test_halfway_tables_that_say_nothing_leave_the_figure_without_resamples():
+    each, halfway = np.random.default_rng(0).random((2, 3, 9))
+    halfway[1, 2:] = np.nan
+    spread = clusters._spread(each, halfway[:, 1:], 0)
+    np.testing.assert_array_equal(np.isfinite(spread), [True] + [False] * 7)
+    assert np.isnan(clusters._spread(each, np.full((3, 8), np.nan), 0)).all()
 
 
 @pytest.mark.slow
