@@ -9,7 +9,7 @@ from core.activations import jobs as activations_jobs
 from core.activations.extraction import States
 from core.activations.study import Study
 from core.comparison.differences import Difference, without_evidence
-from core.comparison.paired_tests import differences_at, differences_at_best, halves
+from core.comparison.paired_tests import differences_at, differences_at_best
 from core.comparison.pairs import (
     Comparison,
     SideMap,
@@ -127,16 +127,12 @@ def comparison(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Mad
     if _one_set(sides):
         needs += [diagnosis(work, side, spec) for side in _readings(sides)]
 
-    def pieces() -> Iterator[tuple[str, Made[Any]]]:
-        yield from _of_states(work, sides, spec)
-        for found in _diagnoses(work, sides, spec):
-            yield "measuring the texts that chose no layer", halves(work.store, found)
-
     def has() -> bool:
-        return all(one.has() for one in needs) and all(one.has() for _, one in pieces())
+        every = _of_states(work, sides, spec)
+        return all(one.has() for one in needs) and all(one.has() for _, one in every)
 
     def make(report: Report) -> Found:
-        missing = [(note, one) for note, one in pieces() if not one.has()]
+        missing = [one for one in _of_states(work, sides, spec) if not one[1].has()]
         for number, (note, one) in enumerate(missing):
             inner = part(report, number / len(missing), (number + 1) / len(missing))
             inner(0, 1, note)
@@ -239,7 +235,7 @@ def _gathered(work: Workbench, sides: Sequence[Side], spec: CompareSpec) -> Foun
     best = [
         shown[place]
         if _reading(side) == _reading(first)
-        else differences_at_best(store, diagnoses[0], diagnoses[place + 1])
+        else differences_at_best(diagnoses[0], diagnoses[place + 1])
         for place, side in enumerate(others)
         if diagnoses
     ]

@@ -238,9 +238,9 @@ def _geometry(states: NDArray[np.float32], cohort: Cohort) -> LayerDiagnosis:
             "structural": _value(clusters.headline(clustering, half)),
         },
         {
-            "categorical": second_half("categorical", states, cohort).headline,
-            "gradient": second_half("gradient", states, cohort).headline,
-            "structural": clusters.headline(clustering, cohort.second_half).headline,
+            "categorical": second_half("categorical", states, cohort),
+            "gradient": second_half("gradient", states, cohort),
+            "structural": clusters.headline(clustering, cohort.second_half),
         },
     )
 
@@ -255,7 +255,7 @@ def _decoding(
     return LayerDiagnosis(
         {"dimensional": whole},
         {"dimensional": _value(probes.headline(probe, quick, quick.take(quick.first_half)))},
-        {"dimensional": second.headline},
+        {"dimensional": second},
     )
 
 

@@ -27,8 +27,8 @@ class LayerDiagnosis:
     first: Mapping[Test, float]
     """Headline on the half of the texts that chooses layers."""
 
-    second: Mapping[Test, Measurement]
-    """Headline on the other half, with interval and band."""
+    second: Mapping[Test, Measured]
+    """Headline on the other half."""
 
     problem: str = ""
     """Why nothing could be measured; empty where something was."""
@@ -43,7 +43,7 @@ class LayerDiagnosis:
         """Return a test's headline on the reporting half; NaN where nothing was measured."""
         if test not in self.second:
             return Measurement(test, HEADLINES[test], ALL, 0, NOTHING, NOTHING)
-        return self.second[test]
+        return self.second[test].headline
 
 
 def stored(
@@ -71,23 +71,25 @@ def _write(folder: Path, result: LayerDiagnosis) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [("all", figure) for measured in result.whole.values() for figure in measured.figures]
-    rows += [("second", figure) for figure in result.second.values()]
+    both = [("all", measured) for measured in result.whole.values()]
+    both += [("second", measured) for measured in result.second.values()]
     columns = [*flat(Measurement("gradient", "", "", 0, NOTHING, NOTHING))]
     kinds = [pa.string()] * 3 + [pa.int64()] + [pa.float64()] * 6
     table = pa.Table.from_pylist(
-        [{"texts": texts, **flat(figure)} for texts, figure in rows],
+        [{"texts": texts, **flat(figure)} for texts, one in both for figure in one.figures],
         schema=pa.schema([("texts", pa.string()), *zip(columns, kinds, strict=True)]),
     )
     samples = pa.table(
         {
-            "test": list(result.whole),
-            "first": [result.first[test] for test in result.whole],
-            "draws": [measured.draws.tolist() for measured in result.whole.values()],
-            "null": [measured.null.tolist() for measured in result.whole.values()],
+            "texts": [texts for texts, _ in both],
+            "test": [one.headline.test for _, one in both],
+            "first": [result.first[one.headline.test] for _, one in both],
+            "draws": [one.draws.tolist() for _, one in both],
+            "null": [one.null.tolist() for _, one in both],
         },
         schema=pa.schema(
             [
+                ("texts", pa.string()),
                 ("test", pa.string()),
                 ("first", pa.float64()),
                 ("draws", pa.list_(pa.float32())),
@@ -103,10 +105,9 @@ def _write(folder: Path, result: LayerDiagnosis) -> None:
 def _read(folder: Path) -> LayerDiagnosis:
     import pyarrow.parquet as pq
 
-    whole: dict[Test, Measured] = {}
+    measured: dict[str, dict[Test, Measured]] = {"all": {}, "second": {}}
     first: dict[Test, float] = {}
-    second: dict[Test, Measurement] = {}
-    figures: dict[Test, list[Measurement]] = {}
+    figures: dict[tuple[str, Test], list[Measurement]] = {}
     for row in pq.read_table(folder / "figures.parquet").to_pylist():
         figure = Measurement(
             row["test"],
@@ -116,14 +117,11 @@ def _read(folder: Path) -> LayerDiagnosis:
             Estimate(row["value"], row["low"], row["high"]),
             Estimate(row["shuffled"], row["shuffled_low"], row["shuffled_high"]),
         )
-        if row["texts"] == "second":
-            second[figure.test] = figure
-        else:
-            figures.setdefault(figure.test, []).append(figure)
+        figures.setdefault((row["texts"], figure.test), []).append(figure)
     for row in pq.read_table(folder / "samples.parquet").to_pylist():
-        test: Test = row["test"]
+        place: tuple[str, Test] = row["texts"], row["test"]
         draws, null = (np.array(row[name], np.float32) for name in ("draws", "null"))
-        whole[test] = Measured(tuple(figures[test]), draws, null)
-        first[test] = row["first"]
+        measured[place[0]][place[1]] = Measured(tuple(figures[place]), draws, null)
+        first[place[1]] = row["first"]
     problem = json.loads((folder / "problem.json").read_text())["problem"]
-    return LayerDiagnosis(whole, first, second, problem)
+    return LayerDiagnosis(measured["all"], first, measured["second"], problem)

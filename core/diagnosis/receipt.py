@@ -113,7 +113,7 @@ def _rows(one: LayerDiagnosis) -> Iterable[list[Any]]:
     whole = [
         ("all", figure) for test in TESTS if test in one.whole for figure in one.whole[test].figures
     ]
-    second = [("second", one.second[test]) for test in TESTS if test in one.second]
+    second = [("second", one.reported(test)) for test in TESTS if test in one.second]
     for texts, figure in [*whole, *second]:
         cells = flat(figure).values()
         yield [texts, *(repr(float(x)) if isinstance(x, float) else x for x in cells)]

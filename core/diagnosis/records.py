@@ -52,7 +52,7 @@ def _of_layer(found: Diagnosed, layer: int, one: LayerDiagnosis) -> Iterator[dic
 def _records(one: LayerDiagnosis, states: str, layer: int | None) -> Iterator[dict[str, Any]]:
     figures = [("all", figure) for measured in one.whole.values() for figure in measured.figures]
     figures += [("first", _alone(test, value)) for test, value in one.first.items()]
-    figures += [("second", figure) for figure in one.second.values()]
+    figures += [("second", measured.headline) for measured in one.second.values()]
     for texts, figure in figures:
         yield {"states": states, "layer": layer, "texts": texts, **flat(figure), "verdict": ""}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.activations.prompts import Pooling
 from core.activations.study import Study, has_picture, states_of
-from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests, second_half, word_states
+from core.diagnosis.diagnosis import Diagnosis, DiagnosisSpec, four_tests
 from core.foundations import DIMENSIONS
 from core.layers import EMBEDDING
 from core.measures import (
@@ -349,26 +349,21 @@ def _trained(desk: RepairContext, how: How, *, by_text: bool) -> Drawn:
 
 def _chosen_elsewhere(desk: RepairContext, test: Test) -> Drawn:
     """Return the scorecard's figure: layer from one half of the texts, figure from the other."""
-    layer = _diagnosis(desk).chosen.get(test)
+    found = _diagnosis(desk)
+    layer = found.chosen.get(test)
     if layer is None:
         return _nothing(desk)
-    how = replace(_EVEN, scaling="raw") if test == "dimensional" else _EVEN
-    found = desk.once(
-        ("second half", test), lambda: second_half(test, desk.states(how, layer), desk.cohort)
-    )
-    return Drawn(found.headline.observed.value, _filled(found.draws, desk), layer)
+    half = found.layers[layer].second[test]
+    return Drawn(half.headline.observed.value, _filled(half.draws, desk), layer)
 
 
 def _beyond_words(desk: RepairContext, test: Test) -> Drawn:
     """Return the same minus what a bag of words gives on the same half of the texts."""
     model = _chosen_elsewhere(desk, test)
-    words = word_states(desk.plain)
-    if test != "dimensional":
-        words = fit_scaler(words, _EVEN.scaling).apply(words)
-    rows = words[desk.plain.plan.rows]
-    found = second_half(test, rows, desk.cohort, standardise=False)
-    value = model.value - found.headline.observed.value
-    return Drawn(value, model.draws - _filled(found.draws, desk), model.layer)
+    words = _diagnosis(desk).baselines["words"]
+    draws = words.second[test].draws if test in words.second else np.empty(0)
+    value = model.value - words.reported(test).observed.value
+    return Drawn(value, model.draws - _filled(draws, desk), model.layer)
 
 
 def _diagnosis(desk: RepairContext) -> Diagnosis:

@@ -142,10 +142,23 @@ class _Shuffled(NamedTuple):
     """The row that takes each row's labels, shape ``(b, n)``."""
 
     targets: "torch.Tensor"
-    """Shuffled moral vectors minus their mean, shape ``(n, b, 10)``; float32."""
+    """Shuffled moral vectors, shape ``(n, b, 10)``, the shuffles side by side; float32."""
 
     prediction: "torch.Tensor"
-    """Out-of-sample predictions of these, shape ``(n, b, 10)``; float32."""
+    """Out-of-sample predictions of these, alike."""
+
+
+class _Taught(NamedTuple):
+    """Rows of a block that teach some dimensions alone, however labels are shuffled."""
+
+    rows: "torch.Tensor"
+    """The block's rows of one foundation: shuffles stay within."""
+
+    columns: slice
+    """Dimensions that rows of this foundation have."""
+
+    states: "torch.Tensor"
+    """Their states, shape ``(d, rows)``."""
 
 
 def _refitted(probe: Probe, cohort: Cohort) -> Iterator[_Shuffled]:
@@ -153,33 +166,83 @@ def _refitted(probe: Probe, cohort: Cohort) -> Iterator[_Shuffled]:
     import torch
 
     place = probe._blocks[0].device
-    vectors = torch.tensor(cohort.vectors, dtype=torch.float64, device=place)
-    vectors = (vectors - vectors.mean(dim=0)).float()
+    vectors, taught = torch.tensor(cohort.vectors, device=place), _taught(probe, cohort)
+    member = torch.zeros(len(probe._blocks), len(cohort), device=place)
+    for own, rows in zip(member, probe._blocks, strict=True):
+        own[rows] = 1
     cells = len(cohort) * len(DIMENSIONS)
     for start in range(0, cohort.shuffles, size := min(_BLOCK, max(1, _BLOCK_CELLS // cells))):
         takers = torch.as_tensor(cohort.takers[start : start + size], device=place).long()
         giver = torch.empty_like(takers)
         giver.scatter_(1, takers, torch.arange(len(cohort), device=place).expand_as(takers))
-        targets = vectors[giver.T]
+        targets = vectors[giver.T].transpose(1, 2).contiguous()
         flat = targets.flatten(1)
         prediction = torch.empty_like(flat)
-        for k, predicted in enumerate(_predicted(probe, flat)):
+        rights = [_right(probe, parts, targets) for parts in taught]
+        for k, predicted in enumerate(_predicted(probe, flat, member @ flat, rights)):
             prediction[_fold(probe._blocks, k).test] = predicted
-        yield _Shuffled(takers, targets, prediction.view_as(targets))
+        yield _Shuffled(
+            takers, targets.transpose(1, 2), prediction.view_as(targets).transpose(1, 2)
+        )
 
 
-def _predicted(probe: Probe, targets: "torch.Tensor") -> Iterator["torch.Tensor"]:
+def _taught(probe: Probe, cohort: Cohort) -> list[list[_Taught]]:
+    """Return what teaches what in each block; nothing in the dual form."""
+    import torch
+
+    if probe._states is None:
+        return []
+    parts = []
+    for foundation in np.unique(cohort.foundation):
+        own = cohort.foundation == foundation
+        columns = np.flatnonzero((cohort.vectors[own] != 0).any(axis=0))
+        if len(columns):
+            parts.append((own, slice(int(columns[0]), int(columns[-1]) + 1)))
+    found = []
+    for block in range(len(probe._blocks)):
+        rows = [np.flatnonzero(own & (cohort.blocks == block)) for own, _ in parts]
+        index = [torch.as_tensor(one, device=probe._states.device) for one in rows]
+        found.append(
+            [
+                _Taught(one, columns, probe._states[one].T.contiguous())
+                for one, (_, columns) in zip(index, parts, strict=True)
+            ]
+        )
+    return found
+
+
+def _right(probe: Probe, taught: Sequence[_Taught], targets: "torch.Tensor") -> "torch.Tensor":
+    """Return ``states.T @ targets`` over a block's rows, shape ``(d, 10 * b)``.
+
+    Eight in ten targets are 0: rows of a foundation are multiplied with its own dimensions alone.
+
+    Args:
+        probe: Not in the dual form.
+        taught: The block's rows.
+        targets: Shuffled vectors, shape ``(n, 10, b)``.
+    """
+    b, wide = targets.shape[2], 0 if probe._states is None else probe._states.shape[1]
+    right = targets.new_zeros(wide, targets[0].numel())
+    for rows, columns, states in taught:
+        own = targets[:, columns][rows].flatten(1)
+        right[:, columns.start * b : columns.stop * b].addmm_(states, own)
+    return right
+
+
+def _predicted(
+    probe: Probe,
+    targets: "torch.Tensor",
+    sums: "torch.Tensor",
+    rights: Sequence["torch.Tensor"],
+) -> Iterator["torch.Tensor"]:
     """Yield each fold's test predictions ``(n_test, m)`` for other targets ``(n, m)``.
 
-    ``states.T @ targets`` is computed once per block and summed over each fold's training blocks.
+    Each block's sum of targets ``(10, m)`` and of ``states.T @ targets`` is added up over the
+    fold's training blocks.
     """
     import torch
 
-    sums = torch.stack([targets[rows].sum(dim=0) for rows in probe._blocks])
-    rights = []
-    if probe._states is not None:
-        rights = [probe._states[rows].T @ targets[rows] for rows in probe._blocks]
-    total = torch.stack(rights).sum(dim=0) if rights else None
+    total = torch.stack(list(rights)).sum(dim=0) if rights else None
     for k, (operator, offset, _) in enumerate(probe._refits):
         away = [2 * k, 2 * k + 1, (2 * k + 2) % 10]
         train = _fold(probe._blocks, k).train
@@ -379,24 +442,25 @@ def _nulls(
     import torch
 
     place = probe._blocks[0].device
-    scored = [torch.as_tensor(rows, device=place) for rows in parts]
+    scored = torch.zeros(len(parts), len(cohort), device=place)
+    for own, rows in zip(scored, parts, strict=True):
+        own[torch.as_tensor(rows, device=place)] = 1
     vectors = torch.tensor(cohort.vectors, device=place)
-    sums = [[np.empty((3, 0, len(DIMENSIONS)))] for _ in parts]
+    sums = [np.empty((len(parts), 3, 0, len(DIMENSIONS)))]
     orders, done = [_NO_ORDER], 0
     for block in _refitted(probe, cohort):
         if done < ranks:
             first = block.takers[: ranks - done]
             orders.append(ranked(block.prediction[:, : len(first)], vectors, first))
         done += len(block.takers)
-        errors = (block.targets - block.prediction).square_()
-        for rows, found in zip(scored, sums, strict=True):
-            truth = block.targets[rows]
-            totals = [errors[rows].sum(dim=0), truth.sum(dim=0), truth.square_().sum(dim=0)]
-            found.append(torch.stack(totals).double().cpu().numpy())
+        targets, errors = block.targets, (block.targets - block.prediction).square_()
+        totals = [
+            torch.einsum("pn,nbk->pbk", scored, one) for one in (targets, errors, targets.square())
+        ]
+        sums.append(torch.stack(totals, dim=1).double().cpu().numpy())
     order = RankScores(*(np.vstack(scores) for scores in zip(*orders, strict=True)))
     known = []
-    for rows, found in zip(scored, sums, strict=True):
-        residual, once, squared = np.concatenate(found, axis=1)
+    for rows, (once, residual, squared) in zip(parts, np.concatenate(sums, axis=2), strict=True):
         known.append(explained(residual, once, squared, len(rows)))
     return known, order
 

@@ -15,7 +15,7 @@ _KINDS = {
     "waterfall": "Repairs of the paper's tests",
     "comparison": "Comparisons of readings",
     "profile": "Comparisons of all layers",
-    "halves": "Noise of maps",
+    "mapnoise": "Noise of maps",
     "joint": "Maps of two models in one",
     "digest": "Digests of files",
     "direction": "Directions from files",

@@ -31,7 +31,7 @@ def made_layer(height, shift=0.0):
         )
         draws = np.array([value, value + 0.01], np.float32)
         whole[test] = Measured((headline, care), draws, null)
-        second[test] = headline._replace(n=45)
+        second[test] = Measured((headline._replace(n=45),), draws, null)
     return LayerDiagnosis(whole, dict.fromkeys(TESTS, value), second)
 
 

@@ -12,7 +12,6 @@ import pytest
 from core.activations.prompts import ReadSpec
 from core.activations.study import open_study
 from core.comparison.joint_maps import shared_map
-from core.comparison.paired_tests import half
 from core.comparison.pairs import compared, noise
 from core.comparison.profiles import profiled
 from core.comparison.sides import Side
@@ -47,7 +46,6 @@ KINDS = {
     "layout": "layout",
     "umap": "layout",
     "evidence": "evidence",
-    "half of a diagnosis": "halves",
     "waterfall": "waterfall",
     "comparison": "comparison",
     "map noise": "mapnoise",
@@ -69,11 +67,10 @@ DIGESTS = {
     "layout": "e84aab5d9626070f",
     "umap": "ab08456d5d499322",
     "evidence": "5656cacc08523955",
-    "diagnosis of a layer": "ba06e9d18e4e6ee1",
-    "diagnosis of words": "5cb49905a167a59c",
-    "diagnosis of a sentence embedding": "7236cd68a8418530",
-    "half of a diagnosis": "639d6c13fc932959",
-    "waterfall": "c0bc657046d82958",
+    "diagnosis of a layer": "d58a33ac27b18eed",
+    "diagnosis of words": "e1663edad6ed38e8",
+    "diagnosis of a sentence embedding": "98ed0193d9ad7278",
+    "waterfall": "4c35515f75ef9699",
     "comparison": "3a5be341ba206881",
     "map noise": "e0680de5311cc021",
     "joint map": "c56b3ff6a2988c00",
@@ -114,7 +111,6 @@ def keys(known, store):
         "layout": model_layout(store, known, 2, "mean", scaling, layout),
         "umap": model_layout(store, known, 1, "mean", scaling, umap),
         "evidence": model_figures(store, known, 1, "mean", scaling),
-        "half of a diagnosis": half(store, known, spec, "gradient", 1),
         "waterfall": waterfall(store, known, known, draws=500, seed=0),
         "comparison": compared(store, first, second, scaling),
         "map noise": noise(store, first, scaling, layout),

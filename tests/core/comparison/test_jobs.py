@@ -79,7 +79,6 @@ def test_what_is_kept_is_not_made_again(sides, monkeypatch):
     work, both = sides
     finish(work, both)
     monkeypatch.setattr(diagnosis, "_geometry", None)  # calling it would fail
-    monkeypatch.setattr("core.comparison.paired_tests.second_half", None)
     monkeypatch.setattr("core.comparison.pairs.cka", None)
     assert work.runner.ensure(comparison(work, both, CompareSpec())) is None
     again = Workbench.at(work.store.root)

@@ -2,15 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from core import CoreError
 from core.comparison.paired_tests import (
     differences_at,
     differences_at_best,
-    half,
-    halves,
 )
 from core.diagnosis.diagnosis import DiagnosisSpec, four_tests
 from core.measures.result import TESTS
@@ -32,16 +29,16 @@ def made(tmp_path_factory):
 
 
 def test_a_model_does_not_differ_from_itself(made):
-    store, first, _ = made
-    for found in (differences_at(first, first, 0, 0), differences_at_best(store, first, first)):
+    _, first, _ = made
+    for found in (differences_at(first, first, 0, 0), differences_at_best(first, first)):
         assert [one.test for one in found] == list(TESTS)
         assert {one.level for one in found} == {"noise"}
         assert all(one.difference == (0, 0, 0) for one in found)
 
 
 def test_a_model_that_knows_the_labels_differs_from_one_that_does_not(made):
-    store, first, second = made
-    found = {one.test: one for one in differences_at_best(store, first, second)}
+    _, first, second = made
+    found = {one.test: one for one in differences_at_best(first, second)}
     for test in ("gradient", "dimensional"):
         assert found[test].level == "beyond"
         assert found[test].difference.high < 0
@@ -58,21 +55,9 @@ def test_at_a_layer_the_figures_are_those_of_the_diagnosis(made):
 
 
 def test_at_the_best_layer_the_figures_are_those_of_the_half_that_chose_none(made):
-    store, first, second = made
-    for one in differences_at_best(store, first, second):
-        reported = first.layers[first.chosen[one.test]].reported(one.test).observed
-        np.testing.assert_allclose(one.first, reported, atol=1e-6)
-
-
-def test_halves_are_kept(made, monkeypatch):
-    store, first, _ = made
-    halves(store, first).get()
-    assert halves(store, first).has()
-    monkeypatch.setattr("core.comparison.paired_tests.second_half", None)  # calling it would fail
-    test, layer = next(iter(first.chosen.items()))
-    again = half(store, first.study, SPEC, test, layer).get()
-    assert len(again.draws) == SPEC.draws
-    assert len(again.null) == SPEC.shuffles
+    _, first, second = made
+    for one in differences_at_best(first, second):
+        assert one.first == first.layers[first.chosen[one.test]].reported(one.test).observed
 
 
 def test_other_items_or_other_draws_are_refused(made, store, make_diagnosis):

@@ -97,7 +97,9 @@ def all_figures(found):
                 numbers[kind, place, test, "draws"] = measured.draws
                 numbers[kind, place, test, "null"] = measured.null
                 numbers[kind, place, test, "first"] = one.first[test]
-                numbers[kind, place, test, "second"] = one.second[test]
+                numbers[kind, place, test, "second"] = one.reported(test)
+                numbers[kind, place, test, "second draws"] = one.second[test].draws
+                numbers[kind, place, test, "second null"] = one.second[test].null
     return numbers
 
 
@@ -391,7 +393,7 @@ def test_halves_share_no_text_and_hold_the_headline_alone(store):
     states = (states - planted(made).mean(axis=0)) / planted(made).std(axis=0)
     for rows, value in [
         (cohort.first_half, one.first["categorical"]),
-        (~cohort.first_half, one.second["categorical"].observed.value),
+        (~cohort.first_half, one.reported("categorical").observed.value),
     ]:
         own = []
         for foundation in range(5):

@@ -31,7 +31,8 @@ def with_value(diagnosis, value, texts="whole"):
     figure = one.headline("gradient") if texts == "whole" else one.reported("gradient")
     figure = figure._replace(observed=Estimate(value, 0.5, 0.7))
     if texts != "whole":
-        return altered(diagnosis, 1, second={**one.second, "gradient": figure})
+        changed = replace(one.second["gradient"], figures=(figure,))
+        return altered(diagnosis, 1, second={**one.second, "gradient": changed})
     measured = one.whole["gradient"]
     changed = replace(measured, figures=(figure, *measured.figures[1:]))
     return altered(diagnosis, 1, whole={**one.whole, "gradient": changed})

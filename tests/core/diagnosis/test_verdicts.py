@@ -102,7 +102,7 @@ def made_layer(whole=WORDS, first=0.0, second=WORDS, tests=TESTS, null=(0.0,)):
     return LayerDiagnosis(
         {test: Measured((figure(test, whole),), null, null) for test in tests},
         dict.fromkeys(tests, first),
-        {test: figure(test, second) for test in tests},
+        {test: Measured((figure(test, second),), null, null) for test in tests},
     )
 
 

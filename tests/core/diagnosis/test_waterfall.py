@@ -400,7 +400,8 @@ def test_the_last_two_steps_are_the_scorecards_figure_and_the_same_minus_words(t
     for test in TESTS:
         layer, words = found[test][-2:]
         chosen = scorecard.chosen[test]
-        own, bag = scorecard.layers[chosen].second[test], scorecard.baselines["words"].second[test]
+        own = scorecard.layers[chosen].reported(test)
+        bag = scorecard.baselines["words"].reported(test)
         assert layer.layer == words.layer == chosen
         np.testing.assert_allclose(layer.figure, own.observed, atol=1e-6)
         assert words.figure.value == pytest.approx(own.observed.value - bag.observed.value)
