@@ -152,10 +152,10 @@ class _Taught(NamedTuple):
     """Rows of a block that teach some dimensions alone, however labels are shuffled."""
 
     rows: "torch.Tensor"
-    """The block's rows of one foundation: shuffles stay within."""
+    """The block's rows of texts that stand in one foundation, or in several: shuffles stay so."""
 
     columns: slice
-    """Dimensions that rows of this foundation have."""
+    """Dimensions that such rows have."""
 
     states: "torch.Tensor"
     """Their states, shape ``(d, rows)``."""
@@ -192,9 +192,11 @@ def _taught(probe: Probe, cohort: Cohort) -> list[list[_Taught]]:
 
     if probe._states is None:
         return []
-    parts = []
-    for foundation in np.unique(cohort.foundation):
-        own = cohort.foundation == foundation
+    pairs = np.unique(np.stack([cohort.text, cohort.foundation]), axis=1)
+    alone = (np.bincount(pairs[0], minlength=cohort.n_texts) == 1)[cohort.text]
+    kind, parts = np.where(alone, cohort.foundation, -1), []
+    for one in np.unique(kind):
+        own = kind == one
         columns = np.flatnonzero((cohort.vectors[own] != 0).any(axis=0))
         if len(columns):
             parts.append((own, slice(int(columns[0]), int(columns[-1]) + 1)))
