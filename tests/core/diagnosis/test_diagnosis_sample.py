@@ -84,7 +84,9 @@ def case(request, study, cache_root):
     found = {
         "whole": {test: figures_of(one) for part in ours for test, one in part.whole.items()},
         "first": {test: value for part in ours for test, value in part.first.items()},
-        "second": {test: one.observed.value for part in ours for test, one in part.second.items()},
+        "second": {
+            test: one.headline.observed.value for part in ours for test, one in part.second.items()
+        },
     }
     rows = study.plan.rows
     return Case(wide[rows], (wide - wide.mean(axis=0))[rows], cohort, found)
