@@ -187,6 +187,10 @@ def test_two_poles_in_one_place_spread_as_noise_of_second_order():
 @pytest.mark.parametrize(
     ("n", "width", "strength", "opposed", "topic"),
     [
+        pytest.param(
+            *(150, 12, 0.6, 0.5, 0),
+            marks=pytest.mark.xfail(reason="covers 85 of 100: few texts and no topic shared"),
+        ),
         (300, 12, 0.6, 0.5, 0),
         (150, 12, 0.6, 0.5, 1),
         (300, 48, 0.3, 0.8, 1),
