@@ -20,6 +20,7 @@ from pages.shared import selection
 from pages.shared.maps import trust_line
 from tests.core.sae.saesets import made_dictionary
 from tests.pages.atlases import maps, mounted
+from tests.pages.steer.steerpages import settle
 
 COLOURS = ["foundation", "pole", "grade", "typicality", "residual", "split", "length"]
 
@@ -417,8 +418,11 @@ def test_a_reading_that_fails_says_why_and_can_be_tried_again(
 
 
 @pytest.mark.parametrize("method", ["pca", "axes"])
-def test_one_click_lays_fields_of_typicality_over_both_maps(open_map, few, complaints, method):
+def test_one_click_lays_fields_of_typicality_over_both_maps(
+    open_map, few, complaints, method, work
+):
     app = open_map(method=method)
+    settle(work)  # until all layers are drawn: only then are they frames of the map
     assert "chart-field-people" not in maps(app)
     app.segmented_control(key="field").set_value("vice").run()
     assert app.query_params["field"] == "vice"

@@ -110,6 +110,9 @@ def test_stop_during_the_first_token_is_said_and_the_next_run_works(
 def test_stop_while_it_waits_leaves_nothing_and_says_so(open_steer, complaints, work):
     app = open_steer(**LONG)
     hold = work.runner.submit("hold", "holding", lambda report: wait_for(report))
+    end = time.monotonic() + WITHIN
+    while hold.note != "holding" and time.monotonic() < end:  # else writing, urgent, goes first
+        time.sleep(0.005)
     app.button(key="write").click().run()
     assert "waiting for “holding”" in words(app)
     app.button(key="stop").click().run()
