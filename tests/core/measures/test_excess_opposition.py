@@ -187,10 +187,7 @@ def test_two_poles_in_one_place_spread_as_noise_of_second_order():
 @pytest.mark.parametrize(
     ("n", "width", "strength", "opposed", "topic"),
     [
-        pytest.param(
-            *(150, 12, 0.6, 0.5, 0),
-            marks=pytest.mark.xfail(reason="covers 85 of 100: few texts and no topic shared"),
-        ),
+        (150, 12, 0.6, 0.5, 0),
         (300, 12, 0.6, 0.5, 0),
         (150, 12, 0.6, 0.5, 1),
         (300, 48, 0.3, 0.8, 1),
@@ -201,18 +198,17 @@ def test_two_poles_in_one_place_spread_as_noise_of_second_order():
 def test_the_interval_covers_what_repeated_studies_find_on_average(
     n, width, strength, opposed, topic
 ):
-    values, covers = [], []
+    covers = []  # of 300 sets: of 100 the share that is covered is uncertain by .05
     shared = topic * np.random.default_rng(5).normal(size=(5, width))
     for seed in range(300):
-        cohort = made_cohort(n, seed, draws=300 if seed < 100 else 0)
+        cohort = made_cohort(n, seed, draws=300)
         states = planted(cohort, opposed, strength, width, seed) + shared[cohort.foundation]
         found = measure(centred(states.astype(np.float32)), cohort).headline.observed
-        values.append(found.value)
         covers.append(found)
-    truth = np.mean(values)
-    covered = np.mean([one.low <= truth <= one.high for one in covers[:100]])
-    assert covered >= 0.88
-    assert np.mean([one.high - one.low for one in covers[:100]]) < 5 * np.std(values)
+    value, low, high = np.transpose(covers)
+    truth = value.mean()
+    assert np.mean((low <= truth) & (truth <= high)) >= 0.9
+    assert np.mean(high - low) < 5 * value.std()
 
 
 @pytest.mark.parametrize("kept", [0, 2])
