@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple
 
 from core import CoreError
 from core.activations.jobs import untrained
@@ -21,8 +21,6 @@ from core.layers import EMBEDDING
 from core.measures.result import Test
 from core.runtime.made import Made
 from core.statistics.scaling import Scaling
-
-T = TypeVar("T")
 
 #: Resamples and shuffles; more would take gigabytes and move no digit that is shown.
 MOST_DRAWS: Final = 10_000
@@ -95,10 +93,12 @@ def diagnose(
     study = study_of(desk, asked)
     poolings = study.plan.spec.poolings if pooling == "both" else (chosen_pooling(study, pooling),)
     copy, copies = _copies(desk, study, control=control, seeds=seeds)
-    found = [
-        _diagnosed(desk, study, replace(spec, pooling=one), copy, copies, templates=templates)
-        for one in poolings
-    ]
+    specs = [replace(spec, pooling=one) for one in poolings]
+    # Before anything is measured: what that takes up in memory would lie beside the copy's weights.
+    for who in (study, copy):
+        if who is not None:
+            _read(desk, [jobs.diagnosis(desk.work, who, one) for one in specs])
+    found = [_diagnosed(desk, study, one, copy, copies, templates=templates) for one in specs]
     return Diagnoses([one for one, _ in found], all(kept for _, kept in found))
 
 
@@ -131,8 +131,8 @@ def _diagnosed(
     """Return what is found with one pooling, and whether all of it was stored before."""
     store = desk.work.store
     kept = all(four_tests(store, who, spec).has() for who in (study, copy) if who is not None)
-    own = _made(desk, jobs.diagnosis(desk.work, study, spec))
-    other = None if copy is None else _made(desk, jobs.diagnosis(desk.work, copy, spec))
+    own = desk.make(jobs.diagnosis(desk.work, study, spec))
+    other = None if copy is None else desk.make(jobs.diagnosis(desk.work, copy, spec))
     leaderboard_rows.keep(store, own, other)
     drawn = jobs.untrained_seeds(desk.work, own, copies) if copies else None
     phrased = jobs.phrasings(desk.work, own) if templates else None
@@ -165,16 +165,17 @@ def repair(desk: Desk, study: Study, spec: DiagnosisSpec) -> Repaired:
     """
     made = jobs.repaired(desk.work, study, draws=spec.draws, seed=spec.seed)
     kept = made.has()
-    return Repaired(_made(desk, made), kept=kept)
+    _read(desk, [made])
+    return Repaired(desk.make(made), kept=kept)
 
 
-def _made(desk: Desk, made: Made[T]) -> T:
-    """Make something from readings, the models that read closed: measuring needs their memory."""
-    if not made.has():
-        for need in made.needs:
-            desk.make(need)
+def _read(desk: Desk, several: Sequence[Made[Any]]) -> None:
+    """Make the readings that things not kept need, and close the models: measuring needs room."""
+    needs = [need for made in several if not made.has() for need in made.needs]
+    for need in needs:
+        desk.make(need)
+    if needs:
         desk.work.shelf.close_all()
-    return desk.make(made)
 
 
 class Controlled(NamedTuple):

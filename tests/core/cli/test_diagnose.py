@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from core.cli import measure, progress_line
+from core.cli.desk import Desk
 from core.diagnosis import diagnosis, waterfall
 from core.foundations import FOUNDATIONS
 from core.measures.result import TESTS
@@ -257,9 +258,28 @@ def test_models_are_closed_before_their_states_are_measured(kept):
     desk: Any = SimpleNamespace(
         make=lambda one: happened.append(one.kind), work=SimpleNamespace(shelf=shelf)
     )
-    measure._made(desk, made("tests", made("reading"), made("other reading")))
-    before = [] if kept else ["reading", "other reading", "closed"]
-    assert happened == [*before, "tests"]
+    measure._read(desk, [made("tests", made("reading"), made("other reading"))])
+    assert happened == ([] if kept else ["reading", "other reading", "closed"])
+
+
+@pytest.mark.slow
+def test_both_models_read_before_anything_is_measured(run, model, graded, monkeypatch):
+    happened: list[str] = []
+    make, close = Desk.make, Shelf.close_all
+
+    def noted(desk: Desk, made: Made[Any]) -> Any:
+        happened.append(made.kind)
+        return make(desk, made)
+
+    def closing(shelf: Shelf) -> None:
+        happened.append("closed")
+        close(shelf)
+
+    monkeypatch.setattr(Desk, "make", noted)
+    monkeypatch.setattr(Shelf, "close_all", closing)
+    status, _, _ = run("diagnose", model, "--items", graded, *FEW)
+    assert status == 0
+    assert happened == [*("reading", "closed") * 2, "four tests", "four tests"]
 
 
 # Its waterfall ----------------------------------------------------------------------------------
