@@ -15,6 +15,7 @@ from core import CoreError
 from core.cli.desk import Desk
 from core.cli.parser import parser
 from core.cli.progress_line import say, watch
+from core.runtime.memory import share_heap
 from core.workbench import Workbench
 
 #: Exit statuses: what a person can mend; Ctrl-C and a closed pipe, as shells count them.
@@ -63,6 +64,7 @@ def _forgive_characters() -> None:
 
 def _run() -> None:
     """Run the command the process was started for, and end the process."""
+    share_heap()
     status = main()
     if status == STOPPED:  # a job may still hold threads of torch, which would abort the exit
         sys.stderr.flush()

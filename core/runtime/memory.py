@@ -1,10 +1,14 @@
 """How much memory there is, and how much of it is free."""
 
+import ctypes
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _CGROUP: Final = Path("/sys/fs/cgroup")
+#: ``M_ARENA_MAX`` of glibc's ``malloc.h``.
+_MOST_ARENAS: Final = -8
 
 
 @dataclass(frozen=True)
@@ -32,3 +36,13 @@ def main_memory() -> Room:
         return Room(free, total)
     reclaimable = int(stat.get("inactive_file", 0)) + int(stat.get("active_file", 0))
     return Room(max(0, min(free, limit - used + reclaimable)), min(total, limit))
+
+
+def share_heap() -> None:
+    """Let the threads of this process share one heap, where the C library is glibc.
+
+    Else each has its own and keeps up to 64 MB there of what it freed: 0.15 GB while a model reads.
+    To be called before threads begin.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(_MOST_ARENAS, 1)
