@@ -1,14 +1,12 @@
 """Where a model runs: device and number format, chosen in one place, with reason and room."""
 
-import ctypes
 import gc
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from core.models import served
 from core.models.spec import ModelError, ModelSpec
-from core.runtime.memory import Room, main_memory
+from core.runtime.memory import Room, main_memory, trim_heap
 from core.runtime.torch_device import Device, available_devices, has_bfloat16
 
 if TYPE_CHECKING:
@@ -156,15 +154,11 @@ def not_finite_advice(dtype: Dtype) -> str:
 
 
 def release(device: Device) -> None:
-    """Give memory of dropped tensors back to the device, and what main memory held to the system.
-
-    glibc keeps what was freed between blocks that are still in use: a gigabyte after a conversion.
-    """
+    """Give memory of dropped tensors back to the device, and free main memory to the system."""
     import torch
 
     gc.collect()
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
-        trim(0)
+    trim_heap()
     if device == "cuda":
         torch.cuda.empty_cache()
     if device == "mps":
