@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Edits = Callable[["torch.Tensor"], Mapping[int, Callable[["torch.Tensor"], "torch.Tensor"]]]
 
 #: Tokens, padding included, that one batch holds at most; more gains nothing on the device.
-TOKEN_BUDGET: Final = {"cpu": 1024, "mps": 4096, "cuda": 16384, "vllm": 16384}
+TOKEN_BUDGET: Final = {"cpu": 512, "mps": 4096, "cuda": 16384, "vllm": 16384}
 
 _FORMAT: Final = 1
 
