@@ -30,7 +30,6 @@ from core.activations.prompts import (
 from core.activations.room import InParts, token_budget
 from core.layers import EMBEDDING
 from core.runtime.arrays import create_array_file, let_go, map_array_file, to_float32, to_stored
-from core.runtime.memory import trim_heap
 from core.runtime.progress import Report, silent
 from core.runtime.resumable import Journal, only_one
 from core.runtime.store import ARRAY_FILE, Store, clear_disk_errors, fingerprint, library_version
@@ -416,7 +415,6 @@ def _fill(
                 entry = states[layer - EMBEDDING, plan.spec.poolings.index(pooling)]
                 array[rows] = to_stored(entry, plan.spec.dtype)
                 let_go(array)
-            trim_heap()  # batches of ever longer texts do not fit where earlier ones lay
             journal.add(number)
             read += len(rows)
         finished += len(rows)

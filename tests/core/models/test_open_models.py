@@ -219,6 +219,26 @@ def test_controls_have_identities_of_their_own(llama_spec, store):
     assert describe(specs[1], store).identity == describe(specs[1], store).identity
 
 
+def test_what_reading_a_vocabulary_leaves_is_given_back_before_weights_come(
+    llama_spec, store, monkeypatch
+):
+    happened: list[str] = []
+    for name in ("_open_tokenizer", "release", "_load", "_draw"):
+        real = getattr(open_models, name)
+
+        def noted(*words, name=name, real=real):
+            happened.append(name)
+            return real(*words)
+
+        monkeypatch.setattr(open_models, name, noted)
+    for spec in (llama_spec, llama_spec.untrained()):
+        open_models.open_model(describe(spec, store), store)
+    assert happened == [
+        *("_open_tokenizer", "release", "_load"),
+        *("_open_tokenizer", "release", "_draw"),
+    ]
+
+
 def test_a_shelf_opens_a_model_once(llama_spec, store):
     shelf = Shelf(store)
     assert not shelf.is_open(llama_spec)
