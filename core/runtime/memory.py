@@ -1,4 +1,4 @@
-"""How much memory there is, and how much of it is free."""
+"""Main memory: how much there is and is free, and how little of it freed heap keeps."""
 
 import ctypes
 import sys
