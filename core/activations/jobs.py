@@ -57,8 +57,7 @@ def reading(
     def read(report: Report) -> States:
         if plan.steered is not None and edits is None:
             raise ValueError("plain states would be kept under the name of steered ones")
-        # Opening the packaged model for the first time takes as long as reading a small set.
-        opening = 0.02 if work.shelf.is_open(spec) else 0.5
+        opening = _share_of_opening(work, study)
         return load_or_extract(
             work.store,
             plan,
@@ -76,6 +75,14 @@ def reading(
         title=f"Reading {len(plan.prompts):,} texts with {study.card.name}",
         lane="model",
     )
+
+
+def _share_of_opening(work: Workbench, study: Study) -> float:
+    """Return the part of a reading that opening its model counts for, in [0, 1]."""
+    if work.shelf.is_open(study.card.spec):
+        return 0.02
+    # Fetching or unpacking weights for the first time takes as long as reading a small set.
+    return 0.5 if study.card.folder is None else 0.15
 
 
 def with_states(read: Made[States], then: Callable[[Report], T]) -> Callable[[Report], T]:

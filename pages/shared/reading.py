@@ -39,12 +39,13 @@ def panel(study: Study) -> bool:
     made = reading(workbench(), study)
     if made.has():
         return True
-    if progress.making(
-        made,
-        "The first time, the model is unpacked into the cache (about 20 s); later it opens in "
-        "seconds. You may leave this page: the reading goes on.",
-        unasked=is_cheap(study),
-    ):
+    note = "You may leave this page: the reading goes on."
+    if study.card.spec.source == "packaged" and study.card.folder is None:
+        note = (
+            "The first time, the model is unpacked into the cache (about 20 s); later it opens in "
+            f"seconds. {note}"
+        )
+    if progress.making(made, note, unasked=is_cheap(study)):
         return False
     with st.container(border=True):
         st.markdown(f"**{study.card.name}** has not read these actions yet.")

@@ -42,6 +42,15 @@ def test_a_reading_is_paid_for_once(bench, few_study, few_items, llama_spec, mon
     assert {one.digest for one in again.store.artefacts()} == made
 
 
+@pytest.mark.parametrize(("unpacked", "begins"), [(True, 0.15), (False, 0.5)])
+def test_what_lies_unpacked_takes_little_of_the_bar(bench, few_study, unpacked, begins):
+    if not unpacked:
+        few_study = replace(few_study, card=replace(few_study.card, folder=None))
+    told: list[tuple[float, str]] = []
+    reading(bench, few_study).make(lambda done, total, note: told.append((done / total, note)))
+    assert next(at for at, note in told if "reading texts" in note) == pytest.approx(begins)
+
+
 def test_two_that_ask_for_one_reading_share_the_job(bench, few_study):
     first, second = read(bench, few_study), read(bench, few_study)
     assert first is second
