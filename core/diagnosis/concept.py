@@ -20,7 +20,7 @@ from core.activations.study import Study, states_of
 from core.dataset.labels import typical_members
 from core.diagnosis.diagnosis import FORMAT as DIAGNOSIS_FORMAT
 from core.diagnosis.diagnosis import DiagnosisSpec, study_cohort
-from core.measures import clusters, gradients, opposition, probes
+from core.measures import clusters, gradients, opposition, probe_scores, probes
 from core.measures.clustering import cluster
 from core.measures.cohort import Cohort, cohort_of
 from core.measures.result import NOTHING, TESTS, Measured, Test, band, estimate
@@ -310,7 +310,9 @@ def _headline(
     test: Test, states: NDArray[np.float32], cohort: Cohort, scaling: Scaling, *, standardise: bool
 ) -> Measured:
     if test == "dimensional":
-        return probes.headline(probes.fit(states, cohort, standardise=standardise), cohort, cohort)
+        return probe_scores.headline(
+            probes.fit(states, cohort, standardise=standardise), cohort, cohort
+        )
     scaled = fit_scaler(states, scaling).apply(states)
     if test == "categorical":
         return opposition.measure(scaled, cohort)

@@ -19,7 +19,7 @@ from core.activations.sentence_embedding import embedding_key, installed, senten
 from core.activations.study import Study, has_picture, layer_states, states_of
 from core.diagnosis.layer import LayerDiagnosis, stored
 from core.layers import EMBEDDING
-from core.measures import clusters, excess_opposition, gradients, opposition, probes
+from core.measures import clusters, excess_opposition, gradients, opposition, probe_scores, probes
 from core.measures.clustering import cluster
 from core.measures.cohort import DRAWS, Cohort, cohort_of
 from core.measures.result import NOTHING, TESTS, Measured, Test, band
@@ -251,10 +251,10 @@ def _decoding(
     """Measure the fourth test."""
     quick = cohort.plain
     probe = probes.fit(states, cohort, standardise=standardise)
-    whole, second = probes.measure_both(probe, cohort, cohort.second_half)
+    whole, second = probe_scores.measure_both(probe, cohort, cohort.second_half)
     return LayerDiagnosis(
         {"dimensional": whole},
-        {"dimensional": _value(probes.headline(probe, quick, quick.take(quick.first_half)))},
+        {"dimensional": _value(probe_scores.headline(probe, quick, quick.take(quick.first_half)))},
         {"dimensional": second},
     )
 
@@ -278,7 +278,7 @@ def second_half(
         return gradients.measure(states[half.rows], half, variants=variants)
     if test == "structural":
         return clusters.headline_alone(states, cohort, half)
-    return probes.headline(probes.fit(states, cohort, standardise=standardise), cohort, half)
+    return probe_scores.headline(probes.fit(states, cohort, standardise=standardise), cohort, half)
 
 
 def word_states(study: Study) -> NDArray[np.float32]:

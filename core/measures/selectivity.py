@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.measures import probes
+from core.measures import probe_scores, probes
 from core.measures.cohort import Cohort
 from core.measures.result import estimate
 from core.statistics.bootstrap import Estimate, group_numbers
@@ -116,4 +116,4 @@ def _scored(
 ) -> tuple[float, NDArray[np.float64]]:
     """Return R² of a probe fitted to a cohort's labels on some of its rows, and its resamples."""
     some = replace(part, vectors=cohort.vectors[part.rows])
-    return probes.resampled(probes.fit(states, cohort), cohort, some)
+    return probe_scores.resampled(probes.fit(states, cohort), cohort, some)

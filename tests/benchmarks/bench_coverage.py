@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.dataset.labels import Labels, typical_members
-from core.measures import clusters, excess_opposition, gradients, probes
+from core.measures import clusters, excess_opposition, gradients, probe_scores, probes
 from core.measures.clustering import cluster
 from core.measures.cohort import Cohort
 from core.measures.geometry import centred
@@ -56,7 +56,7 @@ def made_states(cohort: Cohort, *, even: bool) -> NDArray[np.float32]:
 
 
 def _decoded(states: NDArray[np.float32], cohort: Cohort) -> Measured:
-    return probes.headline(probes.fit(states, cohort), cohort, cohort)
+    return probe_scores.headline(probes.fit(states, cohort), cohort, cohort)
 
 
 def _clustered(states: NDArray[np.float32], cohort: Cohort) -> Measured:

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from core.dataset.labels import Labels
 from core.foundations import DIMENSIONS
-from core.measures import probes
+from core.measures import probe_scores, probe_shuffles, probes
 from core.measures.cohort import Cohort
 from core.measures.result import ALL, HEADLINES
 from core.statistics import ridge, scores
@@ -114,7 +114,7 @@ def test_primal_and_dual_are_the_same_ridge():
     for d in (40, 220):
         rows = ridge.scaled(torch.as_tensor(some_states(cohort, d)).double(), standardise=True)
         blocks = tuple(torch.as_tensor(np.flatnonzero(cohort.blocks == one)) for one in range(10))
-        fold = probes._fold(blocks, 1)
+        fold = probes.fold_of(blocks, 1)
         primal, dual = (
             ridge.solved(rows, targets, fold, dual=dual, rescale=True) for dual in (False, True)
         )
@@ -129,12 +129,12 @@ def test_no_text_is_learnt_from_and_tested(texts):
     blocks = tuple(torch.as_tensor(np.flatnonzero(cohort.blocks == one)) for one in range(10))
     seen = np.zeros(len(cohort), int)
     for k in range(probes.FOLDS):
-        parts = [cohort.labels.group[rows.numpy()] for rows in probes._fold(blocks, k)]
+        parts = [cohort.labels.group[rows.numpy()] for rows in probes.fold_of(blocks, k)]
         for one, other in itertools.combinations(parts, 2):
             assert not set(one) & set(other)
         assert sum(map(len, parts)) == len(cohort)
         assert set(parts[2]) == set(cohort.labels.group[probe.fold == k])
-        seen[probes._fold(blocks, k).test.numpy()] += 1
+        seen[probes.fold_of(blocks, k).test.numpy()] += 1
     assert (seen == 1).all()
 
 
@@ -202,7 +202,7 @@ def test_wide_states_are_reduced_the_same_way_every_time(monkeypatch):
     assert torch.equal(before, torch.get_rng_state())
     torch.manual_seed(6)
     np.testing.assert_array_equal(probes.fit(states, cohort).prediction, probe.prediction)
-    assert probe._states.shape == (len(cohort), 40)
+    assert probe.states.shape == (len(cohort), 40)
     scaled = StandardScaler().fit_transform(states.astype(np.float64))
     left, size, _ = np.linalg.svd(scaled, full_matrices=False)
     expected, _ = slow_fit((left * size)[:, :40], cohort, standardise=False)
@@ -218,7 +218,7 @@ def measured_set():
     cohort = a_cohort(500, texts=350, both=0.2, draws=200, shuffles=60)
     states = some_states(cohort, signal=0.4)
     probe = probes.fit(states, cohort)
-    return states, cohort, probe, probes.measure(probe, cohort)
+    return states, cohort, probe, probe_scores.measure(probe, cohort)
 
 
 def test_r2_is_that_of_scikit_learn(measured_set):
@@ -288,8 +288,8 @@ def nothing_taught(_probe, cohort, parts):
 
 def test_draws_of_r2_and_correlation_are_those_of_repeated_rows(measured_set, monkeypatch):
     _, cohort, probe, _ = measured_set
-    monkeypatch.setattr(probes, "_pulls", nothing_taught)
-    measured = probes.measure(probe, cohort)
+    monkeypatch.setattr(probe_scores, "_pulls", nothing_taught)
+    measured = probe_scores.measure(probe, cohort)
     assert measured.draws.mean() == pytest.approx(measured.headline.observed.value, abs=1e-6)
     apart = measured.draws - measured.draws[0]
     truth = cohort.vectors.astype(np.float64)
@@ -310,11 +310,11 @@ def test_draws_of_r2_and_correlation_are_those_of_repeated_rows(measured_set, mo
 
 @pytest.mark.parametrize("d", [24, 160], ids=["primal", "dual"])
 def test_what_a_text_teaches_is_what_refitting_with_more_of_it_changes(d, monkeypatch):
-    monkeypatch.setattr(probes, "_LEAST_TAUGHT", 1.0)  # nothing is taken off
+    monkeypatch.setattr(probe_scores, "_LEAST_TAUGHT", 1.0)  # nothing is taken off
     cohort = a_cohort(200, texts=150)
     states = some_states(cohort, d)
     probe, tested = probes.fit(states, cohort), np.flatnonzero(cohort.first_half)
-    whole, part = probes._pulls(probe, cohort, [np.arange(len(cohort)), tested])
+    whole, part = probe_scores._pulls(probe, cohort, [np.arange(len(cohort)), tested])
     targets = cohort.vectors.astype(np.float64)
     for text in (3, 40, 100):
         own, expected = cohort.text == text, np.zeros((2, 10))
@@ -341,7 +341,7 @@ def test_the_interval_of_r2_covers_what_repeated_studies_find_on_average():
         cohort = a_cohort(300, seed=seed, draws=200, shuffles=0)
         noise = np.random.default_rng([seed, 1]).normal(size=(300, 60))
         probe = probes.fit((noise + cohort.vectors @ axes).astype(np.float32), cohort)
-        found.append(probes.headline(probe, cohort, cohort).headline.observed)
+        found.append(probe_scores.headline(probe, cohort, cohort).headline.observed)
     values = [one.value for one in found]
     truth = np.mean(values)
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.88
@@ -351,9 +351,9 @@ def test_the_interval_of_r2_covers_what_repeated_studies_find_on_average():
 def test_blocks_of_draws_change_nothing(monkeypatch, measured_set):
     _, cohort, probe, measured = measured_set
     monkeypatch.setattr(scores, "_BLOCK_CELLS", 4000)
-    monkeypatch.setattr(probes, "_BLOCK", 7)
-    monkeypatch.setattr(probes, "_TESTED_AT_ONCE", 9)
-    again = probes.measure(probe, cohort)
+    monkeypatch.setattr(probe_shuffles, "_BLOCK", 7)
+    monkeypatch.setattr(probe_scores, "_TESTED_AT_ONCE", 9)
+    again = probe_scores.measure(probe, cohort)
     for one, other in zip(measured.figures, again.figures, strict=True):
         assert one[:4] == other[:4]
         np.testing.assert_allclose(other.observed, one.observed, atol=1e-6)
@@ -370,8 +370,8 @@ def test_predictions_of_shuffled_labels_are_those_of_refitting(standardise, d):
     states = some_states(cohort, d, signal=0.3)
     states[:, 3] = 50 * states[:, 3] + 1000
     probe = probes.fit(states, cohort, standardise=standardise)
-    (block,) = probes._refitted(probe, cohort)
-    null = probes.measure(probe, cohort).null
+    (block,) = probe_shuffles.refitted(probe, cohort)
+    null = probe_scores.measure(probe, cohort).null
     for b in range(3):
         vectors = np.empty_like(cohort.vectors)
         vectors[cohort.takers[b]] = cohort.vectors
@@ -386,7 +386,7 @@ def test_predictions_of_shuffled_labels_are_those_of_refitting(standardise, d):
 def test_scores_of_shuffled_order_are_those_of_the_shuffled_labels():
     cohort = a_cohort(texts=300, both=0.2, shuffles=3)
     probe = probes.fit(some_states(cohort, signal=0.3), cohort)
-    (block,) = probes._refitted(probe, cohort)
+    (block,) = probe_shuffles.refitted(probe, cohort)
     found = scores.ranked(
         block.prediction.cpu(), torch.as_tensor(cohort.vectors), block.takers.cpu()
     )
@@ -405,7 +405,9 @@ def test_shuffled_labels_lie_inside_the_band_about_nineteen_times_in_twenty():
         cohort = a_cohort(150, seed=seed, draws=0, shuffles=200)
         states = some_states(cohort, 8, signal=0, seed=seed + 1000)
         everything = np.ones(len(cohort), bool)
-        head = probes.headline(probes.fit(states, cohort), cohort, cohort.take(everything)).headline
+        head = probe_scores.headline(
+            probes.fit(states, cohort), cohort, cohort.take(everything)
+        ).headline
         inside += head.shuffled.low <= head.observed.value <= head.shuffled.high
     low, high = binom.ppf([0.0005, 0.9995], runs, 0.95)
     assert low <= inside <= high
@@ -413,7 +415,7 @@ def test_shuffled_labels_lie_inside_the_band_about_nineteen_times_in_twenty():
 
 def test_planted_signal_is_far_above_the_band():
     cohort = a_cohort(draws=200, shuffles=100)
-    head = probes.measure(probes.fit(some_states(cohort), cohort), cohort).headline
+    head = probe_scores.measure(probes.fit(some_states(cohort), cohort), cohort).headline
     assert head.observed.value > 0.8
     assert head.observed.low > head.shuffled.high
     assert head.observed.low < head.observed.value < head.observed.high
@@ -422,18 +424,18 @@ def test_planted_signal_is_far_above_the_band():
 def test_repeated_texts_with_random_labels_give_nothing():
     cohort = a_cohort(600, texts=100, draws=0, shuffles=0)
     states = some_states(cohort, 300, signal=0)
-    assert probes.measure(probes.fit(states, cohort), cohort).headline.observed.value < 0.02
+    assert probe_scores.measure(probes.fit(states, cohort), cohort).headline.observed.value < 0.02
     leaking = dataclasses.replace(
         cohort, labels=cohort.labels._replace(group=np.arange(len(cohort)))
     )
     copies = with_vectors(leaking, a_cohort(100, seed=3).vectors[cohort.text])
-    leaked = probes.measure(probes.fit(states, copies), copies).headline.observed.value
+    leaked = probe_scores.measure(probes.fit(states, copies), copies).headline.observed.value
     honest = with_vectors(cohort, copies.vectors)
     assert (
         leaked
         > 0.5
         > 0.05
-        > probes.measure(probes.fit(states, honest), honest).headline.observed.value
+        > probe_scores.measure(probes.fit(states, honest), honest).headline.observed.value
     )
 
 
@@ -442,7 +444,7 @@ def test_repeated_texts_with_random_labels_give_nothing():
 
 def test_the_headline_of_all_rows_is_that_of_the_measure(measured_set):
     _, cohort, probe, measured = measured_set
-    found = probes.headline(probe, cohort, cohort.take(np.ones(len(cohort), bool)))
+    found = probe_scores.headline(probe, cohort, cohort.take(np.ones(len(cohort), bool)))
     assert found.headline == measured.headline
     np.testing.assert_array_equal(found.draws, measured.draws)
     np.testing.assert_array_equal(found.null, measured.null)
@@ -451,21 +453,21 @@ def test_the_headline_of_all_rows_is_that_of_the_measure(measured_set):
 def test_a_part_is_scored_by_the_same_predictions_and_shuffles(measured_set):
     _, cohort, probe, _ = measured_set
     rows = cohort.first_half
-    found = probes.headline(probe, cohort, cohort.take(rows))
+    found = probe_scores.headline(probe, cohort, cohort.take(rows))
     truth = cohort.vectors.astype(np.float64)
     expected = r2_score(truth[rows], probe.prediction[rows])
     assert found.headline.observed.value == pytest.approx(expected, abs=1e-9)
     assert found.headline.n == rows.sum()
     assert len(found.draws) == cohort.draws
     assert found.draws.mean() == pytest.approx(expected, abs=1e-6)
-    block = next(probes._refitted(probe, cohort))
+    block = next(probe_shuffles.refitted(probe, cohort))
     labels = block.targets[:, 2].cpu().numpy()[rows], block.prediction[:, 2].cpu().numpy()[rows]
     assert found.null[2] == pytest.approx(r2_score(*labels), abs=1e-4)
 
 
 def test_a_part_without_rows_has_no_figure(measured_set):
     _, cohort, probe, _ = measured_set
-    found = probes.headline(probe, cohort, cohort.take(np.zeros(len(cohort), bool)))
+    found = probe_scores.headline(probe, cohort, cohort.take(np.zeros(len(cohort), bool)))
     assert np.isnan(found.headline.observed).all()
     assert np.isnan(found.headline.shuffled).all()
     assert len(found.draws) == cohort.draws
@@ -487,7 +489,7 @@ def test_figures_come_in_order_and_once(measured_set):
 
 def test_without_draws_and_shuffles_there_are_figures_only():
     cohort = a_cohort(draws=0, shuffles=0)
-    measured = probes.measure(probes.fit(some_states(cohort), cohort), cohort)
+    measured = probe_scores.measure(probes.fit(some_states(cohort), cohort), cohort)
     assert len(measured.draws) == len(measured.null) == 0
     for f in measured.figures:
         assert np.isfinite(f.observed.value)
@@ -499,7 +501,7 @@ def test_a_dimension_nobody_has_is_left_out_of_the_mean():
     vectors = cohort.vectors.copy()
     vectors[:, 4] = 0
     cohort = with_vectors(cohort, vectors)
-    measured = probes.measure(probes.fit(some_states(cohort), cohort), cohort)
+    measured = probe_scores.measure(probes.fit(some_states(cohort), cohort), cohort)
     for name in ("R²", "AUROC", "rank correlation"):
         assert np.isnan([*figure(measured, name, DIMENSIONS[4]).observed]).all()
         assert np.isnan([*figure(measured, name, DIMENSIONS[4]).shuffled]).all()
@@ -512,7 +514,7 @@ def test_a_dimension_nobody_has_is_left_out_of_the_mean():
 def test_a_handful_of_rows_neither_fails_nor_warns(n):
     cohort = a_cohort(n)
     states = some_states(cohort, 4)
-    measured = probes.measure(probes.fit(states, cohort), cohort)
+    measured = probe_scores.measure(probes.fit(states, cohort), cohort)
     assert len(measured.figures) == 34
     assert len(measured.draws) == len(measured.null) == 20
     if n < 3:
@@ -523,7 +525,7 @@ def test_a_handful_of_rows_neither_fails_nor_warns(n):
 def test_constant_targets_are_not_computable(value):
     cohort = a_cohort(60)
     cohort = with_vectors(cohort, np.full((60, 10), value))
-    measured = probes.measure(probes.fit(some_states(cohort), cohort), cohort)
+    measured = probe_scores.measure(probes.fit(some_states(cohort), cohort), cohort)
     assert all(np.isnan([*f.observed, *f.shuffled]).all() for f in measured.figures)
 
 
@@ -535,7 +537,7 @@ def test_constant_states_are_not_computable(standardise, d):
     probe = probes.fit(states, cohort, standardise=standardise)
     assert np.isnan(probe.prediction).all()
     assert np.isnan(probe.penalty).all()
-    measured = probes.measure(probe, cohort)
+    measured = probe_scores.measure(probe, cohort)
     assert all(np.isnan([*f.observed, *f.shuffled]).all() for f in measured.figures)
 
 
@@ -543,9 +545,9 @@ def test_constant_states_are_not_computable(standardise, d):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 def test_a_gpu_gives_what_the_processor_gives(monkeypatch, measured_set):
     states, cohort, _, _ = measured_set
-    found = probes.measure(probes.fit(states, cohort), cohort)
+    found = probe_scores.measure(probes.fit(states, cohort), cohort)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    expected = probes.measure(probes.fit(states, cohort), cohort)
+    expected = probe_scores.measure(probes.fit(states, cohort), cohort)
     for one, other in zip(found.figures, expected.figures, strict=True):
         np.testing.assert_allclose(one.observed, other.observed, atol=1e-5)
         np.testing.assert_allclose(one.shuffled, other.shuffled, atol=1e-4)

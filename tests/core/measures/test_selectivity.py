@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.dataset.labels import Labels
-from core.measures import probes
+from core.measures import probe_scores, probes
 from core.measures.cohort import Cohort
 from core.measures.selectivity import control_keys, measure
 
@@ -74,7 +74,7 @@ def test_the_real_figure_is_that_of_the_probe_on_the_same_rows():
     cohort, texts, _ = a_cohort()
     states = np.random.default_rng(4).normal(size=(400, 24)).astype(np.float32)
     part = cohort.second_half
-    probe = probes.headline(probes.fit(states, cohort), cohort, part).headline
+    probe = probe_scores.headline(probes.fit(states, cohort), cohort, part).headline
     found = measure(states, cohort, texts, part, tasks=1)
     assert found.real == pytest.approx(probe.observed, abs=1e-6)
 
