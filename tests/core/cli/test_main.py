@@ -29,6 +29,16 @@ def test_help_loads_no_torch_and_the_spin_count_is_set_before_it():
     assert out.splitlines()[-2:] == ["0 set()", "1000"]
 
 
+def test_a_command_shares_one_heap_before_it_begins():
+    code = (
+        "import core.__main__ as m\n"
+        "m.share_heap, m.main = lambda: print('shared'), lambda: print('begun')\n"
+        "m._run()"
+    )
+    out, _ = python("-c", code).communicate()
+    assert out.split() == ["shared", "begun"]
+
+
 def test_a_spin_count_of_ones_own_stays():
     code = "import os, core.__main__; print(os.environ['GOMP_SPINCOUNT'])"
     out, _ = python("-c", code, env=os.environ | {"GOMP_SPINCOUNT": "7"}).communicate()
